@@ -1,0 +1,277 @@
+"""The one typed settings file (`aelp.yaml`) and the environment it runs in.
+
+Here: business rules a person may edit, refused with their path and allowed range when impossible,
+and the few `AELP_*` variables. Not here: secrets in files, defaults hidden in other modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Dollars = Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
+TrackName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class SettingsError(ValueError):
+    """The settings file cannot be used; the message names each path and what is allowed there."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Track(Section):
+    """A product line with its own economics. Money in account currency units."""
+
+    aov: Dollars
+    contribution_margin: Annotated[float, Field(gt=0.0, le=1.0)]
+    expected_orders: Annotated[float, Field(ge=1.0, le=120.0)] = 1.0
+    cac_cap: Dollars
+    daily_cap: Dollars
+    minimum_daily_signups: Annotated[int, Field(ge=0)] = 0
+    policy_profile: Literal["standard", "health"] = "standard"
+
+    @property
+    def contribution_per_signup(self) -> float:
+        """Dollars of contribution one signup brings before its advertising cost."""
+        return float(self.aov) * self.contribution_margin * self.expected_orders
+
+
+class TrackRule(Section):
+    """First rule that matches wins; patterns are shell-style with `*`, matched without case."""
+
+    track: TrackName
+    source: str = "*"
+    account: str = "*"
+    campaign: str = "*"
+
+
+class Attribution(Section):
+    """How long a cohort keeps gaining conversions, and how far back a load restates."""
+
+    maturity_days: Annotated[int, Field(ge=0, le=90)] = 14
+    lookback_days: Annotated[int, Field(ge=0, le=90)] = 7
+
+
+class Reward(Section):
+    """Reward = I_click * click conversions + I_view * view conversions, both I uncertain."""
+
+    version: Annotated[str, Field(min_length=1, max_length=40)] = "click1_view025_v1"
+    click_incrementality_mean: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
+    click_incrementality_sd: Annotated[float, Field(ge=0.0, le=1.0)] = 0.15
+    view_incrementality_mean: Fraction = 0.25
+    view_incrementality_sd: Annotated[float, Field(ge=0.0, le=0.5)] = 0.12
+
+
+class Baselines(Section):
+    window_days: Annotated[int, Field(ge=7, le=365)] = 30
+    outlier_mad: Annotated[float, Field(ge=3.0, le=50.0)] = 8.0
+
+
+class Forecast(Section):
+    draws: Annotated[int, Field(ge=200, le=100_000)] = 2000
+    horizon_days: Annotated[int, Field(ge=1, le=60)] = 7
+    outlook_days: Annotated[int, Field(ge=7, le=90)] = 30
+    budget_multipliers: Annotated[tuple[float, ...], Field(min_length=1, max_length=20)] = (
+        0.8,
+        0.95,
+        1.0,
+        1.05,
+        1.1,
+        1.25,
+    )
+    delivery_mean: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
+    delivery_strength: Annotated[float, Field(ge=2.0, le=10_000.0)] = 40.0
+
+    @field_validator("budget_multipliers")
+    @classmethod
+    def _positive(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < value <= 10 for value in values):
+            raise ValueError("each multiplier must lie in (0, 10]")
+        return tuple(sorted(values))
+
+
+class Bandit(Section):
+    draws: Annotated[int, Field(ge=200, le=100_000)] = 4000
+    window_days: Annotated[int, Field(ge=7, le=180)] = 28
+    prior_conversions: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    elasticity: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+
+
+class Guardrails(Section):
+    """Money invariants 2, 3, 5 and 6. Fractions of the budget they bound."""
+
+    total_daily_cap: Dollars
+    edit_limit: Annotated[float, Field(gt=0.0, le=0.05)] = 0.05
+    day_limit: Annotated[float, Field(gt=0.0, le=0.10)] = 0.10
+    drift_limit: Annotated[float, Field(gt=0.0, le=0.20)] = 0.20
+    edit_cooldown_hours: Annotated[int, Field(ge=72, le=720)] = 72
+    stop_probability: Annotated[float, Field(ge=0.9, le=1.0)] = 0.9
+    stop_spend_caps: Annotated[float, Field(ge=4.0, le=100.0)] = 4.0
+    freeze_probability: Annotated[float, Field(gt=0.0, le=0.5)] = 0.5
+    track_raise_probability: Annotated[float, Field(gt=0.0, le=0.2)] = 0.2
+    exploration_floor: Annotated[float, Field(ge=0.0, le=0.5)] = 0.10
+    weekly_loss_budget: dict[TrackName, Annotated[Decimal, Field(ge=0)]]
+    overdelivery: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+
+
+class Slates(Section):
+    size: Annotated[int, Field(ge=1, le=50)] = 8
+    explore_share: Fraction = 0.2
+    launch_share: Annotated[float, Field(gt=0.0, le=0.2)] = 0.2
+    screening_impressions: Annotated[int, Field(ge=100)] = 1000
+
+
+class Settings(Section):
+    business_timezone: str
+    history_start: date = date(2015, 1, 1)
+    as_of: Literal["wall", "last_report_date"] = "wall"
+    max_data_age_days: Annotated[int, Field(ge=1, le=14)] = 3
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 20261120
+    tracks: Annotated[dict[TrackName, Track], Field(min_length=1)]
+    track_rules: tuple[TrackRule, ...] = ()
+    attribution: Attribution = Attribution()
+    reward: Reward = Reward()
+    baselines: Baselines = Baselines()
+    forecast: Forecast = Forecast()
+    bandit: Bandit = Bandit()
+    guardrails: Guardrails
+    slates: Slates = Slates()
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be an IANA time zone such as America/New_York")
+        return value
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Settings:
+        for index, rule in enumerate(self.track_rules):
+            if rule.track not in self.tracks:
+                raise ValueError(
+                    f"track_rules.{index}.track: {rule.track!r} is not one of {sorted(self.tracks)}"
+                )
+        missing = set(self.tracks) - set(self.guardrails.weekly_loss_budget)
+        unknown = set(self.guardrails.weekly_loss_budget) - set(self.tracks)
+        if missing or unknown:
+            raise ValueError(
+                "guardrails.weekly_loss_budget: needs exactly one amount per track; "
+                f"missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        return self
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.business_timezone)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256 of the canonical settings: stored with every decision."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises:
+        SettingsError: unreadable YAML, an unknown key or an impossible value; one line per fault,
+            each with the file, the path inside it and the allowed range.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such settings file. Copy aelp.yaml or set AELP_SETTINGS.") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path}: expected a mapping of settings, found {type(document).__name__}")
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        faults = [_describe_fault(fault) for fault in error.errors(include_url=False)]
+        raise SettingsError("\n".join(f"{path}: {fault}" for fault in faults)) from None
+
+
+def _describe_fault(fault: object) -> str:
+    assert isinstance(fault, dict)
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key. Remove it or check its spelling."
+    if fault["type"] == "missing":
+        return f"{where}: required, but missing."
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not where:
+        return message
+    return f"{where}: {message} (found {fault['input']!r})"
+
+
+class Environment(BaseModel):
+    """Where this process reads and writes; everything secret or machine-specific lives here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    settings_path: Path
+    drop_folder: Path
+    warehouse: Literal["duckdb", "bigquery"]
+    dataset_prefix: str
+    bigquery_project: str | None
+    bigquery_location: str
+    bigquery_endpoint: str | None
+    bigquery_storage_endpoint: str | None
+
+    @property
+    def duckdb_path(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def read_environment(variables: dict[str, str] | None = None) -> Environment:
+    """Read the `AELP_*` variables (defaults: `.aelp/` in the project, DuckDB).
+
+    Raises:
+        SettingsError: a relative AELP_HOME, an unknown warehouse, BigQuery without a project.
+    """
+    env = dict(os.environ) if variables is None else variables
+    home = Path(env.get("AELP_HOME") or PROJECT_ROOT / ".aelp")
+    if not home.is_absolute():
+        raise SettingsError(f"AELP_HOME: must be an absolute path (found {str(home)!r})")
+    warehouse = env.get("AELP_WAREHOUSE") or "duckdb"
+    if warehouse not in ("duckdb", "bigquery"):
+        raise SettingsError(f"AELP_WAREHOUSE: must be duckdb or bigquery (found {warehouse!r})")
+    project = env.get("AELP_BIGQUERY_PROJECT") or None
+    if warehouse == "bigquery" and project is None:
+        raise SettingsError("AELP_BIGQUERY_PROJECT: required when AELP_WAREHOUSE=bigquery")
+    return Environment(
+        home=home,
+        settings_path=Path(env.get("AELP_SETTINGS") or PROJECT_ROOT / "aelp.yaml"),
+        drop_folder=Path(env.get("AELP_DROP") or home / "drop"),
+        warehouse=cast(Literal["duckdb", "bigquery"], warehouse),
+        dataset_prefix=env.get("AELP_DATASET_PREFIX") or "",
+        bigquery_project=project,
+        bigquery_location=env.get("AELP_BIGQUERY_LOCATION") or "US",
+        bigquery_endpoint=env.get("AELP_BIGQUERY_ENDPOINT") or None,
+        bigquery_storage_endpoint=env.get("AELP_BIGQUERY_STORAGE_ENDPOINT") or None,
+    )

@@ -1,0 +1,386 @@
+"""The catalogue of tables written from Python: raw landings, the ledger, and model outputs.
+
+Here: names, columns, units and grain of every such table, one place for BigQuery schemas, Dagster
+column metadata and dbt sources. Not here: dbt's own tables (their YAML says the same for them).
+"""
+
+from __future__ import annotations
+
+from resources.warehouse.schema import Column, ColumnType, Table, TableName
+
+_Row = tuple[str, ColumnType, str] | tuple[str, ColumnType, str, bool]
+
+
+def _columns(*rows: _Row) -> tuple[Column, ...]:
+    return tuple(Column(*row) for row in rows)
+
+
+# --- raw: immutable rows under one envelope -------------------------------------------------------
+
+_ENVELOPE_HEAD = _columns(
+    ("source", "STRING", "Platform, or the label of a file drop that names none.", True),
+    ("account_id", "STRING", "Account as the source names it.", True),
+    ("report_date", "DATE", "Account-local day the row reports."),
+    ("breakdown_set", "STRING", "Which breakdown the call had; each repeats the full total.", True),
+)
+_ENVELOPE_TAIL = _columns(
+    ("payload", "STRING", "Canonical JSON text of the row; numbers kept as text so money stays exact.", True),
+    ("payload_hash", "STRING", "sha256 of the payload.", True),
+    ("_batch_id", "STRING", "The load that wrote this row.", True),
+    ("_ingested_at", "TIMESTAMP", "When it was written.", True),
+    ("_api_version", "STRING", "API version or export format.", True),
+    ("_request_hash", "STRING", "Hash of the request or of the file's content.", True),
+)
+
+
+def _raw(table: str, description: str, keys: tuple[str, ...]) -> Table:
+    return Table(
+        name=TableName("raw", table),
+        description=description,
+        columns=_ENVELOPE_HEAD
+        + tuple(Column(key, "STRING", f"Grain key: {key}.", required=True) for key in keys)
+        + _ENVELOPE_TAIL,
+        grain=("source", "account_id", "report_date", "breakdown_set", *keys, "_batch_id"),
+        partition="report_date",
+        cluster=("account_id", "_batch_id"),
+    )
+
+
+META_ADS_INSIGHTS = _raw(
+    "meta_ads_insights",
+    "Meta ad by day, no breakdown: the only source of unique metrics.",
+    ("campaign_id", "adset_id", "ad_id"),
+)
+META_ADS_INSIGHTS_BY_PLACEMENT = _raw(
+    "meta_ads_insights_by_placement",
+    "Meta ad by day by placement.",
+    ("campaign_id", "adset_id", "ad_id", "publisher_platform", "platform_position", "impression_device"),
+)
+GOOGLE_ADS_AD_PERFORMANCE = _raw(
+    "google_ads_ad_performance",
+    "Google Ads ad by day, network and device.",
+    ("campaign_id", "ad_group_id", "ad_id", "network", "device"),
+)
+TIKTOK_ADS_REPORT = _raw("tiktok_ads_report", "TikTok ad by day.", ("campaign_id", "adgroup_id", "ad_id"))
+LINKEDIN_AD_ANALYTICS = _raw(
+    "linkedin_ad_analytics",
+    "LinkedIn creative by day.",
+    ("campaign_group_id", "campaign_id", "creative_id"),
+)
+FILE_AD_PERFORMANCE = _raw(
+    "file_ad_performance",
+    "Any other daily export, in the documented generic long format or through a mapping file.",
+    ("campaign_id", "adgroup_id", "ad_id", "placement", "segment"),
+)
+FILE_PERIOD_PERFORMANCE = _raw(
+    "file_period_performance",
+    "Exports without a day: totals of a week, a period or an unknown time. Never in daily marts.",
+    ("campaign_id", "adgroup_id", "ad_id", "placement", "segment", "period"),
+)
+ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
+CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
+LEVERS = _raw("levers", "Budget-carrying entities as of a snapshot day.", ("lever_id",))
+
+RAW_TABLES = (
+    META_ADS_INSIGHTS,
+    META_ADS_INSIGHTS_BY_PLACEMENT,
+    GOOGLE_ADS_AD_PERFORMANCE,
+    TIKTOK_ADS_REPORT,
+    LINKEDIN_AD_ANALYTICS,
+    FILE_AD_PERFORMANCE,
+    FILE_PERIOD_PERFORMANCE,
+    ORDERS,
+    CREATIVES,
+    LEVERS,
+)
+
+# --- ops: the ledger and what was refused ----------------------------------------------------------
+
+INGEST_SLICES = Table(
+    name=TableName("ops", "ingest_slices"),
+    description="One row per finished attempt at a slice, committed with its data. The ledger is the truth.",
+    columns=_columns(
+        ("source", "STRING", "Platform or file label.", True),
+        ("stream", "STRING", "Raw table the rows went to.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("report_date", "DATE", "Account-local day; NULL for undated period rows."),
+        ("breakdown_set", "STRING", "Breakdown of the call.", True),
+        ("batch_id", "STRING", "This attempt.", True),
+        ("data_batch_id", "STRING", "Whose rows count: an earlier batch where the content is unchanged."),
+        ("status", "STRING", "complete, failed or deferred.", True),
+        ("attempts", "INT64", "Attempts so far.", True),
+        ("error_class", "STRING", "Why it failed; NULL when complete."),
+        ("request_hash", "STRING", "Hash of the request or the file.", True),
+        ("row_count", "INT64", "Rows of the slice.", True),
+        ("content_hash", "STRING", "Order-free hash of the slice's rows."),
+        ("completed_at", "TIMESTAMP", "When the attempt ended.", True),
+    ),
+    grain=("source", "stream", "account_id", "report_date", "breakdown_set", "batch_id"),
+    cluster=("source", "stream", "account_id"),
+)
+QUARANTINE = Table(
+    name=TableName("ops", "quarantine"),
+    description="Rows and files refused at landing, with file, line and reason.",
+    columns=_columns(
+        ("source", "STRING", "Platform or file label; NULL where the file was not recognised."),
+        ("stream", "STRING", "Raw table it was meant for; NULL where unknown."),
+        ("account_id", "STRING", "Account, where it could be read."),
+        ("file", "STRING", "Path relative to the drop folder.", True),
+        ("file_hash", "STRING", "sha256 of the file's bytes.", True),
+        ("line", "INT64", "1-based line in the file, header included; NULL for a whole file."),
+        ("severity", "STRING", "refused (not loaded) or flagged (loaded and marked).", True),
+        ("reason", "STRING", "What is wrong and how to mend it.", True),
+        ("record", "STRING", "The row as JSON text, where there is one."),
+        ("quarantined_at", "TIMESTAMP", "When it was set aside.", True),
+    ),
+    grain=("file_hash", "line", "reason"),
+)
+ACCOUNTS = Table(
+    name=TableName("ops", "accounts"),
+    description="What is known of each account from its exports and mappings.",
+    columns=_columns(
+        ("source", "STRING", "Platform or file label.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("account_name", "STRING", "Name shown to people.", True),
+        ("currency", "STRING", "ISO 4217 code, XXX where unknown.", True),
+        ("timezone", "STRING", "IANA zone of report_date.", True),
+        (
+            "declared_lever",
+            "STRING",
+            "What a mapping declares as lever: campaign, adgroup or ad.",
+        ),
+        ("maturity_days", "INT64", "Days until a cohort is judged; NULL: as in settings."),
+        ("last_landed_at", "TIMESTAMP", "Last landing that named this account.", True),
+    ),
+    grain=("source", "account_id"),
+)
+TRACK_RULES = Table(
+    name=TableName("ops", "track_rules"),
+    description="Which campaign belongs to which track: settings first, then mappings. LIKE patterns.",
+    columns=_columns(
+        ("rule_order", "INT64", "First match wins.", True),
+        ("track", "STRING", "Track.", True),
+        ("source_pattern", "STRING", "LIKE pattern on source.", True),
+        ("account_pattern", "STRING", "LIKE pattern on account_id.", True),
+        ("campaign_pattern", "STRING", "LIKE pattern on campaign name.", True),
+    ),
+    grain=("rule_order",),
+)
+ACCOUNT_AUDITS = Table(
+    name=TableName("ops", "account_audits"),
+    description="Plausibility audit per account; decides whether its data may drive a decision.",
+    columns=_columns(
+        ("source", "STRING", "Platform or file label.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("check_name", "STRING", "Which plausibility check.", True),
+        ("status", "STRING", "passed, failed or skipped.", True),
+        ("statistic", "FLOAT64", "The measured value; NULL when skipped."),
+        ("threshold", "FLOAT64", "What it was held against; NULL when skipped."),
+        ("detail", "STRING", "In words, with the reason of a skip.", True),
+        ("decision_eligible", "BOOL", "The account's verdict over all checks.", True),
+    ),
+    grain=("source", "account_id", "check_name"),
+)
+
+OPS_TABLES = (INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES, ACCOUNT_AUDITS)
+
+# --- gaelp_training: model outputs ------------------------------------------------------------------
+
+
+def _quantiles(metric: str, unit: str) -> tuple[tuple[str, ColumnType, str], ...]:
+    return tuple(
+        (f"{metric}_p{level}", "FLOAT64", f"{unit}; P(value <= this) = {level} %.") for level in (10, 50, 90)
+    )
+
+
+_AS_OF: _Row = ("as_of_date", "DATE", "The morning the numbers were known.", True)
+_LEVER: tuple[_Row, ...] = (
+    ("platform", "STRING", "Source of the account.", True),
+    ("account_id", "STRING", "Account.", True),
+    ("track", "STRING", "Track.", True),
+    ("lever_id", "STRING", "Lever in budget_levers.", True),
+)
+
+PLACEMENT_BASELINES = Table(
+    name=TableName("gaelp_training", "placement_baselines"),
+    description="p10/p50/p90 of CPM, CTR and CVR by track and placement over the window before as_of_date.",
+    columns=_columns(
+        _AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("placement", "STRING", "Placement; `all` is the track over all placements.", True),
+        ("window_days", "INT64", "Days before as_of_date.", True),
+        ("weighting", "STRING", "equal (each day counts once) or spend (by dollars).", True),
+        ("days", "INT64", "Days with delivery.", True),
+        ("outlier_days", "INT64", "Days set aside by the outlier rule.", True),
+        ("impressions", "INT64", "Sum over the window.", True),
+        ("clicks", "INT64", "Sum over the window.", True),
+        ("conversions", "FLOAT64", "Reward-weighted conversions, sum over matured days.", True),
+        ("cost", "NUMERIC", "Sum over the window.", True),
+        ("cpm", "FLOAT64", "Ratio of sums, dollars per 1,000 impressions."),
+        ("ctr", "FLOAT64", "Ratio of sums, clicks per impression."),
+        ("cvr", "FLOAT64", "Ratio of sums over matured days, conversions per click."),
+        *_quantiles("cpm", "Dollars per 1,000 impressions"),
+        *_quantiles("ctr", "Clicks per impression"),
+        *_quantiles("cvr", "Conversions per click"),
+        ("parent_weight", "FLOAT64", "Share of the estimate taken from the track as a whole.", True),
+    ),
+    grain=("as_of_date", "track", "placement", "weighting"),
+    partition="as_of_date",
+)
+FORECAST_RESULTS = Table(
+    name=TableName("gaelp_training", "forecast_results"),
+    description="What a lever's budget buys on a day: signups and CAC with their uncertainty.",
+    columns=_columns(
+        _AS_OF,
+        ("target_date", "DATE", "Day forecast.", True),
+        *_LEVER,
+        ("budget", "NUMERIC", "Daily budget supposed, account currency.", True),
+        ("is_current_budget", "BOOL", "Whether this is the budget in force.", True),
+        *_quantiles("spend", "Account currency"),
+        *_quantiles("impressions", "Impressions"),
+        *_quantiles("clicks", "Clicks"),
+        *_quantiles("signups", "Reward-weighted conversions once matured"),
+        *_quantiles("cac", "Account currency per signup; NULL when infinite"),
+        ("p_cac_within_cap", "FLOAT64", "P(CAC <= cap); a draw without signups counts as above.", True),
+        ("score_multiplier", "FLOAT64", "Creative score multiplier; 1 until scores exist.", True),
+        ("draws", "INT64", "Joint draws behind the quantiles.", True),
+    ),
+    grain=("as_of_date", "target_date", "platform", "account_id", "lever_id", "budget"),
+    partition="as_of_date",
+)
+FORECAST_OUTLOOK = Table(
+    name=TableName("gaelp_training", "forecast_outlook"),
+    description="The next 30 days by track and combined at the budgets in force, from joint draws.",
+    columns=_columns(
+        _AS_OF,
+        ("track", "STRING", "Track, or `combined`.", True),
+        ("horizon", "STRING", "day, or total over all days.", True),
+        ("target_date", "DATE", "Day forecast; the last day for totals.", True),
+        *_quantiles("spend", "Dollars"),
+        *_quantiles("signups", "Reward-weighted conversions once matured"),
+        *_quantiles("cac", "Dollars per signup; NULL when infinite"),
+        ("spend_mean", "FLOAT64", "Mean over draws: means of parts add up exactly.", True),
+        ("signups_mean", "FLOAT64", "Mean over draws: means of parts add up exactly.", True),
+        ("p_cac_within_cap", "FLOAT64", "P(CAC <= cap); NULL for combined, which has no cap."),
+        ("p_meets_minimum", "FLOAT64", "P(signups >= the track's minimum); NULL for combined."),
+    ),
+    grain=("as_of_date", "track", "horizon", "target_date"),
+    partition="as_of_date",
+)
+FORECAST_ACCURACY = Table(
+    name=TableName("gaelp_training", "forecast_accuracy"),
+    description="Rolling-origin backtest: coverage and pinball loss beside last week and the seasonal mean.",
+    columns=_columns(
+        _AS_OF,
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("metric", "STRING", "clicks, conversions or spend.", True),
+        ("horizon_days", "INT64", "Days ahead, summed.", True),
+        ("method", "STRING", "aelp, last_week or seasonal_mean.", True),
+        ("origins", "INT64", "Forecast origins scored.", True),
+        ("forecasts", "INT64", "Forecasts scored (origin x series).", True),
+        ("coverage", "FLOAT64", "Share of actuals inside p10-p90."),
+        ("coverage_low", "FLOAT64", "2.5 % of the block bootstrap."),
+        ("coverage_high", "FLOAT64", "97.5 % of the block bootstrap."),
+        ("pinball", "FLOAT64", "Mean pinball loss over p10, p50, p90, as a share of the mean actual."),
+        ("pinball_difference", "FLOAT64", "This method minus aelp; positive: aelp is better."),
+        ("pinball_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
+        ("pinball_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
+        ("width", "FLOAT64", "Mean p90 - p10 as a share of the mean actual."),
+    ),
+    grain=("as_of_date", "platform", "account_id", "metric", "horizon_days", "method"),
+    partition="as_of_date",
+)
+BANDIT_POSTERIORS = Table(
+    name=TableName("gaelp_training", "bandit_posteriors"),
+    description="Belief about each lever's signups per dollar, from matured cohorts only.",
+    columns=_columns(
+        _AS_OF,
+        *_LEVER,
+        ("window_start", "DATE", "First matured cohort day.", True),
+        ("window_end", "DATE", "Last matured cohort day.", True),
+        ("spend", "NUMERIC", "Matured spend in the window.", True),
+        ("click_conversions", "FLOAT64", "7-day-click conversions.", True),
+        ("view_conversions", "FLOAT64", "1-day-view conversions.", True),
+        ("reward_mean", "FLOAT64", "Expected incremental conversions.", True),
+        ("reward_version", "STRING", "Reward definition.", True),
+        ("posterior_shape", "FLOAT64", "Gamma shape at the mean incrementality.", True),
+        ("posterior_rate", "FLOAT64", "Gamma rate, dollars.", True),
+        *_quantiles("cac", "Account currency per signup; NULL when infinite"),
+        ("p_cac_above_cap", "FLOAT64", "Closed form, averaged over the incrementality quadrature.", True),
+        ("p_best", "FLOAT64", "P(lowest CAC of the track); sums to 1 over a track.", True),
+        ("p_meets_cap", "FLOAT64", "P(CAC <= cap).", True),
+    ),
+    grain=("as_of_date", "platform", "account_id", "lever_id"),
+    partition="as_of_date",
+)
+BANDIT_DECISIONS = Table(
+    name=TableName("gaelp_training", "bandit_decisions"),
+    description="One decision per lever and day, after every guardrail, with what is needed to replay it.",
+    columns=_columns(
+        _AS_OF,
+        ("decision_id", "STRING", "Hash of as_of_date, lever and inputs.", True),
+        *_LEVER,
+        ("lever_level", "STRING", "campaign, adset, adgroup or ad.", True),
+        ("lever_source", "STRING", "platform, or declared by a mapping.", True),
+        ("advisory", "BOOL", "True where no real lever exists: never to be written.", True),
+        ("type", "STRING", "raise, cut, stop, hold or split_test.", True),
+        ("current_budget", "NUMERIC", "Budget in force.", True),
+        ("thompson_budget", "NUMERIC", "What the sampler asked for, before guardrails.", True),
+        ("proposed_budget", "NUMERIC", "After guardrails, in whole increments.", True),
+        ("change_fraction", "FLOAT64", "proposed / current - 1.", True),
+        ("binding_rules", "STRING", "JSON list of the rules that changed the request, in order.", True),
+        ("reason", "STRING", "One sentence for a person.", True),
+        ("p_cac_above_cap", "FLOAT64", "Of the lever.", True),
+        ("track_p_cac_above_cap", "FLOAT64", "Of its track.", True),
+        ("expected_signups_change", "FLOAT64", "Per day, mean over draws.", True),
+        (
+            "expected_loss",
+            "FLOAT64",
+            "E[max(0, spend - cap * reward)] a week at the proposed budget.",
+            True,
+        ),
+        ("off_policy_evaluable", "BOOL", "Whether off-policy evaluation can judge it later.", True),
+        ("seed", "INT64", "Seed of the draws.", True),
+        ("input_hash", "STRING", "sha256 of the stored input artifact.", True),
+        ("settings_hash", "STRING", "sha256 of the settings.", True),
+        ("code_version", "STRING", "Version of models/.", True),
+        ("run_id", "STRING", "Dagster run.", True),
+    ),
+    grain=("as_of_date", "platform", "account_id", "lever_id"),
+    partition="as_of_date",
+)
+SLATES = Table(
+    name=TableName("gaelp_training", "slates"),
+    description="The creatives each track should run next: exploit and explore, launched paused.",
+    columns=_columns(
+        _AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("rank", "INT64", "1 is best.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("creative_id", "STRING", "Creative, or the ad where no creative is known.", True),
+        ("role", "STRING", "exploit or explore.", True),
+        ("status", "STRING", "Always paused at launch.", True),
+        ("budget", "NUMERIC", "Daily budget; budgets of a slate add up to the cent.", True),
+        ("p_best", "FLOAT64", "P(lowest CAC of the track's creatives).", True),
+        ("p_meets_cap", "FLOAT64", "P(CAC <= cap).", True),
+        ("p_one_click", "FLOAT64", "P(at least one click in the screening impressions).", True),
+        *_quantiles("signups", "Per day at this budget, shrunk for selection"),
+        *_quantiles("cac", "Account currency per signup; NULL when infinite"),
+    ),
+    grain=("as_of_date", "track", "rank"),
+    partition="as_of_date",
+)
+
+MODEL_TABLES = (
+    PLACEMENT_BASELINES,
+    FORECAST_RESULTS,
+    FORECAST_OUTLOOK,
+    FORECAST_ACCURACY,
+    BANDIT_POSTERIORS,
+    BANDIT_DECISIONS,
+    SLATES,
+)
+
+PYTHON_TABLES = {str(table.name): table for table in (*RAW_TABLES, *OPS_TABLES, *MODEL_TABLES)}
