@@ -94,6 +94,8 @@ RAW_TABLES = (
     LEVERS,
 )
 
+_AS_OF: _Row = ("as_of_date", "DATE", "The morning the numbers were known.", True)
+
 # --- ops: the ledger and what was refused ----------------------------------------------------------
 
 INGEST_SLICES = Table(
@@ -170,6 +172,7 @@ ACCOUNT_AUDITS = Table(
     name=TableName("ops", "account_audits"),
     description="Plausibility audit per account; decides whether its data may drive a decision.",
     columns=_columns(
+        _AS_OF,
         ("source", "STRING", "Platform or file label.", True),
         ("account_id", "STRING", "Account.", True),
         ("check_name", "STRING", "Which plausibility check.", True),
@@ -179,10 +182,63 @@ ACCOUNT_AUDITS = Table(
         ("detail", "STRING", "In words, with the reason of a skip.", True),
         ("decision_eligible", "BOOL", "The account's verdict over all checks.", True),
     ),
-    grain=("source", "account_id", "check_name"),
+    grain=("as_of_date", "source", "account_id", "check_name"),
+    partition="as_of_date",
+)
+DECISION_ACCOUNTS = Table(
+    name=TableName("ops", "decision_accounts"),
+    description="Which accounts a morning's decision may use, and why the others are left out.",
+    columns=_columns(
+        _AS_OF,
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("last_report_date", "DATE", "Newest report day known that morning."),
+        ("maturity_days", "INT64", "Days until a cohort is judged.", True),
+        ("eligible", "BOOL", "Whether decisions may use it.", True),
+        ("reason", "STRING", "In words.", True),
+    ),
+    grain=("as_of_date", "platform", "account_id"),
+    partition="as_of_date",
 )
 
-OPS_TABLES = (INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES, ACCOUNT_AUDITS)
+FILE_LANDINGS = Table(
+    name=TableName("ops", "file_landings"),
+    description="Every file each landing saw, and what became of it.",
+    columns=_columns(
+        ("file", "STRING", "Path relative to the drop folder.", True),
+        ("format", "STRING", "Mapping that recognised it; NULL where none did."),
+        ("status", "STRING", "landed, unchanged, refused, unrecognised or unsettled.", True),
+        ("rows", "INT64", "Rows appended to raw.", True),
+        ("changed_slices", "INT64", "Slices whose content is new.", True),
+        ("refused_rows", "INT64", "Rows set aside in ops.quarantine.", True),
+        ("flagged_rows", "INT64", "Rows loaded and marked.", True),
+        ("reason", "STRING", "Why it was not landed; NULL where it was."),
+        ("landed_at", "TIMESTAMP", "When the landing ran.", True),
+    ),
+    grain=("file", "landed_at"),
+)
+TRANSFORMED_DAYS = Table(
+    name=TableName("ops", "transformed_days"),
+    description="Up to where the marts have followed the ledger, by report day.",
+    columns=_columns(
+        ("report_date", "DATE", "Report day the marts were built for.", True),
+        ("ledger_completed_at", "TIMESTAMP", "Newest changed slice of that day the marts have seen.", True),
+        ("code_version", "STRING", "Hash of the dbt project that built it.", True),
+    ),
+    grain=("report_date",),
+    partition="report_date",
+)
+
+OPS_TABLES = (
+    INGEST_SLICES,
+    QUARANTINE,
+    ACCOUNTS,
+    TRACK_RULES,
+    ACCOUNT_AUDITS,
+    DECISION_ACCOUNTS,
+    FILE_LANDINGS,
+    TRANSFORMED_DAYS,
+)
 
 # --- gaelp_training: model outputs ------------------------------------------------------------------
 
@@ -193,7 +249,6 @@ def _quantiles(metric: str, unit: str) -> tuple[tuple[str, ColumnType, str], ...
     )
 
 
-_AS_OF: _Row = ("as_of_date", "DATE", "The morning the numbers were known.", True)
 _LEVER: tuple[_Row, ...] = (
     ("platform", "STRING", "Source of the account.", True),
     ("account_id", "STRING", "Account.", True),

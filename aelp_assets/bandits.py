@@ -1,0 +1,238 @@
+"""Bandit assets: belief per lever and the morning's guarded decision.
+
+Here: reading levers and evidence, calling `models.bandits`, storing what a replay needs. Not here: the
+mathematics (`models/bandits`), the rules (`models/guardrails`), approvals and writing.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from aelp_assets import plots
+from aelp_assets.artifacts import store_frames
+from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, picture, table_metadata
+from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
+from aelp_assets.partitions import (
+    LEVER_DAYS,
+    WAREHOUSE_POOL,
+    days_before,
+    decision_days,
+    derived_seed,
+    morning_of,
+    same_morning,
+    seeded_rng,
+)
+from models import bandits
+from models.guardrails import GuardrailLimits, TrackLimits, verify_decisions
+from models.rewards import RewardDefinition
+from resources.code_version import source_hash
+from resources.settings import Environment, Settings
+
+SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few missed mornings
+_CODE = source_hash("models/bandits", "models/guardrails", "models/rewards.py")
+
+
+def guardrail_limits(settings: Settings) -> GuardrailLimits:
+    """The settings' money limits in the guardrails' own type."""
+    rules = settings.guardrails
+    return GuardrailLimits(
+        tracks={
+            name: TrackLimits(
+                daily_cap=track.daily_cap,
+                cac_cap=track.cac_cap,
+                weekly_loss_budget=rules.weekly_loss_budget[name],
+            )
+            for name, track in settings.tracks.items()
+        },
+        **rules.model_dump(exclude={"weekly_loss_budget"}),
+    )
+
+
+def reward_definition(settings: Settings) -> RewardDefinition:
+    """The settings' reward, versioned."""
+    reward = settings.reward
+    return RewardDefinition(
+        version=reward.version,
+        click_mean=reward.click_incrementality_mean,
+        click_sd=reward.click_incrementality_sd,
+        view_mean=reward.view_incrementality_mean,
+        view_sd=reward.view_incrementality_sd,
+    )
+
+
+def decision_moment(morning: date, settings: Settings) -> datetime:
+    """09:00 of the morning in the business's zone: a decision replayed next year has the same now."""
+    return datetime.combine(morning, time(9), tzinfo=settings.timezone)
+
+
+def cac_caps(settings: Settings) -> dict[str, float]:
+    """CAC cap by track, dollars."""
+    return {name: float(track.cac_cap) for name, track in settings.tracks.items()}
+
+
+def contributions(settings: Settings) -> dict[str, float]:
+    """Contribution of one signup before advertising, by track, dollars."""
+    return {name: track.contribution_per_signup for name, track in settings.tracks.items()}
+
+
+def run_decision(
+    frames: Mapping[str, pl.DataFrame], settings: Settings, morning: date
+) -> bandits.DecisionDay:
+    """The whole decision from its stored inputs: what the asset runs, and what a replay runs again."""
+    return bandits.decide(
+        lever_history=frames["budget_levers"],
+        lever_days=frames["int_lever_daily"],
+        accounts=frames["decision_accounts"],
+        as_of_date=morning,
+        now=decision_moment(morning, settings),
+        limits=guardrail_limits(settings),
+        contribution_per_signup=contributions(settings),
+        window_days=settings.bandit.window_days,
+        prior_conversions=settings.bandit.prior_conversions,
+        elasticity=settings.bandit.elasticity,
+        reward=reward_definition(settings),
+        draws=settings.bandit.draws,
+        rng=seeded_rng(settings.seed, "bandit_decisions", morning),
+    )
+
+
+@dg.multi_asset(
+    name="bandit",
+    ins={
+        "int_lever_daily": dg.AssetIn(
+            key=["intermediate", "int_lever_daily"], partition_mapping=days_before(LEVER_DAYS)
+        ),
+        "budget_levers": dg.AssetIn(
+            key=["gaelp_training", "budget_levers"], partition_mapping=days_before(SNAPSHOT_DAYS)
+        ),
+        "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
+    },
+    deps=[
+        dg.AssetDep(["gaelp_training", "placement_baselines"], partition_mapping=same_morning),
+        dg.AssetDep(["gaelp_training", "forecast_results"], partition_mapping=same_morning),
+    ],
+    outs={
+        "bandit_posteriors": dg.AssetOut(
+            dagster_type=FRAME,
+            key=["gaelp_training", "bandit_posteriors"],
+            description="Belief about each lever's signups per dollar, from matured cohorts only.",
+            kinds={"polars"},
+            owners=MARKETING_SCIENCE,
+            metadata=table_metadata("gaelp_training.bandit_posteriors"),
+            freshness_policy=DECISION_FRESHNESS,
+            code_version=_CODE,
+        ),
+        "bandit_decisions": dg.AssetOut(
+            dagster_type=FRAME,
+            key=["gaelp_training", "bandit_decisions"],
+            description="One decision per lever, after every guardrail, with what is needed to replay it.",
+            kinds={"polars"},
+            owners=CAMPAIGN_MANAGEMENT,
+            metadata=table_metadata("gaelp_training.bandit_decisions"),
+            freshness_policy=DECISION_FRESHNESS,
+            code_version=_CODE,
+        ),
+    },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "p_best_sums_to_one", asset=asset_key("gaelp_training.bandit_posteriors"), blocking=True
+        ),
+        dg.AssetCheckSpec(
+            "money_invariants_hold",
+            asset=asset_key("gaelp_training.bandit_decisions"),
+            blocking=True,
+            description="An independent verifier finds no violation of money invariants 2, 3, 5 and 6.",
+        ),
+    ],
+    group_name="bandits",
+    partitions_def=decision_days,
+    pool=WAREHOUSE_POOL,
+)
+def bandit(
+    context: dg.AssetExecutionContext,
+    int_lever_daily: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    decision_accounts: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
+    """Posteriors and decisions of one morning, from one set of joint draws."""
+    morning = morning_of(context)
+    frames = {
+        "budget_levers": budget_levers,
+        "int_lever_daily": int_lever_daily,
+        "decision_accounts": decision_accounts,
+    }
+    artifact = store_frames(environment.artifacts / "decisions", frames)
+    day = run_decision(frames, settings, morning)
+    violations = verify_decisions(
+        day.decisions, day.states, guardrail_limits(settings), decision_moment(morning, settings)
+    )
+    caps = cac_caps(settings)
+    shares = day.posteriors.group_by("track").agg(pl.col("p_best").sum()).sort("track")
+    believed = dg.MaterializeResult(
+        asset_key=asset_key("gaelp_training.bandit_posteriors"),
+        value=day.posteriors,
+        metadata={
+            "preview": markdown_table(day.posteriors.sort("p_best", descending=True)),
+            "tracks": markdown_table(day.tracks),
+            "plot": picture(plots.cac_by_lever(day.posteriors, caps)),
+        },
+        check_results=[
+            check(
+                "p_best_sums_to_one",
+                bool(((shares["p_best"] - 1).abs() < 1e-9).all()),
+                "P(best) must add up to 1 over each track.",
+                "gaelp_training.bandit_posteriors",
+                {"sums": markdown_table(shares)},
+            )
+        ],
+    )
+    decisions = day.decisions.with_columns(
+        _decision_ids(day.decisions, artifact.sha256),
+        pl.lit(derived_seed(settings.seed, "bandit_decisions", morning), dtype=pl.Int64).alias("seed"),
+        pl.lit(artifact.sha256).alias("input_hash"),
+        pl.lit(settings.content_hash).alias("settings_hash"),
+        pl.lit(_CODE).alias("code_version"),
+        pl.lit(context.run_id).alias("run_id"),
+    )
+    decided = dg.MaterializeResult(
+        asset_key=asset_key("gaelp_training.bandit_decisions"),
+        value=decisions,
+        metadata={
+            "preview": markdown_table(
+                decisions.select("track", "lever_id", "type", "current_budget", "proposed_budget", "reason")
+            ),
+            "inputs": dg.MetadataValue.path(artifact.path),
+            "plot": picture(plots.budget_moves(decisions)),
+            **_counts(decisions),
+        },
+        check_results=[
+            check(
+                "money_invariants_hold",
+                not violations,
+                "\n".join(str(violation) for violation in violations[:20])
+                or "No violation of money invariants 2, 3, 5 and 6.",
+                "gaelp_training.bandit_decisions",
+                {"violations": len(violations)},
+            )
+        ],
+    )
+    return believed, decided
+
+
+def _decision_ids(decisions: pl.DataFrame, input_hash: str) -> pl.Series:
+    keys = decisions.select("as_of_date", "platform", "account_id", "lever_id").iter_rows()
+    names = ["|".join([*map(str, key), input_hash]) for key in keys]
+    digests = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in names]
+    return pl.Series("decision_id", digests, dtype=pl.String)
+
+
+def _counts(decisions: pl.DataFrame) -> dict[str, Any]:
+    return {
+        f"{kind}_count": count for kind, count in decisions.group_by("type").len().sort("type").iter_rows()
+    }

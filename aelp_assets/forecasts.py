@@ -1,0 +1,261 @@
+"""Forecast assets: what budgets buy, what the month brings, and how right we were before.
+
+Here: reading levers and their days, calling `models.forecasting` and `models.accuracy`, drawing. Not here:
+the mathematics, and what may be spent.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from aelp_assets import plots
+from aelp_assets.bandits import cac_caps
+from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, picture, result, table_metadata
+from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE, WEEKLY_FRESHNESS
+from aelp_assets.partitions import (
+    HISTORY_DAYS,
+    WAREHOUSE_POOL,
+    days_before,
+    decision_days,
+    morning_of,
+    same_morning,
+    seeded_rng,
+)
+from models import accuracy, forecasting
+from models.bandits import levers_today
+from models.eligibility import maturity_by_account, of_eligible
+from models.quantiles import out_of_order
+from resources.code_version import source_hash
+from resources.settings import Settings
+
+# Baselines average a month, forecasts look a month ahead with trend and mix: twice is a broken chain.
+CAC_IDENTITY_TOLERANCE = 1.0
+
+_LEVER_INPUTS = {
+    "int_lever_daily": dg.AssetIn(
+        key=["intermediate", "int_lever_daily"], partition_mapping=days_before(HISTORY_DAYS)
+    ),
+    "budget_levers": dg.AssetIn(
+        key=["gaelp_training", "budget_levers"], partition_mapping=days_before(HISTORY_DAYS)
+    ),
+    "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
+}
+_CODE = source_hash("models/forecasting", "models/quantiles.py")
+
+
+@dg.multi_asset(
+    name="forecast",
+    ins={
+        **_LEVER_INPUTS,
+        "placement_baselines": dg.AssetIn(
+            key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
+        ),
+    },
+    outs={
+        "forecast_results": dg.AssetOut(
+            dagster_type=FRAME,
+            key=["gaelp_training", "forecast_results"],
+            description="Signups and CAC per lever, budget and target date: p10, p50, p90, P(CAC ≤ cap).",
+            kinds={"polars"},
+            owners=MARKETING_SCIENCE,
+            metadata=table_metadata("gaelp_training.forecast_results"),
+            freshness_policy=DECISION_FRESHNESS,
+            code_version=_CODE,
+        ),
+        "forecast_outlook": dg.AssetOut(
+            dagster_type=FRAME,
+            key=["gaelp_training", "forecast_outlook"],
+            description="The next 30 days by track and combined, at the budgets in force, from joint draws.",
+            kinds={"polars"},
+            owners=MARKETING_SCIENCE,
+            metadata=table_metadata("gaelp_training.forecast_outlook"),
+            freshness_policy=DECISION_FRESHNESS,
+            code_version=_CODE,
+        ),
+    },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "quantiles_in_order", asset=asset_key("gaelp_training.forecast_results"), blocking=True
+        ),
+        dg.AssetCheckSpec(
+            "cac_identity",
+            asset=asset_key("gaelp_training.forecast_outlook"),
+            blocking=True,
+            description="CPM / (1,000 · CTR · CVR) of the baselines and the forecast CAC are of one size.",
+        ),
+    ],
+    group_name="forecasts",
+    partitions_def=decision_days,
+    pool=WAREHOUSE_POOL,
+)
+def forecast(
+    context: dg.AssetExecutionContext,
+    int_lever_daily: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    decision_accounts: pl.DataFrame,
+    placement_baselines: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
+    """Forecast per lever and the outlook, from the same fitted rates and the same joint draws."""
+    morning = morning_of(context)
+    days, levers, delivery = lever_inputs(
+        int_lever_daily, budget_levers, decision_accounts, settings, morning
+    )
+    model = forecasting.fit_rates(
+        forecasting.build_panel(days, morning, levers=levers),
+        maturity_days=maturity_by_account(decision_accounts),
+        elasticity=settings.bandit.elasticity,
+    )
+    shared = {
+        "cac_caps": cac_caps(settings),
+        "delivery_mean": settings.forecast.delivery_mean,
+        "delivery_strength": settings.forecast.delivery_strength,
+        "draws": settings.forecast.draws,
+    }
+    results = forecasting.forecast_levers(
+        model,
+        levers,
+        delivery,
+        morning,
+        budget_multipliers=settings.forecast.budget_multipliers,
+        horizon_days=settings.forecast.horizon_days,
+        rng=seeded_rng(settings.seed, "forecast", morning),
+        **shared,
+    )
+    wrong = out_of_order(results, ["spend", "impressions", "clicks", "signups", "cac"])
+    by_lever = dg.MaterializeResult(
+        asset_key=asset_key("gaelp_training.forecast_results"),
+        value=results,
+        metadata={"preview": markdown_table(results.filter("is_current_budget")), "levers": levers.height},
+        check_results=[
+            check(
+                "quantiles_in_order",
+                wrong == 0,
+                f"{wrong} rows break p10 <= p50 <= p90.",
+                "gaelp_training.forecast_results",
+            )
+        ],
+    )
+    outlook = forecasting.forecast_outlook(
+        model,
+        levers,
+        delivery,
+        morning,
+        minimum_daily_signups={name: track.minimum_daily_signups for name, track in settings.tracks.items()},
+        outlook_days=settings.forecast.outlook_days,
+        rng=seeded_rng(settings.seed, "forecast", morning),
+        **shared,
+    )
+    identity = forecasting.cac_identity(placement_baselines, outlook)
+    gap = identity["relative_gap"].abs().max()
+    by_track = dg.MaterializeResult(
+        asset_key=asset_key("gaelp_training.forecast_outlook"),
+        value=outlook,
+        metadata={
+            "preview": markdown_table(outlook.filter(pl.col("horizon") == "total")),
+            "plot": picture(plots.outlook_fan(outlook, cac_caps(settings))),
+        },
+        check_results=[
+            check(
+                "cac_identity",
+                gap is None or float(str(gap)) <= CAC_IDENTITY_TOLERANCE,
+                "The CAC the baselines imply and the CAC forecast differ by more than "
+                f"{CAC_IDENTITY_TOLERANCE:.0%}: one of the two chains is broken.",
+                "gaelp_training.forecast_outlook",
+                {"identity": markdown_table(identity)},
+            )
+        ],
+    )
+    return by_lever, by_track
+
+
+def lever_inputs(
+    lever_days: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    accounts: pl.DataFrame,
+    settings: Settings,
+    morning: date,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Days, levers in force and delivery history of eligible accounts in configured tracks."""
+    in_track = pl.col("track").is_in(list(settings.tracks))
+    conversions = (
+        pl.col("conversions_click").cast(pl.Float64) * settings.reward.click_incrementality_mean
+        + pl.col("conversions_view").cast(pl.Float64) * settings.reward.view_incrementality_mean
+    )
+    days = of_eligible(lever_days.filter(in_track), accounts).with_columns(conversions=conversions)
+    snapshots = of_eligible(budget_levers.filter(in_track), accounts)
+    active = levers_today(snapshots, morning).filter(pl.col("status") == "active")
+    keys = ["platform", "account_id", "track", "lever_id"]
+    delivery = snapshots.select("date", *keys[:2], "lever_id", pl.col("current_budget").alias("budget")).join(
+        days.select("date", *keys[:2], "lever_id", "cost"), on=["date", *keys[:2], "lever_id"]
+    )
+    return days, active.select(*keys, "lever_source", "current_budget"), delivery
+
+
+@dg.asset(
+    dagster_type=FRAME,
+    key=["gaelp_training", "forecast_accuracy"],
+    ins={name: _LEVER_INPUTS[name] for name in ("int_lever_daily", "decision_accounts")},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "covers_what_it_promises",
+            asset=asset_key("gaelp_training.forecast_accuracy"),
+            description="The coverage interval of clicks and conversions includes 80 %.",
+        )
+    ],
+    group_name="forecasts",
+    kinds={"polars"},
+    owners=MARKETING_SCIENCE,
+    partitions_def=decision_days,
+    freshness_policy=WEEKLY_FRESHNESS,
+    metadata=table_metadata("gaelp_training.forecast_accuracy"),
+    code_version=source_hash("models/accuracy.py", "models/forecasting"),
+    pool=WAREHOUSE_POOL,
+)
+def forecast_accuracy(
+    context: dg.AssetExecutionContext,
+    int_lever_daily: pl.DataFrame,
+    decision_accounts: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Rolling-origin backtest of the forecaster beside last week and the seasonal mean."""
+    rows = accuracy_rows(int_lever_daily, decision_accounts, settings, morning_of(context))
+    ours = rows.filter((pl.col("method") == "aelp") & pl.col("metric").is_in(["clicks", "conversions"]))
+    missed = ours.filter((pl.col("coverage_low") > 0.8) | (pl.col("coverage_high") < 0.8))
+    return result(
+        rows,
+        plots.coverage_intervals(rows),
+        [
+            check(
+                "covers_what_it_promises",
+                missed.is_empty(),
+                f"{missed.height} of {ours.height} coverage intervals exclude 80 %.",
+                "gaelp_training.forecast_accuracy",
+                severity=dg.AssetCheckSeverity.WARN,
+            )
+        ],
+        table=markdown_table(rows, rows=60),
+    )
+
+
+def accuracy_rows(
+    lever_days: pl.DataFrame, accounts: pl.DataFrame, settings: Settings, morning: date
+) -> pl.DataFrame:
+    """FORECAST_ACCURACY of the eligible accounts' levers."""
+    days = of_eligible(lever_days.filter(pl.col("track").is_in(list(settings.tracks))), accounts)
+    reward: Mapping[str, float] = {
+        "conversions_click": settings.reward.click_incrementality_mean,
+        "conversions_view": settings.reward.view_incrementality_mean,
+    }
+    conversions = sum(
+        (pl.col(name).cast(pl.Float64) * share for name, share in reward.items()), start=pl.lit(0.0)
+    )
+    return accuracy.forecast_accuracy(
+        days.with_columns(conversions=conversions),
+        morning,
+        maturity_days=maturity_by_account(accounts),
+        elasticity=settings.bandit.elasticity,
+        rng=seeded_rng(settings.seed, "forecast_accuracy", morning),
+    )

@@ -1,0 +1,1 @@
+"""How rows reach `raw.*`: one module per kind of source."""

@@ -1,0 +1,151 @@
+"""The file drop as assets: one landing, and the raw tables it fills day by day.
+
+Here: plan → fetch → publish as ops, and the report as metadata. Not here: how files are read and what
+counts as changed (`resources.files`).
+"""
+
+from datetime import datetime
+
+import dagster as dg
+import polars as pl
+
+from aelp_assets.metadata import asset_key, column_schema, markdown_table, table_metadata
+from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
+from aelp_assets.partitions import WAREHOUSE_POOL, report_days
+from resources.clock import Clock
+from resources.files.drop import FileDrop
+from resources.files.fetched import FetchedFile
+from resources.files.landing import LandingPlan, LandingReport, fetch_landing, plan_landing, publish_landing
+from resources.settings import Environment, Settings
+from resources.warehouse.interface import Append, Warehouse
+from resources.warehouse.schema import Table
+from resources.warehouse.tables import (
+    ACCOUNTS,
+    FILE_LANDINGS,
+    FILE_PERIOD_PERFORMANCE,
+    INGEST_SLICES,
+    QUARANTINE,
+    RAW_TABLES,
+    TRACK_RULES,
+)
+
+FETCH_POOL = "file_drop"
+_BETWEEN_STEPS = "step_io_manager"
+
+
+def open_drop(environment: Environment, settings: Settings, clock: Clock) -> FileDrop:
+    """The drop folder of this environment."""
+    return FileDrop(
+        folder=str(environment.drop_folder),
+        work_dir=environment.home / "work" / "file_drop",
+        clock=clock,
+        history_start=settings.history_start,
+        business_timezone=settings.business_timezone,
+    )
+
+
+@dg.op(pool=WAREHOUSE_POOL, out=dg.Out(io_manager_key=_BETWEEN_STEPS))
+def plan_files(drop: dg.ResourceParam[FileDrop], warehouse: dg.ResourceParam[Warehouse]) -> LandingPlan:
+    """List the drop folder and choose the files whose bytes are new."""
+    return plan_landing(drop, warehouse)
+
+
+@dg.op(pool=FETCH_POOL, out=dg.Out(io_manager_key=_BETWEEN_STEPS))
+def fetch_files(drop: dg.ResourceParam[FileDrop], plan: LandingPlan) -> list[FetchedFile]:
+    """Read and check every planned file into Parquet pages; touches no warehouse."""
+    return fetch_landing(drop, plan)
+
+
+@dg.op(pool=WAREHOUSE_POOL, out=dg.Out(dagster_type=dg.Nothing))
+def publish_files(
+    context: dg.OpExecutionContext,
+    drop: dg.ResourceParam[FileDrop],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    plan: LandingPlan,
+    fetched: list[FetchedFile],
+) -> None:
+    """Rows, ledger, quarantine and accounts in one transaction; then which days of which table changed."""
+    report = publish_landing(drop, plan, fetched, warehouse, settings.track_rules)
+    landings = landing_rows(report, plan.moment)
+    warehouse.write(Append(FILE_LANDINGS, landings))
+    for line in report.lines():
+        context.log.info(line)
+    for stream, day in report.changed.select("stream", "report_date").unique().sort(pl.all()).iter_rows():
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key(f"raw.{stream}"), partition=None if day is None else day.isoformat()
+            )
+        )
+    context.add_output_metadata(
+        {
+            "files": markdown_table(landings.drop("landed_at"), rows=60),
+            "dagster/row_count": landings.height,
+            "rows_appended": int(landings["rows"].sum()),
+            "refused_rows": int(landings["refused_rows"].sum()),
+        }
+    )
+
+
+def landing_rows(report: LandingReport, moment: datetime) -> pl.DataFrame:
+    """The report as rows of `ops.file_landings`: one per file the landing saw."""
+    status = {"loaded": "landed", "unchanged": "unchanged", "known": "unchanged", "refused": "refused"}
+    rows = [
+        (
+            file.path,
+            file.format,
+            status[file.outcome],
+            file.rows_written,
+            file.slices_changed + file.slices_emptied,
+            file.refused,
+            file.flagged,
+            file.fault or file.first_refusal,
+        )
+        for file in report.files
+    ]
+    rows += [(file.path, None, "unrecognised", 0, 0, 0, 0, file.reason) for file in report.unrecognised]
+    rows += [(path, None, "unsettled", 0, 0, 0, 0, reason) for path, reason in report.unsettled.items()]
+    names = ["file", "format", "status", "rows", "changed_slices", "refused_rows", "flagged_rows", "reason"]
+    schema = {name: FILE_LANDINGS.polars_schema[name] for name in names}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.lit(moment).alias("landed_at").cast(FILE_LANDINGS.polars_schema["landed_at"])
+    )
+
+
+@dg.graph_asset(
+    key=["ops", "file_landings"],
+    group_name="ingest",
+    kinds={"file", "polars"},
+    owners=DATA_ENGINEERING,
+    metadata=table_metadata("ops.file_landings"),
+)
+def _file_landings() -> None:
+    """One landing of the drop folder: every file seen, and what became of it."""
+    plan = plan_files()
+    return publish_files(plan, fetch_files(plan))
+
+
+file_landings = _file_landings.map_asset_specs(
+    lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS)
+)
+
+
+def _landed_table(table: Table) -> dg.AssetSpec:
+    dated = table in RAW_TABLES and table is not FILE_PERIOD_PERFORMANCE
+    return dg.AssetSpec(
+        asset_key(str(table.name)),
+        deps=[asset_key("ops.file_landings")],
+        description=table.description,
+        group_name="raw" if table in RAW_TABLES else "ingest",
+        owners=DATA_ENGINEERING,
+        kinds={"table"},
+        partitions_def=report_days if dated else None,
+        metadata={"dagster/table_name": str(table.name), "dagster/column_schema": column_schema(table)},
+    )
+
+
+# Filled by the landing above: external to Dagster's own materialisation, so that a day is marked only when
+# its rows really came.
+RAW_SPECS = [
+    _landed_table(table) for table in (*RAW_TABLES, INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES)
+]

@@ -1,0 +1,117 @@
+"""What every asset shows in the UI: column schema, a preview, and figures as pictures.
+
+Here: turning frames, table specs and matplotlib figures into Dagster metadata. Not here: what to draw
+(`plots`) and any computation.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from matplotlib.figure import Figure
+
+from resources.warehouse.schema import Table, TableName
+from resources.warehouse.tables import PYTHON_TABLES
+
+PREVIEW_ROWS = 12
+
+# What Python assets return: Dagster's own inference takes a frame beside checks for "no value".
+FRAME = dg.DagsterType(
+    name="PolarsFrame",
+    type_check_fn=lambda _, value: isinstance(value, pl.DataFrame),
+    description="A polars frame with the columns of its table.",
+)
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The Dagster schema of a catalogued table: types, descriptions, required columns."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def table_metadata(dotted: str) -> dict[str, Any]:
+    """Static metadata of a Python-written table: name, schema, grain."""
+    table = PYTHON_TABLES[dotted]
+    return {
+        "dagster/table_name": dotted,
+        "dagster/column_schema": column_schema(table),
+        "grain": ", ".join(table.grain),
+    }
+
+
+def markdown_table(frame: pl.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
+    """The first rows of a frame as a Markdown table, numbers rounded for reading."""
+    shown = frame.head(rows)
+    lines = ["| " + " | ".join(shown.columns) + " |", "|" + " --- |" * shown.width]
+    lines += ["| " + " | ".join(_readable(value) for value in row) + " |" for row in shown.iter_rows()]
+    if frame.height > rows:
+        lines.append(f"\n{frame.height - rows:,} more rows")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _readable(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 100 else f"{value:,.0f}"
+    return str(value).replace("|", "\\|")
+
+
+def picture(figure: Figure) -> dg.MarkdownMetadataValue:
+    """A matplotlib figure as an image inside Markdown metadata."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90, bbox_inches="tight")
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+
+
+def result(
+    frame: pl.DataFrame,
+    plot: Figure | None = None,
+    checks: list[dg.AssetCheckResult] | None = None,
+    **extra: Any,
+) -> dg.MaterializeResult:
+    """A materialisation that carries the frame, a preview, an optional plot and its checks."""
+    metadata: dict[str, Any] = {"preview": markdown_table(frame), **extra}
+    if plot is not None:
+        metadata["plot"] = picture(plot)
+    return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [])
+
+
+def asset_key(dotted: str) -> dg.AssetKey:
+    """`schema.table` as the asset key of that table."""
+    name = TableName.parse(dotted)
+    return dg.AssetKey([name.schema, name.table])
+
+
+def check(
+    name: str,
+    passed: bool,
+    description: str,
+    key: str,
+    metadata: Mapping[str, Any] | None = None,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """One check result on a table, with the sentence a person needs when it fails."""
+    return dg.AssetCheckResult(
+        passed=passed,
+        check_name=name,
+        asset_key=asset_key(key),
+        severity=severity,
+        description=description,
+        metadata=dict(metadata or {}),
+    )

@@ -1,0 +1,57 @@
+"""The days the graph is cut into.
+
+Here: partition definitions and what a partition key means. Not here: which partitions to run
+(`sensors/`, `runner`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+
+import dagster as dg
+import numpy as np
+
+from resources.settings import load_settings, read_environment
+
+_settings = load_settings(read_environment().settings_path)
+
+# A report day is the account's own calendar day: the label of a slice, never a moment.
+report_days = dg.DailyPartitionsDefinition(
+    start_date=_settings.history_start.isoformat(), timezone=_settings.business_timezone, end_offset=1
+)
+
+# A decision day is a morning: everything known before it, nothing after; today's exists from midnight on.
+decision_days = report_days
+
+WAREHOUSE_POOL = "warehouse"
+
+# How far back each family of inputs looks, days.
+HISTORY_DAYS = 180
+BASELINE_DAYS = _settings.baselines.window_days + _settings.attribution.maturity_days
+LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days + 30
+
+same_morning = dg.IdentityPartitionMapping()
+
+
+def days_before(days: int) -> dg.TimeWindowPartitionMapping:
+    """A morning's inputs: the `days` report days before it, never its own day."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-days, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def morning_of(context: dg.AssetExecutionContext) -> date:
+    """The decision day of the run."""
+    return date.fromisoformat(context.partition_key)
+
+
+def derived_seed(seed: int, purpose: str, morning: date) -> int:
+    """The seed of one asset on one morning: same settings and day, same draws."""
+    digest = hashlib.sha256(f"{seed}|{purpose}|{morning.isoformat()}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def seeded_rng(seed: int, purpose: str, morning: date) -> np.random.Generator:
+    """The generator that belongs to `derived_seed`."""
+    return np.random.default_rng(derived_seed(seed, purpose, morning))

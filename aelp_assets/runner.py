@@ -1,0 +1,191 @@
+"""One whole morning, run through Dagster in this process: land → marts → decisions.
+
+Here: the order of jobs and what can be reused. Not here: what the jobs do, and unattended running
+(the daemon with `sensors/`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from aelp_assets.metadata import asset_key
+from resources import ledger
+from resources.clock import Clock
+from resources.code_version import source_hash
+from resources.settings import PROJECT_ROOT, Environment, Settings
+from resources.warehouse.interface import Warehouse
+from resources.warehouse.schema import TableName
+from resources.warehouse.tables import PYTHON_TABLES
+
+FINGERPRINT_TAG = "aelp/inputs"
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+Say = Callable[[str], None]
+
+
+class MorningFailed(RuntimeError):
+    """A job of the morning failed; the message names it and where to look."""
+
+
+@dataclass
+class Morning:
+    """What a run did: seconds per stage, mornings decided, what was reused."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    transformed: list[tuple[date, date]] = field(default_factory=list)
+    decided: list[date] = field(default_factory=list)
+    reused: list[date] = field(default_factory=list)
+
+
+def open_instance(environment: Environment) -> dg.DagsterInstance:
+    """The Dagster instance of this AELP_HOME, with the project's `dagster.yaml` installed."""
+    environment.dagster_home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", environment.dagster_home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(environment.dagster_home)
+    # One "will build" event for a whole range of days instead of one per day and asset.
+    os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "1"
+    return dg.DagsterInstance.get()
+
+
+def prepare_warehouse(warehouse: Warehouse) -> None:
+    """Create every schema and Python-written table that is missing, empty."""
+    warehouse.ensure_tables(list(PYTHON_TABLES.values()))
+
+
+def run_morning(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    settings: Settings,
+    clock: Clock,
+    say: Say,
+) -> Morning:
+    """Land what was dropped, rebuild the marts of changed days, decide each morning that changed.
+
+    Raises:
+        MorningFailed: a job failed; earlier stages keep what they published.
+    """
+    morning = Morning()
+    prepare_warehouse(warehouse)
+
+    say("Landing the drop folder")
+    _timed(morning, "land", lambda: _execute(defs, instance, "land_files", {}))
+
+    stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
+    for first, last in ledger.contiguous(stale):
+        say(f"Building marts for {first} to {last}")
+        tags = {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()}
+        _timed(morning, "marts", lambda tags=tags: _execute(defs, instance, "transform_days", tags))  # type: ignore[misc]
+        morning.transformed.append((first, last))
+
+    for as_of in decision_mornings(warehouse, settings, clock):
+        inputs = fingerprint(warehouse, settings, as_of)
+        if _already_decided(instance, as_of, inputs):
+            say(f"Morning of {as_of}: nothing changed, decisions stand")
+            morning.reused.append(as_of)
+            continue
+        say(f"Deciding the morning of {as_of}")
+        tags = {"dagster/partition": as_of.isoformat(), FINGERPRINT_TAG: inputs}
+        _timed(morning, "decide", lambda tags=tags: _execute(defs, instance, "decide", tags))  # type: ignore[misc]
+        morning.decided.append(as_of)
+    return morning
+
+
+def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) -> list[date]:
+    """The mornings to decide: today, or with `as_of: last_report_date` the day after each account's last.
+
+    Only accounts with a campaign in a configured track count; without any, nothing is decided.
+    """
+    if settings.as_of == "wall":
+        return [clock.now().astimezone(settings.timezone).date()]
+    if not warehouse.exists(TableName("intermediate", "int_campaign_tracks")):
+        return []
+    days = warehouse.query(
+        """
+        select tracks.track, daily.platform, daily.account_id, max(daily.date) as last_report_date
+        from gaelp_training.ads_campaign_daily as daily
+        inner join intermediate.int_campaign_tracks as tracks
+            on tracks.platform = daily.platform
+            and tracks.account_id = daily.account_id
+            and tracks.campaign_id = daily.campaign_id
+        group by tracks.track, daily.platform, daily.account_id
+        """
+    )
+    known = days.filter(pl.col("track").is_in(list(settings.tracks)))
+    lasts = known.group_by("platform", "account_id").agg(pl.col("last_report_date").max())
+    return sorted({day + timedelta(days=1) for day in lasts["last_report_date"]})
+
+
+def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date) -> str:
+    """Hash of everything a morning's decision depends on: slices before it, settings and code."""
+    seen = warehouse.query(
+        """
+        select count(*) as slices, max(completed_at) as newest
+        from ops.ingest_slices
+        where status = 'complete' and data_batch_id = batch_id
+            and (report_date is null or report_date <= $as_of)
+        """,
+        {"as_of": as_of},
+    ).row(0)
+    code = source_hash("models", "dbt_project", "aelp_assets")
+    return f"{seen[0]}-{seen[1]:%Y%m%dT%H%M%S%f}-{settings.content_hash[:12]}-{code}" if seen[1] else "empty"
+
+
+def _already_decided(instance: dg.DagsterInstance, as_of: date, inputs: str) -> bool:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=asset_key("gaelp_training.slates"), asset_partitions=[as_of.isoformat()]
+        ),
+        limit=1,
+    ).records
+    if not records:
+        return False
+    run = instance.get_run_by_id(records[0].run_id)
+    return run is not None and run.tags.get(FINGERPRINT_TAG) == inputs and run.is_success
+
+
+def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> None:
+    outcome = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    if not outcome.success:
+        failures = [event for event in outcome.all_events if event.is_step_failure]
+        steps = ", ".join(str(event.step_key) for event in failures)
+        error = failures[0].step_failure_data.error if failures else None
+        cause = (error.cause or error).message.strip() if error else ""
+        raise MorningFailed(
+            f"{job} failed at {steps or 'a blocking check'} (run {outcome.run_id}). {cause}\n"
+            "`make ui` shows the run with its checks and logs."
+        )
+
+
+def _timed(morning: Morning, stage: str, work: Callable[[], None]) -> None:
+    started = time.monotonic()
+    work()
+    morning.seconds[stage] = morning.seconds.get(stage, 0.0) + time.monotonic() - started
+
+
+def run_backtest(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    settings: Settings,
+    clock: Clock,
+    morning: Morning,
+    say: Say,
+) -> None:
+    """Score the forecaster as of every morning just decided.
+
+    Raises:
+        MorningFailed: the backtest failed.
+    """
+    for as_of in morning.decided:
+        say(f"Scoring the forecaster as of {as_of}")
+        tags = {"dagster/partition": as_of.isoformat()}
+        _timed(morning, "backtest", lambda tags=tags: _execute(defs, instance, "backtest", tags))  # type: ignore[misc]

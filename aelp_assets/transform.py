@@ -1,0 +1,285 @@
+"""dbt as assets: staging, intermediate, marts and reporting models, keyed by schema and name.
+
+Here: how dbt models become assets (keys, groups, partitions, code versions) and the call to dbt.
+Not here: SQL (`dbt_project/`) and which days to build (`runner`, `sensors`).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from aelp_assets import lineage
+from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
+from aelp_assets.partitions import WAREHOUSE_POOL, report_days
+from resources import ledger
+from resources.code_version import source_hash
+from resources.settings import PROJECT_ROOT, Environment, read_environment
+from resources.warehouse.interface import Warehouse
+from resources.warehouse.schema import TableName
+
+DBT_FOLDER = PROJECT_ROOT / "dbt_project"
+
+
+def dbt_executable() -> str:
+    """The `dbt` beside this interpreter: a virtual environment need not be activated."""
+    beside = Path(sys.executable).parent / "dbt"
+    return str(beside) if beside.exists() else shutil.which("dbt") or "dbt"
+
+
+def dbt_environment(environment: Environment) -> dict[str, str]:
+    """The variables `profiles.yml` reads; nothing in it is secret."""
+    return {
+        "AELP_HOME": str(environment.home),
+        "AELP_DATASET_PREFIX": environment.dataset_prefix,
+        "AELP_BIGQUERY_PROJECT": environment.bigquery_project or "",
+        "AELP_BIGQUERY_LOCATION": environment.bigquery_location,
+        "AELP_BIGQUERY_ENDPOINT": environment.bigquery_endpoint or "",
+    }
+
+
+def dbt_project(environment: Environment) -> DbtProject:
+    """The project, with a target folder per warehouse so that neither reads the other's manifest."""
+    return DbtProject(
+        project_dir=DBT_FOLDER,
+        target_path=f"target/{environment.warehouse}",
+        profiles_dir=DBT_FOLDER,
+        target=environment.warehouse,
+    )
+
+
+def dbt_resource(environment: Environment) -> DbtCliResource:
+    """The dbt command line on this environment's warehouse."""
+    os.environ.update(dbt_environment(environment))  # dbt's profile knows only variables
+    return DbtCliResource(
+        project_dir=dbt_project(environment),
+        dbt_executable=dbt_executable(),
+        global_config_flags=["--no-send-anonymous-usage-stats", "--no-use-colors"],
+    )
+
+
+def follows_report_days(dbt_resource_props: Mapping[str, Any]) -> bool:
+    """Whether a model has rows per report day that can be rebuilt, or read, day by day.
+
+    Staging views are left out although they are dated: a view is never stale, and each partitioned asset
+    costs two events a day of a backfill (6 ms each).
+    """
+    tags = dbt_resource_props.get("tags", [])
+    return "daily" in tags and "staging" not in tags
+
+
+class Translator(DagsterDbtTranslator):
+    """schema/name keys, a group per folder, daily partitions for everything that follows report days."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey([dbt_resource_props["config"]["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props["fqn"][1])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
+        return super().get_owners(dbt_resource_props) or DATA_ENGINEERING
+
+    def get_partitions_def(
+        self, dbt_resource_props: Mapping[str, Any]
+    ) -> dg.PartitionsDefinition[str] | None:
+        return report_days if "daily" in dbt_resource_props["tags"] else None
+
+    def get_partition_mapping(
+        self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
+    ) -> dg.PartitionMapping | None:
+        days = dbt_resource_props["config"].get("meta", {}).get("rolling_days")
+        if days and follows_report_days(dbt_parent_resource_props):
+            return dg.TimeWindowPartitionMapping(
+                start_offset=-int(days), end_offset=0, allow_nonexistent_upstream_partitions=True
+            )
+        return None
+
+    def get_code_version(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        # dagster-dbt hashes only the model's own text; a macro edit must show as a new version too.
+        own = super().get_code_version(dbt_resource_props) or ""
+        return f"{own[:12]}-{source_hash('dbt_project/macros')}"
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if unique_id not in manifest["nodes"]:  # a source: its own Python asset says all this
+            return spec
+        return spec.replace_attributes(
+            freshness_policy=DATA_FRESHNESS,
+            kinds={"dbt", "sql", manifest["nodes"][unique_id]["config"]["materialized"]},
+        )
+
+
+class TransformConfig(dg.Config):
+    """Launchpad options of the dbt assets."""
+
+    full_refresh: bool = False
+
+
+def dbt_arguments(first: date | None, last: date | None, full_refresh: bool) -> list[str]:
+    """The dbt command for a range of report days (inclusive), or for everything."""
+    arguments = ["build"]
+    if full_refresh:
+        return [*arguments, "--full-refresh"]
+    if first and last:
+        window = {"min_date": first.isoformat(), "max_date": last.isoformat()}
+        arguments += ["--vars", json.dumps(window)]
+    return arguments
+
+
+def ensure_manifest(environment: Environment) -> DbtProject:
+    """The project with a manifest of exactly these sources; parsed again only when they changed.
+
+    Raises:
+        RuntimeError: the project does not parse; the message is dbt's own.
+    """
+    found = dbt_project(environment)
+    stamp = found.manifest_path.with_name("sources.sha256")
+    sources = source_hash("dbt_project")
+    if found.manifest_path.exists() and stamp.exists() and stamp.read_text() == sources:
+        return found
+    command = [dbt_executable(), "--no-use-colors", "parse", "--target", environment.warehouse]
+    command += ["--profiles-dir", str(DBT_FOLDER), "--target-path", str(found.manifest_path.parent)]
+    parsed = subprocess.run(
+        command,
+        cwd=DBT_FOLDER,
+        env={**os.environ, **dbt_environment(environment)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if parsed.returncode:
+        raise RuntimeError(f"dbt parse failed:\n{parsed.stdout[-4000:]}")
+    stamp.write_text(sources)
+    return found
+
+
+project = ensure_manifest(read_environment())
+
+
+@dbt_assets(
+    manifest=project.manifest_path,
+    project=project,
+    select="fqn:*",
+    exclude="tag:reporting",
+    name="transform",
+    dagster_dbt_translator=Translator(),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool=WAREHOUSE_POOL,
+)
+def transform(
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    warehouse: dg.ResourceParam[Warehouse],
+    environment: dg.ResourceParam[Environment],
+    config: TransformConfig,
+) -> Iterator[Any]:
+    """Staging views and marts for the run's report days."""
+    first = last = None
+    if context.has_partition_key_range:
+        span = context.partition_key_range
+        first, last = date.fromisoformat(span.start), date.fromisoformat(span.end)
+    state = ledger.ledger_state(warehouse, first, last) if first and last else None
+    yield from _build(context, dbt, warehouse, environment, dbt_arguments(first, last, config.full_refresh))
+    if first and last and state is not None:
+        ledger.mark_transformed(warehouse, state, first, last, source_hash("dbt_project"))
+
+
+@dbt_assets(
+    manifest=project.manifest_path,
+    project=project,
+    select="tag:reporting",
+    name="reporting",
+    dagster_dbt_translator=Translator(),
+    pool=WAREHOUSE_POOL,
+)
+def reporting(
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    warehouse: dg.ResourceParam[Warehouse],
+    environment: dg.ResourceParam[Environment],
+) -> Iterator[Any]:
+    """Reporting views over model outputs."""
+    yield from _build(context, dbt, warehouse, environment, ["build"])
+
+
+def _build(
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    warehouse: Warehouse,
+    environment: Environment,
+    arguments: list[str],
+) -> Iterator[Any]:
+    """Run dbt to its end, then report each model with its row count and column lineage.
+
+    Events are held back until dbt has exited: counting rows while it runs would need the file it holds.
+    """
+    invocation = dbt.cli(arguments, context=context, raise_on_error=False)
+    events = list(invocation.stream())
+    facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
+    for event in events:
+        if isinstance(event, dg.Output):
+            key = context.asset_key_for_output(event.output_name)
+            yield event.with_metadata({**event.metadata, **facts.get(key, {})})
+        elif isinstance(event, dg.AssetMaterialization):
+            yield event.with_metadata({**event.metadata, **facts.get(event.asset_key, {})})
+        else:
+            yield event
+    if error := invocation.get_error():
+        raise error
+
+
+def _facts(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    environment: Environment,
+    manifest: Mapping[str, Any],
+) -> dict[dg.AssetKey, dict[str, Any]]:
+    nodes = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    names = {
+        unique_id: f"{node['schema'].removeprefix(environment.dataset_prefix)}.{node['name']}"
+        for unique_id, node in {**manifest["nodes"], **manifest["sources"]}.items()
+    }
+    keys = {name: dg.AssetKey(name.split(".")) for name in names.values()}
+    selected = [node for node in nodes if keys[names[node["unique_id"]]] in context.selected_asset_keys]
+    tables = [n for n in selected if n["config"]["materialized"] != "view"]
+    counts = warehouse.row_counts([TableName.parse(names[n["unique_id"]]) for n in tables])
+    known: dict[str, list[str]] = {}
+
+    def columns_of(dotted: str) -> list[str]:
+        if dotted not in known:
+            known[dotted] = list(warehouse.columns(TableName.parse(dotted)))
+        return known[dotted]
+
+    facts: dict[dg.AssetKey, dict[str, Any]] = {}
+    for node in selected:
+        name = names[node["unique_id"]]
+        metadata: dict[str, Any] = {}
+        if (count := counts.get(name)) is not None:
+            metadata["dagster/row_count"] = count
+        if sql := node.get("compiled_code"):
+            upstream = [names[parent] for parent in node["depends_on"]["nodes"] if parent in names]
+            found = lineage.remembered(
+                environment.artifacts / "lineage",
+                f"{environment.warehouse}-{node['unique_id']}",
+                node["raw_code"] + source_hash("dbt_project/macros"),
+                lambda sql=sql, upstream=upstream: lineage.model_lineage(  # type: ignore[misc]
+                    sql, warehouse.dialect, upstream, columns_of
+                ),
+            )
+            if found:
+                metadata["dagster/column_lineage"] = lineage.to_dagster(found, keys)
+        facts[keys[name]] = metadata
+    return facts

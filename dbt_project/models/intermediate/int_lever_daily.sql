@@ -1,0 +1,61 @@
+-- int_lever_daily: one row per platform, account, track, lever and account-local day: what a lever's ads did.
+-- The lowest lever an ad ever had wins, so a lever's history stays whole after it is archived.
+-- Ads no lever reaches are left out: nothing can be moved there.
+with levers as (
+    select * from {{ ref('int_levers') }}
+),
+
+reached as (
+    select
+        ads.date,
+        ads.platform,
+        ads.account_id,
+        ads.campaign_id,
+        coalesce(ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id) as lever_id,
+        ads.impressions,
+        ads.clicks,
+        ads.cost,
+        ads.conversions_click,
+        ads.conversions_view,
+        ads.revenue
+    from {{ ref('ads_ad_daily') }} as ads
+    left join levers as ad_levers
+        on
+            ad_levers.arm_level = 'ad'
+            and ads.platform = ad_levers.platform
+            and ads.account_id = ad_levers.account_id
+            and ads.ad_id = ad_levers.entity_id
+    left join levers as adgroup_levers
+        on
+            adgroup_levers.arm_level = 'adgroup'
+            and ads.platform = adgroup_levers.platform
+            and ads.account_id = adgroup_levers.account_id
+            and ads.adgroup_id = adgroup_levers.entity_id
+    left join levers as campaign_levers
+        on
+            campaign_levers.arm_level = 'campaign'
+            and ads.platform = campaign_levers.platform
+            and ads.account_id = campaign_levers.account_id
+            and ads.campaign_id = campaign_levers.entity_id
+)
+
+select
+    reached.date,
+    reached.platform,
+    reached.account_id,
+    tracks.track,
+    reached.lever_id,
+    {{ sum_count('reached.impressions') }} as impressions,
+    {{ sum_count('reached.clicks') }} as clicks,
+    sum(reached.cost) as cost,
+    sum(reached.conversions_click) as conversions_click,
+    sum(reached.conversions_view) as conversions_view,
+    sum(reached.revenue) as revenue
+from reached
+inner join {{ ref('int_campaign_tracks') }} as tracks
+    on
+        reached.platform = tracks.platform
+        and reached.account_id = tracks.account_id
+        and reached.campaign_id = tracks.campaign_id
+where reached.lever_id is not null
+group by reached.date, reached.platform, reached.account_id, tracks.track, reached.lever_id

@@ -1,0 +1,41 @@
+-- meta_ad_performance: one row per Meta account, ad and account-local day.
+-- Windows stay apart; combining them is the reward definition's job.
+{{ daily_config(cluster=['account_id', 'campaign_id']) }}
+
+with insights as (
+    select * from {{ ref('stg_meta__insights') }}
+    where
+        breakdown_set = 'none'          -- each breakdown repeats the full total
+        and {{ in_window('date') }}
+),
+
+final as (
+    select
+        date,
+        account_id,
+        campaign_id,
+        campaign_name,
+        adset_id,
+        adset_name,
+        ad_id,
+        ad_name,
+        creative_id,
+        currency,
+        impressions,
+        reach,
+        clicks,
+        inline_link_clicks,
+        unique_inline_link_clicks,
+        spend,
+        purchases_7d_click,
+        purchases_1d_view,
+        purchase_value_7d_click,
+        purchase_value_1d_view,
+        'impression' as conversion_date_basis,
+        true as is_modelled,
+        {{ text_hash(['campaign_name', 'adset_name', 'ad_name']) }} as name_hash
+    from insights
+)
+
+select * from final
+{{- physical_order('date') }}

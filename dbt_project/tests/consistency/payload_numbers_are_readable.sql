@@ -1,0 +1,28 @@
+-- Numbers that landed as text nobody can read are NULL in staging: kept visible here, not blocking.
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'ads_ad_daily'}}}) }}
+{% set models = [
+    'stg_meta__insights',
+    'stg_meta__insights_by_placement',
+    'stg_google_ads__ad_performance',
+    'stg_tiktok__ads_report',
+    'stg_linkedin__ad_analytics',
+    'stg_files__ad_performance',
+] %}
+
+with counted as (
+    {%- for model in models %}
+    select
+        '{{ model }}' as model,
+        platform,
+        account_id,
+        date,
+        sum(unreadable_numbers) as unreadable_numbers
+    from {{ ref(model) }}
+    where {{ tested_days('date') }}
+    group by platform, account_id, date
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+)
+
+select * from counted
+where unreadable_numbers > 0

@@ -1,0 +1,160 @@
+-- Hand-written answers for every macro whose engines disagree on the bare function. A row is a wrong answer.
+with weeks as (
+    -- a Monday
+    select
+        date '2026-06-29' as day,
+        date '2026-06-29' as expected
+    union all
+    -- the Sunday after it
+    select
+        date '2026-07-05' as day,
+        date '2026-06-29' as expected
+    union all
+    -- the Sunday before it
+    select
+        date '2026-06-28' as day,
+        date '2026-06-22' as expected
+    union all
+    -- across a year
+    select
+        date '2025-01-01' as day,
+        date '2024-12-30' as expected
+    union all
+    -- before day number 0
+    select
+        date '1969-12-31' as day,
+        date '1969-12-29' as expected
+),
+
+integers as (
+    select
+        cast('2.5' as {{ type_of('FLOAT64') }}) as number,
+        3 as expected
+    union all
+    select
+        cast('0.5' as {{ type_of('FLOAT64') }}) as number,
+        1 as expected
+    union all
+    select
+        cast('-2.5' as {{ type_of('FLOAT64') }}) as number,
+        -3 as expected
+    union all
+    select
+        cast('2.4999' as {{ type_of('FLOAT64') }}) as number,
+        2 as expected
+),
+
+hours as (
+    select
+        cast('2026-01-02 01:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
+        cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        1 as expected
+    union all
+    select
+        cast('2026-01-02 00:58:59+00:00' as {{ type_of('TIMESTAMP') }}) as later,
+        cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        0 as expected
+    union all
+    select
+        cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
+        cast('2026-01-02 01:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        -1 as expected
+    union all
+    -- Clocks that jump (US daylight saving, 8 March 2026) do not stretch an hour.
+    select
+        cast('2026-03-08 12:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
+        cast('2026-03-07 12:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        24 as expected
+),
+
+ratios as (
+    select
+        1 as numerator,
+        4 as denominator,
+        '0.25' as expected
+    union all
+    select
+        1 as numerator,
+        0 as denominator,
+        'none' as expected
+    union all
+    select
+        0 as numerator,
+        0 as denominator,
+        'none' as expected
+),
+
+patterns as (
+    select
+        'Brand Security US' as name,
+        '%security%' as pattern,
+        true as expected
+    union all
+    select
+        'Balance' as name,
+        '%security%' as pattern,
+        false as expected
+    union all
+    select
+        'securityX' as name,
+        'security_' as pattern,
+        true as expected
+),
+
+answers as (
+    select
+        'week_start' as macro,
+        cast({{ week_start('day') }} as string) as answer,
+        cast(expected as string) as expected
+    from weeks
+    union all
+    select
+        'float_to_integer' as macro,
+        cast({{ float_to_integer('number') }} as string) as answer,
+        cast(expected as string) as expected
+    from integers
+    union all
+    select
+        'timestamp_diff_hours' as macro,
+        cast({{ timestamp_diff_hours('later', 'earlier') }} as string) as answer,
+        cast(expected as string) as expected
+    from hours
+    union all
+    select
+        'safe_ratio' as macro,
+        coalesce(cast({{ safe_ratio('numerator', 'denominator') }} as string), 'none') as answer,
+        expected
+    from ratios
+    union all
+    select
+        'matches_pattern' as macro,
+        cast({{ matches_pattern('name', 'pattern') }} as string) as answer,
+        cast(expected as string) as expected
+    from patterns
+    union all
+    select
+        'add_days' as macro,
+        cast({{ add_days("date '2026-03-01'", '-1') }} as string) as answer,
+        '2026-02-28' as expected
+    union all
+    select
+        'day_number' as macro,
+        cast({{ day_number("date '1970-01-02'") }} as string) as answer,
+        '1' as expected
+    union all
+    select
+        'text_hash' as macro,
+        {{ text_hash(["'a'", 'cast(null as string)']) }} as answer,
+        '00414c4fc5cdace036411ddecefbe3e1' as expected
+    union all
+    select
+        'start_of_day' as macro,
+        cast(
+            {{ start_of_day("date '2026-06-01'") }} = cast('2026-06-01 00:00:00+00:00' as {{ type_of('TIMESTAMP') }})
+            as string
+        ) as answer,
+        'true' as expected
+)
+
+select * from answers
+where answer is null or answer != expected

@@ -1,0 +1,20 @@
+"""Budget bandit: belief per lever, a Thompson request per lever, the day's decisions.
+
+Here: what matured data say and what the sampler would do unrestrained. Not here: what is allowed
+(`models.guardrails`), the reward's meaning (`models.rewards`).
+"""
+
+from models.bandits.decisions import DecisionDay, decide, lever_states, levers_today
+from models.bandits.posteriors import lever_posteriors, track_posteriors
+from models.bandits.thompson import solve_knapsack, thompson_budgets
+
+__all__ = [
+    "DecisionDay",
+    "decide",
+    "lever_posteriors",
+    "lever_states",
+    "levers_today",
+    "solve_knapsack",
+    "thompson_budgets",
+    "track_posteriors",
+]

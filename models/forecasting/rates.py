@@ -1,0 +1,202 @@
+"""The rate model: what a lever's dollar buys, learnt from daily sums, pooled to its track.
+
+Here: fitting spend per day, impressions per dollar, clicks per dollar and conversions per click, with
+spend response and weekdays. Not here: drawing from it (`draws`), budgets (`levers`), scoring (`accuracy`).
+
+CTR enters as clicks per dollar (= 1000 · CTR / CPM): wherever clicks are what is paid for, CPM and CTR
+move together and their errors cancel, which two separate models could not know. CTR is recovered as
+clicks per dollar over impressions per dollar, and 1 / (clicks per dollar · CVR) is the CAC identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+
+import numpy as np
+import polars as pl
+
+from models.forecasting.dynamics import Level, candidates, filter_level
+from models.forecasting.panel import FloatArray, IntArray, Panel
+from models.forecasting.response import WEEK, spend_factor, spend_slope, usual_spend, weekday_effects
+
+
+class Link(IntEnum):
+    """The rates in a chain; each is a numerator over an exposure."""
+
+    SPEND = 0
+    IMPRESSIONS = 1
+    CLICKS = 2
+    SIGNUPS = 3
+
+
+USUAL_DRIFT = {Link.SPEND: 0.03, Link.IMPRESSIONS: 0.03, Link.CLICKS: 0.03, Link.SIGNUPS: 0.05}
+"""Prior centre of the daily drift. Conversions depend on the site, the offer, tracking and attribution as
+well as on the ad, so they get more room than prices."""
+DISPERSIONS = {
+    Link.SPEND: (0.0,),
+    Link.IMPRESSIONS: (0.0, 0.25, 1.0, 2.5),
+    Link.CLICKS: (0.0, 0.25, 1.0, 2.5),
+    Link.SIGNUPS: (0.25, 1.0, 2.5),
+}
+"""Candidate count variances over the mean. Money has no counting noise, nor have clicks where they are what
+is paid for. Conversions always have: less than Poisson only where many count a fraction each."""
+_BETWEEN_PRIOR_SD = 0.5
+_BETWEEN_PRIOR_LEVERS = 3.0
+
+
+@dataclass(frozen=True)
+class RateModel:
+    """Fitted rates of every series of a panel; arrays are aligned with `series`.
+
+    Attributes:
+        series: KEYS, sorted.
+        next_day: first day that can be forecast.
+        track: index into `tracks` per series; levers of a track share shocks.
+        levels: one per Link, at usual spend on an average weekday.
+        slopes: of each log rate on log spend, shape (links, series); 0 for SPEND.
+        weekdays: log effects, shape (links, series, 7), Monday first.
+        usual: dollars per day the slopes refer to, shape (series,).
+        known: whether anything at all is known of a link, per Link; else forecasts are NaN.
+    """
+
+    series: pl.DataFrame
+    next_day: date
+    track: IntArray
+    tracks: tuple[str, ...]
+    levels: tuple[Level, ...]
+    slopes: FloatArray
+    weekdays: FloatArray
+    usual: FloatArray
+    known: tuple[bool, ...]
+
+    @property
+    def elasticity(self) -> FloatArray:
+        """d log(signups) / d log(spend) per series, in (0, 1]."""
+        total: FloatArray = 1.0 + self.slopes[Link.CLICKS] + self.slopes[Link.SIGNUPS]
+        return np.clip(total, 0.05, 1.0)
+
+
+def fit_rates(
+    panel: Panel, *, maturity_days: int | Mapping[tuple[str, str], int], elasticity: float
+) -> RateModel:
+    """Fit the four links.
+
+    Args:
+        panel: daily sums before the as-of day.
+        maturity_days: conversions of the last so many days are still arriving and are not used; one
+            number, or one per (platform, account_id).
+        elasticity: prior mean of d log(signups) / d log(spend); two thirds of the loss is laid on
+            clicks per dollar (dearer auctions), one third on conversions per click.
+    Raises:
+        ValueError: negative maturity, elasticity outside (0, 1].
+    """
+    if not 0.0 < elasticity <= 1.0:
+        raise ValueError(f"elasticity must lie in (0, 1], found {elasticity}")
+    matured = _matured(panel, maturity_days)
+    group_spend = _mean_spend(panel)
+    usual = usual_spend(panel.cost, group_spend)
+    loss = 1.0 - elasticity
+    first_weekday = panel.first_day.weekday()
+
+    slopes = np.zeros((len(Link), panel.series.height))
+    weekdays = np.zeros((len(Link), panel.series.height, WEEK))
+    levels, known = [], []
+    chain = (
+        (Link.SPEND, panel.cost, _days_alive(panel.cost), 0.0),
+        (Link.IMPRESSIONS, panel.impressions, panel.cost, -2.0 * loss / 3.0),
+        (Link.CLICKS, panel.clicks, panel.cost, -2.0 * loss / 3.0),
+        # A day without exposure teaches nothing, and the level drifts on through it to today.
+        (Link.SIGNUPS, panel.conversions * matured, panel.clicks * matured, -loss / 3.0),
+    )
+    for link, counts, exposure, prior_slope in chain:
+        if link is not Link.SPEND:
+            slopes[link] = spend_slope(counts, exposure, panel.cost, panel.account, prior_slope)
+            exposure = exposure * spend_factor(panel.cost, usual[:, None], slopes[link][:, None])
+        weekdays[link] = weekday_effects(counts, exposure, first_weekday, panel.account)
+        days = (first_weekday + np.arange(panel.days)) % WEEK
+        exposure = exposure * np.exp(weekdays[link][:, days])
+        known.append(bool(exposure.sum() > 0 and (link is Link.SIGNUPS or counts.sum() > 0)))
+        prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
+        grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
+        levels.append(filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid))
+
+    tracks = tuple(panel.series["track"].unique().sort().to_list())
+    return RateModel(
+        series=panel.series,
+        next_day=panel.next_day,
+        track=np.searchsorted(np.asarray(tracks, dtype=str), panel.series["track"].to_numpy().astype(str)),
+        tracks=tracks,
+        levels=tuple(levels),
+        slopes=slopes,
+        weekdays=weekdays,
+        usual=usual,
+        known=tuple(known),
+    )
+
+
+def _matured(panel: Panel, maturity_days: int | Mapping[tuple[str, str], int]) -> FloatArray:
+    """1 on days whose conversions have all arrived, else 0; shape (series, days)."""
+    if isinstance(maturity_days, int):
+        of_series = np.full(panel.series.height, maturity_days)
+    else:
+        keys = panel.series.select("platform", "account_id").rows()
+        of_series = np.array([maturity_days[key] for key in keys], dtype=np.int64)
+    if (of_series < 0).any():
+        raise ValueError("maturity_days must be 0 or more")
+    age = panel.days - np.arange(panel.days)
+    old_enough: FloatArray = (age[None, :] >= of_series[:, None]).astype(float)
+    return old_enough
+
+
+def _days_alive(cost: FloatArray) -> FloatArray:
+    """1 from the first day with spend on: a lever not yet launched says nothing about its spend."""
+    alive: FloatArray = (cost.cumsum(axis=1) > 0).astype(float)
+    return alive
+
+
+def _mean_spend(panel: Panel) -> FloatArray:
+    """Mean dollars per lever and day with spend in each series' group: the fallback for a new lever."""
+    mean = np.zeros(panel.series.height)
+    for member in np.unique(panel.group):
+        inside = panel.group == member
+        days = int((panel.cost[inside] > 0).sum())
+        mean[inside] = panel.cost[inside].sum() / max(days, 1)
+    return mean
+
+
+def _parents(
+    counts: FloatArray, exposure: FloatArray, account: IntArray, group: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Each series' parent rate and the variance of log rates around it.
+
+    Rates are ratios of sums, nested (all → account → track) with one count's worth of the level
+    above, so a track without conversions still has a positive rate. The variance is the method of
+    moments over the track's levers beyond counting noise, shrunk to _BETWEEN_PRIOR_SD².
+    """
+    total, exposed = counts.sum(axis=1), exposure.sum(axis=1)
+    overall = (total.sum() + 0.5) / exposed.sum() if exposed.sum() > 0 else 1.0
+    rate = np.full(total.size, overall)
+    for codes in (account, group):
+        above = rate.copy()
+        for member in np.unique(codes):
+            inside = codes == member
+            rate[inside] = (total[inside].sum() + 1.0) / (exposed[inside].sum() + 1.0 / above[inside][0])
+    variance = np.full(total.size, _BETWEEN_PRIOR_SD**2)
+    for member in np.unique(group):
+        inside = (group == member) & (exposed > 0)
+        if inside.sum() < 2:
+            continue
+        weight = total[inside] / (1.0 + _BETWEEN_PRIOR_SD**2 * total[inside])
+        deviation = np.log((total[inside] + 0.5) / (exposed[inside] * rate[inside] + 0.5))
+        sampling = 1.0 / (total[inside] + 0.5)
+        if weight.sum() <= 0:
+            continue
+        between = max(float((weight * (deviation**2 - sampling)).sum() / weight.sum()), 0.0)
+        levers = float(weight.sum() ** 2 / (weight**2).sum())
+        variance[group == member] = (_BETWEEN_PRIOR_LEVERS * _BETWEEN_PRIOR_SD**2 + levers * between) / (
+            _BETWEEN_PRIOR_LEVERS + levers
+        )
+    return rate, np.clip(variance, 0.05**2, 1.0)

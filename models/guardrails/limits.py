@@ -1,0 +1,75 @@
+"""The limits of the guardrails, checked where they are made.
+
+Here: the numbers a person sets, in their own units. Not here: the rules that use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class TrackLimits:
+    """One track's money limits, account currency.
+
+    Raises:
+        ValueError: a cap that is not positive, or a negative loss budget.
+    """
+
+    daily_cap: Decimal
+    cac_cap: Decimal
+    weekly_loss_budget: Decimal
+
+    def __post_init__(self) -> None:
+        if not (self.daily_cap > 0 and self.cac_cap > 0 and self.weekly_loss_budget >= 0):
+            raise ValueError("a track needs positive caps and a loss budget that is not negative")
+
+
+@dataclass(frozen=True)
+class GuardrailLimits:
+    """Bounds of one decision. Fractions are of the budget they bound; caps are dollars of spend a day.
+
+    Caps bound what the platform may spend at worst: the sum of budgets times (1 + overdelivery). Limits can
+    only be tightened: a value looser than the invariant is refused.
+
+    Raises:
+        ValueError: a limit outside its range, named.
+    """
+
+    tracks: Mapping[str, TrackLimits]
+    total_daily_cap: Decimal
+    edit_limit: float = 0.05
+    day_limit: float = 0.10
+    drift_limit: float = 0.20
+    edit_cooldown_hours: int = 72
+    stop_probability: float = 0.9
+    stop_spend_caps: float = 4.0
+    freeze_probability: float = 0.5
+    track_raise_probability: float = 0.2
+    exploration_floor: float = 0.10
+    overdelivery: float = 0.25
+    kill_switch: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "total_daily_cap": (self.total_daily_cap > 0, "> 0"),
+            "edit_limit": (0 < self.edit_limit <= 0.05, "in (0, 0.05]"),
+            "day_limit": (0 < self.day_limit <= 0.10, "in (0, 0.10]"),
+            "drift_limit": (0 < self.drift_limit <= 0.20, "in (0, 0.20]"),
+            "edit_cooldown_hours": (self.edit_cooldown_hours >= 72, ">= 72"),
+            "stop_probability": (0.9 <= self.stop_probability <= 1, "in [0.9, 1]"),
+            "stop_spend_caps": (self.stop_spend_caps >= 4, ">= 4"),
+            "freeze_probability": (0 < self.freeze_probability <= 0.5, "in (0, 0.5]"),
+            "track_raise_probability": (0 < self.track_raise_probability <= 0.2, "in (0, 0.2]"),
+            "exploration_floor": (0 <= self.exploration_floor <= 0.5, "in [0, 0.5]"),
+            "overdelivery": (0 <= self.overdelivery <= 1, "in [0, 1]"),
+        }
+        for name, (holds, allowed) in ranges.items():
+            if not holds:
+                raise ValueError(f"{name}: must be {allowed} (found {getattr(self, name)!r})")
+
+    def envelope(self, cap: Decimal) -> Decimal:
+        """Largest sum of daily budgets whose worst-case delivery stays within `cap`."""
+        return cap / (1 + Decimal(str(self.overdelivery)))

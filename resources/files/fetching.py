@@ -1,0 +1,140 @@
+"""One recognised file turned into Parquet pages and a manifest; no warehouse is touched.
+
+Here: the fetch half of the load contract: a local copy, the decimal style, one or two passes. Not here:
+the passes (`reading.py`) and what the warehouse already has (`publishing.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from fsspec import AbstractFileSystem
+
+from resources.files.batches import Batch, parquet_batches, text_batches
+from resources.files.fetched import FetchedFile, RecognisedFile, Tolerance
+from resources.files.mapping import Column, Joined
+from resources.files.opening import (
+    Inspection,
+    Limits,
+    UnreadableFile,
+    read_workbook,
+    rounded_columns,
+    spool,
+)
+from resources.files.pages import Stamp
+from resources.files.parsing import Parser, zone_of
+from resources.files.reading import Reading, find_repeats
+from resources.files.recognition import bound_positions, normal
+from resources.files.validation import Bounds
+from resources.files.values import DecimalStyle, decimal_style
+
+_STYLE_SAMPLE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Reads recognised files, one after another, into pages.
+
+    Args:
+        first_day: `history_start`; earlier days are refused.
+        now: the moment of the landing; days after tomorrow in the account's zone are refused.
+        block_bytes: how much text is parsed at a time.
+    """
+
+    filesystem: AbstractFileSystem
+    business_timezone: str
+    first_day: date
+    now: datetime
+    limits: Limits = field(default_factory=Limits)
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    block_bytes: int = 16 << 20
+
+    def fetch(self, file: RecognisedFile, inspection: Inspection, stamp: Stamp, folder: Path) -> FetchedFile:
+        """Read, check and page one file; a file that cannot be used comes back with its `fault`."""
+        folder.mkdir(parents=True)
+        zone = zone_of(file.mapping, self.business_timezone)
+        fetched = FetchedFile(file, inspection, stamp, folder, zone.key)
+        spooled = folder / "spool"
+        try:
+            self._spool(file, inspection, spooled)
+            reading = Reading(fetched, self._parser(file, inspection, spooled), self._bounds(file), None)
+            reading.run(self._batches(file, inspection, spooled, self.block_bytes))
+            repeats = find_repeats(reading.writer.grain_file, folder)
+            if repeats is not None:
+                reading.discard()
+                reading = Reading(fetched, reading.parser, reading.bounds, repeats)
+                reading.run(self._batches(file, inspection, spooled, self.block_bytes))
+            reading.settle(self.tolerance)
+        except UnreadableFile as error:
+            fetched.refuse(_sentence(str(error)))
+        finally:
+            spooled.unlink(missing_ok=True)
+        if fetched.fault is not None:
+            for page in folder.glob("*.parquet"):
+                page.unlink()
+        return fetched
+
+    def _spool(self, file: RecognisedFile, inspection: Inspection, target: Path) -> None:
+        if file.sheet is None:
+            spool(self.filesystem, file.location, inspection, target, self.limits)
+            return
+        sheets = {sheet.name: sheet for sheet in read_workbook(self.filesystem, file.location, self.limits)}
+        sheets[file.sheet].cells.write_csv(target, include_header=False)
+        positions = rounded_columns(self.filesystem, file.location, file.sheet, file.header.line)
+        ids = [file.header.columns[p] for p in positions & set(_identifier_positions(file))]
+        if ids:
+            raise UnreadableFile(
+                f"{', '.join(sorted(ids))} are stored as numbers, and a spreadsheet keeps only 15 digits "
+                "of a number: the ids are rounded. Export as CSV, or with ids as text"
+            )
+
+    def _batches(
+        self, file: RecognisedFile, inspection: Inspection, spooled: Path, block_bytes: int
+    ) -> Iterator[Batch]:
+        positions = bound_positions(file.mapping, file.header)
+        if inspection.kind == "parquet":
+            return parquet_batches(spooled, file.header, positions)
+        has_quotes = inspection.has_quotes or file.sheet is not None
+        return text_batches(spooled, file.header, positions, has_quotes, block_bytes)
+
+    def _parser(self, file: RecognisedFile, inspection: Inspection, spooled: Path) -> Parser:
+        style: DecimalStyle
+        if file.mapping.decimal != "auto":
+            style = file.mapping.decimal
+        else:
+            first = next(self._batches(file, inspection, spooled, _STYLE_SAMPLE_BYTES), None)
+            # Where nothing tells, a semicolon between cells is what decimal commas bring with them.
+            usual: DecimalStyle = "comma" if file.header.delimiter == ";" else "point"
+            style = decimal_style(_numeric_cells(file, first)) or usual
+        return Parser(file.mapping, file.header, style, zone_of(file.mapping, self.business_timezone))
+
+    def _bounds(self, file: RecognisedFile) -> Bounds:
+        zone = zone_of(file.mapping, self.business_timezone)
+        return Bounds(self.first_day, self.now.astimezone(zone).date() + timedelta(days=1))
+
+
+def _identifier_positions(file: RecognisedFile) -> Iterator[int]:
+    for record in file.mapping.flat_records:
+        for value in (record.account_id, *record.keys.values()):
+            if isinstance(value, Joined):
+                yield from (file.header.positions[normal(name)] for name in value.join)
+            elif isinstance(value, Column):
+                position = file.header.position(value.headers)
+                if position is not None:
+                    yield position
+
+
+def _numeric_cells(file: RecognisedFile, batch: Batch | None) -> Iterator[str]:
+    if batch is None:
+        return
+    for headers in file.mapping.numeric_headers:
+        position = file.header.position(headers)
+        if position is not None:
+            yield from batch.cells[f"c{position}"].head(20_000).unique().to_list()
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "."

@@ -1,0 +1,377 @@
+"""Bytes of a dropped file made safe to read: kind, digest, expansion limits, encoding, a local copy.
+
+Here: everything that looks at bytes. Not here: what the columns mean (`recognition.py`), rows
+(`batches.py`), or which files a folder holds (`drop.py`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import charset_normalizer
+import fastexcel
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+
+Kind = Literal["text", "parquet", "workbook"]
+
+_BLOCK = 1 << 20
+_HEAD = 1 << 18
+# Encodings exports really come in besides UTF-8 and UTF-16. cp1250 is left out: on western text it fits
+# as well as cp1252 and turns ñ into ň; a mapping may name it.
+_LEGACY_ENCODINGS = ["cp1252", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_UTF8 = ("utf-8", "utf-8-sig")
+# Floats above this no longer hold every whole number: an id that long was rounded by the spreadsheet.
+_EXACT_INTEGERS = 2**53
+
+
+class UnreadableFile(ValueError):
+    """The file cannot be read as a table; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may cost.
+
+    An export compresses 5 to 30 times; 250 leaves room for long runs of zeros, while a bomb reaches 1,000.
+    """
+
+    expansion_ratio: float = 250.0
+    expanded_bytes: int = 20 << 30
+    workbook_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One full pass over the bytes as they lie in the folder.
+
+    `sha256` is of the stored bytes (compressed where they are); encoding and quotes are those of the
+    expanded text.
+    """
+
+    sha256: str
+    kind: Kind
+    encoding: str
+    has_quotes: bool
+
+
+def read_blocks(filesystem: AbstractFileSystem, path: str) -> Iterator[bytes]:
+    """A file's bytes, a block at a time."""
+    with filesystem.open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            yield block
+
+
+def kind_of(head: bytes) -> Kind | Literal["gzip"]:
+    """What the first bytes say the file is.
+
+    Raises:
+        UnreadableFile: an empty file, or one that holds no table (an image, a video, an archive).
+    """
+    if not head:
+        raise UnreadableFile("empty file")
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return "workbook"
+    _encoding_of_head(head)
+    return "text"
+
+
+def _encoding_of_head(head: bytes) -> str | None:
+    """The encoding the first bytes give away; None where only the rest can tell UTF-8 from legacy ones.
+
+    Raises:
+        UnreadableFile: bytes that are no text.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return encoding
+    sample = head[:4096]
+    if b"\x00" not in sample:
+        return None
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if odd > 0.3 * len(sample) / 2 and even < odd / 4:
+        return "utf-16-le"
+    if even > 0.3 * len(sample) / 2 and odd < even / 4:
+        return "utf-16-be"
+    raise UnreadableFile("not a table: binary content")
+
+
+def expand(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
+    """The bytes inside a gzip stream (several members allowed), never more than the limits grant.
+
+    Raises:
+        UnreadableFile: a broken or cut-off stream, or one that expands too far.
+    """
+    stored = expanded = 0
+    decoder = zlib.decompressobj(wbits=31)
+    for block in blocks:
+        stored += len(block)
+        pending = block
+        while pending:
+            if decoder.eof:
+                decoder = zlib.decompressobj(wbits=31)
+            try:
+                piece = decoder.decompress(pending, _BLOCK)
+            except zlib.error as error:
+                raise UnreadableFile(f"broken gzip data: {error}") from None
+            # Some writers pad the end with zero bytes.
+            pending = decoder.unused_data.lstrip(b"\0") if decoder.eof else decoder.unconsumed_tail
+            expanded += len(piece)
+            if expanded > limits.expanded_bytes or (
+                expanded > 16 * _BLOCK and expanded > limits.expansion_ratio * stored
+            ):
+                raise UnreadableFile(
+                    f"expands to more than {expanded:,} bytes from {stored:,}: "
+                    "refused as a decompression bomb"
+                )
+            if piece:
+                yield piece
+    if not decoder.eof:
+        raise UnreadableFile("the gzip data ends early: the file is cut off or still being written")
+
+
+def _opened(
+    filesystem: AbstractFileSystem, path: str, limits: Limits, digest: hashlib._Hash | None = None
+) -> tuple[Kind, Iterator[bytes]]:
+    """Kind of the content and its blocks, unzipped; `digest` sees the stored bytes."""
+
+    def stored() -> Iterator[bytes]:
+        for block in read_blocks(filesystem, path):
+            if digest is not None:
+                digest.update(block)
+            yield block
+
+    blocks = stored()
+    first = next(blocks, b"")
+    kind = kind_of(first)
+    if kind != "gzip":
+        return kind, _chained(first, blocks)
+    inner = expand(_chained(first, blocks), limits)
+    head = next(inner, b"")
+    inner_kind = kind_of(head)
+    if inner_kind != "text":
+        raise UnreadableFile(f"a {inner_kind} inside gzip: drop it without the gzip")
+    return "text", _chained(head, inner)
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def head_text(
+    filesystem: AbstractFileSystem, path: str, limits: Limits, encoding: str | None = None
+) -> tuple[Kind, str]:
+    """Kind of a file and the beginning of its text ("" where it is not text), whole lines only."""
+    kind, blocks = _opened(filesystem, path, limits)
+    if kind != "text":
+        return kind, ""
+    head = b""
+    while len(head) < _HEAD and (block := next(blocks, b"")):
+        head += block
+    complete = len(head) < _HEAD
+    head = head[:_HEAD]
+    encoding = encoding or _encoding_of_head(head)
+    if encoding is None:
+        encoding = _legacy_encoding(head) if _invalid_utf8(head, final=complete) else "utf-8"
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head, final=complete)
+    return kind, text if complete else text[: text.rfind("\n") + 1] or text
+
+
+def _invalid_utf8(head: bytes, final: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=final)
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _legacy_encoding(sample: bytes) -> str:
+    """The likeliest encoding of bytes that are not UTF-8. Numbers read the same in all of them."""
+    # Whole lines around the odd bytes: a long ASCII head would drown the evidence.
+    lines = [line for line in sample.splitlines() if not line.isascii()][:200]
+    best = charset_normalizer.from_bytes(b"\n".join(lines), cp_isolation=_LEGACY_ENCODINGS).best()
+    encoding = best.encoding if best is not None else "cp1252"
+    try:
+        sample.decode(encoding)
+    except UnicodeDecodeError:
+        # cp1252 leaves five bytes undefined; latin-1 defines them all.
+        return "latin-1" if encoding == "cp1252" else encoding
+    return encoding
+
+
+def inspect(
+    filesystem: AbstractFileSystem, path: str, limits: Limits, encoding: str | None = None
+) -> Inspection:
+    """Digest, kind and encoding of a file, reading all of it once.
+
+    Args:
+        encoding: what a mapping says the encoding is; None: found out.
+
+    Raises:
+        UnreadableFile: no table, a broken archive or a decompression bomb.
+    """
+    digest = hashlib.sha256()
+    kind, blocks = _opened(filesystem, path, limits, digest)
+    known = encoding if kind == "text" else "utf-8"
+    has_quotes = False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    odd_sample = b""
+    for index, block in enumerate(blocks):
+        if kind != "text":
+            continue
+        if index == 0 and known is None:
+            known = _encoding_of_head(block)
+        has_quotes = has_quotes or b'"' in block
+        if known is None:
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                odd_sample = odd_sample or block[max(0, error.start - _HEAD) : error.start + _HEAD]
+                known = _legacy_encoding(odd_sample)
+    return Inspection(digest.hexdigest(), kind, known or "utf-8", has_quotes)
+
+
+def spool(
+    filesystem: AbstractFileSystem, path: str, inspection: Inspection, target: Path, limits: Limits
+) -> None:
+    """A local copy to parse: text as plain UTF-8, anything else byte for byte.
+
+    A copy cannot change under the parser, and an object store is read once.
+
+    Raises:
+        UnreadableFile: the file changed since it was inspected, or its bytes do not fit its encoding.
+    """
+    digest = hashlib.sha256()
+    kind, blocks = _opened(filesystem, path, limits, digest)
+    with target.open("wb") as out:
+        if kind != "text" or inspection.encoding in _UTF8:
+            mark = codecs.BOM_UTF8 if kind == "text" else b""
+            for index, block in enumerate(blocks):
+                out.write(block.removeprefix(mark) if index == 0 else block)
+        else:
+            decoder = codecs.getincrementaldecoder(inspection.encoding)()
+            try:
+                for block in blocks:
+                    out.write(decoder.decode(block).encode())
+                out.write(decoder.decode(b"", final=True).encode())
+            except UnicodeDecodeError as error:
+                raise UnreadableFile(
+                    f"byte {error.object[error.start]:#04x} does not fit the encoding {inspection.encoding}; "
+                    "export as UTF-8, or name the encoding in a mapping file"
+                ) from None
+    if digest.hexdigest() != inspection.sha256:
+        raise UnreadableFile("the file changed while it was read; it will be taken up at the next landing")
+    if kind == "parquet":
+        _check_parquet(target, limits)
+
+
+def _check_parquet(path: Path, limits: Limits) -> None:
+    try:
+        metadata = pq.ParquetFile(path).metadata
+    except pa.ArrowInvalid as error:
+        raise UnreadableFile(f"broken Parquet file: {error}") from None
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if size > limits.expanded_bytes:
+        raise UnreadableFile(f"expands to {size:,} bytes: refused as a decompression bomb")
+
+
+def parquet_columns(filesystem: AbstractFileSystem, path: str) -> tuple[str, ...]:
+    """Column names of a Parquet file.
+
+    Raises:
+        UnreadableFile: it is none, or is cut off.
+    """
+    try:
+        with filesystem.open(path, "rb") as stream:
+            return tuple(pq.ParquetFile(stream).schema_arrow.names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UnreadableFile(f"broken Parquet file: {error}") from None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A worksheet as text cells. `rounded` are positions whose numbers a float cannot hold exactly."""
+
+    name: str
+    cells: pl.DataFrame
+
+    def head(self) -> str:
+        return self.cells.head(40).write_csv(include_header=False)
+
+
+def read_workbook(filesystem: AbstractFileSystem, path: str, limits: Limits) -> list[Sheet]:
+    """Every non-empty sheet, all cells as text. A workbook holds at most 1,048,576 rows, so it is read whole.
+
+    Raises:
+        UnreadableFile: not a workbook, broken, or expanding too far.
+    """
+    content = filesystem.cat_file(path)
+    _check_archive(filesystem, path, len(content), limits)
+    try:
+        workbook = fastexcel.read_excel(content)
+        sheets = []
+        for name in workbook.sheet_names:
+            # skip_rows keeps leading empty rows, so that lines are the sheet's own row numbers.
+            sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
+            assert isinstance(sheet, fastexcel.ExcelSheet)
+            cells = sheet.to_polars()
+            if cells.height and cells.width > 1:
+                sheets.append(Sheet(name, cells))
+        return sheets
+    except fastexcel.FastExcelError as error:
+        raise UnreadableFile(f"not a readable workbook: {error}") from None
+
+
+def rounded_columns(filesystem: AbstractFileSystem, path: str, sheet: str, header_line: int) -> set[int]:
+    """Positions of columns stored as numbers beyond what a spreadsheet keeps exactly (15 digits)."""
+    workbook = fastexcel.read_excel(filesystem.cat_file(path))
+    typed = workbook.load_sheet(sheet, header_row=header_line - 1, schema_sample_rows=None)
+    assert isinstance(typed, fastexcel.ExcelSheet)
+    return {
+        position
+        for position, column in enumerate(typed.to_polars().iter_columns())
+        if column.dtype.is_numeric() and (column.abs().max() or 0) > _EXACT_INTEGERS  # type: ignore[operator]
+    }
+
+
+def _check_archive(filesystem: AbstractFileSystem, path: str, stored: int, limits: Limits) -> None:
+    # Sizes in a zip directory can lie, so the members are really unpacked, a block at a time.
+    expanded = 0
+    try:
+        with filesystem.open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+            if "xl/workbook.xml" not in archive.namelist():
+                raise UnreadableFile("a zip archive that is no workbook: unpack it into the folder")
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    while block := member.read(_BLOCK):
+                        expanded += len(block)
+                        if expanded > limits.workbook_bytes or (
+                            expanded > 16 * _BLOCK and expanded > limits.expansion_ratio * stored
+                        ):
+                            raise UnreadableFile(
+                                f"expands to more than {expanded:,} bytes from {stored:,}: "
+                                "refused as a decompression bomb"
+                            )
+    except zipfile.BadZipFile as error:
+        raise UnreadableFile(f"broken workbook: {error}") from None

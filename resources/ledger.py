@@ -1,0 +1,69 @@
+"""Questions to the slice ledger: which report days changed, and what the marts have not seen yet.
+
+Here: reading `ops.ingest_slices` and `ops.transformed_days`. Not here: writing slices (each source's
+publish step) and building marts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from resources.warehouse.interface import ReplacePartitions, Warehouse
+from resources.warehouse.tables import TRANSFORMED_DAYS
+
+# A slice changed when its attempt brought its own data (or emptied the day); an unchanged pull points back.
+_CHANGED_DAYS = """
+    select report_date, max(completed_at) as ledger_completed_at
+    from ops.ingest_slices
+    where status = 'complete' and report_date is not null and data_batch_id = batch_id
+    group by report_date
+"""
+
+
+def stale_report_days(warehouse: Warehouse, code_version: str) -> list[date]:
+    """Report days whose slices changed since the marts last read them, oldest first.
+
+    Days built by another version of the dbt project are stale too.
+    """
+    stale = warehouse.query(
+        f"""
+        with changed as ({_CHANGED_DAYS})
+        select changed.report_date
+        from changed
+        left join ops.transformed_days as seen on seen.report_date = changed.report_date
+        where seen.report_date is null
+            or seen.ledger_completed_at < changed.ledger_completed_at
+            or seen.code_version <> $code_version
+        order by changed.report_date
+        """,  # noqa: S608 - a constant, no input
+        {"code_version": code_version},
+    )
+    return stale["report_date"].to_list()
+
+
+def ledger_state(warehouse: Warehouse, first: date, last: date) -> pl.DataFrame:
+    """Newest changed slice per report day in [first, last]: what marts built now will have seen."""
+    return warehouse.query(
+        f"select * from ({_CHANGED_DAYS}) as changed where report_date between $first and $last",  # noqa: S608
+        {"first": first, "last": last},
+    )
+
+
+def mark_transformed(warehouse: Warehouse, state: pl.DataFrame, first: date, last: date, code: str) -> None:
+    """Record that the marts of [first, last] have seen `state` (taken before they were built)."""
+    rows = state.with_columns(code_version=pl.lit(code, dtype=pl.String))
+    warehouse.write(ReplacePartitions(TRANSFORMED_DAYS, rows, first, last))
+
+
+def contiguous(days: Sequence[date], bridge: timedelta = timedelta(days=7)) -> list[tuple[date, date]]:
+    """Sorted days as inclusive ranges; gaps up to `bridge` are run through rather than split."""
+    ranges: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if ranges and day - ranges[-1][1] <= bridge:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges

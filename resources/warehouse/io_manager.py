@@ -1,0 +1,68 @@
+"""Dagster's IO manager over the warehouse: asset keys are tables, frames go in and out.
+
+Here: which rows an asset's output replaces and which rows its inputs see. Not here: how a warehouse
+stores them, and what any table means.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from resources.warehouse.interface import ReplacePartitions, ReplaceTable, Warehouse
+from resources.warehouse.schema import TableName
+from resources.warehouse.tables import PYTHON_TABLES
+
+
+def table_of(key: dg.AssetKey) -> TableName:
+    """The table an asset key names: its last two parts are schema and table."""
+    schema, table = key.path[-2:]
+    return TableName(schema, table)
+
+
+def partition_column(table: TableName) -> str | None:
+    """The DATE column a table's partitions are cut by: dbt's marts all call it `date`."""
+    declared = PYTHON_TABLES.get(str(table))
+    return declared.partition if declared else "date"
+
+
+class WarehouseIOManager(dg.IOManager):
+    """Outputs replace exactly the run's partitions, atomically; inputs see the partitions their mapping names.
+
+    A window such as "the 30 days before this morning" is therefore said once, in the asset's partition
+    mapping, and both lineage and the read follow it. Input metadata `columns` narrows the read.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write the frame an asset returned; None means the asset published its tables itself."""
+        if obj is None:
+            return
+        table = PYTHON_TABLES[str(table_of(context.asset_key))]
+        if table.partition is None:
+            rows = self._warehouse.write(ReplaceTable(table, obj))[str(table.name)]
+        else:
+            first, last = _span(context)
+            rows = self._warehouse.write(ReplacePartitions(table, obj, first, last))[str(table.name)]
+        context.add_output_metadata({"dagster/row_count": rows})
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        """Rows of the upstream table, cut to the mapped partitions."""
+        table = table_of(context.asset_key)
+        columns = (context.definition_metadata or {}).get("columns")
+        if not context.has_asset_partitions:
+            return self._warehouse.read(table, columns=columns)
+        first, last = _span(context)
+        return self._warehouse.read(
+            table, columns=columns, partition=partition_column(table), first=first, last=last
+        )
+
+
+def _span(context: dg.InputContext | dg.OutputContext) -> tuple[date, date]:
+    span = context.asset_partition_key_range
+    return date.fromisoformat(span.start), date.fromisoformat(span.end)

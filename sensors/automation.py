@@ -1,0 +1,43 @@
+"""Upstream changes wake the models: latched conditions for today's baselines and forecasts.
+
+Here: which assets refresh by themselves, and why never more than once for one change. Not here:
+decisions, which wait for 09:00, and history, which is a backfill.
+"""
+
+import dagster as dg
+
+from aelp_assets.metadata import asset_key
+
+
+def refresh_once_per_change() -> dg.AutomationCondition[dg.AssetKey]:
+    """Ask for today's partition when an input changed since it was last asked for or built.
+
+    The change is latched until then: an input that lands while a run is in flight is not lost, and a
+    failed run is not asked for again on every tick (a bare `execution_failed` once cost 368,000 runs).
+    """
+    condition = dg.AutomationCondition
+    changed = condition.any_deps_updated().newly_true() | condition.missing().newly_true()
+    handled = condition.newly_requested() | condition.newly_updated()
+    return (
+        condition.in_latest_time_window()
+        & changed.since(handled)
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("refresh once per change")
+
+
+_KEYS = [
+    asset_key("ops.account_audits"),
+    asset_key("ops.decision_accounts"),
+    asset_key("gaelp_training.placement_baselines"),
+    asset_key("gaelp_training.forecast_results"),
+    asset_key("gaelp_training.forecast_outlook"),
+]
+CONDITIONS = dict.fromkeys(_KEYS, refresh_once_per_change())
+
+model_refresh = dg.AutomationConditionSensorDefinition(
+    "model_refresh",
+    target=dg.AssetSelection.assets(*_KEYS),
+    minimum_interval_seconds=60,
+    description="Refreshes today's audits, baselines and forecasts when the marts change.",
+)

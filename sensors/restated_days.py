@@ -1,0 +1,78 @@
+"""Changed slices wake the marts: each restated report day is rebuilt once, in as few runs as possible.
+
+Here: from the ledger to run requests. Not here: how a day is built (`aelp_assets.transform`).
+"""
+
+import json
+from datetime import date
+
+import dagster as dg
+
+from aelp_assets.jobs import transform_days
+from resources import ledger
+from resources.code_version import source_hash
+from resources.warehouse.interface import Warehouse, WarehouseLocked
+
+MAX_RUNS_PER_TICK = 3
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+_START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dg.sensor(
+    job=transform_days,
+    minimum_interval_seconds=60,
+    description="Requests the marts of every report day whose slices changed.",
+)
+def restated_days(
+    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.SensorResult:
+    """One run per contiguous range of stale days; a range already asked for is not asked for again."""
+    requested = read_cursor(context.cursor)
+    if context.instance.get_runs(
+        filters=dg.RunsFilter(job_name=transform_days.name, statuses=_UNFINISHED), limit=1
+    ):
+        return dg.SensorResult(skip_reason="marts are being built", cursor=context.cursor)
+    try:
+        stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
+        ranges = ledger.contiguous(stale)
+        states = {
+            span: _fingerprint(ledger.ledger_state(warehouse, *span)["ledger_completed_at"].max())
+            for span in ranges
+        }
+    except WarehouseLocked as busy:
+        return dg.SensorResult(skip_reason=f"warehouse busy: {busy}", cursor=context.cursor)
+    fresh = [span for span in ranges if requested.get(_name(span)) != states[span]][:MAX_RUNS_PER_TICK]
+    if not fresh:
+        return dg.SensorResult(skip_reason="marts follow the ledger", cursor=context.cursor)
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{_name(span)}@{states[span]}",
+                tags={_START: span[0].isoformat(), _END: span[1].isoformat()},
+            )
+            for span in fresh
+        ],
+        cursor=json.dumps({_name(span): state for span, state in states.items()}, sort_keys=True),
+    )
+
+
+def read_cursor(text: str | None) -> dict[str, str]:
+    """The ranges asked for last, by name; an unreadable cursor is a first tick (run keys still dedupe)."""
+    try:
+        cursor = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return cursor if isinstance(cursor, dict) else {}
+
+
+def _name(span: tuple[date, date]) -> str:
+    return f"{span[0]}..{span[1]}"
+
+
+def _fingerprint(newest: object) -> str:
+    return str(newest)

@@ -1,0 +1,45 @@
+from aelp_assets.lineage import model_lineage, remembered
+
+COLUMNS = {
+    "staging.stg_meta": ["date", "ad_id", "clicks", "spend"],
+    "staging.stg_tracks": ["ad_id", "track"],
+}
+
+SQL = """
+with ads as (select * from "warehouse"."staging"."stg_meta" where date >= date '2026-01-01'),
+daily as (select date, ad_id, sum(spend) as cost, sum(clicks) as clicks from ads group by all),
+final as (
+    select daily.date, tracks.track, daily.cost, daily.cost / nullif(daily.clicks, 0) as avg_cpc
+    from daily left join "warehouse"."staging"."stg_tracks" as tracks on daily.ad_id = tracks.ad_id
+)
+select * from final
+"""
+
+
+def lineage_of(sql):
+    return model_lineage(sql, "duckdb", list(COLUMNS), COLUMNS.__getitem__)
+
+
+def test_each_column_is_traced_through_ctes_stars_and_joins():
+    found = lineage_of(SQL)
+    assert found["avg_cpc"] == [("staging.stg_meta", "clicks"), ("staging.stg_meta", "spend")]
+    assert found["cost"] == [("staging.stg_meta", "spend")]
+    assert found["track"] == [("staging.stg_tracks", "track")]
+
+
+def test_sql_that_cannot_be_followed_gives_nothing_rather_than_a_failed_run():
+    assert lineage_of("select from where") == {}
+
+
+def test_lineage_is_computed_once_per_version_of_the_code(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return lineage_of(SQL)
+
+    first = remembered(tmp_path, "model.aelp.x", "code v1", compute)
+    assert remembered(tmp_path, "model.aelp.x", "code v1", compute) == first
+    assert len(calls) == 1
+    remembered(tmp_path, "model.aelp.x", "code v2", compute)
+    assert len(calls) == 2

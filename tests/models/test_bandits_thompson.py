@@ -1,0 +1,178 @@
+"""The knapsack is solved exactly, and the averaged request behaves."""
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.optimize import minimize
+
+from models.bandits import solve_knapsack, thompson_budgets
+from models.rewards import RewardDefinition
+
+REWARD = RewardDefinition("click1_view025_v1")
+ELASTICITY = 0.7
+
+
+def profit(budgets, current, worth):
+    return worth * current * (budgets / current) ** ELASTICITY - budgets
+
+
+def demand_of(current, worth):
+    return current * (worth * ELASTICITY) ** (1 / (1 - ELASTICITY))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_allocation_equals_a_general_solvers(seed):
+    rng = np.random.default_rng(seed)
+    levers = int(rng.integers(2, 7))
+    group = np.sort(rng.integers(0, 2, levers))
+    group = np.unique(group, return_inverse=True)[1]
+    current = rng.uniform(50, 500, levers)
+    worth = rng.uniform(0.6, 3.0, levers)  # contribution per dollar at the budget in force
+    low, high = current * rng.uniform(0.2, 0.9, levers), current * rng.uniform(1.1, 2.5, levers)
+    caps = np.array([current[group == g].sum() * rng.uniform(0.9, 1.3) for g in range(group.max() + 1)])
+    caps = np.maximum(caps, [low[group == g].sum() * 1.05 for g in range(len(caps))])
+    total = max(caps.sum() * rng.uniform(0.75, 1.1), low.sum() * 1.05)
+
+    ours = solve_knapsack(demand_of(current, worth)[None, :], low, high, group, caps, total)[0]
+    constraints = [{"type": "ineq", "fun": lambda b: (total - b.sum()) / 100}]
+    for g, cap in enumerate(caps):
+        constraints.append({"type": "ineq", "fun": lambda b, g=g, cap=cap: (cap - b[group == g].sum()) / 100})
+    solved = minimize(
+        lambda b: -profit(b, current, worth).sum() / 100,
+        x0=low,
+        bounds=list(zip(low, high, strict=True)),
+        constraints=constraints,
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
+    assert ours.sum() <= total * (1 + 1e-9)
+    assert all(ours[group == g].sum() <= cap * (1 + 1e-9) for g, cap in enumerate(caps))
+    assert np.all((ours >= low - 1e-9) & (ours <= high + 1e-9))
+    theirs = profit(solved.x, current, worth).sum()
+    assert profit(ours, current, worth).sum() >= theirs - 1e-4 * abs(theirs)
+
+
+def test_two_levers_match_a_fine_grid():
+    current, worth = np.array([100.0, 300.0]), np.array([2.2, 1.4])
+    low, high, cap = current / 2, current * 2, 380.0
+    grid = np.linspace(low[0], high[0], 20_001)
+    other = np.clip(cap - grid, low[1], high[1])
+    feasible = grid + other <= cap + 1e-9
+    values = profit(grid, current[0], worth[0]) + profit(other, current[1], worth[1])
+    best = grid[feasible][values[feasible].argmax()]
+    ours = solve_knapsack(
+        demand_of(current, worth)[None, :], low, high, np.zeros(2, dtype=np.int64), np.array([cap]), 1e9
+    )[0]
+    assert ours[0] == pytest.approx(best, abs=0.05)
+
+
+def test_money_that_would_not_earn_itself_back_stays_unspent():
+    current = np.array([100.0])
+    budget = solve_knapsack(
+        demand_of(current, np.array([1.2]))[None, :],
+        current / 2,
+        current * 2,
+        np.zeros(1, dtype=np.int64),
+        np.array([1e6]),
+        1e6,
+    )
+    assert budget[0, 0] < 100  # the average dollar earns 1.2, the next only 0.84
+
+
+def test_lower_bounds_above_the_cap_give_the_lower_bounds():
+    low = np.array([100.0, 100.0])
+    budgets = solve_knapsack(
+        np.full((3, 2), 500.0), low, low * 2, np.zeros(2, dtype=np.int64), np.array([150.0]), 1e6
+    )
+    np.testing.assert_array_equal(budgets, np.broadcast_to(low, (3, 2)))
+
+
+def test_unsorted_groups_and_crossed_bounds_are_refused():
+    ones = np.ones(2)
+    with pytest.raises(ValueError):
+        solve_knapsack(np.ones((1, 2)), ones, ones, np.array([1, 0]), ones, 1.0)
+    with pytest.raises(ValueError):
+        solve_knapsack(np.ones((1, 2)), ones * 2, ones, np.array([0, 1]), ones, 1.0)
+
+
+def posterior_frame(clicks, spend, track="security") -> pl.DataFrame:
+    count = len(clicks)
+    reward_mean = REWARD.mean_reward(clicks, np.zeros(count))
+    return pl.DataFrame(
+        {
+            "platform": ["meta"] * count,
+            "account_id": ["a1"] * count,
+            "track": [track] * count,
+            "lever_id": [f"l{i}" for i in range(count)],
+            "spend": spend,
+            "click_conversions": clicks,
+            "view_conversions": np.zeros(count),
+            "reward_mean": reward_mean,
+            "posterior_shape": 2.0 + reward_mean,
+            "posterior_rate": 400.0 + np.asarray(spend),
+        }
+    )
+
+
+def lever_frame(budgets) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "platform": ["meta"] * len(budgets),
+            "account_id": ["a1"] * len(budgets),
+            "lever_id": [f"l{i}" for i in range(len(budgets))],
+            "current_budget": budgets,
+            "minimum_budget": [1.0] * len(budgets),
+        }
+    )
+
+
+def request(posteriors, levers, *, seed=1, envelope=1500.0, total=1e9, draws=1920):
+    return thompson_budgets(
+        posteriors,
+        levers,
+        envelopes={"security": envelope},
+        total_envelope=total,
+        contribution_per_signup={"security": 308.0},
+        elasticity=ELASTICITY,
+        reward=REWARD,
+        draws=draws,
+        rng=np.random.default_rng(seed),
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_money_flows_to_the_better_lever_within_the_envelope(seed):
+    posteriors = posterior_frame([150.0, 80.0, 60.0], [14_000.0] * 3)
+    result = request(posteriors, lever_frame([500.0] * 3), seed=seed)
+    budgets = result["thompson_budget"].to_numpy()
+    assert budgets[0] > 650 > budgets[1] > budgets[2]
+    assert budgets.sum() <= 1500 * (1 + 1e-9)
+    assert result["share_mean"].sum() == pytest.approx(1)
+
+
+def test_ignorance_shows_as_spread():
+    known = request(posterior_frame([120.0, 120.0], [20_000.0] * 2), lever_frame([500.0] * 2), envelope=1000)
+    unknown = request(posterior_frame([1.2, 1.2], [200.0] * 2), lever_frame([500.0] * 2), envelope=1000)
+    assert unknown["share_sd"].mean() > 1.3 * known["share_sd"].mean()
+
+
+def test_order_does_not_matter_and_the_seed_does():
+    rng = np.random.default_rng(0)
+    spend = rng.uniform(1000, 9000, 40)
+    posteriors = posterior_frame(rng.poisson(spend / 200).astype(float), spend)
+    levers = lever_frame(list(rng.uniform(10, 90, 40)))
+    first = request(posteriors, levers)
+    assert first.equals(request(posteriors.reverse(), levers.sample(fraction=1, shuffle=True, seed=9)))
+    assert not first.equals(request(posteriors, levers, seed=2))
+
+
+def test_an_empty_field_is_an_empty_answer():
+    empty = request(posterior_frame([], []), lever_frame([]).cast({"current_budget": pl.Float64}))
+    assert empty.height == 0
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, None])
+def test_a_lever_without_a_budget_is_refused(budget):
+    levers = lever_frame([500.0]).with_columns(current_budget=pl.lit(budget, dtype=pl.Float64))
+    with pytest.raises(ValueError, match="positive"):
+        request(posterior_frame([1.0], [100.0]), levers)

@@ -1,0 +1,553 @@
+"""The small raw data both warehouses are built from: hand-written rows, landed in three steps.
+
+Here: rows and ledger of every stream. Not here: what the marts must make of them (`expected.py`).
+
+The first step lands everything up to 8 June 2026. The second lands the 9th, restates the 5th (one ad changed,
+one vanished), empties the 4th and brings a late day, the 6th of account m2. The third lands the 10th and restates
+the 9th. A failed attempt and an unchanged re-pull are in the ledger too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from resources.warehouse.interface import Append, Write
+from resources.warehouse.tables import ACCOUNT_AUDITS, ACCOUNTS, INGEST_SLICES, PYTHON_TABLES, TRACK_RULES
+
+STEPS = (1, 2, 3)
+Payload = Mapping[str, str]
+
+
+def day(number: int) -> date:
+    return date(2026, 6, number)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """One finished attempt at a slice: its rows are (grain keys, payload) pairs."""
+
+    step: int
+    batch: str
+    stream: str
+    source: str
+    account_id: str
+    report_date: date | None
+    breakdown_set: str
+    rows: Sequence[tuple[tuple[str, ...], Payload]] = ()
+    status: str = "complete"
+    data_batch: str | None = None
+
+
+def meta(creative: str | None = None, campaign: str = "Security US", **numbers: str) -> Payload:
+    named = {"campaign_name": campaign, "adset_name": "Set", "ad_name": "Ad", "currency": "USD"}
+    return named | ({"creative_id": creative} if creative else {}) | numbers
+
+
+def _meta(impressions: str, clicks: str, link: str, unique: str, spend: str, bought: str, viewed: str) -> Payload:
+    return meta(
+        creative="cr1",
+        impressions=impressions,
+        reach=impressions,
+        clicks=clicks,
+        inline_link_clicks=link,
+        unique_inline_link_clicks=unique,
+        spend=spend,
+        purchases_7d_click=bought,
+        purchases_1d_view=viewed,
+        purchase_value_7d_click=f"{bought}0",
+    )
+
+
+A1 = ("c1", "s1", "a1")
+A2 = ("c1", "s1", "a2")
+A3 = ("c2", "s2", "a3")
+INSIGHTS, PLACES = "meta_ads_insights", "meta_ads_insights_by_placement"
+
+
+def _place(link: str, spend: str, impressions: str, bought: str) -> Payload:
+    return meta(
+        creative="cr1",
+        impressions=impressions,
+        clicks=link,
+        inline_link_clicks=link,
+        spend=spend,
+        purchases_7d_click=bought,
+    )
+
+
+LANDINGS: tuple[Landing, ...] = (
+    # Meta m1, without breakdown.
+    Landing(1, "b01", INSIGHTS, "meta", "m1", day(4), "none", [(A1, _meta("1000", "50", "20", "18", "10", "2", "1"))]),
+    Landing(
+        1,
+        "b01",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(5),
+        "none",
+        [
+            (A1, _meta("1200", "60", "24", "20", "12.345678901", "1.5", "0")),
+            (A2, _meta("500", "10", "5", "5", "5", "0", "0")),
+        ],
+    ),
+    Landing(
+        1,
+        "b01",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(8),
+        "none",
+        [
+            (A1, _meta("2000", "80", "40", "35", "20", "4", "2")),
+            # No metric but impressions, and a campaign no rule knows.
+            (A3, meta(campaign="Old brand", impressions="0")),
+        ],
+    ),
+    # The same day once more, unchanged: nothing written, b01's rows still count.
+    Landing(1, "b02", INSIGHTS, "meta", "m1", day(8), "none", data_batch="b01"),
+    # Restated: a1 gained a dollar and link clicks, a2 vanished. A later attempt failed.
+    Landing(
+        2, "b11", INSIGHTS, "meta", "m1", day(5), "none", [(A1, _meta("1200", "66", "30", "25", "13.345678901", "2", "0"))]
+    ),
+    Landing(2, "b12", INSIGHTS, "meta", "m1", day(5), "none", status="failed"),
+    # Emptied.
+    Landing(2, "b11", INSIGHTS, "meta", "m1", day(4), "none"),
+    Landing(
+        2, "b11", INSIGHTS, "meta", "m1", day(9), "none", [(A1, _meta("3000", "120", "60", "50", "30", "5", "1"))]
+    ),
+    # Late conversions restate the 9th.
+    Landing(
+        3, "b21", INSIGHTS, "meta", "m1", day(9), "none", [(A1, _meta("3000", "120", "60", "50", "30", "7", "1"))]
+    ),
+    Landing(
+        3, "b21", INSIGHTS, "meta", "m1", day(10), "none", [(A1, _meta("4000", "160", "80", "70", "40", "6", "0"))]
+    ),
+    # Meta m1 by placement: the same dollars of the 8th again.
+    Landing(
+        1,
+        "b01",
+        PLACES,
+        "meta",
+        "m1",
+        day(8),
+        "placement",
+        [
+            ((*A1, "facebook", "feed", "mobile_app"), _place("30", "15", "1500", "3")),
+            ((*A1, "instagram", "stories", "mobile_app"), _place("10", "5", "500", "1")),
+        ],
+    ),
+    # Meta m2 lands by placement only; its 6th arrives late.
+    Landing(
+        1,
+        "b01",
+        PLACES,
+        "meta",
+        "m2",
+        day(8),
+        "placement",
+        [
+            (("c1", "s9", "b1", "facebook", "feed", "desktop"), _place("3", "3", "300", "0")),
+            (("c1", "s9", "b1", "instagram", "feed", "mobile_app"), _place("4", "4", "400", "1")),
+        ],
+    ),
+    Landing(
+        2,
+        "b11",
+        PLACES,
+        "meta",
+        "m2",
+        day(6),
+        "placement",
+        [(("c1", "s9", "b1", "facebook", "feed", "desktop"), _place("2", "2.5", "250", "0"))],
+    ),
+    Landing(
+        1,
+        "b01",
+        "google_ads_ad_performance",
+        "google_ads",
+        "g1",
+        day(8),
+        "network_device",
+        [
+            (
+                ("gc", "gg", "ga", "SEARCH", "MOBILE"),
+                {
+                    "campaign_name": "Balance search",
+                    "currency": "USD",
+                    "impressions": "100",
+                    "clicks": "10",
+                    "cost": "1.1",
+                    "conversions": "0.5",
+                    "conversions_value": "20",
+                },
+            ),
+            (
+                ("gc", "gg", "ga", "SEARCH", "DESKTOP"),
+                {
+                    "campaign_name": "Balance search",
+                    "currency": "USD",
+                    "impressions": "100",
+                    "clicks": "10",
+                    "cost": "0.9",
+                    "conversions": "0.25",
+                },
+            ),
+            (
+                ("gc", "gg", "ga", "DISPLAY", "MOBILE"),
+                {
+                    "campaign_name": "Balance search",
+                    "currency": "USD",
+                    "impressions": "800",
+                    "clicks": "5",
+                    "cost": "1",
+                    "view_through_conversions": "2",
+                },
+            ),
+        ],
+    ),
+    Landing(
+        1,
+        "b01",
+        "tiktok_ads_report",
+        "tiktok",
+        "t1",
+        day(8),
+        "none",
+        [
+            # An unreadable number counts as none.
+            (
+                ("tc", "tg", "ta"),
+                {
+                    "campaign_name": "balance spark",
+                    "currency": "EUR",
+                    "impressions": "700",
+                    "clicks": "n/a",
+                    "spend": "7.000000001",
+                    "conversions_click": "1",
+                    "conversions_view": "3",
+                },
+            )
+        ],
+    ),
+    Landing(
+        1,
+        "b01",
+        "linkedin_ad_analytics",
+        "linkedin",
+        "l1",
+        day(8),
+        "none",
+        [
+            (
+                ("lg", "lc", "la"),
+                {
+                    "campaign_group_name": "Security leaders",
+                    "campaign_name": "Titles",
+                    "currency": "USD",
+                    "impressions": "50",
+                    "clicks": "2",
+                    "spend": "9.5",
+                    "conversions_post_click": "1",
+                    "conversion_value": "100",
+                },
+            )
+        ],
+    ),
+    # f1: two ads that a mapping declares as levers; on the 8th its placements repeat the total.
+    *(
+        Landing(
+            step,
+            f"b{step - 1}1",
+            "file_ad_performance",
+            "shop",
+            "f1",
+            day(number),
+            "none",
+            [
+                (
+                    ("fc", "fg", ad, "__none__", "__none__"),
+                    {
+                        "campaign_name": "Security banners",
+                        "currency": "EUR",
+                        "impressions": impressions,
+                        "clicks": "2",
+                        "cost": cost,
+                        "conversions_click": "1",
+                    },
+                )
+                for ad, impressions, cost in ads
+            ],
+        )
+        for step, number, ads in (
+            (1, 1, [("f-a", "10", "4.01"), ("f-b", "20", "6")]),
+            (1, 8, [("f-a", "30", "1")]),
+            (2, 9, [("f-a", "40", "2.02")]),
+        )
+    ),
+    Landing(
+        1,
+        "b01",
+        "file_ad_performance",
+        "shop",
+        "f1",
+        day(8),
+        "placement",
+        [
+            (("fc", "fg", "f-a", "top", "__none__"), {"impressions": "20", "clicks": "1", "cost": "0.6"}),
+            (
+                ("fc", "fg", "f-a", "side", "__none__"),
+                {"impressions": "10", "clicks": "1", "cost": "0.4", "conversions_click": "1"},
+            ),
+        ],
+    ),
+    # f2: no ads and no total, only placements of ad groups.
+    Landing(
+        1,
+        "b01",
+        "file_ad_performance",
+        "shop",
+        "f2",
+        day(8),
+        "placement",
+        [
+            (("fx", "grp", "__none__", "top", "x"), {"impressions": "5", "clicks": "1", "cost": "1", "revenue": "3"}),
+            (("fx", "grp", "__none__", "top", "y"), {"impressions": "6", "clicks": "1", "cost": "2"}),
+        ],
+    ),
+    # k1 has no days at all.
+    Landing(
+        1,
+        "b01",
+        "file_period_performance",
+        "kag",
+        "k1",
+        None,
+        "none",
+        [
+            (
+                ("kc", "kg", "ka", "__none__", "30-34 M", "unknown"),
+                {"campaign_name": "916", "impressions": "7350", "clicks": "1", "cost": "1.43", "conversions_click": "2"},
+            )
+        ],
+    ),
+    Landing(
+        1,
+        "b01",
+        "orders",
+        "orders",
+        "s1",
+        day(8),
+        "none",
+        [
+            (
+                ("o1",),
+                {
+                    "customer_id": "h1",
+                    "ordered_at": "2026-06-08T23:30:00-04:00",
+                    "currency": "USD",
+                    "value": "199.99",
+                    "is_new_customer": "true",
+                    "track": "security",
+                },
+            )
+        ],
+    ),
+    Landing(
+        2,
+        "b11",
+        "orders",
+        "orders",
+        "s1",
+        day(8),
+        "none",
+        [
+            (
+                ("o1",),
+                {
+                    "customer_id": "h1",
+                    "ordered_at": "2026-06-08T23:30:00-04:00",
+                    "currency": "USD",
+                    "value": "199.99",
+                    "is_new_customer": "true",
+                    "track": "security",
+                    "refunded_at": "2026-06-09T12:00:00Z",
+                },
+            )
+        ],
+    ),
+    Landing(1, "b01", "creatives", "meta", "m1", day(8), "none", [(("cr1",), {"headline": "Old", "format": "image"})]),
+    Landing(
+        2,
+        "b11",
+        "creatives",
+        "meta",
+        "m1",
+        day(9),
+        "none",
+        [(("cr1",), {"headline": "Néw", "format": "image", "created_on": "2026-05-01"})],
+    ),
+    *(
+        Landing(
+            step,
+            f"b{step - 1}1",
+            "levers",
+            "meta",
+            "m1",
+            day(number),
+            "none",
+            [
+                (
+                    ("L1",),
+                    {
+                        "lever_level": "adset",
+                        "campaign_id": "c1",
+                        "entity_id": "s1",
+                        "entity_name": "Set",
+                        "budget_type": "daily",
+                        "currency": "USD",
+                        "budget": budget,
+                        "minimum_budget": "1",
+                        "budget_increment": "0.01",
+                        "is_shared": "false",
+                        "learning_state": "active",
+                        "last_edited_at": "2026-06-07T23:30:00Z",
+                        "status": "active",
+                    },
+                ),
+                (
+                    ("L2",),
+                    {
+                        "lever_level": "campaign",
+                        "campaign_id": "c2",
+                        "entity_id": "c2",
+                        "entity_name": "Old brand",
+                        "budget_type": "lifetime",
+                        "budget": "500",
+                        "status": "paused",
+                    },
+                ),
+            ],
+        )
+        for step, number, budget in ((2, 9, "50"), (3, 10, "52.5"))
+    ),
+)
+
+_STARTED = datetime(2026, 6, 11, tzinfo=UTC)
+
+
+def _finished(batch: str) -> datetime:
+    return _STARTED + timedelta(minutes=int(batch.removeprefix("b")))
+
+
+def landed_writes(step: int) -> list[Write]:
+    """What one step appends: the rows of its landings and one ledger row for each of them."""
+    writes: list[Write] = []
+    landings = [landing for landing in LANDINGS if landing.step == step]
+    for stream in dict.fromkeys(landing.stream for landing in landings):
+        table = PYTHON_TABLES[f"raw.{stream}"]
+        envelope = ("source", "account_id", "report_date", "breakdown_set", "_batch_id")
+        keys = [key for key in table.grain if key not in envelope]
+        rows = [
+            {
+                "source": landing.source,
+                "account_id": landing.account_id,
+                "report_date": landing.report_date,
+                "breakdown_set": landing.breakdown_set,
+                **dict(zip(keys, values, strict=True)),
+                "payload": (text := json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)),
+                "payload_hash": hashlib.sha256(text.encode()).hexdigest(),
+                "_batch_id": landing.batch,
+                "_ingested_at": _finished(landing.batch),
+                "_api_version": "test",
+                "_request_hash": "r",
+            }
+            for landing in landings
+            if landing.stream == stream
+            for values, payload in landing.rows
+        ]
+        if rows:
+            writes.append(Append(table, pl.DataFrame(rows, schema=table.polars_schema)))
+    ledger = [
+        {
+            "source": landing.source,
+            "stream": landing.stream,
+            "account_id": landing.account_id,
+            "report_date": landing.report_date,
+            "breakdown_set": landing.breakdown_set,
+            "batch_id": landing.batch,
+            "data_batch_id": None if landing.status != "complete" else landing.data_batch or landing.batch,
+            "status": landing.status,
+            "attempts": 1,
+            "error_class": None if landing.status == "complete" else "TRANSIENT",
+            "request_hash": "r",
+            "row_count": len(landing.rows),
+            "content_hash": "h",
+            "completed_at": _finished(landing.batch),
+        }
+        for landing in landings
+    ]
+    writes.append(Append(INGEST_SLICES, pl.DataFrame(ledger, schema=INGEST_SLICES.polars_schema)))
+    return writes
+
+
+def reference_writes() -> list[Write]:
+    """Accounts, track rules and audits: what the landing layer keeps beside the rows."""
+    accounts = [
+        ("meta", "m1", None),
+        ("meta", "m2", None),
+        ("google_ads", "g1", None),
+        ("tiktok", "t1", None),
+        ("linkedin", "l1", None),
+        ("shop", "f1", "ad"),
+        ("shop", "f2", None),
+        ("kag", "k1", None),
+    ]
+    rules = [("security", "%", "%", "%security%"), ("balance", "%", "%", "%balance%"), ("security", "kag", "k1", "%")]
+    return [
+        Append(
+            ACCOUNTS,
+            pl.DataFrame(
+                [
+                    {
+                        "source": source,
+                        "account_id": account,
+                        "account_name": f"{source} {account}",
+                        "currency": "USD",
+                        "timezone": "America/New_York",
+                        "declared_lever": lever,
+                        "maturity_days": None,
+                        "last_landed_at": _STARTED,
+                    }
+                    for source, account, lever in accounts
+                ],
+                schema=ACCOUNTS.polars_schema,
+            ),
+        ),
+        Append(
+            TRACK_RULES,
+            pl.DataFrame(
+                [(order, *rule) for order, rule in enumerate(rules, start=1)],
+                schema=TRACK_RULES.polars_schema,
+                orient="row",
+            ),
+        ),
+        Append(
+            ACCOUNT_AUDITS,
+            pl.DataFrame(
+                [
+                    (day(10), "meta", "m1", "totals", "passed", 1.0, 1.0, "agrees", True),
+                    (day(10), "shop", "f1", "benford", "failed", 0.5, 0.1, "digits", False),
+                ],
+                schema=ACCOUNT_AUDITS.polars_schema,
+                orient="row",
+            ),
+        ),
+    ]

@@ -1,0 +1,251 @@
+"""Encodings, compression, workbooks and Parquet, through a landing; and files that try to cost too much."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from datetime import date
+
+import polars as pl
+import pytest
+
+from resources.files.opening import Limits, UnreadableFile, expand
+
+NAME = "Größe für naïve señores"
+
+
+def landed_names(bench) -> list[str]:
+    return [payload["campaign_name"] for payload in bench.payloads("file_ad_performance")]
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.encode("utf-8"),
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-16-le"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: text.encode("cp1252"),
+        lambda text: text.encode("latin-1"),
+        lambda text: text.encode().replace(b"\n", b"\r\n"),
+    ],
+    ids=["utf-8", "bom", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "crlf"],
+)
+def test_names_arrive_whatever_the_encoding(bench, exports, encode):
+    bench.put("june.csv", encode(exports.csv_text([exports.generic_row(campaign=NAME)])))
+    report = bench.land()
+    assert [file.outcome for file in report.files] == ["loaded"], report.lines()
+    assert landed_names(bench) == [NAME]
+
+
+def test_cyrillic_is_told_from_western_text(bench, exports):
+    name = "Летняя распродажа обуви"
+    bench.put("june.csv", exports.csv_text([exports.generic_row(campaign=name)]).encode("cp1251"))
+    bench.land()
+    assert landed_names(bench) == [name]
+
+
+def test_an_odd_byte_far_below_an_ascii_head_is_still_understood(bench, exports):
+    rows = [exports.generic_row(campaign=f"plain {n}", impressions=n) for n in range(12_000)]
+    rows.append(exports.generic_row(campaign="café"))
+    content = exports.csv_text(rows).encode("cp1252")
+    assert content.index("é".encode("cp1252")) > 1 << 19
+    bench.put("june.csv", content)
+    bench.land()
+    assert "café" in landed_names(bench)
+
+
+def test_a_mapping_may_name_the_encoding(bench, exports):
+    bench.put(
+        "_mappings/czech.yaml",
+        """
+name: czech
+title: Czech export
+encoding: cp1250
+stream: file_ad_performance
+source: {constant: czech}
+account_id: {constant: a}
+currency: {constant: CZK}
+date: {column: Den, formats: ["%d.%m.%Y"]}
+keys: {campaign_id: Kampan}
+fields: {campaign_name: Kampan, impressions: Zobrazeni, clicks: Kliky, cost: Cena}
+""",
+    )
+    text = "Den;Kampan;Zobrazeni;Kliky;Cena\n30.06.2026;Příští týden ňuf;1 000;10;1.234,56 Kč\n"
+    bench.put("june.csv", text.replace(" Kč", "").encode("cp1250"))
+    bench.land()
+    payload = bench.payloads("file_ad_performance")[0]
+    assert payload["campaign_name"] == "Příští týden ňuf"
+    assert (payload["impressions"], payload["cost"]) == ("1000", "1234.56")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_any_delimiter_zipped_or_not_lands_the_same_rows(bench, exports, delimiter, zipped):
+    content = exports.csv_text(
+        [exports.generic_row(), exports.generic_row(campaign="b")], delimiter=delimiter
+    )
+    raw = content.encode()
+    bench.put("june", gzip.compress(raw) if zipped else raw)
+    assert bench.land().rows_written == {"file_ad_performance": 2}
+    assert bench.payloads("file_ad_performance")[0]["cost"] == "5.5"
+
+
+def test_gzip_of_several_members_is_read_to_its_end(bench, exports):
+    head, tail = exports.csv_text([exports.generic_row(), exports.generic_row(campaign="b")]).rsplit("\n", 2)[
+        :2
+    ]
+    bench.put(
+        "june.csv.gz", gzip.compress(f"{head}\n".encode()) + gzip.compress(f"{tail}\n".encode()) + b"\0" * 8
+    )
+    assert bench.land().rows_written == {"file_ad_performance": 2}
+
+
+def test_a_cut_off_gzip_is_refused_whole(bench, exports):
+    rows = [exports.generic_row(impressions=n * 7919 % 10_007, campaign=str(n)) for n in range(50_000)]
+    bench.put("june.csv.gz", gzip.compress(exports.csv_text(rows).encode())[:-2000])
+    report = bench.land()
+    assert "ends early" in report.unrecognised[0].reason
+    assert bench.rows("file_ad_performance").is_empty()
+
+
+def test_a_decompression_bomb_stops_at_the_limit():
+    bomb = gzip.compress(b"0" * (1 << 27))
+    pieces = []
+    with pytest.raises(UnreadableFile, match="decompression bomb"):
+        pieces.extend(len(piece) for piece in expand(iter([bomb]), Limits()))
+    assert sum(pieces) < 1 << 26
+
+
+def test_a_bomb_in_the_folder_costs_the_other_files_nothing(bench, exports):
+    header = exports.csv_text([exports.generic_row()]).splitlines()[0]
+    line = b"2026-06-30,newsletter,n1,brand,EUR,1000,10,5.50,1\n"
+    bench.put("bomb.csv.gz", gzip.compress(header.encode() + b"\n" + line * 2_000_000))
+    bench.put("good.csv", [exports.generic_row()])
+    report = bench.land()
+    assert report.rows_written == {"file_ad_performance": 1}
+    assert "decompression bomb" in report.unrecognised[0].reason
+
+
+def test_parquet_lands_as_the_same_rows_as_csv(bench, exports):
+    rows = [exports.generic_row(), exports.generic_row(campaign="b", cost="0.1")]
+    bench.put("a.csv", rows)
+    bench.land()
+    frame = pl.DataFrame(rows).with_columns(
+        pl.col("date").str.to_date(), pl.col("cost").cast(pl.Float64), pl.col("impressions").cast(pl.Int32)
+    )
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    bench.put("b.parquet", out.getvalue())
+    report = bench.land()
+    assert [(file.path, file.outcome) for file in report.files] == [
+        ("a.csv", "known"),
+        ("b.parquet", "unchanged"),
+    ]
+
+
+def test_a_workbook_lands_as_the_same_rows_as_csv(bench, exports):
+    rows = [exports.generic_row(), exports.generic_row(campaign="b & <b>", cost="0.1")]
+    bench.put("a.csv", rows)
+    bench.land()
+    cells = [list(rows[0])]
+    for row in rows:
+        typed = row | {"date": date.fromisoformat(row["date"]), "cost": float(row["cost"])}
+        cells.append(list(typed.values()))
+    sheets = {"Notes": [["made", "by hand"]], "Data": [["Report", None], [], *cells]}
+    bench.put("b.xlsx", exports.workbook(sheets))
+    report = bench.land()
+    assert [(file.path, file.outcome) for file in report.files] == [
+        ("a.csv", "known"),
+        ("b.xlsx", "unchanged"),
+    ]
+
+
+def test_rows_of_a_workbook_are_named_by_their_own_row_number(bench, exports):
+    good, bad = exports.generic_row(), exports.generic_row(campaign="b", cost=-1)
+    cells = [["Title", "x"], [], [], list(good), list(good.values()), list(bad.values())]
+    bench.put("b.xlsx", exports.workbook({"Data": cells}))
+    bench.land()
+    assert [row["line"] for row in bench.quarantine()] == [6]
+
+
+def test_ids_a_spreadsheet_has_rounded_are_not_landed(bench, exports):
+    row = exports.meta_row() | {"Ad ID": 120210001234567890}
+    bench.put("b.xlsx", exports.workbook({"Data": [list(row), list(row.values())]}))
+    report = bench.land()
+    assert "keeps only 15 digits" in report.files[0].fault
+    text = exports.meta_row() | {"Ad ID": "120210001234567890"}
+    bench.put("b.xlsx", exports.workbook({"Data": [list(text), list(text.values())]}))
+    bench.land()
+    assert bench.rows("meta_ads_insights")["ad_id"].to_list() == ["120210001234567890"]
+
+
+def test_ids_written_with_an_exponent_are_refused_rows(bench, exports):
+    bench.put("a.csv", [exports.meta_row(), exports.meta_row(ad="1.20208E+17")])
+    bench.land()
+    assert "a spreadsheet has rounded it" in bench.quarantine()[0]["reason"]
+    assert bench.rows("meta_ads_insights").height == 1
+
+
+def test_two_sheets_of_exports_are_not_chosen_between(bench, exports):
+    row = exports.generic_row()
+    cells = [list(row), list(row.values())]
+    bench.put("b.xlsx", exports.workbook({"May": cells, "June": cells}))
+    assert "May, June all hold exports" in bench.land().unrecognised[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "binary content"),
+        (b"just some words\n", "no table"),
+        (b"PAR1 but not really", "broken Parquet"),
+        (b"PK\x03\x04 but not really", "broken workbook"),
+        (b"\x1f\x8b but not really", "broken gzip"),
+    ],
+    ids=["empty", "image", "prose", "parquet", "workbook", "gzip"],
+)
+def test_what_is_no_table_is_listed_with_its_reason_and_stops_nothing(bench, exports, content, reason):
+    bench.put("odd", content)
+    bench.put("good.csv", [exports.generic_row()])
+    report = bench.land()
+    assert [file.path for file in report.unrecognised] == ["odd"]
+    assert reason in report.unrecognised[0].reason
+    assert report.rows_written == {"file_ad_performance": 1}
+
+
+def test_a_zip_of_files_is_named_as_one(bench):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("june.csv", "a,b\n1,2\n")
+    bench.put("june.zip", out.getvalue())
+    assert "unpack it" in bench.land().unrecognised[0].reason
+
+
+def test_a_file_that_changes_between_the_two_reads_is_left_for_the_next_landing(bench, exports):
+    path = bench.put("june.csv", [exports.generic_row()])
+    drop = bench.drop()
+    file = drop.scan().recognised[0]
+    inspection = drop.inspect(file)
+    path.write_text(exports.csv_text([exports.generic_row(cost="9.99")]))
+    from resources.files.pages import Stamp
+
+    fetched = drop.fetch(file, inspection, Stamp("batch", bench.now, "generic_long", "hash"))
+    assert "changed while it was read" in fetched.fault
+    assert fetched.pages == []
+
+
+def test_payloads_are_canonical_json(bench, exports):
+    awkward = 'He said "no"\\ and\tleft, \u00e9\u4e2d'
+    rows = [exports.generic_row(campaign=awkward, campaign_id="1"), exports.generic_row(campaign_id="2")]
+    bench.put("june.csv", rows)
+    bench.land()
+    rows = bench.rows("file_ad_performance")
+    for text in rows["payload"]:
+        assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert all(isinstance(value, str) for value in json.loads(text).values())
+    assert awkward in landed_names(bench)
