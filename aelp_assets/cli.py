@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -108,6 +110,35 @@ def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000) -> N
     os.execv(executable, [str(executable), "dev", "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
 
 
+@contextmanager
+def output_to(log: Path) -> Iterator[Callable[[str], None]]:
+    """Send everything Dagster and dbt print to `log`; yields a function that still reaches the terminal.
+
+    Descriptors are swapped, not `sys.stdout`: dbt and Dagster's log capture write below Python.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    terminal = os.fdopen(os.dup(saved[0]), "w")
+
+    def say(line: str) -> None:
+        print(line, file=terminal, flush=True)
+
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield say
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, original in enumerate(saved, start=1):
+            os.dup2(original, descriptor)
+            os.close(original)
+        terminal.close()
+
+
 def _run(started: float, with_backtest: bool = False) -> None:
     from aelp_assets.definitions import build_defs
     from aelp_assets.runner import MorningFailed, open_instance, run_backtest, run_morning
@@ -120,14 +151,15 @@ def _run(started: float, with_backtest: bool = False) -> None:
     warehouse = open_warehouse(environment)
     clock = clock_from_environment()
     typer.echo(f"AELP_HOME {environment.home} · {environment.warehouse} · {environment.settings_path.name}")
+    log = environment.home / "logs" / "last_run.log"
     try:
-        with open_instance(environment) as instance:
+        with output_to(log) as say, open_instance(environment) as instance:
             defs = build_defs()
-            morning = run_morning(defs, instance, warehouse, settings, clock, typer.echo)
+            morning = run_morning(defs, instance, warehouse, settings, clock, say)
             if with_backtest:
-                run_backtest(defs, instance, warehouse, settings, clock, morning, typer.echo)
+                run_backtest(defs, instance, morning, say)
     except MorningFailed as failure:
-        typer.echo(str(failure), err=True)
+        typer.echo(f"{failure}\nThe whole log: {log}", err=True)
         raise typer.Exit(1) from None
     print_summary(warehouse, environment)
     stages = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in morning.seconds.items())

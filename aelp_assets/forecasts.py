@@ -6,6 +6,7 @@ the mathematics, and what may be spent.
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -108,7 +109,7 @@ def forecast(
         maturity_days=maturity_by_account(decision_accounts),
         elasticity=settings.bandit.elasticity,
     )
-    shared = {
+    shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
         "delivery_mean": settings.forecast.delivery_mean,
         "delivery_strength": settings.forecast.delivery_strength,

@@ -34,8 +34,8 @@ def model_lineage(sql: str, dialect: str, upstream: list[str], columns_of: Colum
         schema.setdefault(schema_name, {})[table] = dict.fromkeys(columns_of(dotted), "unknown")
     try:
         tree = parse_one(sql, dialect=dialect)
-        for table in tree.find_all(exp.Table):
-            table.set("catalog", None)  # the file's or project's own name says nothing here
+        for mention in tree.find_all(exp.Table):
+            mention.set("catalog", None)  # the file's or project's own name says nothing here
         outputs = lineage(None, tree, schema, dialect=dialect, validate_qualify_columns=False)
     except SqlglotError:
         return {}

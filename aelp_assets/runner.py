@@ -171,15 +171,7 @@ def _timed(morning: Morning, stage: str, work: Callable[[], None]) -> None:
     morning.seconds[stage] = morning.seconds.get(stage, 0.0) + time.monotonic() - started
 
 
-def run_backtest(
-    defs: dg.Definitions,
-    instance: dg.DagsterInstance,
-    warehouse: Warehouse,
-    settings: Settings,
-    clock: Clock,
-    morning: Morning,
-    say: Say,
-) -> None:
+def run_backtest(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
     """Score the forecaster as of every morning just decided.
 
     Raises:

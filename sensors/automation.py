@@ -4,12 +4,14 @@ Here: which assets refresh by themselves, and why never more than once for one c
 decisions, which wait for 09:00, and history, which is a backfill.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from aelp_assets.metadata import asset_key
 
 
-def refresh_once_per_change() -> dg.AutomationCondition[dg.AssetKey]:
+def refresh_once_per_change() -> dg.AutomationCondition[Any]:
     """Ask for today's partition when an input changed since it was last asked for or built.
 
     The change is latched until then: an input that lands while a run is in flight is not lost, and a
