@@ -79,14 +79,16 @@ def run_morning(
     say("Landing the drop folder")
     _timed(morning, "land", lambda: _execute(defs, instance, "land_files", {}))
 
-    stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
-    for first, last in ledger.contiguous(stale):
+    for first, last in stale_ranges(warehouse, clock.now().astimezone(settings.timezone).date()):
         say(f"Building marts for {first} to {last}")
         tags = {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()}
         _timed(morning, "marts", lambda tags=tags: _execute(defs, instance, "transform_days", tags))  # type: ignore[misc]
         morning.transformed.append((first, last))
 
-    for as_of in decision_mornings(warehouse, settings, clock):
+    mornings = decision_mornings(warehouse, settings, clock)
+    if not mornings:
+        say("Nothing to decide: no account with daily data has a campaign in a configured track")
+    for as_of in mornings:
         inputs = fingerprint(warehouse, settings, as_of)
         if _already_decided(instance, as_of, inputs):
             say(f"Morning of {as_of}: nothing changed, decisions stand")
@@ -99,15 +101,27 @@ def run_morning(
     return morning
 
 
+def stale_ranges(warehouse: Warehouse, today: date) -> list[tuple[date, date]]:
+    """Ranges of report days whose marts must be rebuilt.
+
+    Period rows ride along with any range; where only they changed, yesterday's marts are rebuilt with them.
+    """
+    stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
+    days = [day for day in stale if day != ledger.UNDATED]
+    if not days and stale:
+        days = [today - timedelta(days=1)]
+    return ledger.contiguous(days)
+
+
 def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) -> list[date]:
     """The mornings to decide: today, or with `as_of: last_report_date` the day after each account's last.
 
     Only accounts with a campaign in a configured track count; without any, nothing is decided.
     """
+    if not warehouse.exists(TableName("intermediate", "int_campaign_tracks")):
+        return []  # nothing has ever been landed
     if settings.as_of == "wall":
         return [clock.now().astimezone(settings.timezone).date()]
-    if not warehouse.exists(TableName("intermediate", "int_campaign_tracks")):
-        return []
     days = warehouse.query(
         """
         select tracks.track, daily.platform, daily.account_id, max(daily.date) as last_report_date

@@ -194,9 +194,12 @@ def transform(
         span = context.partition_key_range
         first, last = date.fromisoformat(span.start), date.fromisoformat(span.end)
     state = ledger.ledger_state(warehouse, first, last) if first and last else None
+    undated = ledger.undated_state(warehouse)
     yield from _build(context, dbt, warehouse, environment, dbt_arguments(first, last, config.full_refresh))
+    code = source_hash("dbt_project")
+    ledger.mark_transformed(warehouse, undated, ledger.UNDATED, ledger.UNDATED, code)
     if first and last and state is not None:
-        ledger.mark_transformed(warehouse, state, first, last, source_hash("dbt_project"))
+        ledger.mark_transformed(warehouse, state, first, last, code)
 
 
 @dbt_assets(
@@ -233,14 +236,12 @@ def _build(
     facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
     if invocation.is_successful():  # compiled SQL is kept only where someone must look at it
         shutil.rmtree(invocation.target_path, ignore_errors=True)
-    for event in events:
-        if isinstance(event, dg.Output):
-            key = context.asset_key_for_output(event.output_name)
-            yield event.with_metadata({**event.metadata, **facts.get(key, {})})
-        elif isinstance(event, dg.AssetMaterialization):
-            yield event.with_metadata({**event.metadata, **facts.get(event.asset_key, {})})
-        else:
-            yield event
+    last = context.partition_key_range.end if context.has_partition_key_range else None
+    for key, found in facts.items():
+        # Once, on the newest day: the same lineage on each of a year's days was most of a backfill's time.
+        dated = last is not None and context.assets_def.specs_by_key[key].partitions_def is not None
+        context.add_asset_metadata(found, asset_key=key, partition_key=last if dated else None)
+    yield from events
     if error := invocation.get_error():
         raise error
 

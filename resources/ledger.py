@@ -14,19 +14,22 @@ import polars as pl
 from resources.warehouse.interface import ReplacePartitions, Warehouse
 from resources.warehouse.tables import TRANSFORMED_DAYS
 
+# Period rows have no day; this one stands for all of them (no slice can be as old).
+UNDATED = date(1970, 1, 1)
+
 # A slice changed when its attempt brought its own data (or emptied the day); an unchanged pull points back.
 _CHANGED_DAYS = """
-    select report_date, max(completed_at) as ledger_completed_at
+    select coalesce(report_date, date '1970-01-01') as report_date, max(completed_at) as ledger_completed_at
     from ops.ingest_slices
-    where status = 'complete' and report_date is not null and data_batch_id = batch_id
-    group by report_date
+    where status = 'complete' and data_batch_id = batch_id
+    group by coalesce(report_date, date '1970-01-01')
 """
 
 
 def stale_report_days(warehouse: Warehouse, code_version: str) -> list[date]:
     """Report days whose slices changed since the marts last read them, oldest first.
 
-    Days built by another version of the dbt project are stale too.
+    Days built by another version of the dbt project are stale too. `UNDATED` among them means period rows.
     """
     stale = warehouse.query(
         f"""
@@ -50,6 +53,11 @@ def ledger_state(warehouse: Warehouse, first: date, last: date) -> pl.DataFrame:
         f"select * from ({_CHANGED_DAYS}) as changed where report_date between $first and $last",  # noqa: S608
         {"first": first, "last": last},
     )
+
+
+def undated_state(warehouse: Warehouse) -> pl.DataFrame:
+    """The same for period rows, which any build of the marts reads whole."""
+    return ledger_state(warehouse, UNDATED, UNDATED)
 
 
 def mark_transformed(warehouse: Warehouse, state: pl.DataFrame, first: date, last: date, code: str) -> None:

@@ -9,8 +9,10 @@ from datetime import date
 import dagster as dg
 
 from aelp_assets.jobs import transform_days
+from aelp_assets.runner import stale_ranges
 from resources import ledger
-from resources.code_version import source_hash
+from resources.clock import Clock
+from resources.settings import Settings
 from resources.warehouse.interface import Warehouse, WarehouseLocked
 
 MAX_RUNS_PER_TICK = 3
@@ -29,7 +31,10 @@ _START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_r
     description="Requests the marts of every report day whose slices changed.",
 )
 def restated_days(
-    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+    context: dg.SensorEvaluationContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
     """One run per contiguous range of stale days; a range already asked for is not asked for again."""
     requested = read_cursor(context.cursor)
@@ -38,8 +43,7 @@ def restated_days(
     ):
         return dg.SensorResult(skip_reason="marts are being built", cursor=context.cursor)
     try:
-        stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
-        ranges = ledger.contiguous(stale)
+        ranges = stale_ranges(warehouse, clock.now().astimezone(settings.timezone).date())
         states = {
             span: _fingerprint(ledger.ledger_state(warehouse, *span)["ledger_completed_at"].max())
             for span in ranges

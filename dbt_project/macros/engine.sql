@@ -113,9 +113,15 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# LIKE without case; a backslash in the pattern makes the next character literal (BigQuery's rule). #}
+{#
+    LIKE without case; `\_`, `\%` and `\\` in the pattern are literal. DuckDB needs ESCAPE for that, BigQuery forbids it
+    and the emulator forgets it, so literal characters are put out of LIKE's reach instead.
+#}
 {% macro matches_pattern(value, pattern) -%}
-    lower({{ value }}) like lower({{ pattern }}){% if target.type == 'duckdb' %} escape '\'{% endif %}
+    replace(replace(replace(lower({{ value }}), chr(92), chr(1)), '_', chr(2)), '%', chr(3))
+    like replace(replace(replace(
+        lower({{ pattern }}), chr(92) || chr(92), chr(1)), chr(92) || '_', chr(2)), chr(92) || '%', chr(3)
+    )
 {%- endmacro %}
 
 {# A column whose name is a keyword somewhere (`rows` in BigQuery). #}

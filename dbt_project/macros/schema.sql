@@ -5,5 +5,5 @@
 
 {# On BigQuery a flat JSON comment becomes the job's labels. #}
 {% macro query_comment(node) -%}
-    {{ return(tojson({'app': 'aelp', 'node': node.name if node else 'run'})) }}
+    {{ return(tojson({'aelp_component': 'dbt', 'node': node.name if node else 'run'})) }}
 {%- endmacro %}

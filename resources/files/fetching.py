@@ -32,6 +32,7 @@ from resources.files.validation import Bounds
 from resources.files.values import DecimalStyle, decimal_style
 
 _STYLE_SAMPLE_BYTES = 4 << 20
+_STYLE_SAMPLE_ROWS = 5_000
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,14 @@ def _identifier_positions(file: RecognisedFile) -> Iterator[int]:
 
 
 def _numeric_cells(file: RecognisedFile, batch: Batch | None) -> Iterator[str]:
+    """Cells of numeric columns that have a mark in them; whole numbers tell nothing."""
     if batch is None:
         return
     for headers in file.mapping.numeric_headers:
         position = file.header.position(headers)
         if position is not None:
-            yield from batch.cells[f"c{position}"].head(20_000).unique().to_list()
+            cells = batch.cells[f"c{position}"].head(_STYLE_SAMPLE_ROWS)
+            yield from cells.filter(cells.str.contains(r"[.,]")).unique().to_list()
 
 
 def _sentence(text: str) -> str:

@@ -151,6 +151,7 @@ class PageWriter:
         self._schema = _arrow_schema(stream.table.polars_schema)
         self.grain_file = folder / "grain.parquet"
         self._grain: pq.ParquetWriter | None = None
+        self._first_grain: pl.DataFrame | None = None
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future[None] | None = None
 
@@ -174,7 +175,7 @@ class PageWriter:
         self.slices.add(slices)
         if self.campaigns is not None:
             self.campaigns.add(frame.select(self.campaigns.keys))
-        self._write_grain(frame, keys, lanes)
+        self._write_grain(frame, lanes)
 
     def _write_page(self, rows: pl.DataFrame) -> None:
         if self._page is not None and self._page_rows >= self._rows_per_page:
@@ -203,29 +204,35 @@ class PageWriter:
         self._page_rows += rows.height
         self.rows += rows.height
 
-    def _write_grain(self, frame: pl.DataFrame, keys: pl.Series, lanes: pl.DataFrame) -> None:
-        # 128 bits of the grain are compared, not the texts; seeds are fixed within this process only.
-        grain = frame.select(
-            pl.concat_str(
-                pl.col("source", "account_id", "breakdown_set"),
-                pl.col("report_date").cast(pl.Int32).cast(pl.String).fill_null(""),
-                keys,
-                separator="\x1f",
-            )
-        ).to_series()
-        content = lanes.select(pl.col("lane_0") * 2**31 + pl.col("lane_1")).to_series()
+    def _write_grain(self, frame: pl.DataFrame, lanes: pl.DataFrame) -> None:
+        # 128 bits of the grain are compared, not the texts; seeds hold within this process only.
+        grain = frame.select(*SLICE, *self.stream.keys)
         side = pl.DataFrame(
             {
-                "grain_a": grain.hash(seed=11),
-                "grain_b": grain.hash(seed=23),
-                "content": content,
+                "grain_a": grain.hash_rows(seed=11),
+                "grain_b": grain.hash_rows(seed=23),
+                "content": lanes.select(pl.col("lane_0") * 2**31 + pl.col("lane_1")).to_series(),
                 "ordinal": frame["ordinal"],
                 "line": frame["line"],
             }
-        ).to_arrow()
+        )
+        # Most files are one batch without repeats: nothing to look for on disk.
+        if self._first_grain is None and self._grain is None:
+            self._first_grain = side
+            return
+        self._flush_grain()
+        self._append_grain(side)
+
+    def _flush_grain(self) -> None:
+        if self._first_grain is not None:
+            self._append_grain(self._first_grain)
+            self._first_grain = None
+
+    def _append_grain(self, side: pl.DataFrame) -> None:
+        table = side.to_arrow()
         if self._grain is None:
-            self._grain = pq.ParquetWriter(self.grain_file, side.schema, compression="lz4")
-        self._grain.write_table(side)
+            self._grain = pq.ParquetWriter(self.grain_file, table.schema, compression="lz4")
+        self._grain.write_table(table)
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -235,6 +242,11 @@ class PageWriter:
     def close(self) -> None:
         self._wait()
         self._writer.shutdown()
+        if (
+            self._first_grain is not None
+            and self._first_grain.select("grain_a", "grain_b").is_duplicated().any()
+        ):
+            self._flush_grain()
         for writer in (self._page, self._grain):
             if writer is not None:
                 writer.close()

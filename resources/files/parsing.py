@@ -35,11 +35,12 @@ from resources.files.values import (
     NULL_NUMBERS,
     DecimalStyle,
     map_distinct,
+    moment_text,
+    moments,
     numbers,
     read_boolean,
     read_day,
     read_day_parts,
-    read_moment,
 )
 
 NO_KEY = "__none__"
@@ -149,9 +150,11 @@ class Parser:
                 text = cells.str.strip_chars()
                 if replace:
                     text = text.replace(replace)
-                nulls = NULL_NAMES | set(self.mapping.null_markers)
-                replaced = set(replace.values())
-                empty = text.is_in(sorted(nulls - replaced))
+                nulls = (NULL_NAMES | set(self.mapping.null_markers)) - set(replace.values())
+                # Markers are short, and most names are not: only short texts are compared with them.
+                if not (text.str.len_bytes() <= max(len(marker.encode()) for marker in nulls)).any():
+                    return text
+                empty = text.is_in(sorted(nulls))
                 return pl.select(pl.when(~empty).then(text)).to_series() if empty.any() else text
 
     def _number(self, batch: Batch, value: Value) -> tuple[pl.Series, bool]:
@@ -165,17 +168,14 @@ class Parser:
 
     def _typed(self, text: pl.Series, kind: str) -> tuple[pl.Series, pl.Series]:
         """Canonical text of moments (UTC), days (ISO) and booleans, and where it could not be read."""
-
-        def canonical(cell: str) -> str | None:
-            if kind == "timestamp":
-                moment = read_moment(cell, self.zone)
-                return None if moment is None else moment.isoformat()
-            if kind == "date":
-                day = read_day(cell, ("%Y-%m-%d",))
-                return None if day is None else day.isoformat()
-            return read_boolean(cell)
-
-        known = map_distinct(text, canonical, pl.String())
+        if kind == "timestamp":
+            known = moment_text(moments(text, self.zone))
+        elif kind == "date":
+            known = map_distinct(text, lambda cell: read_day(cell, ("%Y-%m-%d",)), pl.Date()).dt.to_string(
+                "%Y-%m-%d"
+            )
+        else:
+            known = map_distinct(text, read_boolean, pl.String())
         bad = text.is_not_null() & known.is_null()
         return known.fill_null(text), bad
 
@@ -231,10 +231,8 @@ class Parser:
                 return map_distinct(text, read, pl.Date()), text, None
             case DateOfTimestamp(timestamp=header):
                 text = cast(pl.Series, self._cells(batch, (header,)))
-                moment = map_distinct(
-                    text, lambda cell: read_moment(cell, self.zone), pl.Datetime("us", "UTC")
-                )
-                return moment.dt.convert_time_zone(self.zone.key).dt.date(), text, None
+                local = moments(text, self.zone).dt.convert_time_zone(self.zone.key)
+                return local.dt.date(), text, None
             case PeriodColumn(column=header, formats=formats):
                 text = cast(pl.Series, self._cells(batch, (header,)))
                 return map_distinct(text, lambda cell: read_day(cell, formats), pl.Date()), text, None

@@ -151,34 +151,36 @@ def find_header(text: str, mappings: Sequence[Sequence[Mapping]]) -> Recognition
     Args:
         text: the beginning of the file, decoded.
     """
-    best: Recognition | None = None
-    widest: Header | None = None
-    for header in _candidates(text):
-        if widest is None or len(header.columns) > len(widest.columns):
-            widest = header
+    tables: list[Header] = []
+    for header, is_table in _candidates(text):
         recognition = recognise(header, mappings)
         if recognition.mapping is not None:
             return recognition
-        # Prefer the reason that names a near miss over the one of a preamble line.
-        if best is None or ("nearest" in recognition.reason) > ("nearest" in best.reason):
-            best = recognition
-    if widest is None:
-        return Recognition(None, None, "no table: no line with two or more delimited columns at the top")
-    if best is not None and "not an advertising" not in best.reason:
-        return best
-    return recognise(widest, mappings)
+        if is_table:
+            tables.append(header)
+    if not tables:
+        return Recognition(None, None, "no table: no header with two or more columns and rows below it")
+    # The reason that names a near miss is worth more than that of a preamble line.
+    reasons = [recognise(header, mappings) for header in tables]
+    near = (found for found in reasons if "nearest known format" in found.reason)
+    widest = max(reasons, key=lambda found: len(found.header.columns) if found.header else 0)
+    return next(near, widest)
 
 
-def _candidates(text: str) -> Iterator[Header]:
+def _candidates(text: str) -> Iterator[tuple[Header, bool]]:
+    """Lines that may be headers, and whether the line below has as many cells (or there is none)."""
     for delimiter in DELIMITERS:
         if delimiter not in text:
             continue
+        reader = csv.reader(text.splitlines(keepends=True)[: PREAMBLE_LINES + 1], delimiter=delimiter)
+        rows: list[tuple[list[str], int]] = []
         try:
-            rows = csv.reader(text.splitlines(keepends=True)[:PREAMBLE_LINES], delimiter=delimiter)
-            for row in rows:
-                # A header names its columns: a line of numbers is data, a line of one cell is a title.
-                if len(row) > 1 and sum(bool(cell.strip()) for cell in row) > 1:
-                    line = rows.line_num - sum(cell.count("\n") for cell in row)
-                    yield Header(tuple(row), delimiter, line)
+            for row in reader:
+                rows.append((row, reader.line_num - sum(cell.count("\n") for cell in row)))
         except csv.Error:
             continue
+        for place, (row, line) in enumerate(rows):
+            # A header names its columns: a line of one cell is a title.
+            if sum(bool(cell.strip()) for cell in row) > 1:
+                below = rows[place + 1][0] if place + 1 < len(rows) else row
+                yield Header(tuple(row), delimiter, line), len(below) == len(row)

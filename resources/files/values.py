@@ -184,6 +184,26 @@ def read_moment(text: str, zone: ZoneInfo) -> datetime | None:
         return None
 
 
+def moments(column: pl.Series, zone: ZoneInfo) -> pl.Series:
+    """Moments in UTC from a column of texts, null where there is none to read."""
+    read = column.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    rest = pl.select(pl.when(read.is_null()).then(column)).to_series()
+    if rest.null_count() == len(rest):
+        return read
+    slowly = map_distinct(rest, lambda text: read_moment(text, zone), pl.Datetime("us", "UTC"))
+    return read.fill_null(slowly)
+
+
+def moment_text(column: pl.Series) -> pl.Series:
+    """ISO 8601 in UTC, with a fraction only where there is one."""
+    whole = column.dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    fraction = (column.dt.microsecond() != 0).fill_null(False)
+    if not fraction.any():
+        return whole
+    exact = column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00")
+    return pl.select(pl.when(fraction).then(exact).otherwise(whole)).to_series()
+
+
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
 

@@ -2,9 +2,9 @@
 
 Here: rows and ledger of every stream. Not here: what the marts must make of them (`expected.py`).
 
-The first step lands everything up to 8 June 2026. The second lands the 9th, restates the 5th (one ad changed,
-one vanished), empties the 4th and brings a late day, the 6th of account m2. The third lands the 10th and restates
-the 9th. A failed attempt and an unchanged re-pull are in the ledger too.
+The first step lands everything up to 8 June 2026. The second lands the 9th, restates the 5th (one ad
+changed, one vanished), empties the 4th and brings a late day, the 6th of account m2. The third lands the 10th
+and restates the 9th. A failed attempt and an unchanged re-pull are in the ledger too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import polars as pl
 from resources.warehouse.interface import Append, Write
 from resources.warehouse.tables import ACCOUNT_AUDITS, ACCOUNTS, INGEST_SLICES, PYTHON_TABLES, TRACK_RULES
 
-STEPS = (1, 2, 3)
 Payload = Mapping[str, str]
 
 
@@ -49,7 +48,9 @@ def meta(creative: str | None = None, campaign: str = "Security US", **numbers: 
     return named | ({"creative_id": creative} if creative else {}) | numbers
 
 
-def _meta(impressions: str, clicks: str, link: str, unique: str, spend: str, bought: str, viewed: str) -> Payload:
+def _meta(
+    impressions: str, clicks: str, link: str, unique: str, spend: str, bought: str, viewed: str
+) -> Payload:
     return meta(
         creative="cr1",
         impressions=impressions,
@@ -83,7 +84,16 @@ def _place(link: str, spend: str, impressions: str, bought: str) -> Payload:
 
 LANDINGS: tuple[Landing, ...] = (
     # Meta m1, without breakdown.
-    Landing(1, "b01", INSIGHTS, "meta", "m1", day(4), "none", [(A1, _meta("1000", "50", "20", "18", "10", "2", "1"))]),
+    Landing(
+        1,
+        "b01",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(4),
+        "none",
+        [(A1, _meta("1000", "50", "20", "18", "10", "2", "1"))],
+    ),
     Landing(
         1,
         "b01",
@@ -115,20 +125,48 @@ LANDINGS: tuple[Landing, ...] = (
     Landing(1, "b02", INSIGHTS, "meta", "m1", day(8), "none", data_batch="b01"),
     # Restated: a1 gained a dollar and link clicks, a2 vanished. A later attempt failed.
     Landing(
-        2, "b11", INSIGHTS, "meta", "m1", day(5), "none", [(A1, _meta("1200", "66", "30", "25", "13.345678901", "2", "0"))]
+        2,
+        "b11",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(5),
+        "none",
+        [(A1, _meta("1200", "66", "30", "25", "13.345678901", "2", "0"))],
     ),
     Landing(2, "b12", INSIGHTS, "meta", "m1", day(5), "none", status="failed"),
     # Emptied.
     Landing(2, "b11", INSIGHTS, "meta", "m1", day(4), "none"),
     Landing(
-        2, "b11", INSIGHTS, "meta", "m1", day(9), "none", [(A1, _meta("3000", "120", "60", "50", "30", "5", "1"))]
+        2,
+        "b11",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(9),
+        "none",
+        [(A1, _meta("3000", "120", "60", "50", "30", "5", "1"))],
     ),
     # Late conversions restate the 9th.
     Landing(
-        3, "b21", INSIGHTS, "meta", "m1", day(9), "none", [(A1, _meta("3000", "120", "60", "50", "30", "7", "1"))]
+        3,
+        "b21",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(9),
+        "none",
+        [(A1, _meta("3000", "120", "60", "50", "30", "7", "1"))],
     ),
     Landing(
-        3, "b21", INSIGHTS, "meta", "m1", day(10), "none", [(A1, _meta("4000", "160", "80", "70", "40", "6", "0"))]
+        3,
+        "b21",
+        INSIGHTS,
+        "meta",
+        "m1",
+        day(10),
+        "none",
+        [(A1, _meta("4000", "160", "80", "70", "40", "6", "0"))],
     ),
     # Meta m1 by placement: the same dollars of the 8th again.
     Landing(
@@ -318,7 +356,10 @@ LANDINGS: tuple[Landing, ...] = (
         day(8),
         "placement",
         [
-            (("fx", "grp", "__none__", "top", "x"), {"impressions": "5", "clicks": "1", "cost": "1", "revenue": "3"}),
+            (
+                ("fx", "grp", "__none__", "top", "x"),
+                {"impressions": "5", "clicks": "1", "cost": "1", "revenue": "3"},
+            ),
             (("fx", "grp", "__none__", "top", "y"), {"impressions": "6", "clicks": "1", "cost": "2"}),
         ],
     ),
@@ -334,7 +375,13 @@ LANDINGS: tuple[Landing, ...] = (
         [
             (
                 ("kc", "kg", "ka", "__none__", "30-34 M", "unknown"),
-                {"campaign_name": "916", "impressions": "7350", "clicks": "1", "cost": "1.43", "conversions_click": "2"},
+                {
+                    "campaign_name": "916",
+                    "impressions": "7350",
+                    "clicks": "1",
+                    "cost": "1.43",
+                    "conversions_click": "2",
+                },
             )
         ],
     ),
@@ -383,7 +430,16 @@ LANDINGS: tuple[Landing, ...] = (
             )
         ],
     ),
-    Landing(1, "b01", "creatives", "meta", "m1", day(8), "none", [(("cr1",), {"headline": "Old", "format": "image"})]),
+    Landing(
+        1,
+        "b01",
+        "creatives",
+        "meta",
+        "m1",
+        day(8),
+        "none",
+        [(("cr1",), {"headline": "Old", "format": "image"})],
+    ),
     Landing(
         2,
         "b11",
@@ -440,6 +496,8 @@ LANDINGS: tuple[Landing, ...] = (
     ),
 )
 
+STEPS = [[landing for landing in LANDINGS if landing.step == step] for step in (1, 2, 3)]
+
 _STARTED = datetime(2026, 6, 11, tzinfo=UTC)
 
 
@@ -447,10 +505,9 @@ def _finished(batch: str) -> datetime:
     return _STARTED + timedelta(minutes=int(batch.removeprefix("b")))
 
 
-def landed_writes(step: int) -> list[Write]:
-    """What one step appends: the rows of its landings and one ledger row for each of them."""
+def landed_writes(landings: Sequence[Landing]) -> list[Write]:
+    """What landings append: their rows and one ledger row for each of them."""
     writes: list[Write] = []
-    landings = [landing for landing in LANDINGS if landing.step == step]
     for stream in dict.fromkeys(landing.stream for landing in landings):
         table = PYTHON_TABLES[f"raw.{stream}"]
         envelope = ("source", "account_id", "report_date", "breakdown_set", "_batch_id")
@@ -462,7 +519,9 @@ def landed_writes(step: int) -> list[Write]:
                 "report_date": landing.report_date,
                 "breakdown_set": landing.breakdown_set,
                 **dict(zip(keys, values, strict=True)),
-                "payload": (text := json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)),
+                "payload": (
+                    text := json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+                ),
                 "payload_hash": hashlib.sha256(text.encode()).hexdigest(),
                 "_batch_id": landing.batch,
                 "_ingested_at": _finished(landing.batch),
@@ -510,7 +569,11 @@ def reference_writes() -> list[Write]:
         ("shop", "f2", None),
         ("kag", "k1", None),
     ]
-    rules = [("security", "%", "%", "%security%"), ("balance", "%", "%", "%balance%"), ("security", "kag", "k1", "%")]
+    rules = [
+        ("security", "%", "%", "%security%"),
+        ("balance", "%", "%", "%balance%"),
+        ("security", "kag", "k1", "%"),
+    ]
     return [
         Append(
             ACCOUNTS,

@@ -1,5 +1,5 @@
 -- Numbers that landed as text nobody can read are NULL in staging: kept visible here, not blocking.
-{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'ads_ad_daily'}}}) }}
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'stg_meta__insights'}}}) }}
 {% set models = [
     'stg_meta__insights',
     'stg_meta__insights_by_placement',

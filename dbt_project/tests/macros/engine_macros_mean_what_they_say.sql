@@ -84,21 +84,27 @@ ratios as (
         'none' as expected
 ),
 
+-- `#` stands for the backslash, which the engines write differently in a literal.
 patterns as (
+    {%- for name, pattern, expected in [
+        ('Brand Security US', '%security%', 'true'),
+        ('Balance', '%security%', 'false'),
+        ('securityX', 'security_', 'true'),
+        ('brand_us', 'brand#_us', 'true'),
+        ('brandxus', 'brand#_us', 'false'),
+        ('brand_us', 'brand_us', 'true'),
+        ('brandxus', 'brand_us', 'true'),
+        ('100% off', '100#%%', 'true'),
+        ('1000 off', '100#%%', 'false'),
+        ('a#b', 'a##b', 'true'),
+        ('a#_', 'a##_', 'true'),
+    ] %}
     select
-        'Brand Security US' as name,
-        '%security%' as pattern,
-        true as expected
-    union all
-    select
-        'Balance' as name,
-        '%security%' as pattern,
-        false as expected
-    union all
-    select
-        'securityX' as name,
-        'security_' as pattern,
-        true as expected
+        replace('{{ name }}', '#', chr(92)) as name,
+        replace('{{ pattern }}', '#', chr(92)) as pattern,
+        '{{ expected }}' as expected
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 answers as (
@@ -129,7 +135,7 @@ answers as (
     select
         'matches_pattern' as macro,
         cast({{ matches_pattern('name', 'pattern') }} as string) as answer,
-        cast(expected as string) as expected
+        expected
     from patterns
     union all
     select

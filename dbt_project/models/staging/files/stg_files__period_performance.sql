@@ -1,5 +1,5 @@
--- stg_files__period_performance: totals of a week, a period or an unknown time; never in a daily mart.
--- One row per source, account, ad, placement, segment and period.
+-- stg_files__period_performance: one row per source, account, ad, placement, segment and period.
+-- Totals of a week, a period or an unknown time: never in a daily mart.
 {% set fields = {
     'account_name': 'STRING',
     'campaign_name': 'STRING',
