@@ -5,7 +5,10 @@ Here: reading finished tables and printing them. Not here: any number that is no
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
 
 import polars as pl
 from rich.console import Console
@@ -15,26 +18,30 @@ from resources.settings import Environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 
-_SHOWN_LEVERS = 14
+_SHOWN_FILES = 8
+_SHOWN_MORNINGS = 3
+_MINIMUM_WIDTH = 110
 
 
 def print_summary(warehouse: Warehouse, environment: Environment) -> None:
     """Print the newest landing, then each morning's accounts, outlook, allocation and slates."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_MINIMUM_WIDTH)
     _landing(console, warehouse)
     _audits(console, warehouse)
     decisions = _read(warehouse, "gaelp_training.bandit_decisions")
-    mornings = sorted(decisions["as_of_date"].unique()) if decisions.height else []
-    if not mornings:
-        console.print("No decision: no eligible account has a campaign in a configured track.")
-    for morning in mornings[-3:]:
+    mornings = sorted(decisions["as_of_date"].unique())
+    for morning in mornings[-_SHOWN_MORNINGS:]:
         console.rule(f"Morning of {morning}")
         _outlook(console, warehouse, morning)
-        _allocation(console, decisions.filter(pl.col("as_of_date") == morning))
+        _allocation(
+            console, decisions.filter(pl.col("as_of_date") == morning), _lever_names(warehouse, morning)
+        )
         _slates(console, warehouse, morning)
     _accuracy(console, warehouse)
     console.print(
-        f"Everything is in {environment.home}. `make ui` opens the graph with its plots and checks."
+        f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks."
     )
 
 
@@ -43,128 +50,108 @@ def _read(warehouse: Warehouse, dotted: str, morning: date | None = None) -> pl.
     return warehouse.read(TableName.parse(dotted), partition=partition, first=morning, last=morning)
 
 
-def _grid(title: str, *columns: str) -> Grid:
+def _grid(title: str, *columns: str, left: int = 1) -> Grid:
     grid = Grid(title=title, title_justify="left", title_style="bold", header_style="dim", box=None)
     for position, column in enumerate(columns):
-        grid.add_column(
-            column, justify="left" if position < 2 else "right", overflow="ellipsis", no_wrap=True
-        )
+        grid.add_column(column, justify="left" if position < left else "right", no_wrap=True)
     return grid
 
 
 def _landing(console: Console, warehouse: Warehouse) -> None:
     files = _read(warehouse, "ops.file_landings")
     if files.is_empty():
+        console.print("No file has been landed yet.")
         return
     newest = files.filter(pl.col("landed_at") == pl.col("landed_at").max())
-    counts = dict(newest.group_by("status").len().sort("status").iter_rows())
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    counts = newest.group_by("status").len().sort("status").iter_rows()
     console.print(
-        f"Files: {told} · {newest['rows'].sum():,} rows appended · "
-        f"{newest['refused_rows'].sum():,} refused, {newest['flagged_rows'].sum():,} flagged (ops.quarantine)"
+        f"Files: {', '.join(f'{count} {status}' for status, count in counts)} · "
+        f"{newest['rows'].sum():,} rows appended · {newest['refused_rows'].sum():,} refused and "
+        f"{newest['flagged_rows'].sum():,} flagged, each with its reason in ops.quarantine"
     )
-    for row in newest.filter(pl.col("status").is_in(["refused", "unrecognised"])).iter_rows(named=True):
-        console.print(f"  {row['status']}: {row['file']}: {row['reason']}", style="dim")
+    told = newest.filter(pl.col("status").is_in(["refused", "unrecognised", "unsettled"])).sort(
+        pl.col("status") != "refused", "file"
+    )
+    for row in told.head(_SHOWN_FILES).iter_rows(named=True):
+        console.print(f"  {row['status']}: {row['file']}: {row['reason']}", style="dim", no_wrap=True)
+    if told.height > _SHOWN_FILES:
+        console.print(f"  and {told.height - _SHOWN_FILES} more, all in ops.file_landings", style="dim")
 
 
 def _audits(console: Console, warehouse: Warehouse) -> None:
     audits = _read(warehouse, "ops.account_audits")
-    if audits.is_empty():
-        return
     newest = audits.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
     for (source, account), checks in newest.group_by("source", "account_id", maintain_order=True):
-        told = " ".join(
-            f"{name} {status}" for name, status in checks.select("check_name", "status").iter_rows()
+        by_status = {
+            status: checks.filter(pl.col("status") == status)["check_name"].to_list()
+            for status in ("passed", "failed", "skipped")
+        }
+        eligible = bool(checks["decision_eligible"].all())
+        told = [f"{len(names)} {status}" for status, names in by_status.items() if names]
+        failed = f" (failed: {', '.join(by_status['failed'])})" if by_status["failed"] else ""
+        console.print(
+            f"Audit {source}/{account}: decision_eligible = {str(eligible).lower()}; "
+            f"{', '.join(told)}{failed}",
+            style="" if eligible else "bold",
         )
-        verdict = "eligible" if checks["decision_eligible"].all() else "decision_eligible = false"
-        console.print(f"Audit {source}/{account}: {verdict} ({told})", style="dim")
 
 
 def _outlook(console: Console, warehouse: Warehouse, morning: date) -> None:
     totals = _read(warehouse, "gaelp_training.forecast_outlook", morning).filter(pl.col("horizon") == "total")
+    columns = ("spend_p50", "signups_p10", "signups_p50", "signups_p90", "cac_p10", "cac_p50", "cac_p90")
     grid = _grid(
-        "Outlook at today's budgets, all days",
-        "track",
-        "",
-        "spend p50",
-        "signups p10",
-        "p50",
-        "p90",
-        "CAC good end",
-        "p50",
-        "bad end",
-        "P(CAC ≤ cap)",
+        "Outlook to the horizon's end at today's budgets",
+        *("track", "spend", "signups p10", "p50", "p90", "CAC good end", "p50", "bad end", "P(CAC ≤ cap)"),
     )
     for row in totals.sort("track").iter_rows(named=True):
-        grid.add_row(
-            row["track"],
-            "",
-            *(
-                _amount(row[name])
-                for name in (
-                    "spend_p50",
-                    "signups_p10",
-                    "signups_p50",
-                    "signups_p90",
-                    "cac_p10",
-                    "cac_p50",
-                    "cac_p90",
-                )
-            ),
-            _share(row["p_cac_within_cap"]),
-        )
+        grid.add_row(row["track"], *(_amount(row[name]) for name in columns), _share(row["p_cac_within_cap"]))
     console.print(grid)
 
 
-def _allocation(console: Console, decisions: pl.DataFrame) -> None:
-    for (track,), rows in decisions.group_by("track", maintain_order=True):
-        kinds = dict(rows.group_by("type").len().sort("type").iter_rows())
+def _lever_names(warehouse: Warehouse, morning: date) -> dict[tuple[str, str, str], str]:
+    levers = warehouse.read(
+        TableName("gaelp_training", "budget_levers"),
+        columns=["platform", "account_id", "lever_id", "entity_name"],
+        partition="date",
+        first=morning - timedelta(days=14),
+        last=morning,
+    )
+    return {(platform, account, lever): name for platform, account, lever, name in levers.iter_rows()}
+
+
+def _allocation(console: Console, decisions: pl.DataFrame, names: dict[tuple[str, str, str], str]) -> None:
+    for (track,), rows in decisions.sort("track").group_by("track", maintain_order=True):
         now, then = (float(rows[name].sum()) for name in ("current_budget", "proposed_budget"))
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        grid = _grid(
-            f"Allocation {track}: {_amount(now)} → {_amount(then)} a day ({told})",
-            "lever",
-            "type",
-            "now",
-            "proposed",
-            "change",
-            "P(CAC>cap)",
-            "why",
+        console.print(
+            f"Allocation {track}: {_amount(now)} → {_amount(then)} a day over {rows.height} levers"
+            + ("; advisory, nothing can be written to declared levers" if rows["advisory"].all() else ""),
+            style="bold",
         )
-        moved = rows.with_columns(
+        moved = rows.filter(~pl.col("type").is_in(["hold"])).with_columns(
             weight=(pl.col("proposed_budget") - pl.col("current_budget")).cast(pl.Float64).abs()
-        ).sort("weight", descending=True)
-        for row in moved.head(_SHOWN_LEVERS).iter_rows(named=True):
-            grid.add_row(
-                row["lever_id"],
-                row["type"],
-                _amount(row["current_budget"]),
-                _amount(row["proposed_budget"]),
-                f"{row['change_fraction']:+.1%}",
-                f"{row['p_cac_above_cap']:.2f}",
-                row["reason"],
-            )
-        console.print(grid)
-        if rows.height > _SHOWN_LEVERS:
-            console.print(f"  and {rows.height - _SHOWN_LEVERS} more levers", style="dim")
-        if rows["advisory"].all():
-            console.print(
-                "  advisory: these levers are declared by a mapping, nothing can be written", style="dim"
-            )
+        )
+        for row in moved.sort("weight", descending=True).iter_rows(named=True):
+            name = names.get((row["platform"], row["account_id"], row["lever_id"])) or row["lever_id"]
+            console.print(f"  {row['platform']} · {name}: {row['reason']}")
+        held = rows.filter(pl.col("type") == "hold")["binding_rules"].to_list()
+        if held:
+            console.print(f"  {len(held)} held: {_why_held(held)}", style="dim")
+
+
+def _why_held(rules: Sequence[str]) -> str:
+    first = Counter((json.loads(text) or ["no change asked"])[0] for text in rules)
+    return ", ".join(f"{count} by {rule.replace('_', ' ')}" for rule, count in first.most_common())
 
 
 def _slates(console: Console, warehouse: Warehouse, morning: date) -> None:
     slates = _read(warehouse, "gaelp_training.slates", morning)
     for (track,), rows in slates.sort("track", "rank").group_by("track", maintain_order=True):
+        total = float(rows["budget"].sum())
+        room = "" if total else "; the caps leave no room to launch until a stop or cut is approved"
         grid = _grid(
-            f"Slate {track}: {_amount(float(rows['budget'].sum()))} a day, launched paused",
-            "creative",
-            "role",
-            "budget",
-            "p_best",
-            "P(CAC≤cap)",
-            "signups p50",
-            "CAC p50",
+            f"Slate {track}: {_amount(total)} a day, launched paused{room}",
+            *("creative", "role", "budget", "p_best", "P(CAC ≤ cap)", "signups p50", "CAC p50"),
+            left=2,
         )
         for row in rows.iter_rows(named=True):
             grid.add_row(
@@ -181,43 +168,39 @@ def _slates(console: Console, warehouse: Warehouse, morning: date) -> None:
 
 def _accuracy(console: Console, warehouse: Warehouse) -> None:
     accuracy = _read(warehouse, "gaelp_training.forecast_accuracy")
-    if accuracy.is_empty():
-        return
     newest = accuracy.filter(
         pl.col("as_of_date") == pl.col("as_of_date").max().over("platform", "account_id")
     )
-    grid = _grid(
-        "Backtest: does the 80 % interval hold, and does it beat naive methods?",
-        "account",
-        "metric",
-        "days",
-        "method",
-        "coverage",
-        "interval",
-        "pinball",
-        "worse than aelp by",
-    )
-    for row in newest.sort("account_id", "metric", "horizon_days", "method").iter_rows(named=True):
-        interval = f"{_share(row['coverage_low'])}–{_share(row['coverage_high'])}"
-        against = (
-            ""
-            if row["method"] == "aelp"
-            else (
-                f"{_share(row['pinball_difference'])} "
-                f"({_share(row['pinball_difference_low'])} to {_share(row['pinball_difference_high'])})"
+    for (account,), rows in newest.group_by("account_id", maintain_order=True):
+        grid = _grid(
+            f"Backtest {account}: coverage of the 80 % interval, pinball loss as a share of the actual",
+            *(
+                "metric",
+                "days",
+                "method",
+                "coverage",
+                "95 % interval",
+                "pinball",
+                "minus aelp's",
+                "95 % interval",
+            ),
+            left=3,
+        )
+        for row in rows.sort("metric", "horizon_days", "method").iter_rows(named=True):
+            ours = row["method"] == "aelp"
+            grid.add_row(
+                row["metric"],
+                str(row["horizon_days"]),
+                row["method"],
+                _share(row["coverage"]),
+                f"{_share(row['coverage_low'])} – {_share(row['coverage_high'])}",
+                f"{row['pinball']:.4f}",
+                "" if ours else f"{row['pinball_difference']:+.4f}",
+                ""
+                if ours
+                else f"{row['pinball_difference_low']:+.4f} – {row['pinball_difference_high']:+.4f}",
             )
-        )
-        grid.add_row(
-            row["account_id"],
-            row["metric"],
-            str(row["horizon_days"]),
-            row["method"],
-            _share(row["coverage"]),
-            interval,
-            _share(row["pinball"]),
-            against,
-        )
-    console.print(grid)
+        console.print(grid)
 
 
 def _amount(value: object) -> str:

@@ -276,12 +276,12 @@ def _unrecognised_rows(
             "file_hash": drop.digest(file.location),
             "line": None,
             "severity": "refused",
-            "reason": f"Not recognised: {file.reason}",
+            "reason": f"Not loaded: {file.reason}",
             "record": None,
             "quarantined_at": plan.moment,
         }
         for file in tables
-        if (file.path, f"Not recognised: {file.reason}") not in said
+        if (file.path, f"Not loaded: {file.reason}") not in said
     ]
 
 

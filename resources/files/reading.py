@@ -51,6 +51,8 @@ def find_repeats(grain_file: Path, work_dir: Path) -> Repeats | None:
         config={"memory_limit": _DUPLICATES_MEMORY, "temp_directory": str(work_dir / "spill"), "threads": 2}
     )
     try:
+        # DuckDB draws a progress bar on standard output once a query is slow, terminal or not.
+        connection.execute("set enable_progress_bar = false")
         rows = connection.sql(
             """
             with repeated as (

@@ -31,8 +31,10 @@ def landed_names(bench) -> list[str]:
         lambda text: text.encode("cp1252"),
         lambda text: text.encode("latin-1"),
         lambda text: text.encode().replace(b"\n", b"\r\n"),
+        lambda text: text.encode().replace(b"\n", b"\r"),
+        lambda text: b"sep=,\r\n" + text.encode("cp1252").replace(b"\n", b"\r\n"),
     ],
-    ids=["utf-8", "bom", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "crlf"],
+    ids=["utf-8", "bom", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "crlf", "cr", "sep line"],
 )
 def test_names_arrive_whatever_the_encoding(bench, exports, encode):
     bench.put("june.csv", encode(exports.csv_text([exports.generic_row(campaign=NAME)])))
