@@ -1,14 +1,13 @@
 """The runs people and sensors launch.
 
-Here: which assets run together. Not here: when (`sensors/`) and in what order a whole morning goes
-(`runner`).
+Here: which assets run together; a job's partitions are those of its assets. Not here: when (`sensors/`)
+and in what order a whole morning goes (`runner`).
 """
 
 from __future__ import annotations
 
 import dagster as dg
 
-from aelp_assets.partitions import decision_days, report_days
 from aelp_assets.transform import transform
 
 land_files = dg.define_asset_job(
@@ -19,20 +18,17 @@ land_files = dg.define_asset_job(
 transform_days = dg.define_asset_job(
     "transform_days",
     selection=dg.AssetSelection.assets(transform),
-    partitions_def=report_days,
     description="Staging and marts for a range of report days, in one dbt run.",
 )
 decide = dg.define_asset_job(
     "decide",
     selection=dg.AssetSelection.groups("audits", "baselines", "forecasts", "bandits", "planning", "reporting")
     - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
-    partitions_def=decision_days,
     description="One morning: audits, baselines, forecasts, guarded decisions, slates, reporting views.",
 )
 backtest = dg.define_asset_job(
     "backtest",
     selection=dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
-    partitions_def=decision_days,
     description="Score the forecaster on the past: coverage and pinball loss beside two naive methods.",
 )
 

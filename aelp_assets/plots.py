@@ -34,6 +34,7 @@ def baseline_ranges(baselines: pl.DataFrame) -> Figure:
                 axis.plot([a, b], [row, row], color=_BAND, linewidth=6, solid_capstyle="round")
         axis.plot(mid, range(len(labels)), "o", color=_INK, markersize=4)
         axis.set_title(title, fontsize=9)
+        axis.set_xscale("log")  # search costs twenty times what stories cost
         axis.tick_params(labelsize=7)
         axis.set_yticks(range(len(labels)), labels if axis is figure.axes[0] else [""] * len(labels))
     return figure

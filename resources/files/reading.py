@@ -7,6 +7,7 @@ Here: repeated grains, mixed currencies, too many refusals. Not here: single rec
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ class Reading:
         self.repeats = repeats
         self.writer = PageWriter(fetched.folder, fetched.stream, fetched.stamp)
         self.accounts = Tally(list(ACCOUNT_SCHEMA))
+        self.worded: Counter[str] = Counter()
         fetched.quarantine = []
         fetched.read = fetched.accepted = fetched.refused = fetched.flagged = fetched.repeated = 0
 
@@ -188,7 +190,11 @@ class Reading:
             )
         fetched.read += frame.height
         judgement = judge(
-            draft, fetched.stream, self.bounds, self.parser.mapping.click_attributed, MOST_WORDED
+            draft,
+            fetched.stream,
+            self.bounds,
+            self.parser.mapping.click_attributed,
+            MOST_WORDED - min(self.worded["refused"], self.worded["flagged"]),
         )
         keep = ~judgement.refused
         if self.repeats is not None:
@@ -257,8 +263,8 @@ class Reading:
     def _word(
         self, line: int, severity: str, reason: str, record: str | None = None, account: str | None = None
     ) -> None:
-        worded = sum(row["severity"] == severity for row in self.fetched.quarantine)
-        if worded < MOST_WORDED:
+        if self.worded[severity] < MOST_WORDED:
+            self.worded[severity] += 1
             self.fetched.quarantine.append(
                 self.fetched.quarantine_row(line, severity, reason, record, account)
             )
@@ -267,9 +273,9 @@ class Reading:
         """What was counted but not worded, one line per kind."""
         fetched = self.fetched
         for severity, count in (("refused", fetched.refused), ("flagged", fetched.flagged)):
-            worded = sum(row["severity"] == severity for row in fetched.quarantine)
-            if count > worded:
-                reason = f"{count - worded:,} further rows are {severity} for reasons such as those listed."
+            if count > self.worded[severity]:
+                unlisted = count - self.worded[severity]
+                reason = f"{unlisted:,} further rows are {severity} for reasons such as those listed."
                 fetched.quarantine.append(fetched.quarantine_row(None, severity, reason))
         if fetched.repeated:
             reason = f"{fetched.repeated:,} rows repeat another row of the file exactly; each is loaded once."
