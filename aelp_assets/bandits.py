@@ -198,7 +198,7 @@ def bandit(
         pl.lit(artifact.sha256).alias("input_hash"),
         pl.lit(settings.content_hash).alias("settings_hash"),
         pl.lit(_CODE).alias("code_version"),
-        pl.lit(context.run_id).alias("run_id"),
+        pl.lit(context.run.run_id).alias("run_id"),
     )
     decided = dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.bandit_decisions"),

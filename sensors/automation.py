@@ -12,14 +12,17 @@ from aelp_assets.metadata import asset_key
 
 
 def refresh_once_per_change() -> dg.AutomationCondition[Any]:
-    """Ask for today's partition when an input changed since it was last asked for or built.
+    """Ask for today's partition when an input changed since it was last asked for.
 
-    The change is latched until then: an input that lands while a run is in flight is not lost, and a
-    failed run is not asked for again on every tick (a bare `execution_failed` once cost 368,000 runs).
+    The change is latched until then. Only a request lifts the latch: were it lifted by the asset's own
+    update too (Dagster's `since_last_handled`), a change that lands while a run is in flight would be lost
+    when that run ends. A request and the next change may be seen on one tick; then the change stays. A
+    failed run is not asked for again before the next change (a bare `execution_failed` once cost 368,000
+    runs).
     """
     condition = dg.AutomationCondition
-    changed = condition.any_deps_updated().newly_true() | condition.missing().newly_true()
-    handled = condition.newly_requested() | condition.newly_updated()
+    changed = condition.any_deps_updated() | condition.missing().newly_true()
+    handled = condition.newly_requested() & ~condition.any_deps_updated()
     return (
         condition.in_latest_time_window()
         & changed.since(handled)

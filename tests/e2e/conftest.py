@@ -13,12 +13,12 @@ from tests.e2e.homes import Home
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Morning]:
-    return homes.finished(tmp_path_factory)
+    return homes.finished(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def next_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Morning]:
-    return homes.next_day(tmp_path_factory)
+    return homes.next_day(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

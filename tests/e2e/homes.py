@@ -182,17 +182,17 @@ def events_of(home: Home, event: Callable[[Any], bool]) -> list[dg.EventLogRecor
 
 
 @functools.cache
-def finished(factory: pytest.TempPathFactory) -> tuple[Home, Morning]:
+def finished(folder: Path) -> tuple[Home, Morning]:
     """The tiny sandbox after its first morning; look, or copy, but leave it as it is."""
-    home = Home(factory.mktemp("finished") / "home")
+    home = Home(folder / "finished")
     build_sandbox(home.drop, SCALE, SETTINGS.seed, TODAY, images=home.path / "creative_images")
     return home, home.run(TODAY)
 
 
 @functools.cache
-def next_day(factory: pytest.TempPathFactory) -> tuple[Home, Morning]:
+def next_day(folder: Path) -> tuple[Home, Morning]:
     """The finished home after tomorrow's exports and tomorrow's morning, undisturbed."""
-    home = finished(factory)[0].copy(factory.mktemp("next_day") / "home")
+    home = finished(folder)[0].copy(folder / "next_day")
     home.drop_tomorrow()
     return home, home.run(TOMORROW)
 

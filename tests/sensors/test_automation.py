@@ -1,0 +1,231 @@
+"""What upstream changes ask for, tick by tick, on the real keys, edges, partitions and conditions.
+
+Only the bodies are replaced: each says when it ran, and may fail or let something happen meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from aelp_assets.definitions import build_defs
+from aelp_assets.metadata import asset_key
+from aelp_assets.partitions import decision_days
+from sensors.automation import CONDITIONS
+
+MARTS = [
+    asset_key("intermediate.int_account_days"),
+    asset_key("intermediate.int_lever_daily"),
+    asset_key("intermediate.int_placement_daily"),
+    asset_key("gaelp_training.budget_levers"),
+]
+
+
+@dataclass
+class World:
+    """An instance, the daemon's cursor, and assets that do as they are told.
+
+    Dagster compares the moments of ticks with those of updates, which its storage stamps: both are real.
+    """
+
+    instance: dg.DagsterInstance
+    defs: dg.Definitions
+    failing: set[str] = field(default_factory=set)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+    cursor: object = None
+    later: timedelta = timedelta(0)
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+    @property
+    def today(self) -> date:
+        return date.fromisoformat(decision_days.get_partition_keys(current_time=self.now)[-1])
+
+    def everything(self) -> set[tuple[str, str]]:
+        """Today's partition of each asset that refreshes by itself."""
+        return {(key.path[-1], self.today.isoformat()) for key in CONDITIONS}
+
+    def tick(self) -> set[tuple[str, str]]:
+        """One evaluation of the sensor: the (asset, partition) pairs asked for."""
+        result = dg.evaluate_automation_conditions(
+            defs=self.defs,
+            instance=self.instance,
+            asset_selection=dg.AssetSelection.assets(*CONDITIONS),
+            evaluation_time=self.now,
+            cursor=self.cursor,
+        )
+        self.cursor = result.cursor
+        return {
+            (key.path[-1], partition)
+            for key in CONDITIONS
+            for partition in result.get_requested_partitions(key)
+        }
+
+    def update(self, *keys: dg.AssetKey, days_ago: int = 1) -> None:
+        """Marts of one report day were rebuilt: all of them unless named."""
+        day = (self.today - timedelta(days=days_ago)).isoformat()
+        for key in keys or MARTS:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+
+    def launch(self, asked: set[tuple[str, str]]) -> bool:
+        """Run what was asked for in one run, as the daemon does; True if it succeeded."""
+        keys = [key for key in CONDITIONS if any(key.path[-1] == name for name, _ in asked)]
+        (day,) = {partition for _, partition in asked}
+        run = self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance, asset_selection=keys, partition_key=day, raise_on_error=False
+        )
+        return run.success
+
+    def settle(self) -> None:
+        """Everything built and quiet, as on any day before something happens."""
+        self.update()
+        assert self.launch(self.tick())
+        assert self.tick() == set()
+
+
+@pytest.fixture
+def world():
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = World(instance, dg.Definitions())
+        made.defs = _definitions(made)
+        yield made
+
+
+def _definitions(world: World) -> dg.Definitions:
+    """The conditioned assets with their real specs and dependencies; everything else as it is upstream."""
+    real = build_defs()
+    specs = {spec.key: spec for spec in real.resolve_all_asset_specs()}
+    groups = [
+        asset.specs
+        for asset in real.assets
+        if isinstance(asset, dg.AssetsDefinition) and asset.is_executable and set(asset.keys) & set(CONDITIONS)
+    ]
+    outside = {dep.asset_key for group in groups for spec in group for dep in spec.deps} - set(CONDITIONS)
+    stand_ins = [_stand_in(world, number, list(group)) for number, group in enumerate(groups)]
+    upstream = [dg.AssetSpec(key, partitions_def=specs[key].partitions_def) for key in outside]
+    return dg.Definitions(assets=[*stand_ins, *upstream], executor=dg.in_process_executor)
+
+
+def _stand_in(world: World, number: int, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
+    @dg.multi_asset(name=f"stand_in_{number}", specs=specs)
+    def body():
+        for spec in specs:
+            while world.meanwhile:
+                world.meanwhile.pop()()
+            if spec.key.path[-1] in world.failing:
+                raise RuntimeError("told to fail")
+            yield dg.MaterializeResult(asset_key=spec.key)
+
+    return body
+
+
+def test_the_first_tick_asks_for_today_only_once_however_long_history_is(world):
+    # ten years of missing partitions: a storm would ask for thousands
+    assert world.tick() == world.everything()
+    assert world.tick() == set()
+
+
+def test_an_upstream_update_is_asked_for_once(world):
+    world.settle()
+    world.update()
+    asked = world.tick()
+    assert asked == world.everything()
+    assert world.tick() == set(), "asked for, not yet started"
+    assert world.launch(asked)
+    assert [world.tick() for _ in range(5)] == [set()] * 5, "its own materialisations wake nothing"
+
+
+def test_no_change_asks_for_nothing(world):
+    world.settle()
+    assert [world.tick() for _ in range(10)] == [set()] * 10
+
+
+def test_a_failure_is_not_asked_for_on_every_tick_but_after_the_next_change(world):
+    world.settle()
+    world.failing = {"placement_baselines"}
+    world.update()
+    assert not world.launch(world.tick())
+    assert [world.tick() for _ in range(10)] == [set()] * 10
+    world.failing = set()
+    world.update()
+    asked = world.tick()
+    assert {name for name, _ in asked} >= {"placement_baselines", "forecast_results", "forecast_outlook"}
+    assert world.launch(asked)
+    assert world.tick() == set()
+
+
+def test_a_change_that_lands_mid_run_is_asked_for_after_the_run(world):
+    world.settle()
+    seen = []
+
+    def change() -> None:
+        world.update()
+        seen.append(world.tick())
+
+    world.update()
+    asked = world.tick()
+    world.meanwhile = [change]
+    assert world.launch(asked)
+    assert seen == [set()], "nothing is asked for while the run is in flight"
+    again = world.tick()
+    assert again == world.everything(), "the change is remembered"
+    assert world.launch(again)
+    assert world.tick() == set()
+
+
+def test_a_change_between_the_request_and_the_start_of_its_run_is_not_lost(world):
+    world.settle()
+    world.update()
+    asked = world.tick()
+    world.update()  # the run has not read anything yet, or has it? nobody knows: once more is right
+    assert world.launch(asked)
+    again = world.tick()
+    assert again == world.everything()
+    assert world.launch(again)
+    assert world.tick() == set()
+
+
+def test_restated_history_asks_for_today_not_for_the_mornings_after_it(world):
+    world.settle()
+    for days_ago in range(1, 29):
+        world.update(days_ago=days_ago)
+    asked = world.tick()
+    assert asked == world.everything()
+    assert world.launch(asked)
+    assert world.tick() == set()
+
+
+def test_a_report_day_no_input_window_reaches_asks_for_nothing(world):
+    world.settle()
+    world.update(days_ago=3000)
+    assert world.tick() == set()
+
+
+def test_a_change_of_placements_alone_spares_what_does_not_read_them(world):
+    world.settle()
+    world.update(asset_key("intermediate.int_placement_daily"))
+    asked = world.tick()
+    assert {name for name, _ in asked} == {"placement_baselines", "forecast_results", "forecast_outlook"}
+    assert asked <= world.everything()
+
+
+def test_midnight_asks_for_the_new_day_once(world):
+    world.later = timedelta(days=-1)
+    world.settle()
+    yesterday, world.later = world.today, timedelta(0)
+    assert world.today == yesterday + timedelta(days=1)
+    asked = world.tick()
+    assert asked == world.everything()
+    assert world.launch(asked)
+    assert world.tick() == set()
+
+
+def test_decisions_are_never_asked_for_by_a_change(world):
+    assert asset_key("gaelp_training.bandit_decisions") not in CONDITIONS
+    assert asset_key("gaelp_training.slates") not in CONDITIONS
