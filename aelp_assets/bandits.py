@@ -14,7 +14,7 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.artifacts import store_frames
-from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, picture, table_metadata
+from aelp_assets.metadata import asset_key, check, markdown_table, picture, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
     LEVER_DAYS,
@@ -116,25 +116,11 @@ def run_decision(
         dg.AssetDep(["gaelp_training", "forecast_results"], partition_mapping=same_morning),
     ],
     outs={
-        "bandit_posteriors": dg.AssetOut(
-            dagster_type=FRAME,
-            key=["gaelp_training", "bandit_posteriors"],
-            description="Belief about each lever's signups per dollar, from matured cohorts only.",
-            kinds={"polars"},
-            owners=MARKETING_SCIENCE,
-            metadata=table_metadata("gaelp_training.bandit_posteriors"),
-            freshness_policy=DECISION_FRESHNESS,
-            code_version=_CODE,
+        "bandit_posteriors": table_out(
+            "gaelp_training.bandit_posteriors", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE
         ),
-        "bandit_decisions": dg.AssetOut(
-            dagster_type=FRAME,
-            key=["gaelp_training", "bandit_decisions"],
-            description="One decision per lever, after every guardrail, with what is needed to replay it.",
-            kinds={"polars"},
-            owners=CAMPAIGN_MANAGEMENT,
-            metadata=table_metadata("gaelp_training.bandit_decisions"),
-            freshness_policy=DECISION_FRESHNESS,
-            code_version=_CODE,
+        "bandit_decisions": table_out(
+            "gaelp_training.bandit_decisions", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE
         ),
     },
     check_specs=[

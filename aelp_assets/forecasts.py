@@ -13,7 +13,16 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.bandits import cac_caps
-from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, picture, result, table_metadata
+from aelp_assets.metadata import (
+    FRAME,
+    asset_key,
+    check,
+    markdown_table,
+    picture,
+    result,
+    table_metadata,
+    table_out,
+)
 from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import (
     HISTORY_DAYS,
@@ -55,25 +64,11 @@ _CODE = source_hash("models/forecasting", "models/quantiles.py")
         ),
     },
     outs={
-        "forecast_results": dg.AssetOut(
-            dagster_type=FRAME,
-            key=["gaelp_training", "forecast_results"],
-            description="Signups and CAC per lever, budget and target date: p10, p50, p90, P(CAC ≤ cap).",
-            kinds={"polars"},
-            owners=MARKETING_SCIENCE,
-            metadata=table_metadata("gaelp_training.forecast_results"),
-            freshness_policy=DECISION_FRESHNESS,
-            code_version=_CODE,
+        "forecast_results": table_out(
+            "gaelp_training.forecast_results", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE
         ),
-        "forecast_outlook": dg.AssetOut(
-            dagster_type=FRAME,
-            key=["gaelp_training", "forecast_outlook"],
-            description="The next 30 days by track and combined, at the budgets in force, from joint draws.",
-            kinds={"polars"},
-            owners=MARKETING_SCIENCE,
-            metadata=table_metadata("gaelp_training.forecast_outlook"),
-            freshness_policy=DECISION_FRESHNESS,
-            code_version=_CODE,
+        "forecast_outlook": table_out(
+            "gaelp_training.forecast_outlook", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE
         ),
     },
     check_specs=[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -51,6 +51,23 @@ def table_metadata(dotted: str) -> dict[str, Any]:
         "dagster/column_schema": column_schema(table),
         "grain": ", ".join(table.grain),
     }
+
+
+def table_out(
+    dotted: str, owners: Sequence[str], freshness: dg.FreshnessPolicy, code_version: str
+) -> dg.AssetOut:
+    """One table of a multi-asset; its words come from the catalogue."""
+    table = PYTHON_TABLES[dotted]
+    return dg.AssetOut(
+        dagster_type=FRAME,
+        key=asset_key(dotted),
+        description=table.description,
+        kinds={"polars"},
+        owners=owners,
+        metadata=table_metadata(dotted),
+        freshness_policy=freshness,
+        code_version=code_version,
+    )
 
 
 def markdown_table(frame: pl.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
+import psutil
 
 from aelp_assets.metadata import asset_key
 from resources import ledger
@@ -26,6 +27,7 @@ from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
 FINGERPRINT_TAG = "aelp/inputs"
+PROCESS_TAG = "aelp/process"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Say = Callable[[str], None]
@@ -52,7 +54,39 @@ def open_instance(environment: Environment) -> dg.DagsterInstance:
     os.environ["DAGSTER_HOME"] = str(environment.dagster_home)
     # One "will build" event for a whole range of days instead of one per day and asset.
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "1"
-    return dg.DagsterInstance.get()
+    # The days of a range are written together (resources/event_log.py); unset, Dagster writes each alone.
+    os.environ["DAGSTER_EVENT_BATCH_SIZE"] = "1000"
+    instance = dg.DagsterInstance.get()
+    bury_killed_runs(instance)
+    return instance
+
+
+def bury_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Fail the runs whose process is gone and give back their place in the pools.
+
+    A killed run cannot say so itself; its slot of the warehouse pool would keep every later run waiting.
+    Runs the daemon launched carry no process tag: its own run monitoring looks after those.
+    """
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(filters=unfinished):
+        process = run.tags.get(PROCESS_TAG)
+        if process is not None and not _is_alive(process):
+            instance.report_run_failed(run, message=f"The process of this run ({process}) is gone.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _this_process() -> str:
+    """Process id and start time: an id alone is used again."""
+    process = psutil.Process()
+    return f"{process.pid}@{process.create_time():.0f}"
+
+
+def _is_alive(process: str) -> bool:
+    pid, _, started = process.partition("@")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.0f}" == started
+    except psutil.NoSuchProcess:
+        return False
 
 
 def prepare_warehouse(warehouse: Warehouse) -> None:
@@ -167,7 +201,9 @@ def _already_decided(instance: dg.DagsterInstance, as_of: date, inputs: str) -> 
 
 
 def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> None:
-    outcome = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    outcome = defs.resolve_job_def(job).execute_in_process(
+        instance=instance, tags={**tags, PROCESS_TAG: _this_process()}, raise_on_error=False
+    )
     if not outcome.success:
         failures = [event for event in outcome.all_events if event.is_step_failure]
         steps = ", ".join(str(event.step_key) for event in failures)

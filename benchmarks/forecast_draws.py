@@ -67,8 +67,8 @@ def forecast_draws(levers: int = 200, days: int = 180, draws: int = 2000) -> Rec
             Figure("all levers, budgets and dates", aelp, "s"),
             Figure("fitting the rates", fitted, "s"),
         ],
-        note="Both sides end in p10, p50, p90 of five measures; the limit only draws. Budgets of a lever share "
-        "delivery, rates and luck and only draw what the extra money adds, so they cost less than one draw each.",
+        note="Both sides end in p10, p50, p90 of five measures; the limit only draws. Budgets of a lever "
+        "share delivery, rates and luck and only draw what the extra money adds.",
     )
 
 
@@ -93,15 +93,13 @@ def random_levers(levers: int, days: int, seed: int) -> tuple[pl.DataFrame, pl.D
         conversions=pl.Series(rng.poisson(0.02 * clicks).ravel().astype(float)),
     )
     budgets = pl.Series([round(250.0 * float(value), 2) for value in level[:, 0]])
-    table = each.with_columns(
-        lever_source=pl.lit("platform"), current_budget=budgets.cast(pl.Decimal(38, 9))
-    )
+    table = each.with_columns(lever_source=pl.lit("platform"), current_budget=budgets.cast(pl.Decimal(38, 9)))
     return daily, table
 
 
 def no_delivery() -> pl.DataFrame:
     """A delivery history in which no budget is known."""
-    schema: dict[str, Any] = {name: pl.String for name in ("platform", "account_id", "lever_id")}
+    schema: dict[str, Any] = dict.fromkeys(("platform", "account_id", "lever_id"), pl.String)
     return pl.DataFrame(schema={"date": pl.Date, **schema, "budget": pl.Float64, "cost": pl.Float64})
 
 

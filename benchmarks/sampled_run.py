@@ -13,7 +13,7 @@ _BORN = time.perf_counter()
 import json  # noqa: E402 - the clock starts before anything else is imported
 import sys  # noqa: E402
 import threading  # noqa: E402
-from collections import Counter  # noqa: E402
+from collections import defaultdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import FrameType  # noqa: E402
 from typing import Any  # noqa: E402
@@ -47,7 +47,7 @@ class Sampler(threading.Thread):
 
     def __init__(self, watched: int) -> None:
         super().__init__(daemon=True)
-        self.seconds: Counter[tuple[str, str]] = Counter()
+        self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.stage = "start-up"
         self._watched = watched
         self._done = threading.Event()
@@ -106,7 +106,8 @@ def main(report: Path) -> None:
         sampler.stage = "summary"
         return done
 
-    runner._execute, runner.run_morning = staged_execute, noted_morning
+    runner._execute = staged_execute
+    runner.run_morning = noted_morning  # type: ignore[assignment]
     try:
         cli.app(["run"], standalone_mode=False)
     finally:
@@ -125,7 +126,9 @@ def _events(instance: Any) -> dict[str, Any]:
     """Steps with their seconds, how many events each run wrote, and dbt's own time per node."""
     from dagster import DagsterEventType
 
-    runs, steps, nodes = {}, {}, {}
+    runs: dict[str, int] = {}
+    steps: dict[str, float] = {}
+    nodes: dict[str, dict[str, float]] = {}
     for run in instance.get_runs():
         events = [entry for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]
         runs[run.job_name] = runs.get(run.job_name, 0) + len(events)

@@ -60,7 +60,7 @@ class OpenSqliteEventLog(SqliteEventLogStorage):
         with self.index_transaction() as connection:
             ids: list[int] = list(connection.execute(insert, rows).scalars())
             self._store_asset_event_tags(connection, events, ids)
-            # Each event overwrites what the asset's row says of the last one of its kind: only that one counts.
+            # Each event overwrites what its kind wrote to the asset's row before: only the last counts.
             last = {
                 (row["asset_key"], row["dagster_event_type"]): (event, event_id)
                 for row, event, event_id in zip(rows, events, ids, strict=True)

@@ -343,6 +343,29 @@ def test_a_parquet_file_of_narrower_types_is_widened(warehouse: Warehouse, tmp_p
     assert_frame_equal(stored(warehouse, EVERY_TYPE), exact)
 
 
+def test_files_and_frames_of_one_write_all_arrive_whatever_their_shapes(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    rows = daily(*((JUNE[0], name, "1.25") for name in "abcdef"))
+    files = [tmp_path / f"{number}.parquet" for number in range(5)]
+    rows[:1].write_parquet(files[0])
+    rows[1:2].write_parquet(files[1])
+    rows[2:3].cast({"spend": pl.Decimal(5, 2)}).write_parquet(files[2])  # another type
+    rows[3:4].select("spend", "ad_id", "day").write_parquet(files[3])  # another order
+    daily((JUNE[0], "gone", "1")).write_parquet(files[4])
+    written = warehouse.write(
+        Append(DAILY, files[4]),
+        ReplaceTable(DAILY, rows[4:5]),
+        Append(DAILY, files[0]),
+        Append(DAILY, files[1]),
+        Append(DAILY, files[2]),
+        Append(DAILY, rows[5:]),
+        Append(DAILY, files[3]),
+    )
+    assert written == {"gaelp_training.daily": 7}
+    assert_frame_equal(stored(warehouse), rows)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -1,0 +1,177 @@
+"""`python -m benchmarks.run`: measure, print a table, keep the figures in benchmarks/results.
+
+Here: which measurements there are and which are due. Not here: any of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.accounts import Account, Home, scratch_folder
+from benchmarks.record import RESULTS, Record, amount, code_hash, load, provenance, save, verdict
+
+SPINE = RESULTS / "spine.json"
+QUICK = RESULTS / "quick.json"
+
+Measure = Callable[[], Record]
+
+
+def small_measurements() -> dict[str, Measure]:
+    """Measurements that need no account: seconds each."""
+    from benchmarks.decisions import bandit_decisions, closed_form_tails
+    from benchmarks.forecast_draws import forecast_draws
+    from benchmarks.storage import warehouse_throughput
+
+    return {
+        "forecast_draws": forecast_draws,
+        "bandit_decisions": bandit_decisions,
+        "closed_form_tails": closed_form_tails,
+        "warehouse_throughput": warehouse_throughput,
+    }
+
+
+ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")
+
+
+def on_account(account: Account, wanted: set[str]) -> Iterator[Record]:
+    """The wanted measurements of one account, all in one home, which is thrown away after."""
+    from benchmarks.marts import marts_vs_handwritten
+    from benchmarks.spine import cold_build, one_new_day
+
+    home: Home = account.fresh_home()
+    try:
+        built = cold_build(account, home)  # the others need a built home
+        if "cold_build" in wanted:
+            yield built
+        if "marts_vs_handwritten" in wanted:
+            yield marts_vs_handwritten(account, home)
+        if "one_new_day" in wanted:
+            yield one_new_day(home)
+    finally:
+        home.remove()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--evidence", action="store_true", help="seed scale and four times the history, too")
+    parser.add_argument(
+        "--scale", default="medium", help="account of the quick set: tiny, demo, medium, seed"
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="this measurement; may be repeated")
+    parser.add_argument("--again", action="store_true", help="measure even what is there for this code")
+    parser.add_argument("--output", type=Path, help="results file (default: in benchmarks/results)")
+    chosen = parser.parse_args(arguments)
+    known = {*small_measurements(), *ACCOUNT_MEASUREMENTS}
+    wanted = set(chosen.only or known)
+    if wanted - known:
+        parser.error(f"unknown: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}")
+    command = "python -m benchmarks.run " + " ".join(arguments if arguments is not None else sys.argv[1:])
+    accounts = (
+        [Account("seed"), Account("medium"), Account("medium", history=4)]
+        if chosen.evidence
+        else [Account(chosen.scale)]
+    )
+    session = Session(
+        chosen.output or (SPINE if chosen.evidence else QUICK),
+        command.strip(),
+        resume=chosen.evidence and not chosen.again,
+    )
+    for name, measure in small_measurements().items():
+        if name in wanted:
+            session.small(name, measure)
+    for account in accounts:
+        session.account(account, wanted)
+    session.compare_histories()
+    if not chosen.evidence:
+        shutil.rmtree(scratch_folder(), ignore_errors=True)
+    return 0
+
+
+class Session:
+    """One run of the command: records kept in a file as they are made, so that it can be cut off."""
+
+    def __init__(self, path: Path, command: str, resume: bool) -> None:
+        self.path = path
+        self.command = command
+        self.resume = resume
+        self.console = Console(highlight=False)
+        self.records = load(path)
+        self.code = code_hash()
+
+    def small(self, name: str, measure: Measure) -> None:
+        if self.resume and any(self._is_there(record, name) for record in self.records.values()):
+            self.console.print(f"{name}: there for this code", style="dim")
+            return
+        self._keep(measure)
+
+    def account(self, account: Account, wanted: set[str]) -> None:
+        due = {
+            name
+            for name in wanted & set(ACCOUNT_MEASUREMENTS)
+            if not (
+                self.resume
+                and any(
+                    self._is_there(record, name)
+                    and record.config == {"scale": account.scale, "history": account.history}
+                    for record in self.records.values()
+                )
+            )
+        }
+        if not due:
+            return
+        self.console.print(f"Account {account.name}: writing its exports, then a cold build", style="dim")
+        measurements = on_account(account, due)
+        while True:
+            made = provenance()
+            record = next(measurements, None)
+            if record is None:
+                return
+            self._store(replace(record, command=self.command, provenance=made))
+
+    def compare_histories(self) -> None:
+        from benchmarks.spine import history_ratio
+
+        days = {
+            (record.config["scale"], record.config["history"]): record
+            for record in self.records.values()
+            if record.benchmark == "one_new_day" and record.provenance.get("code") == self.code
+        }
+        for (scale, history), long in days.items():
+            if history > 1 and (scale, 1) in days:
+                ratio = history_ratio(days[scale, 1], long)
+                self._store(replace(ratio, command=self.command, provenance=long.provenance))
+
+    def _is_there(self, record: Record, name: str) -> bool:
+        return record.benchmark == name and record.provenance.get("code") == self.code
+
+    def _keep(self, measure: Measure) -> None:
+        made = provenance()
+        self._store(replace(measure(), command=self.command, provenance=made))
+
+    def _store(self, record: Record) -> None:
+        self.records[record.key] = record
+        save(self.path, self.records)
+        config = ", ".join(f"{name} {value}" for name, value in record.config.items())
+        title = f"{record.benchmark} ({config})"
+        grid = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
+        for name in ("figure", "value", "unit", "aim"):
+            grid.add_column(name, justify="right" if name == "value" else "left")
+        for figure in record.figures:
+            grid.add_row(figure.name, amount(figure.value), figure.unit, verdict(figure))
+        self.console.print(grid)
+        if record.note:
+            self.console.print(record.note, style="dim")
+        self.console.print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
