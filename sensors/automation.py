@@ -44,5 +44,6 @@ model_refresh = dg.AutomationConditionSensorDefinition(
     "model_refresh",
     target=dg.AssetSelection.assets(*_KEYS),
     minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Refreshes today's audits, baselines and forecasts when the marts change.",
 )

@@ -16,6 +16,7 @@ from resources.settings import Environment
 @dg.sensor(
     job=land_files,
     minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests a landing whenever a file appears or changes in the drop folder.",
 )
 def dropped_files(

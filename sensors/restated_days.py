@@ -32,6 +32,7 @@ _START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_r
 @dg.sensor(
     job=transform_days,
     minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests the marts of every report day whose slices changed.",
 )
 def restated_days(
@@ -67,7 +68,9 @@ def restated_days(
             )
             for span in asked
         ],
-        cursor=json.dumps({name: state for name, state in states.items() if name not in left}, sort_keys=True),
+        cursor=json.dumps(
+            {name: state for name, state in states.items() if name not in left}, sort_keys=True
+        ),
     )
 
 

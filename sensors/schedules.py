@@ -10,6 +10,7 @@ import dagster as dg
 from aelp_assets.jobs import backtest, decide
 from resources.settings import load_settings, read_environment
 
+_ON = dg.DefaultScheduleStatus.RUNNING
 _timezone = load_settings(read_environment().settings_path).business_timezone
 
 
@@ -18,14 +19,14 @@ def _morning(context: dg.ScheduleEvaluationContext) -> str:
     return context.scheduled_execution_time.date().isoformat()
 
 
-@dg.schedule(job=decide, cron_schedule="0 9 * * *", execution_timezone=_timezone)
+@dg.schedule(job=decide, cron_schedule="0 9 * * *", execution_timezone=_timezone, default_status=_ON)
 def daily_decision(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Decide at 09:00 on what was known that morning."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=backtest, cron_schedule="0 5 * * 2", execution_timezone=_timezone)
+@dg.schedule(job=backtest, cron_schedule="0 5 * * 2", execution_timezone=_timezone, default_status=_ON)
 def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
