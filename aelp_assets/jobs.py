@@ -32,4 +32,10 @@ backtest = dg.define_asset_job(
     description="Score the forecaster on the past: coverage and pinball loss beside two naive methods.",
 )
 
-JOBS = [land_files, transform_days, decide, backtest]
+audit = dg.define_asset_job(
+    "audit",
+    selection=dg.AssetSelection.assets(["ops", "account_audits"]),
+    description="Only the plausibility audit: for data nothing can be decided on, such as undated exports.",
+)
+
+JOBS = [land_files, transform_days, decide, backtest, audit]

@@ -122,6 +122,10 @@ def run_morning(
     mornings = decision_mornings(warehouse, settings, clock)
     if not mornings:
         say("Nothing to decide: no account with daily data has a campaign in a configured track")
+        if warehouse.exists(TableName("intermediate", "int_account_days")):
+            today = clock.now().astimezone(settings.timezone).date()
+            tags = {"dagster/partition": today.isoformat()}
+            _timed(morning, "audit", lambda: _execute(defs, instance, "audit", tags))
     for as_of in mornings:
         inputs = fingerprint(warehouse, settings, as_of)
         if _already_decided(instance, as_of, inputs):

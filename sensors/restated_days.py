@@ -94,5 +94,5 @@ def _state(warehouse: Warehouse, span: tuple[date, date]) -> str:
     """
     dated = ledger.ledger_state(warehouse, *span)["ledger_completed_at"].max()
     undated = ledger.undated_state(warehouse)["ledger_completed_at"].max()
-    facts = f"{dated}|{undated}|{source_hash('dbt_project')}"
+    facts = f"{dated!s}|{undated!s}|{source_hash('dbt_project')}"
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
