@@ -14,6 +14,26 @@ from resources.warehouse.schema import TableName
 
 
 @dg.asset_check(
+    asset=asset_key("ops.file_landings"),
+    description="No file of the newest landing was refused as a whole.",
+)
+def no_file_was_refused(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Warns with each refused file and its reason; the other files are loaded."""
+    refused = warehouse.query(
+        """
+        select file, reason
+        from ops.file_landings
+        where status = 'refused' and landed_at = (select max(landed_at) from ops.file_landings)
+        """
+    )
+    return dg.AssetCheckResult(
+        passed=refused.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"refused": markdown_table(refused), "count": refused.height},
+    )
+
+
+@dg.asset_check(
     asset=asset_key("ops.account_audits"),
     blocking=True,
     partitions_def=decision_days,
@@ -82,4 +102,9 @@ def every_campaign_has_a_track(
     )
 
 
-CHECKS = [every_account_is_audited, someone_may_be_decided_on, every_campaign_has_a_track]
+CHECKS = [
+    no_file_was_refused,
+    every_account_is_audited,
+    someone_may_be_decided_on,
+    every_campaign_has_a_track,
+]

@@ -158,9 +158,7 @@ def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) ->
     """
     if not warehouse.exists(TableName("intermediate", "int_campaign_tracks")):
         return []  # nothing has ever been landed
-    if settings.as_of == "wall":
-        return [clock.now().astimezone(settings.timezone).date()]
-    days = warehouse.query(
+    lasts = warehouse.query(
         """
         select tracks.track, daily.platform, daily.account_id, max(daily.date) as last_report_date
         from gaelp_training.ads_campaign_daily as daily
@@ -170,10 +168,13 @@ def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) ->
             and tracks.campaign_id = daily.campaign_id
         group by tracks.track, daily.platform, daily.account_id
         """
-    )
-    known = days.filter(pl.col("track").is_in(list(settings.tracks)))
-    lasts = known.group_by("platform", "account_id").agg(pl.col("last_report_date").max())
-    return sorted({day + timedelta(days=1) for day in lasts["last_report_date"]})
+    ).filter(pl.col("track").is_in(list(settings.tracks)))
+    if lasts.is_empty():
+        return []
+    if settings.as_of == "wall":
+        return [clock.now().astimezone(settings.timezone).date()]
+    by_account = lasts.group_by("platform", "account_id").agg(pl.col("last_report_date").max())
+    return sorted({day + timedelta(days=1) for day in by_account["last_report_date"]})
 
 
 def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date) -> str:

@@ -33,5 +33,7 @@ def source_hash(*folders_or_files: str) -> str:
 
 def _is_source(path: Path) -> bool:
     # dbt writes compiled SQL and packages beside its sources.
-    written = any(part.startswith(("target", "logs", "dbt_packages")) for part in path.relative_to(PROJECT_ROOT).parts)
+    written = any(
+        part.startswith(("target", "logs", "dbt_packages")) for part in path.relative_to(PROJECT_ROOT).parts
+    )
     return path.suffix in (".py", ".sql", ".yml", ".yaml") and not written

@@ -9,6 +9,8 @@ instance lives on Postgres (`DECISIONS.md`) and this class is not used.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dagster import EventLogEntry
+from dagster import EventLogEntry, Field, StringSource
+from dagster._config.config_schema import UserConfigSchema
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
@@ -35,10 +38,16 @@ class OpenSqliteEventLog(SqliteEventLogStorage):
     what was landed and built is in the warehouse's own ledger.
     """
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None) -> None:
+        # Tools that only look at definitions (`dg check defs`) run without an instance of their own.
+        base_dir = base_dir or os.environ.get("DAGSTER_HOME") or tempfile.mkdtemp(prefix="aelp-dagster-")
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
         super().__init__(str(Path(base_dir) / "history" / "runs"), inst_data)
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {"base_dir": Field(StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(

@@ -30,7 +30,7 @@ def partition_column(table: TableName) -> str | None:
 
 
 class WarehouseIOManager(dg.IOManager):
-    """Outputs replace exactly the run's partitions, atomically; inputs see the partitions their mapping names.
+    """Outputs replace exactly the run's partitions; inputs see the partitions their mapping names.
 
     A window such as "the 30 days before this morning" is therefore said once, in the asset's partition
     mapping, and both lineage and the read follow it. Input metadata `columns` narrows the read.

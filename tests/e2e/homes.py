@@ -25,7 +25,7 @@ from aelp_assets.definitions import build_defs
 from aelp_assets.runner import Morning, open_instance, run_morning
 from resources.clock import clock_from_environment
 from resources.sandbox import build_sandbox, export_next_day
-from resources.settings import PROJECT_ROOT, Environment, Settings, load_settings, read_environment
+from resources.settings import PROJECT_ROOT, Environment, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
 
@@ -48,6 +48,12 @@ VOLATILE = {
     "quarantined_at",
     "ledger_completed_at",
 }
+
+
+def _frame(result: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    found = pl.from_arrow(result.to_arrow_table())
+    assert isinstance(found, pl.DataFrame)
+    return found
 
 
 @dataclass
@@ -78,7 +84,9 @@ class Home:
     @contextmanager
     def entered(self, today: date, **more: str) -> Iterator[Environment]:
         """This process in this home; every variable is put back afterwards (dbt and Dagster set some)."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AELP_", "DAGSTER_"))}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AELP_", "DAGSTER_"))
+        }
         with mock.patch.dict(os.environ, {**clean, **self.variables(today, **more)}, clear=True):
             yield read_environment()
 
@@ -139,7 +147,7 @@ class Home:
         """Rows of any statement on the file itself; for looking and for breaking things."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            return connection.execute(statement, parameters or None).pl()
+            return _frame(connection.execute(statement, parameters or None))
 
     def tables(self, *, drop: set[str] = VOLATILE, schemas: tuple[str, ...] = ()) -> dict[str, pl.DataFrame]:
         """Every stored table by `schema.table`, rows sorted, without the columns in `drop`."""
@@ -152,7 +160,7 @@ class Home:
             for (name,) in names:
                 if schemas and name.split(".")[0] not in schemas:
                     continue
-                rows = connection.execute(f"select * from {name}").pl()
+                rows = _frame(connection.execute(f"select * from {name}"))
                 kept = [column for column in rows.columns if column not in drop]
                 found[name] = rows.select(kept).sort(kept) if kept else rows
         return found
@@ -168,7 +176,8 @@ def assert_same_tables(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFr
             only_left = rows.join(other, on=rows.columns, how="anti", nulls_equal=True)
             only_right = other.join(rows, on=rows.columns, how="anti", nulls_equal=True)
             pytest.fail(
-                f"{name} differs ({rows.height} and {other.height} rows)\n{only_left.head(5)}\n{only_right.head(5)}"
+                f"{name} differs ({rows.height} and {other.height} rows)\n"
+                f"{only_left.head(5)}\n{only_right.head(5)}"
             )
 
 
@@ -195,7 +204,3 @@ def next_day(folder: Path) -> tuple[Home, Morning]:
     home = finished(folder)[0].copy(folder / "next_day")
     home.drop_tomorrow()
     return home, home.run(TOMORROW)
-
-
-def settings_of(environment: Environment) -> Settings:
-    return load_settings(environment.settings_path)

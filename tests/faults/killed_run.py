@@ -74,7 +74,11 @@ POINTS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "while_fetching": ("resources.files.drop", "FileDrop.fetch", partial(before, number=2)),
     "after_publishing": ("aelp_assets.ingest.file_drop", "publish_landing", after),
     # past the staging views, with some marts of the range built and others not
-    "amid_dbt": ("dagster_dbt.core.dbt_cli_invocation", "DbtCliInvocation.stream", partial(amid_dbt, "ads_ad_daily")),
+    "amid_dbt": (
+        "dagster_dbt.core.dbt_cli_invocation",
+        "DbtCliInvocation.stream",
+        partial(amid_dbt, "ads_ad_daily"),
+    ),
     "after_marts": ("aelp_assets.runner", "decision_mornings", before),
     # forecasts and posteriors are stored, decisions are not
     "while_deciding": (

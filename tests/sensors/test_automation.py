@@ -104,7 +104,9 @@ def _definitions(world: World) -> dg.Definitions:
     groups = [
         asset.specs
         for asset in real.assets
-        if isinstance(asset, dg.AssetsDefinition) and asset.is_executable and set(asset.keys) & set(CONDITIONS)
+        if isinstance(asset, dg.AssetsDefinition)
+        and asset.is_executable
+        and set(asset.keys) & set(CONDITIONS)
     ]
     outside = {dep.asset_key for group in groups for spec in group for dep in spec.deps} - set(CONDITIONS)
     stand_ins = [_stand_in(world, number, list(group)) for number, group in enumerate(groups)]

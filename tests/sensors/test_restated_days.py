@@ -146,7 +146,9 @@ def test_a_duplicate_tick_repeats_its_run_keys(warehouse, instance):
     assert len(set(keys[0])) == 2
 
 
-@pytest.mark.parametrize("cursor", ["not json", "[1, 2]", "null", '"text"', '{"2026-06-01..2026-06-02": 7}', ""])
+@pytest.mark.parametrize(
+    "cursor", ["not json", "[1, 2]", "null", '"text"', '{"2026-06-01..2026-06-02": 7}', ""]
+)
 def test_an_unreadable_cursor_is_a_first_tick(warehouse, instance, cursor):
     land(warehouse, june(1, 2))
     assert spans(tick(warehouse, instance, cursor)) == [("2026-06-01", "2026-06-02")]
@@ -237,9 +239,7 @@ def test_nothing_is_asked_for_while_a_run_is_unfinished_and_nothing_is_forgotten
 
 
 def run(status):
-    return dg.DagsterRun(
-        job_name=transform_days.name, run_id=str(uuid.uuid4()), status=status
-    )
+    return dg.DagsterRun(job_name=transform_days.name, run_id=str(uuid.uuid4()), status=status)
 
 
 def test_a_change_that_lands_while_a_run_builds_the_day_is_built_afterwards(warehouse, instance):
