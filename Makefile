@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export AELP_HOME ?= $(CURDIR)/.aelp
+# Two workers, each with whole files: session fixtures (a built home, an emulator) are made once a worker.
+PARALLEL := --numprocesses 2 --dist loadfile
 
 .PHONY: demo test real ui bench evidence lint typecheck imports unit dbt-duckdb dbt-bigquery e2e lock clean
 
@@ -32,16 +34,16 @@ imports: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready
-	$(BIN)/pytest -m "not dbt and not emulator and not e2e and not faults"
+	$(BIN)/pytest $(PARALLEL) -m "not dbt and not emulator and not e2e and not faults"
 
 dbt-duckdb: $(VENV)/.ready
-	$(BIN)/pytest -m "dbt and not emulator and not e2e and not faults"
+	$(BIN)/pytest $(PARALLEL) -m "dbt and not emulator and not e2e and not faults"
 
 dbt-bigquery: $(VENV)/.ready .venv-bqemulator/.ready
-	$(BIN)/pytest -m "emulator"
+	$(BIN)/pytest $(PARALLEL) -m "emulator"
 
 e2e: $(VENV)/.ready
-	$(BIN)/pytest -m "(e2e or faults) and not emulator"
+	$(BIN)/pytest $(PARALLEL) -m "(e2e or faults) and not emulator"
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.run
