@@ -23,7 +23,7 @@ from packaging.version import Version
 from aelp_assets import lineage
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
-from resources import ledger
+from resources import dbt_command, ledger
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
 from resources.warehouse.interface import Warehouse
@@ -48,6 +48,7 @@ def dbt_environment(environment: Environment) -> dict[str, str]:
         "AELP_BIGQUERY_ENDPOINT": environment.bigquery_endpoint or "",
         # dagster-dbt looks here for the parsed project; without it every run parses again (4 s).
         "DBT_TARGET_PATH": str(DBT_FOLDER / "target" / environment.warehouse),
+        dbt_command.PARSED_PROJECT: str(DBT_FOLDER / "target" / environment.warehouse),
     }
 
 
@@ -71,19 +72,15 @@ class InstalledDbt(DbtCliResource):
     def _cli_version(self) -> Version:
         return Version(version("dbt-core"))
 
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
         return None
 
 
 def dbt_resource(environment: Environment) -> DbtCliResource:
     """The dbt command line on this environment's warehouse."""
-    found = dbt_project(environment)
     os.environ.update(dbt_environment(environment))  # dbt's profile knows only variables
-    os.environ.pop(PARSED_PROJECT, None)
-    if _parsed_for(found) == _parsing_depends_on(environment):
-        os.environ[PARSED_PROJECT] = str(found.manifest_path.with_name("partial_parse.msgpack"))
     return InstalledDbt(
-        project_dir=found,  # type: ignore[arg-type]  # its validator takes a project
+        project_dir=dbt_project(environment),  # type: ignore[arg-type]  # its validator takes a project
         dbt_executable=sys.executable,
         global_config_flags=[
             *("-m", "resources.dbt_command"),
@@ -182,23 +179,19 @@ def ensure_manifest(environment: Environment) -> DbtProject:
 
 
 def _parse_if_changed(found: DbtProject, environment: Environment) -> None:
-    stamp = found.manifest_path.with_name("sources.sha256")
-    sources = source_hash("dbt_project")
-    if found.manifest_path.exists() and stamp.exists() and stamp.read_text() == sources:
+    target, sources = found.manifest_path.parent, source_hash("dbt_project")
+    if found.manifest_path.exists() and dbt_command.parsed_sources(target) == sources:
         return
+    dbt_command.forget_parsed(target)
     command = [dbt_executable(), "--no-use-colors", "parse", "--target", environment.warehouse]
-    command += ["--profiles-dir", str(DBT_FOLDER), "--target-path", str(found.manifest_path.parent)]
+    command += ["--profiles-dir", str(DBT_FOLDER), "--target-path", str(target)]
+    variables = {**os.environ, **dbt_environment(environment)}
     parsed = subprocess.run(
-        command,
-        cwd=DBT_FOLDER,
-        env={**os.environ, **dbt_environment(environment)},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=DBT_FOLDER, env=variables, capture_output=True, text=True, check=False
     )
     if parsed.returncode:
         raise RuntimeError(f"dbt parse failed:\n{parsed.stdout[-4000:]}")
-    stamp.write_text(sources)
+    dbt_command.mark_parsed(target, sources, variables)
 
 
 project = ensure_manifest(read_environment())
