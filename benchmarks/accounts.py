@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from resources.sandbox.build import export_next_day
 from resources.settings import load_settings, read_environment
 
 TODAY = date(2026, 6, 30)
+
+# dbt's last line but one: from its first model to its last test.
+_DBT_RAN = re.compile(r"^Finished running .* \((\d+\.\d+)s\)\.$", re.MULTILINE)
 
 
 def scratch_folder() -> Path:
@@ -110,7 +114,10 @@ class Home:
         report.unlink(missing_ok=True)
         command = python("benchmarks.sampled_run", str(report))
         cost = measured(command, self._variables(days_later), self.path / "logs" / "benchmark.log")
-        return cost, json.loads(report.read_text())
+        log = (self.path / "logs" / "last_run.log").read_text(errors="replace")
+        facts = json.loads(report.read_text())
+        facts["dbt_running"] = sum(float(seconds) for seconds in _DBT_RAN.findall(log))
+        return cost, facts
 
     def _variables(self, days_later: int) -> Mapping[str, str]:
         return {

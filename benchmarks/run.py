@@ -17,9 +17,9 @@ from rich.table import Table
 
 from benchmarks.accounts import Account, Home, scratch_folder
 from benchmarks.record import RESULTS, Record, amount, code_hash, load, provenance, save, verdict
+from resources.settings import read_environment
 
 SPINE = RESULTS / "spine.json"
-QUICK = RESULTS / "quick.json"
 
 Measure = Callable[[], Record]
 
@@ -41,7 +41,7 @@ def small_measurements() -> dict[str, Measure]:
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")
 
 
-def on_account(account: Account, wanted: set[str]) -> Iterator[Record]:
+def on_account(account: Account, wanted: set[str], mornings: int) -> Iterator[Record]:
     """The wanted measurements of one account, all in one home, which is thrown away after."""
     from benchmarks.marts import marts_vs_handwritten
     from benchmarks.spine import cold_build, one_new_day
@@ -54,7 +54,7 @@ def on_account(account: Account, wanted: set[str]) -> Iterator[Record]:
         if "marts_vs_handwritten" in wanted:
             yield marts_vs_handwritten(account, home)
         if "one_new_day" in wanted:
-            yield one_new_day(home)
+            yield one_new_day(home, mornings)
     finally:
         home.remove()
 
@@ -62,13 +62,13 @@ def on_account(account: Account, wanted: set[str]) -> Iterator[Record]:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--evidence", action="store_true", help="seed scale and four times the history, too")
-    parser.add_argument(
-        "--scale", default="medium", help="account of the quick set: tiny, demo, medium, seed"
-    )
+    parser.add_argument("--evidence", action="store_true", help="all accounts; goes on where it was cut off")
+    parser.add_argument("--scale", default="seed", help="account of the quick set: tiny, demo, medium, seed")
     parser.add_argument("--only", action="append", metavar="NAME", help="this measurement; may be repeated")
     parser.add_argument("--again", action="store_true", help="measure even what is there for this code")
-    parser.add_argument("--output", type=Path, help="results file (default: in benchmarks/results)")
+    parser.add_argument(
+        "--output", type=Path, help="results file (default: in benchmarks/results or AELP_HOME)"
+    )
     chosen = parser.parse_args(arguments)
     known = {*small_measurements(), *ACCOUNT_MEASUREMENTS}
     wanted = set(chosen.only or known)
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         else [Account(chosen.scale)]
     )
     session = Session(
-        chosen.output or (SPINE if chosen.evidence else QUICK),
+        chosen.output or (SPINE if chosen.evidence else read_environment().home / "benchmarks.json"),
         command.strip(),
         resume=chosen.evidence and not chosen.again,
     )
@@ -89,10 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
         if name in wanted:
             session.small(name, measure)
     for account in accounts:
-        session.account(account, wanted)
+        session.account(account, wanted, mornings=2 if chosen.evidence else 1)
     session.compare_histories()
-    if not chosen.evidence:
-        shutil.rmtree(scratch_folder(), ignore_errors=True)
+    shutil.rmtree(scratch_folder(), ignore_errors=True)
     return 0
 
 
@@ -113,7 +112,7 @@ class Session:
             return
         self._keep(measure)
 
-    def account(self, account: Account, wanted: set[str]) -> None:
+    def account(self, account: Account, wanted: set[str], mornings: int) -> None:
         due = {
             name
             for name in wanted & set(ACCOUNT_MEASUREMENTS)
@@ -129,7 +128,7 @@ class Session:
         if not due:
             return
         self.console.print(f"Account {account.name}: writing its exports, then a cold build", style="dim")
-        measurements = on_account(account, due)
+        measurements = on_account(account, due, mornings)
         while True:
             made = provenance()
             record = next(measurements, None)

@@ -36,6 +36,7 @@ from resources.files.opening import (
 )
 from resources.files.pages import Stamp
 from resources.files.recognition import Header, Recognition, find_header, recognise
+from resources.files.seen import SeenFiles
 
 MAPPING_FOLDERS = ("_mappings", "mappings")
 # Uploaders and browsers write under these names and rename when done.
@@ -119,14 +120,24 @@ class FileDrop:
         filesystem, root = self._open()
         return user_mappings(filesystem, tuple(f"{root}/{name}" for name in MAPPING_FOLDERS))
 
-    def inspect(self, file: RecognisedFile) -> Inspection:
-        """One pass over a file's bytes: digest and encoding.
+    def seen(self) -> SeenFiles:
+        """What earlier landings found files to be; kept beside the work folder, lost without harm."""
+        return SeenFiles(self.work_dir.with_name(f"{self.work_dir.name}_seen.json"))
+
+    def inspect(self, file: RecognisedFile, seen: SeenFiles) -> Inspection:
+        """Digest and encoding of a file: one pass over its bytes, none if they were seen before.
 
         Raises:
             UnreadableFile: a broken archive or a decompression bomb.
         """
         filesystem, _ = self._open()
-        return inspect(filesystem, file.location, self.limits, file.mapping.encoding)
+        encoding = file.mapping.encoding
+        return seen.inspection(
+            filesystem,
+            file.location,
+            encoding,
+            lambda: inspect(filesystem, file.location, self.limits, encoding),
+        )
 
     def digest(self, location: str) -> str:
         """sha256 of a file's bytes."""

@@ -144,7 +144,7 @@ def _line(file: FileReport) -> str:
 
 
 def plan_landing(drop: FileDrop, warehouse: Warehouse) -> LandingPlan:
-    """List the folder and choose what must be read; every file's digest is taken, no row is parsed.
+    """List the folder and choose what must be read; every file's digest is known, no row is parsed.
 
     Raises:
         MappingError: a mapping file in the folder cannot be used.
@@ -156,14 +156,16 @@ def plan_landing(drop: FileDrop, warehouse: Warehouse) -> LandingPlan:
     pulls = pulls_by_request(warehouse)
     inspected: list[tuple[RecognisedFile, Inspection, str]] = []
     unreadable = []
+    seen = drop.seen()
     for file in listing.recognised:
         try:
-            inspection = drop.inspect(file)
+            inspection = drop.inspect(file, seen)
         except UnreadableFile as error:
             unreadable.append(Unrecognised(file.path, file.location, str(error), is_table=True))
             continue
         identity = f"{inspection.sha256}:{file.mapping.content_hash}"
         inspected.append((file, inspection, hashlib.sha256(identity.encode()).hexdigest()))
+    seen.save()
     tasks, known = [], []
     for place, (file, inspection, request_hash) in enumerate(inspected):
         later = {request for _, _, request in inspected[place + 1 :]}

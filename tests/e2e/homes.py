@@ -25,6 +25,7 @@ from aelp_assets.definitions import build_defs
 from aelp_assets.runner import Morning, open_instance, run_morning
 from resources.clock import clock_from_environment
 from resources.sandbox import build_sandbox, export_next_day
+from resources.sandbox.catalogue import SCALES
 from resources.settings import PROJECT_ROOT, Environment, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
@@ -32,6 +33,7 @@ from resources.warehouse.interface import Warehouse
 SCALE = "tiny"
 TODAY = date(2026, 6, 30)
 TOMORROW = TODAY + timedelta(days=1)
+HISTORY_DAYS = SCALES[SCALE].days
 RESTATED_DAYS = 3  # what tomorrow's exports bring: one new day and two known ones again
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
 
@@ -50,8 +52,9 @@ VOLATILE = {
 }
 
 
-def _frame(result: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    found = pl.from_arrow(result.to_arrow_table())
+def _rows(connection: duckdb.DuckDBPyConnection, statement: str, **parameters: Any) -> pl.DataFrame:
+    relation = connection.sql(statement, params=parameters or None)
+    found = pl.DataFrame() if relation is None else pl.from_arrow(relation.to_arrow_table())
     assert isinstance(found, pl.DataFrame)
     return found
 
@@ -147,7 +150,7 @@ class Home:
         """Rows of any statement on the file itself; for looking and for breaking things."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            return _frame(connection.execute(statement, parameters or None))
+            return _rows(connection, statement, **parameters)
 
     def tables(self, *, drop: set[str] = VOLATILE, schemas: tuple[str, ...] = ()) -> dict[str, pl.DataFrame]:
         """Every stored table by `schema.table`, rows sorted, without the columns in `drop`."""
@@ -160,7 +163,7 @@ class Home:
             for (name,) in names:
                 if schemas and name.split(".")[0] not in schemas:
                     continue
-                rows = _frame(connection.execute(f"select * from {name}"))
+                rows = _rows(connection, f"select * from {name}")
                 kept = [column for column in rows.columns if column not in drop]
                 found[name] = rows.select(kept).sort(kept) if kept else rows
         return found

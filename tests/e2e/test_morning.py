@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from datetime import date, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import duckdb
@@ -14,14 +11,35 @@ import pytest
 
 from aelp_assets.artifacts import load_frames
 from aelp_assets.bandits import run_decision
+from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
-from resources.warehouse.tables import MODEL_TABLES
+from resources.warehouse.tables import (
+    BANDIT_DECISIONS,
+    FILE_AD_PERFORMANCE,
+    FILE_PERIOD_PERFORMANCE,
+    MODEL_TABLES,
+    RAW_TABLES,
+)
 from tests.e2e import homes
 from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home, assert_same_tables
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
 
 DECIDE = {"dagster/partition": TODAY.isoformat()}
+# A morning's own tables, without the reporting views (dbt again) and the published copy.
+DECIDED = [
+    asset_key(name)
+    for name in (
+        "ops.account_audits",
+        "ops.decision_accounts",
+        "gaelp_training.placement_baselines",
+        "gaelp_training.forecast_results",
+        "gaelp_training.forecast_outlook",
+        "gaelp_training.bandit_posteriors",
+        "gaelp_training.bandit_decisions",
+        "gaelp_training.slates",
+    )
+]
 MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - {
     "gaelp_training/forecast_accuracy"
 }
@@ -48,17 +66,31 @@ def test_one_command_materialises_the_whole_graph(finished):
     home, morning = finished
     assert morning.decided == [TODAY]
     with home.entered(TODAY):
-        from aelp_assets.definitions import build_defs
-
         executable = {
             spec.key.to_user_string()
             for asset in build_defs().assets
             if isinstance(asset, dg.AssetsDefinition) and asset.is_executable
             for spec in asset.specs
         }
-    built = materialised(home)
-    assert executable - built == {"gaelp_training/forecast_accuracy"}
-    assert {"raw/meta_ads_insights", "raw/orders", "raw/levers"} <= built
+    # The sandbox exports every source but hand-made files; the backtest is the weekly schedule's.
+    landed = {
+        str(table.name).replace(".", "/")
+        for table in RAW_TABLES
+        if table not in (FILE_AD_PERFORMANCE, FILE_PERIOD_PERFORMANCE)
+    }
+    assert materialised(home) == (executable | landed) - {"gaelp_training/forecast_accuracy"}
+
+
+def test_every_report_day_is_marked_in_raw_and_marts_and_only_the_morning_in_models(finished):
+    home, _ = finished
+    days: dict[str, set[str]] = {}
+    for entry in homes.events_of(home, lambda entry: _is(entry, dg.DagsterEventType.ASSET_MATERIALIZATION)):
+        key = entry.dagster_event.asset_key.to_user_string()
+        days.setdefault(key, set()).add(entry.dagster_event.partition)
+    history = {str(TODAY - timedelta(days=age)) for age in range(1, homes.HISTORY_DAYS + 1)}
+    assert days["raw/meta_ads_insights"] == history
+    assert days["gaelp_training/ads_ad_daily"] == history
+    assert days["gaelp_training/bandit_decisions"] == {str(TODAY)}
 
 
 def test_every_model_asset_shows_rows_a_preview_and_its_columns(finished):
@@ -92,19 +124,31 @@ def test_a_new_day_rebuilds_only_what_it_touches(next_day):
     assert morning.decided == [TOMORROW]
 
 
-def test_single_days_one_range_and_a_full_refresh_give_the_same_marts(next_day, tmp_path):
-    whole, _ = next_day
-    kept = ("gaelp_training", "intermediate")
-    expected = {n: t for n, t in whole.tables(schemas=kept).items() if "as_of_date" not in t.columns}
-    days = [TODAY - timedelta(days=age) for age in (2, 1, 0)]
-    by_day = whole.copy(tmp_path / "by_day")
-    for day in days:
+def test_single_days_one_range_and_a_full_refresh_give_the_same_marts(finished, next_day, tmp_path):
+    whole, morning = next_day
+    ((first, last),) = morning.transformed
+    days = [first + timedelta(days=step) for step in range((last - first).days + 1)]
+    assert len(days) == homes.RESTATED_DAYS
+    expected = _marts(whole)
+
+    by_day = finished[0].copy(tmp_path / "by_day")
+    by_day.drop_tomorrow()
+    assert by_day.execute("land_files", TOMORROW, {}).success
+    stale = _marts(by_day)["gaelp_training.ads_ad_daily"]
+    assert not stale.equals(expected["gaelp_training.ads_ad_daily"]), "there is something to build"
+    for day in reversed(days):  # in any order
         by_day.transform(day, day, TOMORROW)
-    refreshed = whole.copy(tmp_path / "refreshed")
-    refreshed.transform(days[0], days[-1], TOMORROW, full_refresh=True)
-    for other in (by_day, refreshed):
-        found = {n: t for n, t in other.tables(schemas=kept).items() if "as_of_date" not in t.columns}
-        assert_same_tables(expected, found)
+    assert_same_tables(expected, _marts(by_day))
+
+    by_day.sql("delete from gaelp_training.ads_ad_daily")
+    by_day.transform(first, last, TOMORROW, full_refresh=True)
+    assert_same_tables(expected, _marts(by_day))
+
+
+def _marts(home: Home) -> dict[str, pl.DataFrame]:
+    """What dbt built: the tables without a morning."""
+    found = home.tables(schemas=("gaelp_training", "intermediate"))
+    return {name: rows for name, rows in found.items() if "as_of_date" not in rows.columns}
 
 
 def test_two_fresh_homes_decide_the_same(finished, tmp_path):
@@ -117,7 +161,7 @@ def test_two_fresh_homes_decide_the_same(finished, tmp_path):
 
 def test_a_decision_is_replayed_bit_for_bit_from_its_stored_inputs(finished):
     home, _ = finished
-    stored = home.warehouse().read(homes_table("bandit_decisions"))
+    stored = home.warehouse().read(BANDIT_DECISIONS.name)
     (input_hash,) = stored["input_hash"].unique()
     frames = load_frames(home.path / "artifacts" / "decisions", input_hash)
     replayed = run_decision(frames, SETTINGS, TODAY).decisions
@@ -126,23 +170,27 @@ def test_a_decision_is_replayed_bit_for_bit_from_its_stored_inputs(finished):
     assert replayed.sort(keys).equals(stored.select(columns).sort(keys).cast(dict(replayed.schema)))
 
 
-def homes_table(name: str):
-    from resources.warehouse.schema import TableName
-
-    return TableName("gaelp_training", name)
-
-
 def test_an_implausible_account_is_left_out_and_the_others_proceed(home):
     home.sql(
         "update gaelp_training.ads_ad_daily set cost = hash(ad_id || date) % 1000 where platform = 'tiktok'"
     )
-    outcome = home.execute("decide", TODAY, DECIDE)
-    assert outcome.success
+    assert home.execute("decide", TODAY, DECIDE, selection=DECIDED).success
     verdicts = dict(home.sql("select platform, eligible from ops.decision_accounts").iter_rows())
     assert verdicts == {"meta": True, "google_ads": True, "linkedin": True, "tiktok": False}
     decided = home.sql("select distinct platform from gaelp_training.bandit_decisions")["platform"].to_list()
     assert "tiktok" not in decided
     assert "meta" in decided
+
+
+def test_a_stale_account_is_left_out_and_the_others_proceed(home):
+    oldest = TODAY - timedelta(days=SETTINGS.max_data_age_days)
+    home.sql(f"delete from gaelp_training.ads_ad_daily where platform = 'linkedin' and date >= '{oldest}'")
+    kept = [key for key in DECIDED if key.path[-1] != "slates"]
+    assert home.execute("decide", TODAY, DECIDE, selection=kept).success
+    verdicts = dict(home.sql("select platform, reason from ops.decision_accounts").iter_rows())
+    assert verdicts["linkedin"].startswith("stale")
+    decided = home.sql("select distinct platform from gaelp_training.bandit_decisions")["platform"].to_list()
+    assert sorted(decided) == ["google_ads", "meta", "tiktok"]
 
 
 def test_nothing_is_decided_on_stale_data(home):
@@ -153,65 +201,11 @@ def test_nothing_is_decided_on_stale_data(home):
     assert not {"bandit", "gaelp_training__slates"} & steps_that_ran(outcome)
 
 
-@pytest.mark.parametrize(
-    ("table", "check", "never_runs"),
-    [
-        ("placement_baselines", "quantiles_in_order", {"forecast", "bandit", "gaelp_training__slates"}),
-        ("bandit_decisions", "money_invariants_hold", {"gaelp_training__slates"}),
-    ],
-)
-def test_a_failed_blocking_check_stops_what_follows(home, monkeypatch, table, check, never_runs):
-    if table == "placement_baselines":
-        from models import baselines
-
-        honest = baselines.placement_baselines
-        monkeypatch.setattr(
-            baselines,
-            "placement_baselines",
-            lambda *a, **k: honest(*a, **k).with_columns(cpm_p10=pl.col("cpm_p90") + 1),
-        )
-    else:
-        from aelp_assets import bandits
-        from models.bandits import DecisionDay
-
-        honest_decision = bandits.run_decision
-
-        def greedy(*arguments) -> DecisionDay:
-            day = honest_decision(*arguments)
-            raised = day.decisions.with_columns(
-                proposed_budget=(pl.col("current_budget") * 3).cast(pl.Decimal(38, 9)), type=pl.lit("raise")
-            )
-            return DecisionDay(day.posteriors, day.tracks, day.requests, day.states, raised)
-
-        monkeypatch.setattr(bandits, "run_decision", greedy)
-    outcome = home.execute("decide", TODAY, DECIDE)
-    assert check in failed_checks(outcome)
-    assert not never_runs & steps_that_ran(outcome)
-
-
 def test_a_broken_grain_in_the_marts_fails_the_run_before_anything_is_decided(home):
     home.sql("insert into raw.meta_ads_insights select * from raw.meta_ads_insights limit 200")
     home.sql("delete from ops.transformed_days")
     with pytest.raises(Exception, match="transform_days failed"):
         home.run(TODAY)
-
-
-def test_a_held_file_is_named_in_the_error(home):
-    program = (
-        "import duckdb, sys, time\n"
-        "c = duckdb.connect(sys.argv[1])\n"
-        "print('held', flush=True)\n"
-        "time.sleep(120)"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program, str(home.database)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Exception, match=str(holder.pid)):
-            home.run(TODAY)
-    finally:
-        holder.kill()
 
 
 def test_analysts_read_the_published_copy_while_the_warehouse_is_written(finished):
@@ -220,13 +214,6 @@ def test_analysts_read_the_published_copy_while_the_warehouse_is_written(finishe
     with duckdb.connect(str(home.database)), duckdb.connect(str(copy), read_only=True) as reader:
         (rows,) = reader.execute("select count(*) from gaelp_training.decision_summary").fetchone()
     assert rows > 0
-
-
-def test_an_empty_drop_folder_ends_well(tmp_path):
-    home = Home(tmp_path / "empty")
-    morning = home.run(TODAY)
-    assert not morning.decided
-    assert any("Nothing to decide" in line for line in home.said)
 
 
 def test_undated_exports_are_audited_and_never_decided_on(tmp_path, shared_data):
@@ -242,11 +229,3 @@ def test_undated_exports_are_audited_and_never_decided_on(tmp_path, shared_data)
         "select sum(impressions) i, sum(clicks) c, sum(cost) s from gaelp_training.ads_period_performance"
     ).row(0)
     assert [str(value) for value in totals] == ["213434828", "38165", "58705.230000000"]
-
-
-def test_nothing_listens_and_nothing_leaves(finished):
-    # pytest-socket refuses every address but loopback: a call to a platform would have failed the morning.
-    with pytest.raises(Exception, match="socket"):
-        socket.create_connection(("192.0.2.1", 443), timeout=0.1)
-    assert asset_key("gaelp_training.slates").to_user_string() in materialised(finished[0])
-    assert isinstance(TODAY, date)

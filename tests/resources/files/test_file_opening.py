@@ -232,7 +232,7 @@ def test_a_file_that_changes_between_the_two_reads_is_left_for_the_next_landing(
     path = bench.put("june.csv", [exports.generic_row()])
     drop = bench.drop()
     file = drop.scan().recognised[0]
-    inspection = drop.inspect(file)
+    inspection = drop.inspect(file, drop.seen())
     path.write_text(exports.csv_text([exports.generic_row(cost="9.99")]))
     from resources.files.pages import Stamp
 

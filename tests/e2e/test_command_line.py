@@ -1,0 +1,82 @@
+"""`aelp` as people type it: exit codes and words, on folders with little or nothing in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resources.settings import PROJECT_ROOT
+from tests.e2e.homes import TODAY, Home
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+
+
+def aelp(home: Home, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "aelp"), *arguments],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **home.variables(TODAY), **more},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_an_absent_drop_folder_ends_well_and_says_so(tmp_path):
+    done = aelp(Home(tmp_path / "home"), "run")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to decide" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_folder_of_files_nobody_knows_lists_each_with_the_reason(tmp_path):
+    home = Home(tmp_path / "home")
+    home.drop.mkdir(parents=True)
+    (home.drop / "shopping.csv").write_text("bread,butter\n1,2\n")
+    (home.drop / "notes.txt").write_text("call the agency")
+    done = aelp(home, "run")
+    assert done.returncode == 0, done.stderr
+    assert "shopping.csv" in done.stdout
+    assert "Nothing to decide" in done.stdout
+    reasons = home.sql("select file, reason from ops.quarantine")
+    assert reasons["file"].to_list() == ["shopping.csv"]
+
+
+def test_a_warehouse_held_by_another_process_is_named_with_its_holder_and_left_alone(tmp_path):
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    program = (
+        "import duckdb, sys\n"
+        "connection = duckdb.connect(sys.argv[1])\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(home.database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        done = aelp(home, "run")
+    finally:
+        holder.communicate(timeout=20)
+    assert done.returncode == 2
+    assert f"{home.database} is in use by PID {holder.pid}" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert home.tables() == {}
+
+
+def test_settings_that_cannot_be_used_end_in_one_message(tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((PROJECT_ROOT / "aelp.yaml").read_text() + "\nunknown_key: 1\n")
+    done = aelp(Home(tmp_path / "home"), "run", AELP_SETTINGS=str(wrong))
+    assert done.returncode == 2
+    assert "unknown_key: unknown key" in done.stderr
+    assert "Traceback" not in done.stderr
