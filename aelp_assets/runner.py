@@ -67,7 +67,13 @@ def bury_killed_runs(instance: dg.DagsterInstance) -> None:
     A killed run cannot say so itself; its slot of the warehouse pool would keep every later run waiting.
     Runs the daemon launched carry no process tag: its own run monitoring looks after those.
     """
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    unfinished = dg.RunsFilter(
+        statuses=[
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ]
+    )
     for run in instance.get_runs(filters=unfinished):
         process = run.tags.get(PROCESS_TAG)
         if process is not None and not _is_alive(process):

@@ -1,16 +1,19 @@
 """`dbt`, on the project as it was last parsed: `python -m resources.dbt_command build …`.
 
-Here: handing dbt a saved manifest that fits. Not here: when the project is parsed (`aelp_assets.transform`),
-any command of its own. dbt parses everything again (2 s) whenever a variable or the path of the DuckDB file
-differs from the last parse, and every morning names other days. Parsing reads neither: they are used when
-models run.
+Here: handing dbt a saved manifest that fits, and ending with the run that asked. Not here: when the project
+is parsed (`aelp_assets.transform`), any command of its own. dbt parses everything again (2 s) whenever a
+variable or the path of the DuckDB file differs from the last parse, and every morning names other days.
+Parsing reads neither: they are used when models run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -49,12 +52,24 @@ def _made_with(variables: Mapping[str, str]) -> dict[str, str]:
     return packages | {name: variables.get(name, "") for name in _PARSING_READS}
 
 
+def _end_with(parent: int) -> None:
+    """Be gone within a moment of the process that started this one.
+
+    After a kill -9 of the run, an orphaned dbt would build on and hold the DuckDB file against the next run.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
     """Run dbt with this process's arguments; its output and exit codes are dbt's own."""
+    started_by = os.getppid()  # before the seconds that importing dbt takes
     from dbt.cli.main import cli  # noqa: PLC0415 - 1 s, for this process only
     from dbt.contracts.graph.manifest import Manifest  # noqa: PLC0415
     from dbt.parser.manifest import extended_mashumuro_decoder  # noqa: PLC0415 - dbt's spelling
 
+    threading.Thread(target=_end_with, args=(started_by,), daemon=True).start()
     folder = Path(os.environ[PARSED_PROJECT]) if os.environ.get(PARSED_PROJECT) else None
     given = {}
     if folder is not None and _fits(folder):

@@ -40,7 +40,10 @@ class OpenSqliteEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None) -> None:
         # Tools that only look at definitions (`dg check defs`) run without an instance of their own.
-        base_dir = base_dir or os.environ.get("DAGSTER_HOME") or tempfile.mkdtemp(prefix="aelp-dagster-")
+        base_dir = base_dir or os.environ.get("DAGSTER_HOME")
+        if not base_dir:
+            self._throwaway = tempfile.TemporaryDirectory(prefix="aelp-dagster-", ignore_cleanup_errors=True)
+            base_dir = self._throwaway.name
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
         super().__init__(str(Path(base_dir) / "history" / "runs"), inst_data)
@@ -113,10 +116,17 @@ class OpenSqliteEventLog(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return engine
 
+    def wipe(self) -> None:
+        self._close()  # an open handle would go on writing to the deleted file
+        super().wipe()
+
     def dispose(self) -> None:
+        self._close()
+        super().dispose()
+
+    def _close(self) -> None:
         while self._engines:
             self._engines.popitem()[1].dispose()
-        super().dispose()
 
 
 def _without_sync_per_commit(connection: Any, _record: Any) -> None:
