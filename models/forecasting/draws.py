@@ -24,8 +24,9 @@ Draws = NDArray[np.float32]
 BLOCK = 64
 """Levers drawn at a time; bounds memory, and is part of what makes a seed reproducible."""
 _OWN, _SHARED, _TAIL, _NOISE = range(4)
-LARGEST_DEVIATION = 6.0
-"""Log-rate deviations stop here, a factor of 400: a Student t has no exponential moment."""
+LARGEST_SCORE = 5.0
+"""Log-rate deviations stop at this many of their own standard deviations, which 0.4 % of a t₄ exceed on
+each side: a Student t has no exponential moment, and one draw of 2,000 would rule the mean of a sum."""
 _NORMAL_ABOVE = 50.0
 _NOISELESS_BELOW = 0.02
 
@@ -37,7 +38,8 @@ class PathSampler:
     A draw's deviation of lever s on day j is
         tail · ( sd_level · z⁰ + drift · Σ_{i≤j} zᵢ + shock · εⱼ )
     where every normal is √shared · (its track's) + √(1 - shared) · (its own), and tail² = ν/χ²_ν is common
-    to a track and draw: a bad day for the model is bad for the whole track.
+    to a track and draw: a bad day for the model is bad for the whole track. It stops at LARGEST_SCORE times
+    √(sd_level² + j · drift² + shock²).
     """
 
     model: RateModel
@@ -62,6 +64,7 @@ class PathSampler:
             for track in tracks
         }
         self._tail = np.stack([tails[int(track)] for track in self.model.track[self.rows]])
+        self._day = 0
         self._walk: dict[Link, Draws] = {}
         for link in self.links:
             level = self.model.levels[link]
@@ -70,14 +73,17 @@ class PathSampler:
     def next_day(self) -> dict[Link, Draws]:
         """Log deviations of the next day, each of shape (levers, draws)."""
         deviations = {}
+        self._day += 1
         for link in self.links:
             level = self.model.levels[link]
+            variance = level.log_variance + self._day * level.drift**2 + level.shock**2
+            furthest = _column(LARGEST_SCORE * np.sqrt(variance[self.rows]))
             self._walk[link] += self._normals(link) * _column(level.drift[self.rows])
             of_day = self._normals(link)
             of_day *= _column(level.shock[self.rows])
             of_day += self._walk[link]
             of_day *= self._tail
-            np.clip(of_day, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=of_day)
+            np.clip(of_day, -furthest, furthest, out=of_day)
             deviations[link] = of_day
         return deviations
 

@@ -14,9 +14,7 @@ def cac_identity(baselines: pl.DataFrame, outlook: pl.DataFrame) -> pl.DataFrame
 
     Args:
         baselines: PLACEMENT_BASELINES; the rows of placement `all` are used (ratios of sums).
-        outlook: FORECAST_OUTLOOK; the median CAC of the whole horizon is used. Not mean spend over mean
-            signups: draws have Student t tails on the log scale, so a few of 2,000 can rule a mean (44,000
-            signups beside a median of 5,800 on the tiny sandbox).
+        outlook: FORECAST_OUTLOOK; the median CAC of the whole horizon is used, which no tail moves.
     Returns:
         track, identity_cac, forecast_cac (dollars per signup, NULL when infinite), relative_gap =
         forecast / identity - 1 (NULL when either is): what trend, mix, budget response and delay
