@@ -34,9 +34,9 @@ from resources.files.opening import (
     read_blocks,
     read_workbook,
 )
-from resources.files.pages import Stamp
 from resources.files.recognition import Header, Recognition, find_header, recognise
 from resources.files.seen import SeenFiles
+from resources.landing.pages import Stamp
 
 MAPPING_FOLDERS = ("_mappings", "mappings")
 # Uploaders and browsers write under these names and rename when done.

@@ -14,9 +14,9 @@ import polars as pl
 
 from resources.files.mapping import Mapping
 from resources.files.opening import Inspection
-from resources.files.pages import LANES, Stamp
 from resources.files.recognition import Header
-from resources.files.streams import Stream
+from resources.landing.pages import LANES, Stamp
+from resources.landing.streams import Stream
 from resources.warehouse.tables import QUARANTINE
 
 SLICE_SCHEMA = pl.Schema(

@@ -24,12 +24,12 @@ from resources.files.opening import (
     rounded_columns,
     spool,
 )
-from resources.files.pages import Stamp
 from resources.files.parsing import Parser, zone_of
 from resources.files.reading import Reading, find_repeats
 from resources.files.recognition import bound_positions, normal
 from resources.files.validation import Bounds
 from resources.files.values import DecimalStyle, decimal_style
+from resources.landing.pages import Stamp
 
 _STYLE_SAMPLE_BYTES = 4 << 20
 _STYLE_SAMPLE_ROWS = 5_000

@@ -17,16 +17,16 @@ import polars as pl
 
 from resources.files.drop import DropListing, FileDrop, Unrecognised
 from resources.files.fetched import FetchedFile, RecognisedFile
-from resources.files.ledger import (
+from resources.files.opening import Inspection, UnreadableFile
+from resources.files.publishing import FileOutcome, Publisher
+from resources.files.track_rules import track_rule_rows
+from resources.landing.ledger import (
     Ledger,
     pulls_by_request,
     read_ledger,
     slices_of_request,
 )
-from resources.files.opening import Inspection, UnreadableFile
-from resources.files.pages import Stamp
-from resources.files.publishing import FileOutcome, Publisher
-from resources.files.track_rules import track_rule_rows
+from resources.landing.pages import Stamp
 from resources.settings import TrackRule
 from resources.warehouse.interface import ReplaceTable, Warehouse, WarehouseError, Write
 from resources.warehouse.tables import OPS_TABLES, QUARANTINE, RAW_TABLES, TRACK_RULES

@@ -17,7 +17,7 @@ import yaml
 from fsspec import AbstractFileSystem
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from resources.files.streams import NUMERIC_KINDS, STREAMS, Stream
+from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
 
 SHIPPED_MAPPINGS = Path(__file__).parent / "mappings"
 

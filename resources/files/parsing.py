@@ -29,7 +29,6 @@ from resources.files.mapping import (
     Value,
 )
 from resources.files.recognition import Header
-from resources.files.streams import NUMERIC_KINDS
 from resources.files.values import (
     NULL_NAMES,
     NULL_NUMBERS,
@@ -42,6 +41,7 @@ from resources.files.values import (
     read_day,
     read_day_parts,
 )
+from resources.landing.streams import NUMERIC_KINDS
 
 NO_KEY = "__none__"
 

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from resources.files.fetched import FetchedFile, quarantine_frame
-from resources.files.ledger import (
+from resources.landing.ledger import (
     Attempt,
     Ledger,
     SliceKey,
@@ -22,8 +22,8 @@ from resources.files.ledger import (
     rows_in_force,
     slice_frame,
 )
-from resources.files.pages import LANES, SLICE, content_hashes, digests, key_text
-from resources.files.streams import Stream
+from resources.landing.pages import LANES, SLICE, content_hashes, digests, key_text
+from resources.landing.streams import Stream
 from resources.warehouse.interface import Append, ReplaceTable, Warehouse, Write
 from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, QUARANTINE
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from resources.files.opening import UnreadableFile
 from resources.files.parsing import Draft
-from resources.files.streams import NUMERIC_KINDS, Stream
+from resources.landing.streams import NUMERIC_KINDS, Stream
 
 KEY_LIMIT = 256
 TEXT_LIMIT = 10_000

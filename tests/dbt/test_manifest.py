@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resources.files.streams import STREAMS
+from resources.landing.streams import STREAMS
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.dbt.sources_yaml import SOURCES_YAML, expected_sources
 from tests.parity.project import DBT_PROJECT, DbtProject

@@ -4,8 +4,8 @@ import pytest
 
 from resources.files.mapping import MappingError, parse_mapping, shipped_mappings
 from resources.files.recognition import Header, find_header, missing_columns, recognise
-from resources.files.streams import STREAMS
 from resources.files.track_rules import like_pattern, track_rule_rows
+from resources.landing.streams import STREAMS
 from resources.settings import TrackRule
 
 SHIPPED = shipped_mappings()

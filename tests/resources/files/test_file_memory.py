@@ -20,7 +20,7 @@ import fsspec
 from resources.files.drop import FileDrop
 from resources.files.fetching import Fetcher
 from resources.files.opening import inspect, Limits
-from resources.files.pages import Stamp
+from resources.landing.pages import Stamp
 from resources.clock import FixedClock
 
 folder, work = Path(sys.argv[1]), Path(sys.argv[2])

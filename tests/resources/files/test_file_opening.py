@@ -234,7 +234,7 @@ def test_a_file_that_changes_between_the_two_reads_is_left_for_the_next_landing(
     file = drop.scan().recognised[0]
     inspection = drop.inspect(file, drop.seen())
     path.write_text(exports.csv_text([exports.generic_row(cost="9.99")]))
-    from resources.files.pages import Stamp
+    from resources.landing.pages import Stamp
 
     fetched = drop.fetch(file, inspection, Stamp("batch", bench.now, "generic_long", "hash"))
     assert "changed while it was read" in fetched.fault

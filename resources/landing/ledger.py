@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from resources.files.pages import SLICE
-from resources.files.streams import Stream
+from resources.landing.pages import SLICE
+from resources.landing.streams import Stream
 from resources.warehouse.interface import Parameter, Warehouse
 from resources.warehouse.tables import INGEST_SLICES
 

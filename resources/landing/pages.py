@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.files.streams import Stream
+from resources.landing.streams import Stream
 
 SLICE = ["source", "account_id", "report_date", "breakdown_set"]
 LANES = [f"lane_{index}" for index in range(4)]
