@@ -131,7 +131,8 @@ def run_decision(
             "money_invariants_hold",
             asset=asset_key("gaelp_training.bandit_decisions"),
             blocking=True,
-            description="An independent verifier finds no violation of money invariants 2, 3, 5 and 6.",
+            description="An independent verifier finds no violation of money invariants 2, 3, 5 and 6. "
+            "Decisions it refuses are not stored: the morning then has none.",
         ),
     ],
     group_name="bandits",
@@ -188,7 +189,8 @@ def bandit(
     )
     decided = dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.bandit_decisions"),
-        value=decisions,
+        # Views and people read the table whether or not a check failed, so what is refused never gets there.
+        value=decisions.clear() if violations else decisions,
         metadata={
             "preview": markdown_table(
                 decisions.select("track", "lever_id", "type", "current_budget", "proposed_budget", "reason")

@@ -15,20 +15,10 @@ import polars as pl
 from resources.files.mapping import Mapping
 from resources.files.opening import Inspection
 from resources.files.recognition import Header
-from resources.landing.pages import LANES, Stamp
+from resources.landing.pages import SLICE_SCHEMA, Stamp
 from resources.landing.streams import Stream
 from resources.warehouse.tables import QUARANTINE
 
-SLICE_SCHEMA = pl.Schema(
-    {
-        "source": pl.String(),
-        "account_id": pl.String(),
-        "report_date": pl.Date(),
-        "breakdown_set": pl.String(),
-        "row_count": pl.Int64(),
-        **dict.fromkeys(LANES, pl.Int64()),
-    }
-)
 ACCOUNT_SCHEMA = pl.Schema(
     {
         "source": pl.String(),

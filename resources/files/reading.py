@@ -16,11 +16,11 @@ import duckdb
 import polars as pl
 
 from resources.files.batches import Batch, RaggedRow, ahead
-from resources.files.fetched import ACCOUNT_SCHEMA, SLICE_SCHEMA, FetchedFile, Tolerance
+from resources.files.fetched import ACCOUNT_SCHEMA, FetchedFile, Tolerance
 from resources.files.opening import UnreadableFile
 from resources.files.parsing import Draft, Parser
 from resources.files.validation import Bounds, Judgement, judge
-from resources.landing.pages import PageWriter, Tally
+from resources.landing.pages import SLICE_SCHEMA, PageWriter, Tally
 
 # Refusals and flags of one file put into words; beyond that they are counted.
 MOST_WORDED = 1_000

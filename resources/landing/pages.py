@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,17 +23,31 @@ from resources.landing.streams import Stream
 
 SLICE = ["source", "account_id", "report_date", "breakdown_set"]
 LANES = [f"lane_{index}" for index in range(4)]
+SLICE_SCHEMA = pl.Schema(
+    {
+        "source": pl.String(),
+        "account_id": pl.String(),
+        "report_date": pl.Date(),
+        "breakdown_set": pl.String(),
+        "row_count": pl.Int64(),
+        **dict.fromkeys(LANES, pl.Int64()),
+    }
+)
 ROWS_PER_PAGE = 500_000
 
 _JSON_SPECIAL = r'["\\\x00-\x1f]'
 
 
-def payload_text(frame: pl.DataFrame, stream: Stream) -> pl.Series:
-    """Canonical JSON text of the stream's fields: keys sorted, no spaces, values as text, absent if null."""
+def payload_text(frame: pl.DataFrame, stream: Stream, as_text: Collection[str] = ()) -> pl.Series:
+    """Canonical JSON text of the stream's fields: keys sorted, no spaces, values as text, absent if null.
+
+    Args:
+        as_text: further columns to keep, and fields that may hold any text although numbers are expected.
+    """
     pieces: list[pl.Expr] = []
-    for name in sorted(set(stream.fields) & set(frame.columns)):
+    for name in sorted((set(stream.fields) | set(as_text)) & set(frame.columns)):
         column = frame[name]
-        if stream.fields[name] == "text" and column.str.contains(_JSON_SPECIAL).any():
+        if (name in as_text or stream.fields[name] == "text") and column.str.contains(_JSON_SPECIAL).any():
             column = _escaped(column)
         if column.null_count() == len(column):
             continue

@@ -56,10 +56,52 @@ META_ADS_INSIGHTS_BY_PLACEMENT = _raw(
     "Meta ad by day by placement.",
     ("campaign_id", "adset_id", "ad_id", "publisher_platform", "platform_position", "impression_device"),
 )
+META_ENTITIES = _raw(
+    "meta_entities",
+    "Meta account, campaigns, ad sets, ads and creatives as of a snapshot day, archived and deleted included.",
+    ("entity_type", "entity_id"),
+)
+META_ACTIVITIES = _raw(
+    "meta_activities", "Meta's log of who changed what, by the account-local day of the change.", ("activity_id",)
+)
+META_HOURLY_SPEND = _raw(
+    "meta_hourly_spend",
+    "Meta ad set by account-local hour of the day.",
+    ("campaign_id", "adset_id", "hour"),
+)
 GOOGLE_ADS_AD_PERFORMANCE = _raw(
     "google_ads_ad_performance",
     "Google Ads ad by day, network and device.",
     ("campaign_id", "ad_group_id", "ad_id", "network", "device"),
+)
+GOOGLE_ADS_CAMPAIGN_PERFORMANCE = _raw(
+    "google_ads_campaign_performance",
+    "Google Ads campaign by day, network and device: the control total. Performance Max has no ad rows.",
+    ("campaign_id", "network", "device"),
+)
+GOOGLE_ADS_CONVERSIONS = _raw(
+    "google_ads_conversions",
+    "Google Ads conversions by day of the click and conversion action; cost cannot be split that way.",
+    ("campaign_id", "ad_group_id", "conversion_action_id"),
+)
+GOOGLE_ADS_KEYWORDS = _raw(
+    "google_ads_keywords", "Google Ads keyword by day.", ("campaign_id", "ad_group_id", "criterion_id")
+)
+GOOGLE_ADS_ENTITIES = _raw(
+    "google_ads_entities",
+    "Google Ads campaigns, ad groups, ads, keywords, asset groups and conversion actions as of a snapshot "
+    "day, removed ones included.",
+    ("entity_type", "entity_id"),
+)
+GOOGLE_ADS_CHANGES = _raw(
+    "google_ads_changes",
+    "Google Ads' log of who changed what, its last 29 days as of a snapshot day.",
+    ("change_id",),
+)
+GOOGLE_ADS_RECOMMENDATIONS = _raw(
+    "google_ads_recommendations",
+    "What Google Ads recommends as of a snapshot day.",
+    ("recommendation_id",),
 )
 TIKTOK_ADS_REPORT = _raw("tiktok_ads_report", "TikTok ad by day.", ("campaign_id", "adgroup_id", "ad_id"))
 LINKEDIN_AD_ANALYTICS = _raw(
@@ -80,11 +122,40 @@ FILE_PERIOD_PERFORMANCE = _raw(
 ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
 CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
 LEVERS = _raw("levers", "Budget-carrying entities as of a snapshot day.", ("lever_id",))
+GA4_REPORTS = _raw(
+    "ga4_reports",
+    "Google Analytics sessions and key events by property day, channel and device.",
+    ("report", "dimensions_hash"),
+)
+GA4_EVENTS = _raw(
+    "ga4_events",
+    "Google Analytics events of the BigQuery export, identifiers hashed; per day the best kind of table only.",
+    ("export_kind", "event_hash"),
+)
+VENDOR_CREATIVES = _raw(
+    "vendor_creatives",
+    "Creatives as vendors delivered them, by the day their file was dropped.",
+    ("file_sha256", "creative_id", "row_no"),
+)
+AD_LIBRARY = _raw(
+    "ad_library",
+    "Ads found in the ad library, by the day of the search.",
+    ("query_hash", "ad_archive_id"),
+)
 
 RAW_TABLES = (
     META_ADS_INSIGHTS,
     META_ADS_INSIGHTS_BY_PLACEMENT,
+    META_ENTITIES,
+    META_ACTIVITIES,
+    META_HOURLY_SPEND,
     GOOGLE_ADS_AD_PERFORMANCE,
+    GOOGLE_ADS_CAMPAIGN_PERFORMANCE,
+    GOOGLE_ADS_CONVERSIONS,
+    GOOGLE_ADS_KEYWORDS,
+    GOOGLE_ADS_ENTITIES,
+    GOOGLE_ADS_CHANGES,
+    GOOGLE_ADS_RECOMMENDATIONS,
     TIKTOK_ADS_REPORT,
     LINKEDIN_AD_ANALYTICS,
     FILE_AD_PERFORMANCE,
@@ -92,6 +163,10 @@ RAW_TABLES = (
     ORDERS,
     CREATIVES,
     LEVERS,
+    GA4_REPORTS,
+    GA4_EVENTS,
+    VENDOR_CREATIVES,
+    AD_LIBRARY,
 )
 
 _AS_OF: _Row = ("as_of_date", "DATE", "The morning the numbers were known.", True)
@@ -216,6 +291,40 @@ FILE_LANDINGS = Table(
         ("landed_at", "TIMESTAMP", "When the landing ran.", True),
     ),
     grain=("file", "landed_at"),
+)
+SOURCE_PULLS = Table(
+    name=TableName("ops", "source_pulls"),
+    description="Every pull of a live source: a row per account and report, and what became of its days.",
+    columns=_columns(
+        ("source", "STRING", "Platform.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("stream", "STRING", "Raw table it was for.", True),
+        ("breakdown_set", "STRING", "Breakdown of the call.", True),
+        ("started_at", "TIMESTAMP", "When the account's fetch began.", True),
+        ("finished_at", "TIMESTAMP", "When it was published.", True),
+        ("first_day", "DATE", "Oldest day asked for.", True),
+        ("last_day", "DATE", "Newest day asked for.", True),
+        ("changed_days", "INT64", "Days whose content is new.", True),
+        ("unchanged_days", "INT64", "Days read again with the same content.", True),
+        (
+            "unconfirmed_days",
+            "INT64",
+            "Days that had rows and now have none: believed at the next pull.",
+            True,
+        ),
+        ("superseded_days", "INT64", "Days a later pull had published first.", True),
+        ("failed_days", "INT64", "Days that could not be read.", True),
+        ("rows", "INT64", "Rows appended to raw.", True),
+        ("repeated_rows", "INT64", "Rows the platform sent more than once.", True),
+        ("error_class", "STRING", "What is done about the failure; NULL where there is none."),
+        ("message", "STRING", "What the platform said, without secrets."),
+        (
+            "next_attempt_at",
+            "TIMESTAMP",
+            "When failed days are due again; NULL: when a person has seen to it.",
+        ),
+    ),
+    grain=("source", "account_id", "stream", "breakdown_set", "started_at"),
 )
 TRANSFORMED_DAYS = Table(
     name=TableName("ops", "transformed_days"),

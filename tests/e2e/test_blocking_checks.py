@@ -144,6 +144,17 @@ def test_bad_data_stop_everything_after_the_check(home, monkeypatch, case):
     assert not outcome.success
 
 
+def test_refused_decisions_are_not_stored_and_the_earlier_ones_are_gone(home, monkeypatch):
+    count = "select count(*) as n from gaelp_training.bandit_decisions"
+    assert home.sql(count)["n"][0] > 0
+    decisions_altered(decisions=tripled)(home, monkeypatch)
+    selection = [asset_key(table) for table in MORNING["bandit"]]
+    outcome = home.execute("decide", TODAY, {"dagster/partition": TODAY.isoformat()}, selection=selection)
+    assert not outcome.success
+    assert home.sql(count)["n"][0] == 0
+    assert home.sql("select count(*) as n from gaelp_training.decision_summary")["n"][0] == 0
+
+
 def test_no_blocking_check_is_left_out_above():
     defs = build_defs()
     of_assets = [

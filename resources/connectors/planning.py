@@ -1,0 +1,109 @@
+"""Which days of an account are due, by how old they are and when they were last read.
+
+Here: the rule, from the ledger and the retry queue. Not here: calling anything (`fetching`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from resources.connectors.source import Account, Pull, Report
+from resources.control.ingestion import QueueKey, Waiting
+from resources.landing.ledger import Ledger
+
+RECENT_DAYS = 7
+RECENT_EVERY = timedelta(hours=3, minutes=30)  # every four hours, whenever the schedule comes round
+RESTATED_EVERY = timedelta(hours=20)  # every day, whenever the schedule comes round
+
+
+@dataclass(frozen=True)
+class Span:
+    """Days asked for by a person: all of them are due."""
+
+    first: date
+    last: date
+
+
+def due_pulls(
+    source: str,
+    account: Account,
+    reports: Iterable[Report],
+    ledger: Ledger,
+    waiting: Mapping[QueueKey, Waiting],
+    today: date,
+    now: datetime,
+    *,
+    backfill_days: int,
+    span: Span | None = None,
+) -> list[Pull]:
+    """The pulls that are due now, newest days first.
+
+    A day of the last week is due again after four hours, a day the platform may still restate after a day,
+    an older one only if it was never read and lies within the backfill. A day that failed is due when its
+    wait is over. A snapshot is of today and due after four hours. Days are the account's own.
+
+    Args:
+        today: the account-local day; it is not over, so reports of days end yesterday.
+        backfill_days: how far back days are wanted that were never read.
+        span: instead of all that, exactly these days (as far as they are over).
+    """
+    pulls = []
+    for report in reports:
+        if report.is_snapshot:
+            days = [today] if span is None or span.first <= today <= span.last else []
+        elif span is None:
+            oldest = max(backfill_days, report.lookback_days)
+            days = [today - timedelta(days=age) for age in range(oldest, 0, -1)]
+        else:
+            last = min(span.last, today - timedelta(days=1))
+            days = [span.first + timedelta(days=n) for n in range((last - span.first).days + 1)]
+        due = [
+            day
+            for day in days
+            if span is not None or _is_due(source, account, report, day, ledger, waiting, today, now)
+        ]
+        pulls += _contiguous(account, report, due)
+    return sorted(pulls, key=lambda pull: pull.last, reverse=True)
+
+
+def _is_due(
+    source: str,
+    account: Account,
+    report: Report,
+    day: date,
+    ledger: Ledger,
+    waiting: Mapping[QueueKey, Waiting],
+    today: date,
+    now: datetime,
+) -> bool:
+    stream = report.stream.name
+    failed = waiting.get((source, stream, report.breakdown_set, account.account_id, day))
+    if failed is not None:
+        return failed.next_attempt_at is None or failed.next_attempt_at <= now
+    complete = ledger.complete.get((source, stream, account.account_id, day, report.breakdown_set))
+    if complete is None:
+        return True
+    last = ledger.last[source, stream, account.account_id, day, report.breakdown_set]
+    age = (today - day).days
+    if age > report.lookback_days:
+        return last.status != "complete"
+    every = RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY
+    return now - last.completed_at >= every
+
+
+def _contiguous(account: Account, report: Report, days: list[date]) -> list[Pull]:
+    """Days as pulls of at most the report's longest span."""
+    pulls: list[Pull] = []
+    for day in days:
+        last = pulls[-1] if pulls else None
+        if (
+            last is not None
+            and day - last.last == timedelta(days=1)
+            and (day - last.first).days < report.longest_days
+        ):
+            pulls[-1] = last.between(last.first, day)
+        else:
+            pulls.append(Pull(account, report, day, day))
+    return pulls

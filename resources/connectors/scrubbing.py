@@ -1,0 +1,44 @@
+"""Taking secrets out of texts before anyone can read them.
+
+Here: the replacement and a logging filter. Not here: which texts are secret (each source says).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+HIDDEN = "[secret]"
+# Whatever a platform calls it, and even where the value is not one we sent.
+_NAMED = re.compile(
+    r"(?i)(access_token|appsecret_proof|client_secret|refresh_token|authorization)(=|\"?: *\"?)[^\s&\"',)]+"
+)
+
+
+class Scrubber:
+    """Replaces secrets, and what is named like one, in any text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {secret for secret in secrets if secret}
+        spelt = known | {quote(secret, safe="") for secret in known}
+        self._secrets = sorted(spelt, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return _NAMED.sub(rf"\1\2{HIDDEN}", text)
+
+
+class ScrubbedLogs(logging.Filter):
+    """Scrubs every record of the loggers it is added to: SDKs log request URLs, and those carry tokens."""
+
+    def __init__(self, scrub: Scrubber) -> None:
+        super().__init__()
+        self._scrub = scrub
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = self._scrub(record.getMessage())
+        record.args = ()
+        return True

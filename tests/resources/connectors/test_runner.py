@@ -1,0 +1,407 @@
+"""The slice runner: whatever goes wrong, what is in force is what the platform said, and every run ends."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.planning import Span
+from resources.connectors.source import Page, Pull
+from resources.control.ingestion import IngestionControl
+from resources.control.store import open_control_store
+from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT
+from tests.resources.connectors.paper import ACCOUNT, TODAY, TOKEN, Bench, PaperPlatform, VirtualTime
+
+pytestmark = pytest.mark.usefixtures("duckdb_warehouse")
+
+
+@pytest.fixture
+def bench(duckdb_warehouse, tmp_path):
+    duckdb_warehouse.ensure_tables([ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT])
+    control = IngestionControl(open_control_store(f"sqlite:///{tmp_path}/control.sqlite"))
+    return Bench(duckdb_warehouse, control, tmp_path / "work")
+
+
+def day(ago: int) -> date:
+    return TODAY - timedelta(days=ago)
+
+
+def week(ads: int = 4) -> dict[date, dict[str, int]]:
+    return {day(ago): {f"ad{n}": 100 * ago + n for n in range(ads)} for ago in range(1, 8)}
+
+
+def failing(error: PlatformError, *calls: int):
+    return lambda pull, call: error if call in calls else None
+
+
+# --- the plain case ---------------------------------------------------------------------------------
+
+
+def test_the_first_run_brings_every_day_and_says_which_are_empty(bench):
+    platform = PaperPlatform(week())
+    report = bench.run(platform)
+    assert bench.in_force() == platform.truth
+    assert len(report.changed) == 28  # the lookback is longer than the backfill asked for
+    assert report.rows == 28
+
+
+def test_the_same_pull_twice_writes_no_row(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    rows = bench.raw_rows()
+    bench.wait(days=1)
+    again = bench.run(platform)
+    assert bench.raw_rows() == rows
+    assert len(again.unchanged) == 27
+    assert again.changed == [TODAY]  # the one new day, empty
+
+
+def test_what_is_due_depends_on_age_and_last_reading(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    bench.wait(hours=1)
+    assert bench.fetch(platform).reports == []
+    bench.wait(hours=3)
+    recent = bench.fetch(platform).reports[0].slices["report_date"]
+    assert (recent.min(), recent.max()) == (day(7), day(1))
+    bench.publish(bench.fetch(platform))
+    bench.wait(hours=20)
+    restated = bench.fetch(platform).reports[0].slices["report_date"]
+    assert (restated.min(), restated.max()) == (day(28 - 1), TODAY)
+
+
+def test_a_person_may_ask_for_any_span(bench):
+    platform = PaperPlatform({day(200): {"ad1": 5}})
+    report = bench.run(platform, Span(day(205), day(198)))
+    assert len(report.changed) == 8
+    assert bench.in_force() == platform.truth
+
+
+# --- what the platform restates -----------------------------------------------------------------------
+
+
+def test_restated_late_and_vanished_rows_are_followed(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    platform.truth[day(3)]["ad0"] = 999
+    platform.truth[day(6)]["late"] = 1
+    del platform.truth[day(2)]["ad3"]
+    bench.wait(hours=4)
+    report = bench.run(platform)
+    assert bench.in_force() == platform.truth
+    assert set(report.changed) == {day(2), day(3), day(6)}
+    assert report.rows == 3 + 4 + 5
+
+
+def test_an_emptied_day_is_believed_at_the_second_pull(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    before = dict(platform.truth)
+    platform.truth = platform.truth | {day(2): {}}
+    bench.wait(hours=4)
+    assert bench.run(platform).unconfirmed == [day(2)]
+    assert bench.in_force() == before
+    bench.wait(minutes=20)
+    assert bench.run(platform).changed == [day(2)]
+    assert day(2) not in bench.in_force()
+
+
+def test_a_failure_in_between_does_not_confirm_that_a_day_is_empty(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    full = platform.truth
+    platform.truth = full | {day(2): {}}
+    platform.before_page = lambda pull, call: PlatformError(ErrorClass.DEFER, "quota", 60.0)
+    bench.wait(hours=4)
+    assert day(2) in bench.run(platform).failed
+    platform.before_page = lambda pull, call: None
+    bench.wait(hours=4)
+    assert bench.run(platform).unconfirmed == [day(2)]
+    platform.truth = full
+    bench.wait(hours=1)
+    bench.run(platform)
+    assert bench.in_force() == full
+
+
+def test_the_later_pull_wins_whoever_publishes_first(bench):
+    platform = PaperPlatform(week())
+    earlier = bench.fetch(platform)
+    bench.wait(minutes=1)
+    platform.truth[day(1)]["ad0"] = 777
+    later = bench.fetch(platform)
+    bench.publish(later)
+    bench.wait(minutes=1)
+    assert len(bench.publish(earlier)[0].superseded) == 28
+    assert bench.in_force() == platform.truth
+    assert len(bench.publish(later)[0].superseded) == 28, "published twice is published once"
+    assert bench.in_force() == platform.truth
+
+
+# --- errors ---------------------------------------------------------------------------------------------
+
+
+def test_a_throttle_waits_what_it_is_told_and_holds_the_whole_account(bench):
+    error = PlatformError(ErrorClass.THROTTLE, "slow down", 90.0)
+    platform = PaperPlatform(week(), failing(error, 2))
+    bench.run(platform)
+    assert bench.time.slept == [90.0]
+    assert bench.in_force() == platform.truth
+    bench.pace().advised(30.0)
+    other = VirtualTime(bench.time.moment)
+    pace = bench.pace()
+    pace.clock, pace.sleep = other, other.sleep
+    pace.before_call()
+    assert other.slept == [pytest.approx(30.0)]
+
+
+def test_a_wait_longer_than_patience_puts_the_days_off_until_then(bench):
+    error = PlatformError(ErrorClass.THROTTLE, "slow down", 1800.0)
+    platform = PaperPlatform(week(), lambda pull, call: error)
+    report = bench.run(platform)
+    assert bench.time.slept == []
+    assert len(platform.calls) == 1, "no other pull of the account would fare better"
+    assert report.next_attempt_at == bench.time.now() + timedelta(seconds=1800)
+    bench.wait(minutes=29)
+    assert bench.fetch(platform).failures == []
+    bench.wait(minutes=2)
+    platform.before_page = lambda pull, call: None
+    bench.run(platform)
+    assert bench.in_force() == platform.truth
+
+
+def test_a_platform_that_names_no_wait_is_backed_off_exponentially_up_to_an_hour(bench):
+    platform = PaperPlatform(week(), lambda pull, call: PlatformError(ErrorClass.TRANSIENT, "502"))
+    waits = []
+    for _ in range(12):
+        report = bench.run(platform)
+        assert len(report.failed) == 28
+        waits.append((report.next_attempt_at - bench.time.now()).total_seconds())
+        bench.time.moment = report.next_attempt_at + timedelta(seconds=1)
+    assert waits[0] < waits[2] < waits[4]
+    assert max(waits) <= 3600
+    assert all(later > 0.45 * earlier for earlier, later in pairwise(waits))
+    statuses = bench.warehouse.query("select distinct status, error_class from ops.ingest_slices")
+    assert statuses.rows() == [("failed", "TRANSIENT")]
+
+
+def test_within_a_run_tries_are_few_and_their_waits_grow(bench):
+    platform = PaperPlatform(week(), lambda pull, call: PlatformError(ErrorClass.TRANSIENT, "502"))
+    bench.run(platform)
+    assert len(platform.calls) == 6
+    assert len(bench.time.slept) == 5
+    assert bench.time.slept[-1] > 3 * bench.time.slept[0]
+
+
+def test_a_bad_token_ends_all_calls_and_its_text_is_hidden(bench, caplog):
+    error = PlatformError(ErrorClass.AUTH, f"Error validating access_token={TOKEN}: expired")
+    platform = PaperPlatform(week(), failing(error, 3))
+    report = bench.run(platform, Span(day(60), day(1)))
+    assert len(platform.calls) == 3
+    assert len(report.failed) + len(report.changed) == 60
+    assert report.next_attempt_at is None
+    told = bench.warehouse.query("select message from ops.source_pulls")["message"].to_list()
+    queue = [why.message for why in bench.control.waiting("tiktok", "1").values()]
+    assert TOKEN not in " ".join([*told, *queue, caplog.text])
+    assert "expired" in told[0]
+
+
+def test_what_is_too_much_is_asked_for_in_weeks_days_campaigns_and_pages(bench):
+    asked: list[Pull] = []
+
+    def too_much(pull):
+        asked.append(pull)
+        small = pull.first == pull.last and pull.parents is not None and len(pull.parents) == 1
+        fits = small and pull.page_size == 1
+        return None if fits else PlatformError(ErrorClass.SHRINK, "Please reduce the amount of data")
+
+    platform = PaperPlatform(week(), too_much=too_much)
+    bench.run(platform, Span(day(14), day(1)))
+    assert bench.in_force() == platform.truth
+    shapes = [(len(p.days), None if p.parents is None else len(p.parents), p.page_size) for p in asked]
+    assert list(dict.fromkeys(shapes))[:4] == [
+        (14, None, None),
+        (7, None, None),
+        (1, None, None),
+        (1, 1, None),
+    ]
+    assert (1, 1, 1) in shapes
+    # Each thing is asked twice at most before it is divided: a hiccup, then never the same again.
+    assert max(asked.count(pull) for pull in asked if pull.page_size != 1) == 2
+
+
+def test_what_cannot_be_made_smaller_fails_with_what_the_platform_said(bench):
+    too_much = PlatformError(ErrorClass.SHRINK, "Please reduce the amount of data")
+    platform = PaperPlatform(week(), too_much=lambda pull: too_much if day(2) in pull.days else None)
+    report = bench.run(platform, Span(day(7), day(1)))
+    assert report.failed == [day(2)], "its neighbours are read"
+    assert report.failure.error_class is ErrorClass.PERMANENT
+    assert "reduce the amount" in report.failure.message
+    assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if when != day(2)}
+
+
+def test_a_pull_restated_while_it_is_read_is_read_again(bench):
+    spoilt = []
+
+    def restate(pages, pull):
+        if not spoilt:
+            spoilt.append(True)
+            changed = pages[0].rows.with_columns(impressions=pl.lit("1"))
+            return [*pages, Page(changed)]
+        return pages
+
+    platform = PaperPlatform(week(), transform=restate)
+    bench.run(platform)
+    assert bench.in_force() == platform.truth
+    assert len(bench.time.slept) == 1
+
+
+def test_repeated_pages_are_counted_and_kept_once(bench):
+    platform = PaperPlatform(week(), transform=lambda pages, pull: [pages[0], *pages])
+    report = bench.run(platform)
+    assert bench.in_force() == platform.truth
+    assert report.repeated == 3
+
+
+def test_rows_of_other_days_are_never_landed(bench):
+    stray = Page(
+        pl.DataFrame(
+            {
+                "report_date": [day(100)],
+                "campaign_id": ["c"],
+                "adgroup_id": ["g"],
+                "ad_id": ["a"],
+                "impressions": ["1"],
+            }
+        )
+    )
+    platform = PaperPlatform(week(), transform=lambda pages, pull: [*pages, stray])
+    report = bench.run(platform)
+    assert bench.in_force() == {}
+    assert "rows of " in report.failure.message
+
+
+def test_a_field_nobody_asked_for_and_a_number_that_is_none_are_kept_as_text(bench):
+    def drift(pages, pull):
+        return [
+            Page(page.rows.with_columns(new_field=pl.lit('say "hi"'), spend=pl.lit("n/a"))) for page in pages
+        ]
+
+    platform = PaperPlatform(week(), transform=drift)
+    bench.run(platform)
+    payloads = bench.warehouse.query("select payload from raw.tiktok_ads_report")["payload"]
+    read = payloads.str.json_decode(pl.Struct({"new_field": pl.String, "spend": pl.String}))
+    assert set(read.struct.field("new_field")) == {'say "hi"'}
+    assert set(read.struct.field("spend")) == {"n/a"}
+
+
+# --- budgets ---------------------------------------------------------------------------------------------
+
+
+def test_two_runs_share_one_budget_of_calls(bench):
+    first, second = bench.pace(calls_per_hour=60), bench.pace(calls_per_hour=60)
+    for pace in (first, second) * 3:
+        pace.before_call()
+    assert bench.time.slept == [], "a tenth of an hour's calls may come at once"
+    second.before_call()
+    first.before_call()
+    assert bench.time.slept == pytest.approx([60.0, 60.0])
+
+
+def test_a_spent_budget_is_a_throttle(bench):
+    pace = bench.pace(patience=10, calls_per_hour=10)
+    pace.before_call()
+    with pytest.raises(PlatformError, match="budget of calls") as refused:
+        pace.before_call()
+    assert refused.value.error_class is ErrorClass.THROTTLE
+    assert refused.value.wait_seconds == pytest.approx(360)
+
+
+def test_a_stopped_source_stays_stopped_for_these_credentials_only(bench):
+    bench.control.stop_source("tiktok", "hash-1", "token expired", bench.time.now())
+    assert bench.control.stopped("tiktok", "hash-1").reason == "token expired"
+    assert bench.control.stopped("tiktok", "hash-2") is None
+    bench.control.resume_source("tiktok")
+    assert bench.control.stopped("tiktok", "hash-1") is None
+
+
+# --- any script ------------------------------------------------------------------------------------------
+
+_errors = st.builds(
+    PlatformError,
+    st.sampled_from([ErrorClass.THROTTLE, ErrorClass.TRANSIENT, ErrorClass.SHRINK, ErrorClass.DEFER]),
+    st.just("scripted"),
+    st.one_of(st.none(), st.floats(1, 7200)),
+)
+_changes = st.lists(
+    st.tuples(
+        st.integers(1, 7), st.sampled_from(["ad0", "ad1", "new"]), st.one_of(st.none(), st.integers(0, 9))
+    ),
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    faults=st.dictionaries(st.integers(1, 40), _errors, max_size=12),
+    mornings=st.lists(_changes, min_size=1, max_size=3),
+    duplicates=st.integers(0, 2),
+)
+def test_whatever_fails_and_changes_the_rows_in_force_become_the_truth(
+    duckdb_warehouse, tmp_path_factory, faults, mornings, duplicates
+):
+    folder = tmp_path_factory.mktemp("script")
+    tables = [ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT]
+    duckdb_warehouse.ensure_tables(tables)
+    for table in tables:
+        duckdb_warehouse.write(_emptied(table))
+    bench = Bench(
+        duckdb_warehouse,
+        IngestionControl(open_control_store(f"sqlite:///{folder}/c.sqlite")),
+        folder / "work",
+    )
+    platform = PaperPlatform(
+        week(2),
+        before_page=lambda pull, call: faults.get(call),
+        transform=lambda pages, pull: [*pages[:duplicates], *pages],
+    )
+    for changes in mornings:
+        for ago, ad, impressions in changes:
+            if impressions is None:
+                platform.truth[day(ago)].pop(ad, None)
+            else:
+                platform.truth[day(ago)][ad] = impressions
+        bench.run(platform)
+        bench.in_force()  # never doubled
+        bench.wait(hours=4)
+    # With the last fault played, a few more readings must end in the truth.
+    platform.before_page = lambda pull, call: None
+    for _ in range(3):
+        bench.run(platform, Span(day(28), day(1)))
+        bench.wait(hours=4)
+    assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if rows}
+    assert bench.control.queue_sizes() == {}
+
+
+def _emptied(table):
+    from resources.warehouse.interface import ReplaceTable
+
+    return ReplaceTable(table, pl.DataFrame(schema=table.polars_schema))
+
+
+def test_the_account_is_noted_with_its_currency_and_zone(bench):
+    bench.run(PaperPlatform(week()))
+    rows = bench.warehouse.query(
+        "select source, account_id, account_name, currency, timezone from ops.accounts"
+    )
+    assert rows.rows() == [("tiktok", ACCOUNT.account_id, "Paper", "USD", "UTC")]
