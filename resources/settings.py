@@ -133,6 +133,21 @@ class Slates(Section):
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
 
+SourceName = Literal["meta", "google_ads", "tiktok", "linkedin", "impact"]
+
+
+class LiveSource(Section):
+    """A platform that is read through its API; its secrets come from the environment.
+
+    `accounts` as the platform names them. `calls_per_hour` is what one account may be called by all runs
+    together; what the platform says while it is called goes before it.
+    """
+
+    accounts: Annotated[list[str], Field(min_length=1)]
+    calls_per_hour: Annotated[float, Field(ge=1.0, le=1_000_000.0)] = 600.0
+    backfill_days: Annotated[int, Field(ge=1, le=1125)] = 90
+
+
 class Settings(Section):
     business_timezone: str
     history_start: date = date(2015, 1, 1)
@@ -148,6 +163,7 @@ class Settings(Section):
     bandit: Bandit = Bandit()
     guardrails: Guardrails
     slates: Slates = Slates()
+    sources: dict[SourceName, LiveSource] = {}
 
     @field_validator("business_timezone")
     @classmethod

@@ -60,7 +60,7 @@ class AccountPublisher:
 
         Killed in between, the queue holds slices the ledger knows better: planning believes the ledger.
         """
-        ledger = read_ledger(self._warehouse)
+        ledger = read_ledger(self._warehouse, fetched.source)
         waiting = self._control.waiting(fetched.source, fetched.account.account_id)
         finished = ledger.next_moment(now)
         done: list[QueueKey] = []

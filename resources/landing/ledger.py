@@ -56,22 +56,24 @@ class Ledger:
         return max(now.astimezone(UTC), self.latest_moment + timedelta(microseconds=1))
 
 
-def read_ledger(warehouse: Warehouse) -> Ledger:
-    """The newest attempt and the newest complete attempt of every slice."""
+def read_ledger(warehouse: Warehouse, source: str | None = None) -> Ledger:
+    """The newest attempt and the newest complete attempt of every slice (of one source, if named)."""
     rows = warehouse.query(
-        """
+        f"""
         with ranked as (
             select *, row_number() over (
                 partition by source, stream, account_id, report_date, breakdown_set, status = 'complete'
                 order by completed_at desc, batch_id desc
             ) as place
             from ops.ingest_slices
+            {"" if source is None else "where source = $source"}
         )
         select source, stream, account_id, report_date, breakdown_set, batch_id, data_batch_id, status,
                attempts, request_hash, row_count, content_hash, completed_at
         from ranked where place = 1
         order by completed_at, batch_id
-        """
+        """,
+        {} if source is None else {"source": source},
     )
     ledger = Ledger()
     for row in rows.iter_rows():

@@ -122,6 +122,11 @@ FILE_PERIOD_PERFORMANCE = _raw(
 ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
 CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
 LEVERS = _raw("levers", "Budget-carrying entities as of a snapshot day.", ("lever_id",))
+IMPACT_ACTIONS = _raw(
+    "impact_actions",
+    "Impact.com affiliate actions by the account-local day of the event; the state may change until locked.",
+    ("action_id",),
+)
 GA4_REPORTS = _raw(
     "ga4_reports",
     "Google Analytics sessions and key events by property day, channel and device.",
@@ -129,7 +134,7 @@ GA4_REPORTS = _raw(
 )
 GA4_EVENTS = _raw(
     "ga4_events",
-    "Google Analytics events of the BigQuery export, identifiers hashed; per day the best kind of table only.",
+    "Google Analytics events of the BigQuery export, identifiers hashed; each day from its best table.",
     ("export_kind", "event_hash"),
 )
 VENDOR_CREATIVES = _raw(
@@ -139,7 +144,7 @@ VENDOR_CREATIVES = _raw(
 )
 AD_LIBRARY = _raw(
     "ad_library",
-    "Ads found in the ad library, by the day of the search.",
+    "Ads found in the ad library, as last found on a snapshot day.",
     ("query_hash", "ad_archive_id"),
 )
 
@@ -163,6 +168,7 @@ RAW_TABLES = (
     ORDERS,
     CREATIVES,
     LEVERS,
+    IMPACT_ACTIONS,
     GA4_REPORTS,
     GA4_EVENTS,
     VENDOR_CREATIVES,
@@ -346,6 +352,7 @@ OPS_TABLES = (
     ACCOUNT_AUDITS,
     DECISION_ACCOUNTS,
     FILE_LANDINGS,
+    SOURCE_PULLS,
     TRANSFORMED_DAYS,
 )
 

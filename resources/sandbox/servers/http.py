@@ -43,7 +43,8 @@ class LoopbackServer:
     """Serves `answer` on a free port of 127.0.0.1 until closed; use as a context manager.
 
     Args:
-        answer: from request to answer, called on a thread of its own; an exception is a 500.
+        answer: from request to answer, called on a thread of its own. What it raises is kept in `errors`
+            and answered with 500.
         faults: what goes wrong, asked with the path.
         stall_seconds: how long a stalled call is kept waiting.
     """
@@ -52,6 +53,7 @@ class LoopbackServer:
         self, answer: Callable[[Request], Answer], faults: FaultScript, stall_seconds: float = 2.0
     ) -> None:
         self.requests: list[Request] = []
+        self.errors: list[Exception] = []
         closing = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,8 +81,12 @@ class LoopbackServer:
                     page = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
                     _send(handler, 502, page, {"Content-Type": "text/html"})
                     return
-                answered = answer(request)
-                text = json.dumps(answered.body).encode()
+                try:
+                    answered = answer(request)
+                    text = json.dumps(answered.body).encode()
+                except Exception as error:  # the server's own fault, which a test must not miss
+                    self.errors.append(error)
+                    answered, text = Answer(None, 500), b"{}"
                 if fault is FaultKind.TRUNCATED:
                     text = text[: max(1, len(text) * 2 // 3)]
                 _send(

@@ -1,0 +1,170 @@
+"""Live sources as assets: one pull of each source, and the days of the raw tables it changed.
+
+Here: plan → fetch → publish as ops, a fetch per account. Not here: how a platform is called
+(`resources.connectors`), when (`sensors/`).
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from aelp_assets.ingest.file_drop import mark_landed
+from aelp_assets.metadata import markdown_table, table_metadata
+from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
+from aelp_assets.partitions import WAREHOUSE_POOL
+from resources.clock import Clock
+from resources.connectors.fetching import FetchedAccount
+from resources.connectors.planning import Span
+from resources.connectors.publishing import AccountPublisher, PublishedReport
+from resources.connectors.pulling import Skipped
+from resources.connectors.registry import Sources
+from resources.landing.ledger import Ledger, read_ledger
+from resources.settings import Settings, SourceName
+from resources.warehouse.interface import Warehouse
+
+_BETWEEN_STEPS = "step_io_manager"
+
+
+class PullConfig(dg.Config):
+    """Launchpad options of a pull: exactly these report days (ISO, inclusive) instead of what is due."""
+
+    first_day: str | None = None
+    last_day: str | None = None
+
+    def span(self) -> Span | None:
+        if self.first_day is None and self.last_day is None:
+            return None
+        if self.first_day is None or self.last_day is None:
+            raise ValueError("first_day and last_day are given together, or neither")
+        span = Span(date.fromisoformat(self.first_day), date.fromisoformat(self.last_day))
+        if span.first > span.last:
+            raise ValueError(f"first_day {span.first} lies after last_day {span.last}")
+        return span
+
+
+def pull_asset(source: SourceName, accounts: list[str]) -> dg.AssetsDefinition:
+    """The asset `ops/source_pulls/<source>`: a pull of every configured account of one source."""
+
+    @dg.op(
+        name=f"plan_{source}",
+        pool=WAREHOUSE_POOL,
+        out=dg.Out(dagster_type=dg.Any, io_manager_key=_BETWEEN_STEPS),
+    )
+    def plan(
+        warehouse: dg.ResourceParam[Warehouse], clock: dg.ResourceParam[Clock]
+    ) -> tuple[Ledger, datetime]:
+        """Read what the ledger knows of the source."""
+        ledger = read_ledger(warehouse, source)
+        return ledger, ledger.next_moment(clock.now())
+
+    fetches = {account: _fetch_op(source, account) for account in accounts}
+
+    @dg.op(
+        name=f"publish_{source}",
+        ins={_op_name(account): dg.In() for account in accounts},
+        pool=WAREHOUSE_POOL,
+        out=dg.Out(dagster_type=dg.Nothing),
+    )
+    def publish(
+        context: dg.OpExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        sources: dg.ResourceParam[Sources],
+        clock: dg.ResourceParam[Clock],
+        **fetched: Any,
+    ) -> None:
+        """Changed days, ledger and accounts in a transaction per account; then which days changed."""
+        puller, reports, told = sources.puller(source), [], []
+        for account in accounts:
+            outcome = fetched[_op_name(account)]
+            if isinstance(outcome, Skipped):
+                context.log.warning(f"{source} {account}: {outcome.reason}")
+                told.append({"account": account, "report": "", "outcome": outcome.reason})
+                continue
+            publisher = AccountPublisher(warehouse, puller.control, puller.pace(account))
+            published = publisher.publish(outcome, clock.now())
+            reports += published
+            told += [_told(context, source, account, report) for report in published]
+        mark_landed(context, _changed_days(reports))
+        context.add_output_metadata(
+            {
+                "accounts": markdown_table(pl.DataFrame(told)),
+                "rows_appended": sum(report.rows for report in reports),
+                "days_changed": sum(len(report.changed) for report in reports),
+                "days_failed": sum(len(report.failed) for report in reports),
+            }
+        )
+
+    @dg.graph_asset(
+        name=source,
+        key_prefix=["ops", "source_pulls"],
+        group_name="ingest",
+        kinds={"api", "polars"},
+        owners=DATA_ENGINEERING,
+        metadata=table_metadata("ops.source_pulls"),
+        description=f"A pull of {source}: every due day of every account, and what became of it.",
+    )
+    def pulled() -> Any:
+        planned = plan()
+        return publish(**{_op_name(account): fetch(planned) for account, fetch in fetches.items()})
+
+    return pulled.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS))
+
+
+def _op_name(account: str) -> str:
+    return "account_" + "".join(c if c.isalnum() else "_" for c in account)
+
+
+def _fetch_op(source: SourceName, account: str) -> Callable[..., Any]:
+    @dg.op(
+        name=f"fetch_{source}_{_op_name(account)}",
+        pool=f"{source}_{_op_name(account)}",
+        out=dg.Out(dagster_type=dg.Any, io_manager_key=_BETWEEN_STEPS),  # no type for a union
+    )
+    def fetch(
+        context: dg.OpExecutionContext,
+        config: PullConfig,
+        sources: dg.ResourceParam[Sources],
+        planned: tuple[Ledger, datetime],
+    ) -> FetchedAccount | Skipped:
+        """Read every due day of one account into Parquet pages; touches no warehouse."""
+        ledger, moment = planned
+        outcome = sources.puller(source).pull(account, ledger, moment, config.span())
+        if isinstance(outcome, FetchedAccount):
+            context.log.info(
+                f"{outcome.calls} calls, {outcome.waited_seconds:.0f} s waited, "
+                f"{len(outcome.failures)} pulls failed"
+            )
+        return outcome
+
+    return fetch
+
+
+def _told(
+    context: dg.OpExecutionContext, source: str, account: str, report: PublishedReport
+) -> dict[str, str]:
+    name = f"{report.stream}/{report.breakdown_set}"
+    outcome = f"{len(report.changed)} days changed, {len(report.unchanged)} as before, {report.rows:,} rows"
+    if report.unconfirmed:
+        outcome += f"; {len(report.unconfirmed)} days now empty, believed at the next pull"
+    failure = report.failure
+    if failure is not None:
+        outcome += f"; {len(report.failed)} days failed ({failure.error_class}): {failure.message}"
+        if report.next_attempt_at is not None:
+            outcome += f"; next try {report.next_attempt_at:%d %b %H:%M} UTC"
+        context.log.error(f"{source} {account} {name}: {outcome}")
+    else:
+        context.log.info(f"{source} {account} {name}: {outcome}")
+    return {"account": account, "report": name, "outcome": outcome}
+
+
+def _changed_days(reports: list[PublishedReport]) -> pl.DataFrame:
+    rows = [(report.stream, day) for report in reports for day in report.changed]
+    return pl.DataFrame(rows, schema={"stream": pl.String, "report_date": pl.Date}, orient="row")
+
+
+def pull_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """An asset per source the settings name."""
+    return [pull_asset(name, source.accounts) for name, source in settings.sources.items()]

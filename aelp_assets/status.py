@@ -1,0 +1,141 @@
+"""What `aelp status` and `aelp connect` print about live sources.
+
+Here: reading credentials, ledger and queue into a table, and one read-only call. Not here: pulling.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.pulling import credential_hash
+from resources.connectors.registry import Sources
+from resources.connectors.scrubbing import Scrubber
+from resources.control.ingestion import IngestionControl
+from resources.settings import SourceName
+from resources.warehouse.interface import Warehouse
+
+SERVICE_LEVEL = 0.98
+"""Share of account-days that should be complete within a day of their end."""
+_JUDGED_DAYS = 28
+
+_REMEDIES = {
+    ErrorClass.AUTH: "The platform refuses these credentials: renew them, or grant the scope it names.",
+    ErrorClass.THROTTLE: "The platform asks to wait; the credentials may be fine. Try again later.",
+    ErrorClass.DEFER: "The day's quota is used up. Try again when it opens.",
+    ErrorClass.TRANSIENT: "The platform did not answer properly. Try again; else see its status page.",
+    ErrorClass.SHRINK: "The platform found the question too large.",
+    ErrorClass.PERMANENT: "The platform does not accept the question: is the API enabled for this project?",
+}
+
+
+def source_status(warehouse: Warehouse, sources: Sources, now: datetime) -> pl.DataFrame:
+    """A row per configured source.
+
+    Returns:
+        source, credentials (`set`, `missing`, `refused`), newest_complete_day, hours_since_pull,
+        within_a_day (share of the last 28 account-days whose first complete pull came within 24 hours of the
+        day's end in UTC; null without any), meets_service_level, waiting (slices in the retry queue),
+        error_class and message of the newest failure since the last complete pull.
+    """
+    control = IngestionControl(sources.control_store())
+    queued = control.queue_sizes()
+    rows = []
+    for name in sources.settings.sources:
+        slices = warehouse.query(
+            "select account_id, stream, report_date, status, error_class, completed_at "
+            "from ops.ingest_slices where source = $source and report_date >= $since",
+            {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
+        )
+        complete = slices.filter(pl.col("status") == "complete")
+        newest = complete["completed_at"].max()
+        prompt = _within_a_day(complete, now)
+        failed = slices.filter(pl.col("error_class").is_not_null()).sort("completed_at")
+        since = failed.filter(pl.col("completed_at") >= newest) if newest is not None else failed
+        rows.append(
+            {
+                "source": name,
+                "credentials": _credentials(sources, control, name),
+                "newest_complete_day": complete["report_date"].max(),
+                "hours_since_pull": None
+                if not isinstance(newest, datetime)
+                else (now - newest).total_seconds() / 3600.0,
+                "within_a_day": prompt,
+                "meets_service_level": None if prompt is None else prompt >= SERVICE_LEVEL,
+                "waiting": queued.get(name, {}).get("waiting", 0),
+                "error_class": since["error_class"][-1] if since.height else None,
+            }
+        )
+    schema = {
+        "source": pl.String,
+        "credentials": pl.String,
+        "newest_complete_day": pl.Date,
+        "hours_since_pull": pl.Float64,
+        "within_a_day": pl.Float64,
+        "meets_service_level": pl.Boolean,
+        "waiting": pl.Int64,
+        "error_class": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:
+    """Of the judged days' slices, the share first completed within 24 hours of the day's end."""
+    last = (now - timedelta(days=2)).date()
+    first = last - timedelta(days=_JUDGED_DAYS - 1)
+    firsts = (
+        complete.filter(pl.col("report_date").is_between(first, last))
+        .group_by("account_id", "stream", "report_date")
+        .agg(pl.col("completed_at").min())
+    )
+    # Days of a backfill were complete before anyone asked for them: judged from the first regular day on.
+    started = complete["completed_at"].min()
+    if not isinstance(started, datetime):
+        return None
+    judged = firsts.filter(pl.col("report_date") >= started.date())
+    if judged.is_empty():
+        return None
+    due = pl.col("report_date").cast(pl.Datetime("us", "UTC")) + timedelta(days=2)
+    return float(judged.select((pl.col("completed_at") <= due).mean()).item())
+
+
+def _credentials(sources: Sources, control: IngestionControl, name: SourceName) -> str:
+    try:
+        source = sources.open(name)
+    except MissingCredentials:
+        return "missing"
+    return "refused" if control.stopped(name, credential_hash(source)) else "set"
+
+
+def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:
+    """One read-only call with a source's credentials: whether it works, and what to say in plain words.
+
+    Where it works, a source that was stopped for its credentials is started again.
+    """
+    wanted = sources.settings.sources[name].accounts
+    try:
+        source = sources.open(name)
+    except MissingCredentials as missing:
+        return False, [str(missing)]
+    try:
+        accounts = source.accounts()
+    except PlatformError as error:
+        said = Scrubber(source.secrets)(str(error))
+        named = f"The settings name {', '.join(wanted)}; some platforms refuse all for one that is not yours."
+        return False, [f"{name} says: {said}", _REMEDIES[error.error_class], named]
+    IngestionControl(sources.control_store()).resume_source(name)
+    readable = {account.account_id for account in accounts}
+    lines = [
+        f"{account.account_id}  {account.name} · {account.currency} · {account.timezone}"
+        + ("" if account.account_id in wanted else "  (not in the settings)")
+        for account in accounts
+    ]
+    unknown = [account for account in wanted if account not in readable]
+    if unknown:
+        lines.append(
+            f"Not readable: {', '.join(unknown)}. Grant this login access to them, or correct "
+            f"sources.{name}.accounts in the settings."
+        )
+    return not unknown, lines or [f"{name} answers, but these credentials can read no account."]

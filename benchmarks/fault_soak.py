@@ -1,0 +1,299 @@
+"""Random fault scripts against the sandbox servers: does every row arrive, once, whatever goes wrong?
+
+Here: one script from first pull to truth, and many of them counted. Not here: servers and their faults
+(`resources.sandbox.servers`), connectors. `make test` runs a slice of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from benchmarks.record import Figure, Record
+from resources.connectors.fetching import FetchedAccount
+from resources.connectors.planning import Span
+from resources.connectors.publishing import AccountPublisher
+from resources.connectors.pulling import Puller
+from resources.connectors.source import Source
+from resources.control.ingestion import IngestionControl
+from resources.control.store import open_control_store
+from resources.landing.ledger import read_ledger
+from resources.sandbox.build import Simulated, simulate_account
+from resources.sandbox.frames import Reports, Window
+from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.servers.faults import FaultKind, FaultScript, random_script
+from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.tables import PYTHON_TABLES
+
+TODAY = date(2026, 6, 30)
+DAYS = 12
+MOST_ROUNDS = 40
+TOKEN = "soak-token"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A source, its server, and where the truth of its main stream is.
+
+    Attributes:
+        serve: the server of a served account under a fault script.
+        connect: the source against that server, with a short timeout; given clock and sleep.
+        report: the simulated report, with the headers of its day, impressions and spend.
+        endpoints: parts of endpoints faults are aimed at.
+    """
+
+    name: str
+    account_id: str
+    stream: str
+    spend_field: str
+    serve: Callable[[ServedAccount, FaultScript], AbstractContextManager[Any]]
+    connect: Callable[[Any, Clockwork], Source]
+    report: Callable[[Reports, Window], pl.DataFrame]
+    headers: tuple[str, str, str]
+    endpoints: Sequence[str]
+
+
+@dataclass
+class Clockwork:
+    """A clock that moves when someone sleeps."""
+
+    moment: datetime = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class Outcome:
+    """What one script came to; rows are of the main stream, per day against the truth."""
+
+    rounds: int
+    ended: bool
+    slices: int
+    played: Counter[FaultKind] = field(default_factory=Counter)
+    lost: int = 0
+    doubled: int = 0
+    wrong_days: int = 0
+
+
+def _tiktok(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[Any]:
+    from resources.sandbox.servers.tiktok import TikTokServer
+
+    return TikTokServer(served, TOKEN, faults)
+
+
+def _to_tiktok(server: Any, clockwork: Clockwork) -> Source:
+    from resources.connectors.tiktok import TikTok, TikTokCredentials
+
+    credentials = TikTokCredentials(TOKEN, ("7194406226318590977",))
+    return TikTok(credentials, clockwork.now, endpoint=server.url, timeout_seconds=0.5, page_size=25)
+
+
+def _linkedin(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[Any]:
+    from resources.sandbox.servers.linkedin import LinkedInServer
+
+    return LinkedInServer(served, TOKEN, faults)
+
+
+def _to_linkedin(server: Any, clockwork: Clockwork) -> Source:
+    from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
+
+    credentials = LinkedInCredentials(TOKEN, ("508733911",))
+    return LinkedIn(credentials, clockwork.now, endpoint=server.url, timeout_seconds=0.5)
+
+
+PLATFORMS = (
+    Platform(
+        "tiktok",
+        "7194406226318590977",
+        "tiktok_ads_report",
+        "spend",
+        _tiktok,
+        _to_tiktok,
+        Reports.tiktok,
+        ("By Day", "Impressions", "Cost"),
+        ("/report/", "/advertiser/", "/campaign/", ""),
+    ),
+    Platform(
+        "linkedin",
+        "508733911",
+        "linkedin_ad_analytics",
+        "spend",
+        _linkedin,
+        _to_linkedin,
+        Reports.linkedin,
+        ("Start Date (in UTC)", "Impressions", "Total Spent"),
+        ("adAnalytics", "Campaigns", ""),
+    ),
+)
+
+
+@cache
+def simulated_business() -> Simulated:
+    """The tiny business, with two weeks beyond TODAY for restatements to arrive in."""
+    return simulate_account("tiny", 20261120, TODAY, further_days=14)
+
+
+def run_script(platform: Platform, seed: int, warehouse: DuckDBWarehouse, folder: Path) -> Outcome:
+    """One random script: pull every four hours until nothing fails, read all once more, compare.
+
+    Credentials that were refused are renewed before the next pull, as a person would.
+    """
+    rng = np.random.default_rng(seed)
+    script = FaultScript(
+        random_script(rng, list(FaultKind), platform.endpoints, faults=int(rng.integers(1, 9)))
+    )
+    clockwork = Clockwork()
+    served = ServedAccount(simulated_business(), clockwork.now)
+    control = IngestionControl(open_control_store(f"sqlite:///{folder}/{platform.name}-{seed}.sqlite"))
+    with platform.serve(served, script) as server:
+        source = platform.connect(server, clockwork)
+        puller = Puller(
+            source=platform.name,
+            open_source=lambda: source,
+            control=control,
+            clock=clockwork,
+            sleep=clockwork.sleep,
+            rng=rng,
+            folder=folder / f"{platform.name}-{seed}",
+            calls_per_hour=1e6,
+            backfill_days=DAYS,
+        )
+
+        def pull(span: Span | None = None) -> bool:
+            """Whether everything that was due was read."""
+            ledger = read_ledger(warehouse, platform.name)
+            moment = ledger.next_moment(clockwork.now())
+            fetched = puller.pull(platform.account_id, ledger, moment, span)
+            if isinstance(fetched, FetchedAccount):
+                publisher = AccountPublisher(warehouse, control, puller.pace(platform.account_id))
+                publisher.publish(fetched, clockwork.now())
+                return not fetched.failures
+            return fetched.reason == "nothing is due"
+
+        rounds, quiet = 0, 0
+        while rounds < MOST_ROUNDS and quiet < 2:
+            rounds += 1
+            quiet = quiet + 1 if pull() else 0
+            control.resume_source(platform.name)
+            clockwork.sleep(4 * 3600)
+        last = served.today - timedelta(days=1)
+        span = Span(last - timedelta(days=DAYS - 1), last)
+        whole = [pull(span) for _ in range(3)]  # an emptied day is believed at the second reading
+    outcome = Outcome(rounds, quiet >= 2 and whole[-1], _slices(warehouse), script.played)
+    _compare(platform, warehouse, served, span, outcome)
+    return outcome
+
+
+def _slices(warehouse: DuckDBWarehouse) -> int:
+    return int(warehouse.query("select count(*) as n from ops.ingest_slices")["n"][0])
+
+
+def _compare(
+    platform: Platform, warehouse: DuckDBWarehouse, served: ServedAccount, span: Span, outcome: Outcome
+) -> None:
+    """Rows, impressions and spend in force per day against the truth."""
+    day, impressions, spend = platform.headers
+    money = pl.Decimal(18, 2)
+    truth = (
+        served.rows(platform.report, span.first, span.last)
+        .select(
+            pl.col(day).str.to_date().alias("report_date"),
+            pl.col(impressions).cast(pl.Int64).alias("impressions"),
+            pl.col(spend).round(2).cast(money).alias("spend"),
+        )
+        .group_by("report_date")
+        .agg(pl.len().alias("rows"), pl.col("impressions", "spend").sum())
+    )
+    raw = warehouse.query(
+        f"""
+        with latest as (
+            select *, row_number() over (partition by account_id, report_date, breakdown_set
+                order by completed_at desc, batch_id desc) as place
+            from ops.ingest_slices where status = 'complete' and stream = '{platform.stream}'
+        )
+        select r.report_date, r.payload from raw.{platform.stream} as r join latest as l
+          on l.place = 1 and l.data_batch_id = r._batch_id and l.report_date = r.report_date
+        where r.report_date between $first and $last
+        """,
+        {"first": span.first, "last": span.last},
+    )
+    found = (
+        raw.select(
+            "report_date",
+            impressions=pl.col("payload").str.json_path_match("$.impressions").cast(pl.Int64),
+            spend=pl.col("payload").str.json_path_match(f"$.{platform.spend_field}").cast(money),
+        )
+        .group_by("report_date")
+        .agg(pl.len().alias("rows"), pl.col("impressions", "spend").sum())
+    )
+    both = truth.join(found, on="report_date", how="full", coalesce=True, suffix="_found").fill_null(0)
+    gap = both["rows_found"].cast(pl.Int64) - both["rows"].cast(pl.Int64)
+    outcome.lost = int(-gap.clip(upper_bound=0).sum())
+    outcome.doubled = int(gap.clip(lower_bound=0).sum())
+    outcome.wrong_days = both.filter(
+        (pl.col("impressions") != pl.col("impressions_found")) | (pl.col("spend") != pl.col("spend_found"))
+    ).height
+
+
+def run_scripts(seeds: Sequence[int]) -> list[tuple[str, int, Outcome]]:
+    """A script per seed, platforms in turn, each on an empty warehouse."""
+    outcomes = []
+    for seed in seeds:
+        platform = PLATFORMS[seed % len(PLATFORMS)]
+        with TemporaryDirectory(prefix="aelp-soak-") as name:
+            warehouse = DuckDBWarehouse(Path(name) / "warehouse.duckdb", temporary=Path(name) / "tmp")
+            warehouse.ensure_tables(list(PYTHON_TABLES.values()))
+            outcomes.append((platform.name, seed, run_script(platform, seed, warehouse, Path(name))))
+    return outcomes
+
+
+def fault_soak(scripts: int = 500) -> Record:
+    """Many scripts; rows lost and doubled should both be none, and every run should end."""
+    outcomes = run_scripts(range(scripts))
+    played: Counter[str] = Counter()
+    for _, _, outcome in outcomes:
+        played.update({kind.value: count for kind, count in outcome.played.items()})
+    lost = sum(outcome.lost for _, _, outcome in outcomes)
+    doubled = sum(outcome.doubled for _, _, outcome in outcomes)
+    wrong = sum(outcome.wrong_days for _, _, outcome in outcomes)
+    endless = sum(not outcome.ended for _, _, outcome in outcomes)
+    return Record(
+        "fault_soak",
+        {"scripts": scripts},
+        [
+            Figure("scripts", scripts, "scripts"),
+            Figure("slices settled", sum(outcome.slices for _, _, outcome in outcomes), "slices"),
+            Figure("faults played", sum(played.values()), "faults"),
+            Figure("rows lost", lost, "rows", "0", lost == 0),
+            Figure("rows doubled", doubled, "rows", "0", doubled == 0),
+            Figure("days with wrong sums", wrong, "days", "0", wrong == 0),
+            Figure("scripts that did not end", endless, "scripts", "0", endless == 0),
+        ],
+        note="A script plays one to eight random faults, each up to three times, against a sandbox server.",
+        details={
+            "faults played": dict(played.most_common()),
+            "scripts per platform": dict(Counter(name for name, _, _ in outcomes)),
+            "failed scripts (seeds)": {
+                str(
+                    seed
+                ): f"{name}: lost {o.lost}, doubled {o.doubled}, wrong {o.wrong_days}, ended {o.ended}"
+                for name, seed, o in outcomes
+                if o.lost or o.doubled or o.wrong_days or not o.ended
+            },
+        },
+    )

@@ -1,0 +1,138 @@
+"""One account from credentials to pages: what a run does for it, whatever the source.
+
+Here: opening, planning and fetching in order, and stopping a source whose credentials are refused. Not here:
+the steps themselves, or the warehouse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from resources.clock import Clock
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.fetching import AccountFetcher, FetchedAccount
+from resources.connectors.pacing import Pace
+from resources.connectors.planning import Span, due_pulls
+from resources.connectors.scrubbing import Scrubber
+from resources.connectors.source import Account, Source
+from resources.control.ingestion import IngestionControl, QueueKey
+from resources.landing.ledger import Ledger
+
+OpenSource = Callable[[], Source]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Nothing was asked, and why: no credentials, refused credentials, nothing due."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Puller:
+    """Pulls accounts of one source.
+
+    Attributes:
+        open_source: raises MissingCredentials where there are none.
+        folder: where pages go, a folder per pull.
+    """
+
+    source: str
+    open_source: OpenSource
+    control: IngestionControl
+    clock: Clock
+    sleep: Callable[[float], None]
+    rng: np.random.Generator
+    folder: Path
+    calls_per_hour: float
+    backfill_days: int
+
+    def pace(self, account_id: str) -> Pace:
+        return Pace(
+            self.source, account_id, self.control, self.calls_per_hour, self.clock, self.sleep, self.rng
+        )
+
+    def pull(
+        self, account_id: str, ledger: Ledger, moment: datetime, span: Span | None = None
+    ) -> FetchedAccount | Skipped:
+        """Everything due of one account.
+
+        Args:
+            ledger: as it stands before the pull.
+            moment: when the pull begins; its batches are ordered by it.
+            span: exactly these days instead of what is due.
+        """
+        try:
+            source = self.open_source()
+        except MissingCredentials as missing:
+            return Skipped(str(missing))
+        credentials = credential_hash(source)
+        stop = self.control.stopped(self.source, credentials)
+        if stop is not None:
+            return Skipped(
+                f"stopped since {stop.stopped_at:%Y-%m-%d %H:%M} UTC: {stop.reason} Renew the credentials; "
+                f"`aelp connect {self.source}` checks them and starts the source again."
+            )
+        try:
+            account = self._account(source, account_id)
+        except PlatformError as error:
+            reason = Scrubber(source.secrets)(str(error))
+            if error.error_class is ErrorClass.AUTH:
+                self.control.stop_source(self.source, credentials, reason, self.clock.now())
+            return Skipped(f"{error.error_class}: {reason}")
+        pulls = due_pulls(
+            self.source,
+            account,
+            source.reports,
+            ledger,
+            self.control.waiting(self.source, account_id),
+            moment.astimezone(ZoneInfo(account.timezone)).date(),
+            moment,
+            backfill_days=self.backfill_days,
+            span=span,
+        )
+        if not pulls:
+            return Skipped("nothing is due")
+        keys: list[QueueKey] = [
+            (self.source, pull.report.stream.name, pull.report.breakdown_set, account_id, day)
+            for pull in pulls
+            for day in pull.days
+        ]
+        self.control.start(keys, self.clock.now())
+        folder = self.folder / f"{moment:%Y%m%dT%H%M%S%f}-{self.source}-{account_id}"
+        fetched = AccountFetcher(source, account, self.pace(account_id), folder, moment).fetch(pulls)
+        refused = [f for f in fetched.failures if f.error_class is ErrorClass.AUTH]
+        if refused:
+            self.control.stop_source(self.source, credentials, refused[0].message, self.clock.now())
+        return fetched
+
+    def _account(self, source: Source, account_id: str) -> Account:
+        pace, tries = self.pace(account_id), 0
+        while True:
+            tries += 1
+            try:
+                pace.before_call()
+                readable = {account.account_id: account for account in source.accounts()}
+                break
+            except PlatformError as error:
+                pace.after_error(error, tries)
+        if account_id not in readable:
+            raise PlatformError(
+                ErrorClass.PERMANENT,
+                f"these credentials cannot read account {account_id}; they can read "
+                f"{', '.join(sorted(readable)) or 'none'}. Grant access, or correct `sources.{self.source}."
+                "accounts` in the settings.",
+            )
+        return readable[account_id]
+
+
+def credential_hash(source: Source) -> str:
+    """Tells two sets of credentials apart without giving either away."""
+    return hashlib.sha256("\x1f".join(sorted(source.secrets)).encode()).hexdigest()[:16]

@@ -1,0 +1,129 @@
+"""Which sources there are and how each is opened from the settings and the environment.
+
+Here: names, the variables that say where and with what, one Puller per source. Not here: any platform's
+calls. SDKs are imported when their source is opened: all of them take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from resources.clock import Clock
+from resources.connectors.pulling import Puller
+from resources.connectors.source import Source
+from resources.control.ingestion import IngestionControl
+from resources.settings import LiveSource, Settings, SourceName
+
+Variables = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The live sources the settings name.
+
+    Attributes:
+        control: opened on first use: a graph that is only looked at touches no control store.
+        work_folder: where pages go.
+    """
+
+    settings: Settings
+    clock: Clock
+    sleep: Callable[[float], None]
+    control_store: Callable[[], sa.Engine]
+    work_folder: Path
+    variables: Variables | None = None
+
+    def puller(self, name: SourceName) -> Puller:
+        """Pulls accounts of one source.
+
+        Raises:
+            KeyError: the settings do not name it.
+        """
+        configured = self.settings.sources[name]
+        return Puller(
+            source=name,
+            open_source=lambda: self.open(name),
+            control=IngestionControl(self.control_store()),
+            clock=self.clock,
+            sleep=self.sleep,
+            rng=np.random.default_rng(),  # only jitter: two runs should not wait alike
+            folder=self.work_folder,
+            calls_per_hour=configured.calls_per_hour,
+            backfill_days=configured.backfill_days,
+        )
+
+    def open(self, name: SourceName) -> Source:
+        """A source with its credentials; nothing is called yet.
+
+        Raises:
+            MissingCredentials: naming the variables to set.
+        """
+        variables = os.environ if self.variables is None else self.variables
+        return _OPENERS[name](self, self.settings.sources[name], variables)
+
+
+def _endpoint(variables: Variables, name: str, live: str) -> str:
+    """The endpoint to use: the platform's own unless another is set."""
+    return variables.get(f"AELP_{name}_ENDPOINT") or live
+
+
+def _meta(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+    from resources.connectors.meta.credentials import MetaCredentials  # noqa: PLC0415
+    from resources.connectors.meta.graph import LIVE  # noqa: PLC0415
+    from resources.connectors.meta.source import MetaSource  # noqa: PLC0415 - 2 s
+
+    return MetaSource(
+        MetaCredentials.from_environment(variables),
+        configured.accounts,
+        sleep=sources.sleep,
+        now=sources.clock.now,
+        base_url=_endpoint(variables, "META", LIVE),
+    )
+
+
+def _google_ads(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+    from resources.connectors.google_ads.api import LIVE_ENDPOINT  # noqa: PLC0415
+    from resources.connectors.google_ads.credentials import GoogleAdsCredentials  # noqa: PLC0415
+    from resources.connectors.google_ads.source import GoogleAdsSource  # noqa: PLC0415
+
+    given = {**variables, "AELP_GOOGLE_ADS_CUSTOMER_IDS": ",".join(configured.accounts)}
+    credentials = GoogleAdsCredentials.from_environment(given)
+    return GoogleAdsSource(credentials, endpoint=_endpoint(variables, "GOOGLE_ADS", LIVE_ENDPOINT))
+
+
+def _tiktok(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+    from resources.connectors.tiktok import ENDPOINT, TikTok, TikTokCredentials  # noqa: PLC0415
+
+    given = {**variables, "AELP_TIKTOK_ADVERTISER_IDS": ",".join(configured.accounts)}
+    credentials = TikTokCredentials.from_environment(given)
+    return TikTok(credentials, sources.clock.now, endpoint=_endpoint(variables, "TIKTOK", ENDPOINT))
+
+
+def _linkedin(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+    from resources.connectors.linkedin import ENDPOINT, LinkedIn, LinkedInCredentials  # noqa: PLC0415
+
+    given = {**variables, "AELP_LINKEDIN_ACCOUNT_IDS": ",".join(configured.accounts)}
+    credentials = LinkedInCredentials.from_environment(given)
+    return LinkedIn(credentials, sources.clock.now, endpoint=_endpoint(variables, "LINKEDIN", ENDPOINT))
+
+
+def _impact(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+    from resources.connectors.impact import ENDPOINT, Impact, ImpactCredentials  # noqa: PLC0415
+
+    credentials = ImpactCredentials.from_environment(variables)
+    return Impact(credentials, endpoint=_endpoint(variables, "IMPACT", ENDPOINT))
+
+
+_OPENERS: Mapping[SourceName, Callable[[Sources, LiveSource, Variables], Source]] = {
+    "meta": _meta,
+    "google_ads": _google_ads,
+    "tiktok": _tiktok,
+    "linkedin": _linkedin,
+    "impact": _impact,
+}

@@ -1,0 +1,305 @@
+"""A loopback LinkedIn Marketing API (Rest.li) over a simulated account.
+
+Here: LinkedIn's paths, finders, cursors, error bodies and faults. Not here: the numbers (`frames`,
+`backend_frames`), transport faults (`http`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+
+from resources.sandbox.backend_frames import levers_frame
+from resources.sandbox.catalogue import CURRENCY, LINKEDIN, PLATFORMS
+from resources.sandbox.frames import Reports, Window
+from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.faults import FaultKind, FaultScript
+from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+
+MOST_ELEMENTS = 15_000  # of one analytics answer; the rest is left out without a word
+LARGEST_PAGE = 1000
+MOST_METRICS = 20
+_DAY = r"\(year:(\d+),month:(\d+),day:(\d+)\)"
+_DATE_RANGE = re.compile(rf"^\(start:{_DAY},end:{_DAY}\)$")
+_METRICS: Mapping[str, tuple[str, str]] = {
+    "impressions": ("Impressions", "d"),
+    "clicks": ("Clicks", "d"),
+    "costInLocalCurrency": ("Total Spent", ".2f"),
+    "externalWebsitePostClickConversions": ("Conversions (post-click)", "d"),
+    "externalWebsitePostViewConversions": ("Conversions (post-view)", "d"),
+    "conversionValueInLocalCurrency": ("Total Conversion Value", ".2f"),
+}
+_DRIFT = (FaultKind.UNKNOWN_FIELD, FaultKind.MISSING_FIELD)
+
+
+def _error(status: int, code: str, service_code: int, message: str, **headers: str) -> Answer:
+    body = {"status": status, "serviceErrorCode": service_code, "code": code, "message": message}
+    return Answer(body, status, headers)
+
+
+_THROTTLED = "Resource level throttle {} limit for calls to this resource is reached."
+_REFUSALS = {
+    FaultKind.THROTTLE: _error(
+        429,
+        "TOO_MANY_REQUESTS",
+        101,
+        _THROTTLED.format("APPLICATION_AND_MEMBER MINUTE"),
+        **{"Retry-After": "37"},
+    ),
+    FaultKind.DAILY_QUOTA: _error(429, "TOO_MANY_REQUESTS", 101, _THROTTLED.format("APPLICATION DAY")),
+    FaultKind.SERVER_ERROR: _error(500, "INTERNAL_SERVER_ERROR", 0, "Internal Server Error"),
+    FaultKind.EXPIRED_TOKEN: _error(
+        401, "EXPIRED_ACCESS_TOKEN", 65602, "The token used in the request has expired"
+    ),
+}
+
+
+class LinkedInServer:
+    """Serves one ad account; use as a context manager.
+
+    Args:
+        longest_uri: characters of parameters above which a request is refused with 414.
+    Attributes:
+        hidden: days whose rows the platform no longer shows.
+        has_access: whether the member may read the account's reports; without, they are empty.
+    """
+
+    def __init__(
+        self,
+        served: ServedAccount,
+        token: str,
+        faults: FaultScript | None = None,
+        longest_uri: int = 8_000,
+    ) -> None:
+        self.served = served
+        self.hidden: set[date] = set()
+        self.has_access = True
+        self._token = token
+        self._longest_uri = longest_uri
+        self._faults = FaultScript() if faults is None else faults
+        self._server = LoopbackServer(self._answer, self._faults)
+        account = f"/rest/adAccounts/{PLATFORMS[LINKEDIN].account_id}"
+        self._routes: Mapping[tuple[str, str], Callable[[Request], Answer]] = {
+            ("/rest/adAnalytics", "analytics"): self._analytics,
+            ("/rest/adAccounts", "search"): self._accounts,
+            ("/rest/adAccountUsers", "authenticatedUser"): self._users,
+            (f"{account}/adCampaignGroups", "search"): self._groups,
+            (f"{account}/adCampaigns", "search"): self._campaigns,
+            (f"{account}/creatives", "criteria"): self._creatives,
+        }
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def requests(self) -> list[Request]:
+        return self._server.requests
+
+    def hide(self, day: date) -> None:
+        """From now on the reports have no rows of this day."""
+        self.hidden.add(day)
+
+    def revoke_access(self) -> None:
+        """The member loses the role on the account; reports become empty, not refused."""
+        self.has_access = False
+
+    def __enter__(self) -> LinkedInServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+
+    # --- answers --------------------------------------------------------------------------------------
+
+    def _answer(self, request: Request) -> Answer:
+        headers = {name.casefold(): value for name, value in request.headers.items()}
+        if headers.get("authorization") != f"Bearer {self._token}":
+            return _error(401, "INVALID_ACCESS_TOKEN", 65600, "Invalid access token")
+        if not re.fullmatch(r"20\d{4}", headers.get("linkedin-version", "")):
+            return _error(400, "VERSION_MISSING", 0, "A version must be present.")
+        if headers.get("x-restli-protocol-version") != "2.0.0":
+            return _error(400, "ILLEGAL_ARGUMENT", 0, "Rest.li protocol 2.0.0 is needed for List()")
+        if sum(len(name) + len(value) for name, value in request.form.items()) > self._longest_uri:
+            return Answer({"message": "URI Too Long"}, 414)
+        due = self._faults.due(request.path, tuple(_REFUSALS))
+        if due is not None:
+            return _REFUSALS[due]
+        route = self._routes.get((request.path, request.form.get("q", "")))
+        if route is None or request.method != "GET":
+            return _error(404, "RESOURCE_NOT_FOUND", 0, f"No virtual resource found: {request.path}")
+        return route(request)
+
+    def _analytics(self, request: Request) -> Answer:
+        form = request.form
+        if (form.get("pivot"), form.get("timeGranularity")) != ("CREATIVE", "DAILY"):
+            return _error(400, "ILLEGAL_ARGUMENT", 0, "pivot or timeGranularity is not valid")
+        asked = form.get("fields", "impressions,clicks").split(",")
+        matched = _DATE_RANGE.match(form.get("dateRange", ""))
+        if matched is None or len(asked) > MOST_METRICS:
+            return _error(400, "ILLEGAL_ARGUMENT", 0, "dateRange or fields is not valid")
+        parts = [int(part) for part in matched.groups()]
+        rows = self.served.rows(Reports.linkedin, date(*parts[:3]), date(*parts[3:]))
+        rows = rows.filter(~pl.col("Start Date (in UTC)").is_in([day.isoformat() for day in self.hidden]))
+        if "campaigns" in form:
+            rows = rows.filter(pl.col("Campaign ID").is_in(_ids(form["campaigns"])))
+        elif _ids(form.get("accounts", "")) != [PLATFORMS[LINKEDIN].account_id]:
+            rows = rows.clear()
+        if not self.has_access:  # empty, not refused
+            rows = rows.clear()
+        elements = [_element(row, asked) for row in rows.to_dicts()]
+        able = [*_DRIFT, FaultKind.TOO_MUCH] if elements else []
+        due = self._faults.due(request.path, able) if able else None
+        for element in elements:
+            if due is FaultKind.UNKNOWN_FIELD:
+                element["surpriseMetric"] = 7
+            elif due is FaultKind.MISSING_FIELD:
+                element.pop("externalWebsitePostViewConversions", None)
+        if due is FaultKind.TOO_MUCH:
+            elements *= -(-MOST_ELEMENTS // len(elements))
+        paging = {"start": 0, "count": 10, "links": []}
+        return Answer({"paging": paging, "elements": elements[:MOST_ELEMENTS]})
+
+    def _accounts(self, request: Request) -> Answer:
+        platform = PLATFORMS[LINKEDIN]
+        described = {
+            "id": int(platform.account_id),
+            "name": platform.account_name,
+            "currency": CURRENCY,
+            "status": "ACTIVE",
+            "type": "BUSINESS",
+            "servingStatuses": ["RUNNABLE"],
+        }
+        return self._page(request, [described] if self.has_access else [])
+
+    def _users(self, request: Request) -> Answer:
+        role = {
+            "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
+            "user": "urn:li:person:K1RwyVNukt",
+            "role": "VIEWER",
+        }
+        roles = [role] if self.has_access else []
+        return Answer({"paging": {"start": 0, "count": 10, "links": []}, "elements": roles})
+
+    def _groups(self, request: Request) -> Answer:
+        campaigns = self.served.simulated.business.campaigns
+        return self._page(
+            request,
+            [
+                {
+                    "id": int(campaigns.id[index]),
+                    "name": campaigns.name[index],
+                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
+                    "status": "ACTIVE",
+                }
+                for index, platform in enumerate(campaigns.platform)
+                if platform == LINKEDIN
+            ],
+        )
+
+    def _campaigns(self, request: Request) -> Answer:
+        """Campaigns with the budgets in force at the end of yesterday."""
+        simulated = self.served.simulated
+        yesterday = self.served.today - timedelta(days=1)
+        window = self.served.window(yesterday, yesterday) or Window(0, 0, 0)
+        levers = levers_frame(simulated.business, simulated.ledger, window)
+        created = datetime.combine(simulated.business.start - timedelta(days=200), time(15), UTC)
+        return self._page(
+            request,
+            [
+                {
+                    "id": int(lever["entity_id"]),
+                    "name": lever["entity_name"],
+                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
+                    "campaignGroup": f"urn:li:sponsoredCampaignGroup:{lever['campaign_id']}",
+                    "dailyBudget": {"amount": f"{lever['budget']:.2f}", "currencyCode": CURRENCY},
+                    "costType": "CPM",
+                    "type": "SPONSORED_UPDATES",
+                    "status": "ACTIVE" if lever["status"] == "active" else "PAUSED",
+                    "changeAuditStamps": {
+                        "created": {"time": _epoch(created)},
+                        "lastModified": {"time": _epoch(datetime.fromisoformat(lever["last_edited_at"]))},
+                    },
+                }
+                for lever in levers.filter(pl.col("source") == "linkedin").to_dicts()
+            ],
+        )
+
+    def _creatives(self, request: Request) -> Answer:
+        """Creatives launched by the end of yesterday."""
+        business = self.served.simulated.business
+        today = business.day_of(self.served.today)
+        listed = []
+        for index, adset in enumerate(business.ads.adset):
+            first = int(business.ads.first_day[index])
+            if business.campaigns.platform[business.adsets.campaign[adset]] != LINKEDIN or first >= today:
+                continue
+            running = bool(today <= business.ads.last_day[index])
+            created = datetime.combine(business.date_of(max(first, -200)), time(15), UTC)
+            listed.append(
+                {
+                    "id": f"urn:li:sponsoredCreative:{business.ads.id[index]}",
+                    "name": business.ads.name[index],
+                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
+                    "campaign": f"urn:li:sponsoredCampaign:{business.adsets.id[adset]}",
+                    "intendedStatus": "ACTIVE" if running else "PAUSED",
+                    "isServing": running,
+                    "createdAt": _epoch(created),
+                    "lastModifiedAt": _epoch(created),
+                }
+            )
+        return self._page(request, listed)
+
+    def _page(self, request: Request, listed: Sequence[dict[str, Any]]) -> Answer:
+        """One page behind a cursor, with the paging faults."""
+        size = int(request.form.get("pageSize", "100"))
+        token = request.form.get("pageToken", "")
+        start = int(token.removeprefix("DgGerr1iVQ")) if token else 0
+        if not 1 <= size <= LARGEST_PAGE:
+            return _error(400, "ILLEGAL_ARGUMENT", 0, f"pageSize must lie between 1 and {LARGEST_PAGE}")
+        following = start + size
+        able: list[FaultKind] = []
+        if following < len(listed):
+            able += [FaultKind.CURSOR_LOOP] if start else []
+            able += [FaultKind.EMPTY_MIDDLE, FaultKind.DUPLICATE_PAGE]
+        due = self._faults.due(request.path, able) if able else None
+        rows = list(listed[start:following])
+        if due is FaultKind.EMPTY_MIDDLE:  # what it holds comes with the next page
+            return Answer({"metadata": {"nextPageToken": f"DgGerr1iVQ0{start}"}, "elements": []})
+        if due is FaultKind.CURSOR_LOOP:
+            following = start
+        if due is FaultKind.DUPLICATE_PAGE:
+            rows = [*rows, *rows]
+        metadata = {"nextPageToken": f"DgGerr1iVQ{following}"} if following < len(listed) else {}
+        return Answer({"metadata": metadata, "elements": rows})
+
+
+def _element(row: Mapping[str, Any], asked: Sequence[str]) -> dict[str, Any]:
+    """One creative's day; money is text, counts are numbers."""
+    day = date.fromisoformat(row["Start Date (in UTC)"])
+    parts = {"year": day.year, "month": day.month, "day": day.day}
+    element: dict[str, Any] = {}
+    if "dateRange" in asked:
+        element["dateRange"] = {"start": parts, "end": parts}
+    if "pivotValues" in asked:
+        element["pivotValues"] = [f"urn:li:sponsoredCreative:{row['Ad ID']}"]
+    for name, (column, style) in _METRICS.items():
+        if name in asked:
+            element[name] = row[column] if style == "d" else format(row[column], style)
+    return element
+
+
+def _ids(listed: str) -> list[str]:
+    """The ids of `List(urn:li:x:1,urn:li:x:2)`."""
+    return [urn.rpartition(":")[2] for urn in listed.removeprefix("List(").removesuffix(")").split(",")]
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,280 @@
+"""A loopback TikTok Business API v1.3 over a simulated account.
+
+Here: TikTok's paths, envelopes, paging, return codes and faults. Not here: the numbers (`frames`,
+`backend_frames`), transport faults (`http`). Every answer is HTTP 200; the body's code says what happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from types import TracebackType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from resources.sandbox.backend_frames import levers_frame
+from resources.sandbox.catalogue import CURRENCY, PLATFORMS, TIKTOK
+from resources.sandbox.frames import Reports, Window
+from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.servers.faults import FaultKind, FaultScript
+from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+
+ROOT = "/open_api/v1.3"
+LONGEST_DAYS = 30
+LARGEST_PAGE = 1000
+_REFUSALS = {
+    FaultKind.THROTTLE: (40100, "Too many requests. Please retry in some time."),
+    FaultKind.EXPIRED_TOKEN: (40105, "Access token is incorrect or has been revoked."),
+    FaultKind.SERVER_ERROR: (50000, "System error"),
+}
+_DRIFT = (FaultKind.UNKNOWN_FIELD, FaultKind.MISSING_FIELD)
+# TikTok's metric -> the report's column, with the format of its text.
+_METRICS: Mapping[str, tuple[str, str]] = {
+    "campaign_id": ("Campaign ID", "s"),
+    "campaign_name": ("Campaign name", "s"),
+    "adgroup_id": ("Ad group ID", "s"),
+    "adgroup_name": ("Ad group name", "s"),
+    "ad_name": ("Ad name", "s"),
+    "advertiser_name": ("Advertiser name", "s"),
+    "currency": ("Currency", "s"),
+    "impressions": ("Impressions", "d"),
+    "clicks": ("Clicks (destination)", "d"),
+    "spend": ("Cost", ".2f"),
+    "cta_conversion": ("Conversions (click)", "d"),
+    "vta_conversion": ("Conversions (view)", "d"),
+    # A web shop: values of completed payments; purchases inside an app have none.
+    "total_complete_payment_rate": ("Total purchase value", ".2f"),
+}
+
+
+class TikTokServer:
+    """Serves one advertiser; use as a context manager.
+
+    Attributes:
+        hidden: days whose rows the platform no longer shows.
+    """
+
+    def __init__(self, served: ServedAccount, token: str, faults: FaultScript | None = None) -> None:
+        self.served = served
+        self.hidden: set[date] = set()
+        self._token = token
+        self._faults = FaultScript() if faults is None else faults
+        self._server = LoopbackServer(self._answer, self._faults)
+        self._routes: Mapping[str, Callable[[Request], Answer]] = {
+            "/advertiser/info/": self._advertisers,
+            "/report/integrated/get/": self._report,
+            "/campaign/get/": self._campaigns,
+            "/adgroup/get/": self._adgroups,
+            "/ad/get/": self._ads,
+        }
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def requests(self) -> list[Request]:
+        return self._server.requests
+
+    def hide(self, day: date) -> None:
+        """From now on the report has no rows of this day."""
+        self.hidden.add(day)
+
+    def __enter__(self) -> TikTokServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+
+    # --- answers --------------------------------------------------------------------------------------
+
+    def _answer(self, request: Request) -> Answer:
+        headers = {name.casefold(): value for name, value in request.headers.items()}
+        if headers.get("access-token") != self._token:
+            return _refused(*_REFUSALS[FaultKind.EXPIRED_TOKEN])
+        due = self._faults.due(request.path, tuple(_REFUSALS))
+        if due is not None:
+            return _refused(*_REFUSALS[due])
+        route = self._routes.get(request.path.removeprefix(ROOT))
+        if route is None or request.method != "GET":
+            return Answer({"code": 40006, "message": "Unsupported path", "request_id": _REQUEST_ID}, 404)
+        return route(request)
+
+    def _advertisers(self, request: Request) -> Answer:
+        platform = PLATFORMS[TIKTOK]
+        asked = json.loads(request.form.get("advertiser_ids", "[]"))
+        if any(advertiser != platform.account_id for advertiser in asked):
+            return _refused(40001, "No permission to operate advertiser.")
+        offset = datetime.now(ZoneInfo(ACCOUNT_ZONE)).utcoffset() or timedelta()
+        described = {
+            "advertiser_id": platform.account_id,
+            "name": platform.account_name,
+            "currency": CURRENCY,
+            "timezone": f"Etc/GMT{-offset // timedelta(hours=1):+d}",
+            "display_timezone": ACCOUNT_ZONE,
+            "status": "STATUS_ENABLE",
+        }
+        return _ok({"list": [described]})
+
+    def _report(self, request: Request) -> Answer:
+        form = request.form
+        if form.get("advertiser_id") != PLATFORMS[TIKTOK].account_id:
+            return _refused(40001, "No permission to operate advertiser.")
+        dimensions, metrics = json.loads(form["dimensions"]), json.loads(form["metrics"])
+        if (
+            form.get("report_type"),
+            form.get("data_level"),
+        ) != ("BASIC", "AUCTION_AD") or sorted(dimensions) != ["ad_id", "stat_time_day"]:
+            return _refused(40002, "dimensions: not supported at this data_level")
+        unknown = [metric for metric in metrics if metric not in _METRICS]
+        if unknown:
+            return _refused(40002, f"metrics: invalid metric fields {unknown}")
+        first, last = date.fromisoformat(form["start_date"]), date.fromisoformat(form["end_date"])
+        if (last - first).days >= LONGEST_DAYS or last < first:
+            return _refused(40002, "The time span exceeds 30 days when stat_time_day is a dimension")
+        rows = self.served.rows(Reports.tiktok, first, last)
+        rows = rows.filter(~pl.col("By Day").is_in([day.isoformat() for day in self.hidden]))
+        listed = [
+            {
+                "dimensions": {"ad_id": row["Ad ID"], "stat_time_day": f"{row['By Day']} 00:00:00"},
+                "metrics": {
+                    metric: format(row[column], style)
+                    for metric, (column, style) in _METRICS.items()
+                    if metric in metrics
+                },
+            }
+            for row in rows.sort("By Day", "Ad ID").to_dicts()
+        ]
+        return self._page(request, listed)
+
+    def _campaigns(self, request: Request) -> Answer:
+        business = self.served.simulated.business
+        return self._page(
+            request,
+            [
+                {
+                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
+                    "campaign_id": business.campaigns.id[index],
+                    "campaign_name": business.campaigns.name[index],
+                    "objective_type": "WEB_CONVERSIONS",
+                    "budget_mode": "BUDGET_MODE_INFINITE",
+                    "budget": 0.0,
+                    "budget_optimize_on": False,
+                    "operation_status": "ENABLE",
+                    "secondary_status": "CAMPAIGN_STATUS_ENABLE",
+                    "create_time": _utc(datetime.combine(business.start, time(15), UTC)),
+                }
+                for index, platform in enumerate(business.campaigns.platform)
+                if platform == TIKTOK
+            ],
+        )
+
+    def _adgroups(self, request: Request) -> Answer:
+        """Ad groups with the budgets in force at the end of yesterday."""
+        simulated = self.served.simulated
+        business = simulated.business
+        yesterday = self.served.today - timedelta(days=1)
+        window = self.served.window(yesterday, yesterday) or Window(0, 0, 0)
+        levers = levers_frame(business, simulated.ledger, window).filter(pl.col("source") == "tiktok")
+        names = dict(zip(business.campaigns.id, business.campaigns.name, strict=True))
+        launched = {
+            entity: business.date_of(max(int(day), -200))
+            for entity, day in zip(business.levers.entity_id, business.levers.first_day, strict=True)
+        }
+        return self._page(
+            request,
+            [
+                {
+                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
+                    "campaign_id": lever["campaign_id"],
+                    "campaign_name": names[lever["campaign_id"]],
+                    "adgroup_id": lever["entity_id"],
+                    "adgroup_name": lever["entity_name"],
+                    "budget_mode": "BUDGET_MODE_DAY",
+                    "budget": lever["budget"],
+                    "operation_status": "ENABLE" if lever["status"] == "active" else "DISABLE",
+                    "secondary_status": "ADGROUP_STATUS_DELIVERY_OK"
+                    if lever["status"] == "active"
+                    else "ADGROUP_STATUS_DISABLE",
+                    "optimization_goal": "CONVERT",
+                    "create_time": _utc(datetime.combine(launched[lever["entity_id"]], time(15), UTC)),
+                    "modify_time": _utc(datetime.fromisoformat(lever["last_edited_at"])),
+                }
+                for lever in levers.to_dicts()
+            ],
+        )
+
+    def _ads(self, request: Request) -> Answer:
+        """Ads launched by the end of yesterday, perhaps only some of them."""
+        business = self.served.simulated.business
+        today = business.day_of(self.served.today)
+        wanted = json.loads(request.form.get("filtering", "{}")).get("ad_ids")
+        listed = []
+        for index, adset in enumerate(business.ads.adset):
+            campaign = business.adsets.campaign[adset]
+            ad, first = business.ads.id[index], int(business.ads.first_day[index])
+            if business.campaigns.platform[campaign] != TIKTOK or first >= today:
+                continue
+            if wanted is not None and ad not in wanted:
+                continue
+            listed.append(
+                {
+                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
+                    "campaign_id": business.campaigns.id[campaign],
+                    "campaign_name": business.campaigns.name[campaign],
+                    "adgroup_id": business.adsets.id[adset],
+                    "adgroup_name": business.adsets.name[adset],
+                    "ad_id": ad,
+                    "ad_name": business.ads.name[index],
+                    "operation_status": "ENABLE" if today <= business.ads.last_day[index] else "DISABLE",
+                }
+            )
+        return self._page(request, listed)
+
+    def _page(self, request: Request, listed: Sequence[dict[str, Any]]) -> Answer:
+        """One page of a list, with the paging and drift faults."""
+        number, size = int(request.form.get("page", "1")), int(request.form.get("page_size", "10"))
+        if not 1 <= size <= LARGEST_PAGE:
+            return _refused(40002, f"page_size: should be between 1 and {LARGEST_PAGE}")
+        pages = -(-len(listed) // size)
+        able: list[FaultKind] = list(_DRIFT) if listed else []
+        if 1 < number < pages:
+            able.append(FaultKind.EMPTY_MIDDLE)
+        if 1 < number <= pages:
+            able.append(FaultKind.DUPLICATE_PAGE)
+        due = self._faults.due(request.path, able) if able else None
+        shown = number - 1 if due is FaultKind.DUPLICATE_PAGE else number
+        rows = [dict(row) for row in listed[(shown - 1) * size : shown * size]]
+        if due is FaultKind.EMPTY_MIDDLE:
+            rows = []
+        for row in rows if due in _DRIFT else []:
+            inner = row
+            if "metrics" in row:
+                inner = row["metrics"] = dict(row["metrics"])
+            if due is FaultKind.UNKNOWN_FIELD:
+                inner["surprise_metric"] = "7"
+            else:
+                for name in ("vta_conversion", "campaign_id", "campaign_name") if "metrics" in row else ():
+                    inner.pop(name, None)
+        info = {"page": number, "page_size": size, "total_number": len(listed), "total_page": pages}
+        return _ok({"list": rows, "page_info": info})
+
+
+_REQUEST_ID = "20260630120000010245029094"
+
+
+def _ok(data: Mapping[str, Any]) -> Answer:
+    return Answer({"code": 0, "message": "OK", "request_id": _REQUEST_ID, "data": data})
+
+
+def _refused(code: int, message: str) -> Answer:
+    return Answer({"code": code, "message": message, "request_id": _REQUEST_ID, "data": {}})
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,187 @@
+"""Live sources through Dagster: pulled from a sandbox server, landed, marked by day; or skipped with why."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from aelp_assets.ingest.connectors import pull_asset
+from resources.clock import FixedClock
+from resources.connectors.registry import Sources
+from resources.control.ingestion import IngestionControl
+from resources.control.store import open_control_store
+from resources.landing.streams import STREAMS
+from resources.sandbox.build import Simulated, simulate_account
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.tiktok import TikTokServer
+from resources.settings import PROJECT_ROOT, LiveSource, Settings, load_settings
+from resources.warehouse.interface import Warehouse
+from resources.warehouse.tables import PYTHON_TABLES
+
+TODAY = date(2026, 6, 30)
+ACCOUNT = "7194406226318590977"
+TOKEN = "sandbox-token-of-tiktok"
+MORNING = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Simulated:
+    return simulate_account("tiny", 20261120, TODAY, further_days=3)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    source = LiveSource(accounts=[ACCOUNT], calls_per_hour=100_000, backfill_days=20)
+    return load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(update={"sources": {"tiktok": source}})
+
+
+class Bench:
+    """One home with its warehouse and control store; pulls run as Dagster runs."""
+
+    def __init__(self, settings: Settings, warehouse: Warehouse, folder) -> None:
+        warehouse.ensure_tables(list(PYTHON_TABLES.values()))
+        self.warehouse = warehouse
+        self.settings = settings
+        self.folder = folder
+        self.engine = open_control_store(f"sqlite:///{folder}/control.sqlite")
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.moment = MORNING
+
+    def pull(self, variables: dict[str, str], config: dict[str, str] | None = None):
+        sources = Sources(
+            self.settings,
+            FixedClock(self.moment),
+            lambda _seconds: None,
+            lambda: self.engine,
+            self.folder / "work",
+            variables,
+        )
+        asset = pull_asset("tiktok", [ACCOUNT])
+        fetch = f"fetch_tiktok_account_{ACCOUNT}"
+        run_config = {"ops": {"ops__source_pulls__tiktok": {"ops": {fetch: {"config": config or {}}}}}}
+        return dg.materialize(
+            [asset],
+            instance=self.instance,
+            run_config=run_config,
+            resources={
+                "sources": sources,
+                "warehouse": self.warehouse,
+                "clock": FixedClock(self.moment),
+                "step_io_manager": dg.mem_io_manager,
+            },
+        )
+
+    def spend(self) -> dict[str, float]:
+        rows = self.warehouse.query(
+            """
+            with latest as (
+                select *, row_number() over (partition by stream, report_date
+                    order by completed_at desc, batch_id desc) as place
+                from ops.ingest_slices where status = 'complete' and stream = 'tiktok_ads_report'
+            )
+            select r.report_date, r.payload from raw.tiktok_ads_report r join latest l
+            on l.place = 1 and l.report_date = r.report_date and l.data_batch_id = r._batch_id
+            """
+        )
+        spend = rows["payload"].str.json_path_match("$.spend").cast(pl.Decimal(18, 2))
+        return dict(
+            rows.select("report_date", spend=spend)
+            .group_by("report_date")
+            .agg(pl.col("spend").sum())
+            .iter_rows()
+        )
+
+
+@pytest.fixture
+def bench(settings, duckdb_warehouse, tmp_path) -> Bench:
+    return Bench(settings, duckdb_warehouse, tmp_path)
+
+
+def truth(served: ServedAccount, first: date, last: date) -> dict:
+    rows = served.rows(Reports.tiktok, first, last)
+    cost = rows.select(
+        pl.col("By Day").str.to_date(), pl.col("Cost").round(2).cast(pl.Decimal(18, 2)).alias("cost")
+    )
+    return dict(cost.group_by("By Day").agg(pl.col("cost").sum()).iter_rows())
+
+
+def variables(server: TikTokServer, token: str = TOKEN) -> dict[str, str]:
+    return {"AELP_TIKTOK_ACCESS_TOKEN": token, "AELP_TIKTOK_ENDPOINT": server.url}
+
+
+def pulled_metadata(result) -> dict[str, object]:
+    event = result.asset_materializations_for_node("ops__source_pulls__tiktok.publish_tiktok")[-1]
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def test_a_pull_lands_the_account_and_marks_the_days_it_changed(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    with TikTokServer(served, TOKEN) as server:
+        result = bench.pull(variables(server))
+        first, last = TODAY - timedelta(days=20), TODAY - timedelta(days=1)
+        spent = {day: cost for day, cost in bench.spend().items() if day >= first}
+        assert spent == truth(served, first, last)
+        marked = bench.instance.get_materialized_partitions(dg.AssetKey(["raw", "tiktok_ads_report"]))
+        assert {date.fromisoformat(day) for day in marked} >= set(spent)
+        assert pulled_metadata(result)["rows_appended"] > 0
+
+        again = bench.pull(variables(server))
+        assert "nothing is due" in str(pulled_metadata(again)["accounts"])
+
+
+def test_a_backfill_from_the_launchpad_reads_exactly_its_days(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    with TikTokServer(served, TOKEN) as server:
+        bench.pull(variables(server), {"first_day": "2026-05-25", "last_day": "2026-05-27"})
+    assert bench.spend() == truth(served, date(2026, 5, 25), date(2026, 5, 27))
+
+
+def test_without_credentials_the_asset_says_what_to_set_and_the_run_succeeds(bench):
+    result = bench.pull({})
+    assert result.success
+    assert "AELP_TIKTOK_ACCESS_TOKEN" in str(pulled_metadata(result)["accounts"])
+
+
+def test_refused_credentials_stop_the_source_until_they_change(bench, simulated, caplog):
+    caplog.set_level(logging.DEBUG)
+    served = ServedAccount(simulated, lambda: MORNING)
+    with TikTokServer(served, TOKEN) as server:
+        wrong = variables(server, "wrong-token-9f3")
+        bench.pull(wrong)
+        calls = len(server.requests)
+        told = str(pulled_metadata(bench.pull(wrong))["accounts"])
+        assert "stopped since" in told
+        assert "aelp connect tiktok" in told
+        assert len(server.requests) == calls, "a dead token is not tried again"
+        assert "wrong-token-9f3" not in caplog.text + told
+        bench.pull(variables(server))
+        assert bench.spend()
+
+
+def test_a_source_that_is_down_fails_its_days_and_leaves_what_there_was(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    with TikTokServer(served, TOKEN) as server:
+        bench.pull(variables(server))
+    before = bench.spend()
+    broken = FaultScript([Fault(FaultKind.HTML_ERROR, "/report/", nth=1, times=1000)])
+    with TikTokServer(served, TOKEN, broken) as server:
+        bench.moment = MORNING + timedelta(hours=5)
+        result = bench.pull(variables(server))
+    assert result.success
+    metadata = pulled_metadata(result)
+    assert metadata["days_failed"] > 0
+    assert "TRANSIENT" in str(metadata["accounts"])
+    assert bench.spend() == before
+    assert IngestionControl(bench.engine).queue_sizes()["tiktok"]["waiting"] == metadata["days_failed"]
+
+
+def test_every_stream_a_source_lands_is_a_raw_table():
+    assert "tiktok_ads_report" in STREAMS
+    assert all(f"raw.{name}" in PYTHON_TABLES for name in STREAMS)

@@ -1,0 +1,107 @@
+"""`aelp status` and `aelp connect`: what a data engineer reads about each live source."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from aelp_assets.status import connection_report, source_status
+from resources.clock import FixedClock
+from resources.connectors.registry import Sources
+from resources.control.ingestion import IngestionControl
+from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.tiktok import TikTokServer
+from tests.aelp_assets.test_connectors import ACCOUNT, MORNING, TOKEN, Bench, variables
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    from resources.sandbox.build import simulate_account
+
+    return simulate_account("tiny", 20261120, date(2026, 6, 30), further_days=3)
+
+
+@pytest.fixture
+def bench(duckdb_warehouse, tmp_path):
+    from resources.settings import PROJECT_ROOT, LiveSource, load_settings
+
+    source = LiveSource(accounts=[ACCOUNT], calls_per_hour=100_000, backfill_days=20)
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(update={"sources": {"tiktok": source}})
+    return Bench(settings, duckdb_warehouse, tmp_path)
+
+
+def sources_of(bench: Bench, given: dict[str, str]) -> Sources:
+    clock = FixedClock(bench.moment)
+    return Sources(bench.settings, clock, lambda _: None, lambda: bench.engine, bench.folder / "work", given)
+
+
+def status(bench: Bench, given: dict[str, str]) -> dict[str, object]:
+    return source_status(bench.warehouse, sources_of(bench, given), bench.moment).row(0, named=True)
+
+
+def test_a_source_without_credentials_is_said_to_be_without(bench):
+    told = status(bench, {})
+    assert told["credentials"] == "missing"
+    assert told["newest_complete_day"] is None
+    works, lines = connection_report(sources_of(bench, {}), "tiktok")
+    assert not works
+    assert "AELP_TIKTOK_ACCESS_TOKEN" in lines[0]
+
+
+def test_a_healthy_source_shows_its_newest_day_and_lag(bench, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+        bench.moment = MORNING + timedelta(hours=3)
+        told = status(bench, variables(server))
+    assert told["credentials"] == "set"
+    # The newest is today's snapshot of entities.
+    assert told["newest_complete_day"] == date(2026, 6, 30)
+    assert told["hours_since_pull"] == pytest.approx(3.0, abs=0.1)
+    assert (told["waiting"], told["error_class"]) == (0, None)
+
+
+def test_days_that_come_late_break_the_service_level(bench, simulated):
+    now = [MORNING]
+    with TikTokServer(ServedAccount(simulated, lambda: now[0]), TOKEN) as server:
+        bench.pull(variables(server))
+        for hours, prompt in ((20, None), (60, True), (120, False)):
+            now[0] = bench.moment = MORNING + timedelta(hours=hours)
+            bench.pull(variables(server))
+            assert status(bench, variables(server))["meets_service_level"] is prompt
+
+
+def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated):
+    down = FaultScript([Fault(FaultKind.HTML_ERROR, "/report/", times=1000)])
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN, down) as server:
+        bench.pull(variables(server))
+        told = status(bench, variables(server))
+    assert told["waiting"] > 0
+    assert told["error_class"] == "TRANSIENT"
+
+
+def test_connect_lists_the_accounts_and_starts_a_stopped_source_again(bench, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        wrong = variables(server, "wrong-token")
+        bench.pull(wrong)
+        assert status(bench, wrong)["credentials"] == "refused"
+        works, lines = connection_report(sources_of(bench, wrong), "tiktok")
+        assert not works
+        assert "wrong-token" not in " ".join(lines)
+        assert "renew" in lines[1]
+        works, lines = connection_report(sources_of(bench, variables(server)), "tiktok")
+        assert works
+        assert lines[0].startswith(f"{ACCOUNT}  ")
+        control = IngestionControl(bench.engine)
+        bench.pull(variables(server))
+        assert control.queue_sizes() == {}
+
+
+def test_connect_says_which_configured_account_cannot_be_read(bench, simulated):
+    source = bench.settings.sources["tiktok"].model_copy(update={"accounts": [ACCOUNT, "99"]})
+    bench.settings = bench.settings.model_copy(update={"sources": {"tiktok": source}})
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        works, lines = connection_report(sources_of(bench, variables(server)), "tiktok")
+    assert not works
+    assert "99" in " ".join(lines), lines

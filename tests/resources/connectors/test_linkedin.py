@@ -1,0 +1,373 @@
+"""LinkedIn against its loopback API: truncation, silence and daily limits are never taken for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
+from resources.connectors.source import Account, Pull
+from resources.sandbox.backend_frames import levers_frame
+from resources.sandbox.build import simulate_account
+from resources.sandbox.catalogue import LINKEDIN
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.linkedin import LinkedInServer
+
+TOKEN = "li-secret-0815"
+FIRST, LAST = date(2026, 6, 5), date(2026, 6, 29)
+ANALYTICS = "/rest/adAnalytics"
+ACCOUNT = Account("508733911", "Northstar LinkedIn", "USD", "UTC")
+NOW = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
+
+
+@pytest.fixture(scope="module")
+def several() -> ServedAccount:
+    """An account with two campaigns and three creatives: enough for pages."""
+    return ServedAccount(simulate_account("demo", 20261120, NOW.date()), lambda: NOW)
+
+
+@contextmanager
+def connected(
+    served: ServedAccount,
+    *faults: Fault,
+    token: str = TOKEN,
+    accounts: tuple[str, ...] = (),
+    per_page: int = 1000,
+    longest_uri: int = 8_000,
+) -> Iterator[tuple[LinkedIn, LinkedInServer]]:
+    with LinkedInServer(served, TOKEN, FaultScript(faults), longest_uri) as server:
+        source = LinkedIn(
+            LinkedInCredentials(token, accounts),
+            served.now,
+            endpoint=server.url,
+            timeout_seconds=0.4,
+            entities_per_page=per_page,
+        )
+        try:
+            yield source, server
+        finally:
+            source.close()
+
+
+def creatives(
+    source: LinkedIn, first: date = FIRST, last: date = LAST, parents: tuple[str, ...] | None = None
+) -> pl.DataFrame:
+    (page,) = source.pages(Pull(ACCOUNT, source.reports[0], first, last, parents))
+    return page.rows
+
+
+def refusal(act: Callable[[], object]) -> PlatformError:
+    with pytest.raises(PlatformError) as raised:
+        act()
+    assert TOKEN not in f"{raised.value!r} {raised.value}"
+    assert raised.value.__suppress_context__
+    return raised.value
+
+
+def money(dollars: float) -> str:
+    return f"{dollars:.2f}".rstrip("0").rstrip(".")
+
+
+def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.DataFrame:
+    """The simulated rows as the stream would hold them."""
+    rows = [
+        {
+            "report_date": date.fromisoformat(row["Start Date (in UTC)"]),
+            "campaign_group_id": row["Campaign Group ID"],
+            "campaign_id": row["Campaign ID"],
+            "creative_id": row["Ad ID"],
+            "account_name": row["Account Name"],
+            "currency": row["Currency"],
+            "campaign_group_name": row["Campaign Group Name"],
+            "campaign_name": row["Campaign Name"],
+            "ad_name": row["Ad Name"],
+            "impressions": str(row["Impressions"]),
+            "clicks": str(row["Clicks"]),
+            "spend": money(row["Total Spent"]),
+            "conversions_post_click": str(row["Conversions (post-click)"]),
+            "conversions_post_view": str(row["Conversions (post-view)"]),
+            "conversion_value": money(row["Total Conversion Value"]),
+        }
+        for row in served.rows(Reports.linkedin, first, last).to_dicts()
+    ]
+    return pl.DataFrame(rows).sort("report_date", "creative_id")
+
+
+def same(rows: pl.DataFrame, expected: pl.DataFrame) -> bool:
+    return rows.select(expected.columns).sort("report_date", "creative_id").equals(expected)
+
+
+@pytest.mark.parametrize("per_page", [1, 1000])
+def test_the_rows_are_the_simulated_truth(several: ServedAccount, per_page: int) -> None:
+    expected = truth(several)
+    assert expected["creative_id"].n_unique() > 1
+    with connected(several, per_page=per_page) as (source, _):
+        assert same(creatives(source), expected)
+
+
+def test_a_part_of_the_campaigns_brings_their_rows_only(several: ServedAccount) -> None:
+    expected = truth(several)
+    with connected(several, per_page=1) as (source, _):
+        campaigns = source.parents(Pull(ACCOUNT, source.reports[0], LAST, LAST))
+        parts = [creatives(source, parents=(campaign,)) for campaign in campaigns]
+    assert len(campaigns) == expected["campaign_id"].n_unique() > 1
+    assert [part["campaign_id"].unique().to_list() for part in parts] == [[each] for each in campaigns]
+    assert same(pl.concat(parts), expected)
+
+
+def test_names_are_read_once_for_many_spans(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        creatives(source)
+        before = len(server.requests)
+        creatives(source, LAST, LAST)
+        assert [request.path for request in server.requests[before:]] == [ANALYTICS]
+
+
+def test_a_creative_launched_meanwhile_gets_its_names(several: ServedAccount) -> None:
+    business = several.simulated.business
+    ours = business.campaigns.platform[business.adsets.campaign[business.ads.adset]] == LINKEDIN
+    launched = business.date_of(business.ads.first_day[ours].max())
+    assert business.start < launched
+    present = [datetime.combine(launched, time(12), UTC)]
+    young = ServedAccount(several.simulated, lambda: present[0])
+    with connected(young) as (source, _):
+        before = creatives(source, launched - timedelta(days=20), launched - timedelta(days=1))
+        present[0] = NOW
+        after = creatives(source, launched, launched + timedelta(days=9))
+    assert set(after["creative_id"]) - set(before["creative_id"])
+    assert same(after, truth(several, launched, launched + timedelta(days=9)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class", "wait"),
+    [
+        (FaultKind.THROTTLE, ErrorClass.THROTTLE, 37.0),
+        # 8:00 in New York is 12:00 UTC: half a day to the next window.
+        (FaultKind.DAILY_QUOTA, ErrorClass.DEFER, 12 * 3600.0),
+        (FaultKind.TOO_MUCH, ErrorClass.SHRINK, None),
+        (FaultKind.SERVER_ERROR, ErrorClass.TRANSIENT, None),
+        (FaultKind.EXPIRED_TOKEN, ErrorClass.AUTH, None),
+        (FaultKind.HTML_ERROR, ErrorClass.TRANSIENT, None),
+        (FaultKind.STALL, ErrorClass.TRANSIENT, None),
+        (FaultKind.TRUNCATED, ErrorClass.TRANSIENT, None),
+    ],
+)
+def test_a_fault_is_told_by_its_class_and_the_next_try_is_whole(
+    served: ServedAccount, kind: FaultKind, error_class: ErrorClass, wait: float | None
+) -> None:
+    with connected(served, Fault(kind, ANALYTICS)) as (source, _):
+        error = refusal(lambda: creatives(source))
+        assert (error.error_class, error.wait_seconds) == (error_class, wait)
+        assert same(creatives(source), truth(served))
+
+
+def test_a_full_answer_of_fifteen_thousand_is_taken_for_truncated(served: ServedAccount) -> None:
+    with connected(served, Fault(FaultKind.TOO_MUCH, ANALYTICS)) as (source, _):
+        assert "15000" in str(refusal(lambda: creatives(source)))
+
+
+def test_an_address_too_long_asks_for_fewer_campaigns(served: ServedAccount) -> None:
+    campaigns = tuple(str(320_000_000 + number) for number in range(400))
+    with connected(served) as (source, _):
+        error = refusal(lambda: creatives(source, parents=campaigns))
+        assert (error.error_class, error.wait_seconds) == (ErrorClass.SHRINK, None)
+        assert "414" in str(error)
+        assert creatives(source, parents=campaigns[:100]).height > 0
+
+
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY_MIDDLE, FaultKind.DUPLICATE_PAGE])
+@pytest.mark.parametrize("path", ["/creatives", "/adCampaigns"])
+def test_odd_pages_of_entities_lose_no_name(several: ServedAccount, kind: FaultKind, path: str) -> None:
+    with connected(several, Fault(kind, path), per_page=1) as (source, _):
+        assert same(creatives(source), truth(several))
+
+
+def test_a_cursor_that_points_back_is_no_end(several: ServedAccount) -> None:
+    with connected(several, Fault(FaultKind.CURSOR_LOOP, "/creatives"), per_page=1) as (source, _):
+        error = refusal(lambda: creatives(source))
+        assert error.error_class is ErrorClass.TRANSIENT
+        assert same(creatives(source), truth(several))
+
+
+def test_a_broken_page_of_names_fails_the_pull(served: ServedAccount) -> None:
+    with connected(served, Fault(FaultKind.HTML_ERROR, "/creatives")) as (source, _):
+        assert refusal(lambda: creatives(source)).error_class is ErrorClass.TRANSIENT
+
+
+def test_an_empty_day_is_complete_while_the_member_has_a_role(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        server.hide(LAST)
+        assert creatives(source, LAST, LAST).is_empty()
+        assert server.requests[-1].path == "/rest/adAccountUsers"
+
+
+def test_an_empty_answer_without_a_role_is_a_missing_permission(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        server.revoke_access()
+        error = refusal(lambda: creatives(source))
+    assert error.error_class is ErrorClass.AUTH
+    assert "role" in str(error)
+
+
+def test_a_field_nobody_asked_for_lands_beside_the_others(served: ServedAccount) -> None:
+    with connected(served, Fault(FaultKind.UNKNOWN_FIELD, ANALYTICS)) as (source, _):
+        rows = creatives(source)
+    assert rows["surpriseMetric"].unique().to_list() == ["7"]
+    assert same(rows, truth(served))
+
+
+def test_a_missing_optional_metric_is_null(served: ServedAccount) -> None:
+    with connected(served, Fault(FaultKind.MISSING_FIELD, ANALYTICS)) as (source, _):
+        rows = creatives(source)
+    assert rows["conversions_post_view"].null_count() == rows.height
+    assert same(rows.drop("conversions_post_view"), truth(served).drop("conversions_post_view"))
+
+
+def test_a_day_outside_the_request_is_refused(served: ServedAccount) -> None:
+    inner = served.rows
+    served.rows = lambda report, first, last: inner(report, first - timedelta(days=1), last)  # type: ignore[method-assign]
+    with connected(served) as (source, _):
+        error = refusal(lambda: creatives(source))
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert "2026-06-04" in str(error)
+
+
+def test_a_wrong_token_is_refused_as_such(served: ServedAccount) -> None:
+    with connected(served, token=TOKEN + "-old") as (source, _):
+        error = refusal(source.accounts)
+    assert error.error_class is ErrorClass.AUTH
+    assert "INVALID_ACCESS_TOKEN" in str(error)
+
+
+def test_accounts_report_in_utc_and_a_named_one_without_a_role_is_loud(served: ServedAccount) -> None:
+    with connected(served) as (source, _):
+        assert source.accounts() == [ACCOUNT]
+    with connected(served, accounts=(ACCOUNT.account_id, "7")) as (source, _):
+        error = refusal(source.accounts)
+    assert error.error_class is ErrorClass.AUTH
+    assert "account 7" in str(error)
+
+
+@pytest.mark.parametrize("per_page", [1, 1000])
+def test_levers_are_those_of_the_sandbox(several: ServedAccount, per_page: int) -> None:
+    day = LAST
+    window = several.window(day, day)
+    assert window is not None
+    simulated = several.simulated
+    frame = levers_frame(simulated.business, simulated.ledger, window).filter(pl.col("source") == "linkedin")
+    expected = {
+        row["lever_id"]: {
+            **{name: row[name] for name in ("lever_id", "lever_level", "campaign_id", "entity_id")},
+            **{name: row[name] for name in ("entity_name", "budget_type", "currency", "status")},
+            **{name: money(row[name]) for name in ("budget", "minimum_budget", "budget_increment")},
+            "is_shared": "false",
+            "last_edited_at": datetime.fromisoformat(row["last_edited_at"]).astimezone(UTC).isoformat(),
+        }
+        for row in frame.to_dicts()
+    }
+    with connected(several, per_page=per_page) as (source, _):
+        (page,) = source.pages(Pull(ACCOUNT, source.reports[1], NOW.date(), NOW.date()))
+    assert page.rows["report_date"].unique().to_list() == [NOW.date()]
+    # LinkedIn knows no learning stage.
+    assert page.rows["learning_state"].unique().to_list() == ["active"]
+    rows = page.rows.drop("report_date", "learning_state").to_dicts()
+    assert {row["lever_id"]: row for row in rows} == expected
+
+
+@contextmanager
+def answering(answer: Callable[[Request], Answer]) -> Iterator[LinkedIn]:
+    with LoopbackServer(answer, FaultScript()) as server:
+        source = LinkedIn(LinkedInCredentials(TOKEN), lambda: NOW, endpoint=server.url)
+        try:
+            yield source
+        finally:
+            source.close()
+
+
+DAY = {"year": 2026, "month": 6, "day": 29}
+ELEMENT = {
+    "dateRange": {"start": DAY, "end": DAY},
+    "pivotValues": ["urn:li:sponsoredCreative:9"],
+    "impressions": 3,
+    "clicks": 1,
+    "costInLocalCurrency": "12.3456789012",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error_class", "wait"),
+    [
+        (Answer({"message": "The limit of calls is reached"}, 429), ErrorClass.THROTTLE, None),
+        (Answer({"message": "Not enough permissions to access"}, 403), ErrorClass.AUTH, None),
+        (Answer({"code": "NONEXISTENT_VERSION", "message": TOKEN}, 426), ErrorClass.PERMANENT, None),
+        (Answer({"code": "ILLEGAL_ARGUMENT"}, 400), ErrorClass.PERMANENT, None),
+        (Answer({"message": "Service unavailable"}, 503), ErrorClass.TRANSIENT, None),
+        (Answer({"paging": {}}), ErrorClass.TRANSIENT, None),
+        (Answer([]), ErrorClass.TRANSIENT, None),
+        (Answer({"elements": [ELEMENT | {"pivotValues": []}]}), ErrorClass.TRANSIENT, None),
+        (Answer({"elements": [ELEMENT | {"dateRange": {"start": {}}}]}), ErrorClass.TRANSIENT, None),
+        (Answer({"elements": [ELEMENT | {"clicks": None}]}), ErrorClass.TRANSIENT, None),
+        (Answer({"elements": [ELEMENT | {"clicks": "few"}]}), ErrorClass.PERMANENT, None),
+    ],
+)
+def test_what_is_no_good_answer_is_told_by_its_class(
+    answer: Answer, error_class: ErrorClass, wait: float | None
+) -> None:
+    with answering(lambda request: answer) as source:
+        error = refusal(lambda: creatives(source, LAST, LAST))
+    assert (error.error_class, error.wait_seconds) == (error_class, wait)
+
+
+def test_spend_of_a_creative_nobody_knows_any_more_still_counts() -> None:
+    def answer(request: Request) -> Answer:
+        return Answer({"elements": [ELEMENT] if request.path == ANALYTICS else []})
+
+    with answering(answer) as source:
+        row = creatives(source, LAST, LAST).row(0, named=True)
+    assert (row["creative_id"], row["spend"]) == ("9", "12.3456789012")
+    assert (row["campaign_id"], row["campaign_group_id"]) == ("__none__", "__none__")
+
+
+def test_a_group_that_divides_its_budget_is_the_lever_of_its_campaigns() -> None:
+    divided = {"amount": "300", "currencyCode": "EUR"}
+    lists = {
+        "adCampaignGroups": [
+            {"id": 1, "name": "Divides", "status": "ACTIVE", "dailyBudget": divided}
+            | {"budgetOptimization": {"budgetOptimizationStrategy": "DYNAMIC"}},
+            {"id": 2, "name": "Caps", "status": "PAUSED", "totalBudget": divided},
+        ],
+        "adCampaigns": [
+            {"id": 11, "campaignGroup": "urn:li:sponsoredCampaignGroup:1", "status": "ACTIVE"}
+            | {"dailyBudget": divided},
+            {"id": 21, "campaignGroup": "urn:li:sponsoredCampaignGroup:2", "status": "ACTIVE"}
+            | {"totalBudget": {"amount": "5000.50", "currencyCode": "EUR"}},
+            {"id": 22, "campaignGroup": "urn:li:sponsoredCampaignGroup:2", "status": "ARCHIVED"}
+            | {"dailyBudget": divided},
+        ],
+    }
+    with answering(lambda request: Answer({"elements": lists[request.path.split("/")[-1]]})) as source:
+        (page,) = source.pages(Pull(ACCOUNT, source.reports[1], LAST, LAST))
+    shown = ["lever_id", "lever_level", "budget_type", "budget", "currency", "minimum_budget", "status"]
+    assert page.rows.select(shown).rows() == [
+        ("campaign_1", "campaign", "daily", "300", "EUR", None, "active"),
+        ("adgroup_21", "adgroup", "lifetime", "5000.5", "EUR", None, "paused"),
+    ]
+
+
+def test_missing_credentials_name_their_variables() -> None:
+    with pytest.raises(MissingCredentials, match=r"AELP_LINKEDIN_ACCESS_TOKEN"):
+        LinkedInCredentials.from_environment({})
+    given = LinkedInCredentials.from_environment(
+        {"AELP_LINKEDIN_ACCESS_TOKEN": TOKEN, "AELP_LINKEDIN_ACCOUNT_IDS": "5, 6"}
+    )
+    assert given.account_ids == ("5", "6")
+    assert TOKEN not in repr(given)

@@ -1,0 +1,366 @@
+"""TikTok against its loopback API: every row, every refusal, and nothing that looks complete but is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+
+import httpx
+import polars as pl
+import pytest
+
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.source import Account, Pull
+from resources.connectors.tiktok import TikTok, TikTokCredentials
+from resources.landing.streams import STREAMS
+from resources.sandbox.backend_frames import levers_frame
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.tiktok import TikTokServer
+
+TOKEN = "tt-secret-4711"
+ADVERTISER = "7194406226318590977"
+FIRST, LAST = date(2026, 6, 10), date(2026, 6, 29)
+REPORT = "/report/integrated/get/"
+ACCOUNT = Account(ADVERTISER, "Northstar TikTok US", "USD", "America/New_York")
+STREAM = STREAMS["tiktok_ads_report"]
+
+
+@contextmanager
+def connected(
+    served: ServedAccount,
+    *faults: Fault,
+    token: str = TOKEN,
+    page_size: int = 1000,
+    advertisers: tuple[str, ...] = (ADVERTISER,),
+    now: Callable[[], datetime] | None = None,
+) -> Iterator[tuple[TikTok, TikTokServer]]:
+    with TikTokServer(served, TOKEN, FaultScript(faults)) as server:
+        source = TikTok(
+            TikTokCredentials(token, advertisers),
+            served.now if now is None else now,
+            endpoint=server.url,
+            timeout_seconds=0.4,
+            page_size=page_size,
+        )
+        try:
+            yield source, server
+        finally:
+            source.close()
+
+
+def ads(source: TikTok, first: date = FIRST, last: date = LAST) -> pl.DataFrame:
+    pages = list(source.pages(Pull(ACCOUNT, source.reports[0], first, last)))
+    return pl.concat([page.rows for page in pages], how="diagonal")
+
+
+def refusal(act: Callable[[], object]) -> PlatformError:
+    with pytest.raises(PlatformError) as raised:
+        act()
+    assert TOKEN not in f"{raised.value!r} {raised.value}"
+    assert raised.value.__suppress_context__
+    return raised.value
+
+
+def money(dollars: float) -> str:
+    text = f"{dollars:.2f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.DataFrame:
+    """The simulated rows as the stream would hold them."""
+    rows = [
+        {
+            "report_date": date.fromisoformat(row["By Day"]),
+            "campaign_id": row["Campaign ID"],
+            "adgroup_id": row["Ad group ID"],
+            "ad_id": row["Ad ID"],
+            "account_name": row["Advertiser name"],
+            "currency": row["Currency"],
+            "campaign_name": row["Campaign name"],
+            "adgroup_name": row["Ad group name"],
+            "ad_name": row["Ad name"],
+            "impressions": str(row["Impressions"]),
+            "clicks": str(row["Clicks (destination)"]),
+            "spend": money(row["Cost"]),
+            "conversions_click": str(row["Conversions (click)"]),
+            "conversions_view": str(row["Conversions (view)"]),
+            "total_purchase_value": money(row["Total purchase value"]),
+        }
+        for row in served.rows(Reports.tiktok, first, last).to_dicts()
+    ]
+    return pl.DataFrame(rows).sort("report_date", "ad_id")
+
+
+def test_the_rows_are_the_simulated_truth(served: ServedAccount) -> None:
+    expected = truth(served)
+    with connected(served) as (source, _):
+        rows = ads(source)
+    assert expected.height > 60
+    assert rows.select(expected.columns).sort("report_date", "ad_id").equals(expected)
+    assert rows["creative_id"].null_count() == rows.height
+
+
+def test_every_page_is_read_however_small(served: ServedAccount) -> None:
+    expected = truth(served)
+    with connected(served, page_size=7) as (source, server):
+        rows = ads(source)
+        assert len(server.requests) == -(-expected.height // 7)
+    assert rows.select(expected.columns).sort("report_date", "ad_id").equals(expected)
+
+
+def test_a_day_without_delivery_has_no_rows_and_is_complete(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        server.hide(LAST)
+        assert ads(source, LAST, LAST).is_empty()
+        assert ads(source).height == truth(served).height - truth(served, LAST, LAST).height
+
+
+def test_conversions_arrive_when_the_platform_restates(served: ServedAccount) -> None:
+    before = truth(served)
+    with connected(served) as (source, _):
+        later = served.now() + timedelta(days=7)
+        served.now = lambda: later
+        after = ads(source).select(before.columns).sort("report_date", "ad_id")
+    total = pl.col("conversions_click").cast(pl.Int64).sum()
+    assert after.select(total).item() > before.select(total).item()
+    assert after.equals(truth(served))
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class", "wait"),
+    [
+        (FaultKind.THROTTLE, ErrorClass.THROTTLE, 300.0),
+        (FaultKind.EXPIRED_TOKEN, ErrorClass.AUTH, None),
+        (FaultKind.SERVER_ERROR, ErrorClass.TRANSIENT, None),
+        (FaultKind.HTML_ERROR, ErrorClass.TRANSIENT, None),
+        (FaultKind.STALL, ErrorClass.TRANSIENT, None),
+        (FaultKind.TRUNCATED, ErrorClass.TRANSIENT, None),
+        (FaultKind.EMPTY_MIDDLE, ErrorClass.TRANSIENT, None),
+        (FaultKind.DUPLICATE_PAGE, ErrorClass.TRANSIENT, None),
+    ],
+)
+def test_a_fault_is_told_by_its_class_and_the_next_try_is_whole(
+    served: ServedAccount, kind: FaultKind, error_class: ErrorClass, wait: float | None
+) -> None:
+    expected = truth(served)
+    with connected(served, Fault(kind, REPORT), page_size=20) as (source, _):
+        error = refusal(lambda: ads(source))
+        assert (error.error_class, error.wait_seconds) == (error_class, wait)
+        assert ads(source).select(expected.columns).sort("report_date", "ad_id").equals(expected)
+
+
+def test_a_throttle_behind_http_200_is_no_success(served: ServedAccount) -> None:
+    throttled = Fault(FaultKind.THROTTLE, REPORT, times=2)
+    with connected(served, throttled) as (source, server):
+        bare = httpx.get(f"{server.url}/open_api/v1.3{REPORT}", headers={"Access-Token": TOKEN})
+        assert (bare.status_code, bare.json()["code"]) == (200, 40100)
+        assert refusal(lambda: ads(source)).error_class is ErrorClass.THROTTLE
+
+
+def test_a_field_nobody_asked_for_lands_beside_the_others(served: ServedAccount) -> None:
+    with connected(served, Fault(FaultKind.UNKNOWN_FIELD, REPORT)) as (source, _):
+        rows = ads(source)
+    assert rows["surprise_metric"].unique().to_list() == ["7"]
+    assert rows.height == truth(served).height
+
+
+def test_a_missing_metric_is_null_and_missing_parents_are_looked_up(served: ServedAccount) -> None:
+    expected = truth(served)
+    with connected(served, Fault(FaultKind.MISSING_FIELD, REPORT)) as (source, _):
+        rows = ads(source).sort("report_date", "ad_id")
+    assert rows["conversions_view"].null_count() == rows.height
+    kept = [name for name in expected.columns if name != "conversions_view"]
+    assert rows.select(kept).equals(expected.select(kept))
+
+
+def test_a_day_outside_the_request_is_refused(served: ServedAccount) -> None:
+    with connected(served) as (source, _):
+        inner = served.rows
+        served.rows = lambda report, first, last: inner(report, first - timedelta(days=1), last)  # type: ignore[method-assign]
+        error = refusal(lambda: ads(source))
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert "2026-06-09" in str(error)
+
+
+def test_a_span_too_long_is_refused_for_good(served: ServedAccount) -> None:
+    with connected(served) as (source, _):
+        error = refusal(lambda: ads(source, LAST - timedelta(days=30), LAST))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert "40002" in str(error)
+
+
+def test_a_wrong_token_is_refused_as_such(served: ServedAccount) -> None:
+    with connected(served, token="tt-secret-4711-old") as (source, _):
+        error = refusal(lambda: ads(source))
+    assert error.error_class is ErrorClass.AUTH
+    assert "AELP_TIKTOK_ACCESS_TOKEN" in str(error)
+
+
+def test_the_account_is_described_with_its_own_zone(served: ServedAccount) -> None:
+    with connected(served) as (source, _):
+        assert source.accounts() == [ACCOUNT]
+
+
+def test_an_advertiser_the_token_cannot_read_is_loud(served: ServedAccount) -> None:
+    with connected(served, advertisers=(ADVERTISER, "1")) as (source, _):
+        assert refusal(source.accounts).error_class is ErrorClass.AUTH
+
+
+@pytest.mark.parametrize("page_size", [1, 1000])
+def test_levers_are_those_of_the_sandbox(served: ServedAccount, page_size: int) -> None:
+    day = date(2026, 6, 29)
+    window = served.window(day, day)
+    assert window is not None
+    simulated = served.simulated
+    frame = levers_frame(simulated.business, simulated.ledger, window).filter(pl.col("source") == "tiktok")
+    expected = {
+        row["lever_id"]: {
+            **{name: row[name] for name in ("lever_level", "campaign_id", "entity_id", "entity_name")},
+            **{name: row[name] for name in ("budget_type", "currency", "learning_state", "status")},
+            **{name: money(row[name]) for name in ("budget", "minimum_budget", "budget_increment")},
+            "is_shared": "false",
+            "last_edited_at": datetime.fromisoformat(row["last_edited_at"]).astimezone(UTC).isoformat(),
+        }
+        for row in frame.to_dicts()
+    }
+    today = date(2026, 6, 30)
+    with connected(served, page_size=page_size) as (source, _):
+        pages = list(source.pages(Pull(ACCOUNT, source.reports[1], today, today)))
+    rows = pages[0].rows
+    assert rows["report_date"].unique().to_list() == [today]
+    assert {row["lever_id"]: row for row in rows.drop("report_date").to_dicts()} == {
+        lever: {"lever_id": lever, **fields} for lever, fields in expected.items()
+    }
+
+
+def test_an_ad_group_a_few_days_old_is_learning(served: ServedAccount) -> None:
+    created = datetime.combine(served.simulated.business.start, time(15), UTC) - timedelta(days=200)
+    for age, state in ((6, "learning"), (8, "active")):
+        with connected(served, now=lambda age=age: created + timedelta(days=age)) as (source, _):  # type: ignore[misc]
+            rows = next(iter(source.pages(Pull(ACCOUNT, source.reports[1], LAST, LAST)))).rows
+        assert rows["learning_state"].unique().to_list() == [state]
+
+
+ROW = {
+    "dimensions": {"ad_id": "3", "stat_time_day": "2026-06-29 00:00:00"},
+    "metrics": {"campaign_id": "1", "adgroup_id": "2", "impressions": "5", "clicks": "0", "spend": "1.50"},
+}
+INFO = {"page": 1, "page_size": 1000, "total_number": 1, "total_page": 1}
+
+
+@contextmanager
+def answering(answer: Callable[[Request], Answer]) -> Iterator[TikTok]:
+    with LoopbackServer(answer, FaultScript()) as server:
+        source = TikTok(
+            TikTokCredentials(TOKEN, (ADVERTISER,)), lambda: datetime.now(UTC), endpoint=server.url
+        )
+        try:
+            yield source
+        finally:
+            source.close()
+
+
+def metrics(**change: object) -> dict[str, object]:
+    return ROW | {"metrics": ROW["metrics"] | change}
+
+
+@pytest.mark.parametrize(
+    ("body", "error_class", "wait"),
+    [
+        ({"code": 40001, "message": "No permission"}, ErrorClass.AUTH, None),
+        ({"code": 40002, "message": "Invalid metric"}, ErrorClass.PERMANENT, None),
+        ({"code": 40100, "message": "Too many requests"}, ErrorClass.THROTTLE, 300.0),
+        ({"code": 40105, "message": f"Token {TOKEN} is wrong"}, ErrorClass.AUTH, None),
+        ({"code": 50002, "message": "Service error"}, ErrorClass.TRANSIENT, None),
+        ({"code": 51010, "message": "Timed out"}, ErrorClass.TRANSIENT, None),
+        ({"message": "what is this"}, ErrorClass.TRANSIENT, None),
+        ([], ErrorClass.TRANSIENT, None),
+        ({"code": 0, "data": {"page_info": INFO}}, ErrorClass.TRANSIENT, None),
+        ({"code": 0, "data": {"list": [ROW]}}, ErrorClass.TRANSIENT, None),
+        ({"code": 0, "data": {"list": [ROW], "page_info": INFO | {"page": 2}}}, ErrorClass.TRANSIENT, None),
+        (
+            {"code": 0, "data": {"list": [ROW, ROW], "page_info": INFO | {"total_number": 2}}},
+            ErrorClass.TRANSIENT,
+            None,
+        ),
+        (
+            {"code": 0, "data": {"list": [metrics(spend="1,50")], "page_info": INFO}},
+            ErrorClass.PERMANENT,
+            None,
+        ),
+        ({"code": 0, "data": {"list": [metrics(spend=None)], "page_info": INFO}}, ErrorClass.TRANSIENT, None),
+        ({"code": 0, "data": {"list": [{"metrics": {}}], "page_info": INFO}}, ErrorClass.TRANSIENT, None),
+    ],
+)
+def test_what_is_no_good_answer_is_told_by_its_class(
+    body: object, error_class: ErrorClass, wait: float | None
+) -> None:
+    with answering(lambda request: Answer(body)) as source:
+        error = refusal(lambda: ads(source, LAST, LAST))
+    assert (error.error_class, error.wait_seconds) == (error_class, wait)
+
+
+def test_numbers_keep_every_digit() -> None:
+    odd = metrics(spend="0.0000001", cta_conversion=12345678901234567890, vta_conversion="-")
+    body = {"code": 0, "data": {"list": [odd], "page_info": INFO}}
+    with answering(lambda request: Answer(body)) as source:
+        row = ads(source, LAST, LAST).row(0, named=True)
+    assert row["spend"] == "0.0000001"
+    assert row["conversions_click"] == "12345678901234567890"
+    assert row["conversions_view"] is None
+
+
+def test_a_campaign_that_carries_its_budget_is_the_lever_of_its_ad_groups() -> None:
+    lists = {
+        "campaign": [
+            {"campaign_id": "1", "campaign_name": "CBO", "budget_optimize_on": True, "budget": 75.5}
+            | {"budget_mode": "BUDGET_MODE_DYNAMIC_DAILY_BUDGET", "operation_status": "DISABLE"},
+            {"campaign_id": "2", "campaign_name": "ABO", "budget_optimize_on": False, "budget": 0}
+            | {"budget_mode": "BUDGET_MODE_INFINITE", "operation_status": "ENABLE"},
+        ],
+        "adgroup": [
+            {"campaign_id": "1", "adgroup_id": "11", "budget_mode": "BUDGET_MODE_INFINITE", "budget": 0},
+            {"campaign_id": "2", "adgroup_id": "21", "budget_mode": "BUDGET_MODE_TOTAL", "budget": 900},
+        ],
+    }
+
+    def answer(request: Request) -> Answer:
+        listed = lists[request.path.split("/")[-3]]
+        info = INFO | {"total_number": len(listed)}
+        return Answer({"code": 0, "data": {"list": listed, "page_info": info}})
+
+    with answering(answer) as source:
+        (page,) = source.pages(Pull(ACCOUNT, source.reports[1], LAST, LAST))
+    shown = ["lever_id", "lever_level", "budget_type", "budget", "minimum_budget", "status"]
+    assert page.rows.select(shown).rows() == [
+        ("campaign_1", "campaign", "daily", "75.5", "50", "paused"),
+        ("adgroup_21", "adgroup", "lifetime", "900", None, "active"),
+    ]
+
+
+def test_missing_credentials_name_their_variables() -> None:
+    with pytest.raises(MissingCredentials, match=r"AELP_TIKTOK_ACCESS_TOKEN and AELP_TIKTOK_ADVERTISER_IDS"):
+        TikTokCredentials.from_environment({})
+    with pytest.raises(MissingCredentials, match=r"set AELP_TIKTOK_ADVERTISER_IDS\."):
+        TikTokCredentials.from_environment({"AELP_TIKTOK_ACCESS_TOKEN": TOKEN})
+    given = TikTokCredentials.from_environment(
+        {"AELP_TIKTOK_ACCESS_TOKEN": TOKEN, "AELP_TIKTOK_ADVERTISER_IDS": " 1, 2,"}
+    )
+    assert given.advertiser_ids == ("1", "2")
+    assert TOKEN not in repr(given)
+
+
+def test_credentials_never_leave_without_tls() -> None:
+    with pytest.raises(ValueError, match="https"):
+        TikTok(TikTokCredentials(TOKEN, ("1",)), lambda: datetime.now(UTC), endpoint="http://tiktok.example")
+
+
+def test_the_token_travels_in_the_header_only(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        ads(source)
+        assert all(TOKEN not in json.dumps(dict(request.form)) for request in server.requests)
