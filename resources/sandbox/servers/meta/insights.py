@@ -1,0 +1,326 @@
+"""Insights: the simulated reports as rows on the wire, filtered the way the Graph API filters.
+
+Here: fields, levels, breakdowns, status filters. Not here: jobs, pages, faults (`server`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from resources.sandbox.catalogue import CURRENCY
+from resources.sandbox.copywriting import FORMATS
+from resources.sandbox.frames import Reports, Window
+from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.servers.meta.wire import Refusal, money
+
+PLACEMENT = ("publisher_platform", "platform_position", "impression_device")
+HOUR = "hourly_stats_aggregated_by_advertiser_time_zone"
+WINDOWS = ("1d_click", "7d_click", "28d_click", "1d_view", "1d_ev")
+PURCHASE_TYPES = (
+    "purchase",
+    "omni_purchase",
+    "offsite_conversion.fb_pixel_purchase",
+    "onsite_web_purchase",
+    "web_in_store_purchase",
+)
+_LIVE = ("ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "ADSET_PAUSED", "PENDING_REVIEW")
+# Share of the impressions that get so far into a video.
+_VIDEO_SHARES = {"video_view": 31, "thruplay": 12, "p25": 22, "p50": 15, "p75": 10, "p100": 7}
+_COLUMNS = {
+    "Account ID": "account_id",
+    "Account name": "account_name",
+    "Campaign ID": "campaign_id",
+    "Campaign name": "campaign_name",
+    "Ad set ID": "adset_id",
+    "Ad set name": "adset_name",
+    "Ad ID": "ad_id",
+    "Ad name": "ad_name",
+    "Currency": "account_currency",
+    "Reporting starts": "date_start",
+    "Impressions": "impressions",
+    "Reach": "reach",
+    "Clicks (all)": "clicks",
+    "Link clicks": "inline_link_clicks",
+    "Unique link clicks": "unique_inline_link_clicks",
+    "Platform": "publisher_platform",
+    "Placement": "platform_position",
+    "Impression device": "impression_device",
+}
+_CENTS = {
+    f"Amount spent ({CURRENCY})": "spend",
+    "Purchases conversion value (7-day click)": "value_7d_click",
+    "Purchases conversion value (1-day view)": "value_1d_view",
+}
+_COUNTS = {"Purchases (7-day click)": "7d_click", "Purchases (1-day view)": "1d_view"}
+# Left out of a row where they are zero, as Meta does.
+_SPARSE = ("inline_link_clicks", "unique_inline_link_clicks")
+# What no call with a breakdown returns.
+_UNIQUE = ("unique_inline_link_clicks",)
+# Share of a day's delivery by the end of each hour, per mille.
+_DAY_CURVE = np.cumsum(
+    [18, 12, 8, 6, 6, 10, 20, 33, 42, 46, 48, 50, 54, 54, 52, 52, 53, 55, 58, 64, 72, 78, 65, 44]
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """The parameters of an insights call that decide its rows."""
+
+    level: str
+    first: date
+    last: date
+    fields: tuple[str, ...]
+    breakdowns: tuple[str, ...] = ()
+    by_day: bool = False
+    windows: tuple[str, ...] = ()
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def read(cls, form: Mapping[str, str], today: date) -> Question:
+        """Raises Refusal where Meta would."""
+        try:
+            span = json.loads(form["time_range"])
+            first, last = date.fromisoformat(span["since"]), date.fromisoformat(span["until"])
+        except (KeyError, ValueError):
+            raise Refusal(100, "(#100) param time_range must be valid") from None
+        if last < first:
+            raise Refusal(100, "(#100) The since date must be before until date.", 1487534)
+        if first < today - timedelta(days=1127):
+            raise Refusal(3018, "(#3018) The start date of the time range cannot be beyond 37 months")
+        windows = names(form.get("action_attribution_windows", ""))
+        for window in windows:
+            if window not in WINDOWS:
+                raise Refusal(100, f"(#100) {window} is no longer a supported attribution window")
+        breakdowns, fields = names(form.get("breakdowns", "")), names(form.get("fields", ""))
+        if breakdowns not in ((), PLACEMENT, (HOUR,)):
+            raise Refusal(
+                100, f"(#100) Current combination of data breakdown columns {breakdowns} is invalid"
+            )
+        if breakdowns and set(fields) & set(_UNIQUE):
+            raise Refusal(100, "(#100) unique metrics are not available with these breakdowns")
+        return cls(
+            level=form.get("level", "account"),
+            first=first,
+            last=last,
+            fields=fields,
+            breakdowns=breakdowns,
+            by_day=form.get("time_increment") == "1",
+            windows=windows,
+            filters=read_filters(form),
+        )
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A list parameter: JSON, or comma-separated as the SDK joins fields."""
+    if text.startswith("["):
+        return tuple(json.loads(text))
+    return tuple(name for name in text.split(",") if name)
+
+
+def read_filters(form: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """`filtering` as (field, allowed values); only IN is served.
+
+    Raises:
+        Refusal: any other operator.
+    """
+    filters = []
+    for entry in json.loads(form.get("filtering") or "[]"):
+        if entry.get("operator") != "IN":
+            raise Refusal(100, f"(#100) filtering operator {entry.get('operator')} is not supported")
+        filters.append((str(entry["field"]), tuple(str(value) for value in entry["value"])))
+    return tuple(filters)
+
+
+@dataclass
+class InsightsTable:
+    """Answers questions about one served account.
+
+    Attributes:
+        ad_status, campaign_status: effective status by id, as of now.
+        purchase_types: action types under which each purchase is reported; they overlap.
+        hidden: days the platform no longer reports.
+    """
+
+    served: ServedAccount
+    ad_status: Callable[[], Mapping[str, str]]
+    campaign_status: Callable[[], Mapping[str, str]]
+    purchase_types: tuple[str, ...] = PURCHASE_TYPES
+    hidden: set[date] = field(default_factory=set)
+    _frames: dict[tuple[Any, ...], pl.DataFrame] = field(default_factory=dict)
+
+    def rows(self, question: Question) -> Sequence[dict[str, Any]]:
+        """Raises Refusal: a level, or a breakdown at a level, this server does not serve."""
+        if question.breakdowns == (HOUR,):
+            return self._hours(question)
+        frame = self._chosen(question)
+        if question.level == "campaign" and not question.by_day:
+            return self._campaigns(question, frame)
+        if question.level != "ad" or not question.by_day:
+            raise Refusal(100, f"(#100) level {question.level} is not served here")
+        return _Rows(frame, lambda record: self._wire(question, record))
+
+    def _chosen(self, question: Question) -> pl.DataFrame:
+        placed = question.breakdowns == PLACEMENT
+        hidden = tuple(sorted(self.hidden))
+        key = (placed, question.first, question.last, question.filters, self.served.today, hidden)
+        frame = self._frames.get(key)
+        if frame is None:
+            report = Reports.meta_by_placement if placed else Reports.meta
+            frame = self._filtered(self.served.rows(report, question.first, question.last), question)
+            if len(self._frames) >= 8:
+                self._frames.clear()
+            self._frames[key] = frame
+        return frame
+
+    def _filtered(self, frame: pl.DataFrame, question: Question) -> pl.DataFrame:
+        frame = frame.rename(_COLUMNS | _CENTS | _COUNTS, strict=False)
+        frame = frame.with_columns((pl.col(*_CENTS.values()) * 100).round().cast(pl.Int64))
+        frame = frame.filter(~pl.col("date_start").is_in([day.isoformat() for day in self.hidden]))
+        business = self.served.simulated.business
+        videos = [
+            business.ads.id[ad]
+            for ad in range(len(business.ads.id))
+            if FORMATS[business.creatives.format[business.ads.creative[ad]]] == "video"
+        ]
+        frame = frame.with_columns(is_video=pl.col("ad_id").is_in(videos))
+        ad_status, campaign_status = self.ad_status(), self.campaign_status()
+        allowed = dict(question.filters)
+        for name, values in allowed.items():
+            if name in ("campaign.id", "adset.id", "ad.id"):
+                frame = frame.filter(pl.col(name.replace(".", "_")).is_in(values))
+            elif name not in ("ad.effective_status", "campaign.effective_status"):
+                raise Refusal(100, f"(#100) Filtering field {name} is invalid")
+        statuses = allowed.get("campaign.effective_status")
+        if statuses is not None:
+            known = [key for key, status in campaign_status.items() if status in statuses]
+            return frame.filter(pl.col("campaign_id").is_in(known))
+        # Without a status filter, archived and deleted ads are missing.
+        shown = allowed.get("ad.effective_status", _LIVE)
+        known = [key for key, status in ad_status.items() if status in shown]
+        return frame.filter(pl.col("ad_id").is_in(known))
+
+    def _wire(self, question: Question, record: dict[str, Any]) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for name in question.fields:
+            if name in ("actions", "action_values"):
+                entries = self._actions(question, record, name)
+            elif name.startswith("video_"):
+                entries = _video(record, name)
+            elif name == "spend":
+                row[name] = money(record["spend"])
+                continue
+            elif name in record:
+                value = record[name]
+                if name not in _SPARSE or value:
+                    row[name] = str(value)
+                continue
+            else:
+                raise Refusal(100, f"(#100) {name} is not valid for fields param")
+            if entries:
+                row[name] = entries
+        row["date_start"] = row["date_stop"] = record["date_start"]
+        for name in question.breakdowns:
+            row[name] = record[name]
+        return row
+
+    def _actions(self, question: Question, record: dict[str, Any], name: str) -> list[dict[str, str]]:
+        entries: list[dict[str, str]] = []
+        if name == "actions":
+            clicks = record["inline_link_clicks"]
+            if clicks:
+                entries.append({"action_type": "link_click", "value": str(clicks), "7d_click": str(clicks)})
+            if record["is_video"]:
+                views = str(record["impressions"] * _VIDEO_SHARES["video_view"] // 100)
+                entries.append({"action_type": "video_view", "value": views, "1d_view": views})
+            counts = {w: record[w] for w in question.windows if record.get(w)}
+            written = {window: str(count) for window, count in counts.items()}
+            total = str(sum(counts.values()))
+        else:
+            cents = {w: record[f"value_{w}"] for w in question.windows if record.get(f"value_{w}")}
+            written = {window: money(value) for window, value in cents.items()}
+            total = money(sum(cents.values()))
+        if written:
+            types = self.purchase_types
+            entries += [{"action_type": kind, "value": total} | written for kind in types]
+        return entries
+
+    def _campaigns(self, question: Question, frame: pl.DataFrame) -> list[dict[str, Any]]:
+        grouped = frame.group_by("campaign_id", maintain_order=True).agg(
+            pl.first("campaign_name"), pl.sum("impressions", "spend")
+        )
+        return [
+            {name: str(record[name]) for name in question.fields if name in record and name != "spend"}
+            | ({"spend": money(record["spend"])} if "spend" in question.fields else {})
+            | {"date_start": question.first.isoformat(), "date_stop": question.last.isoformat()}
+            for record in grouped.iter_rows(named=True)
+        ]
+
+    def _hours(self, question: Question) -> list[dict[str, Any]]:
+        """Today's delivery by ad set and finished hour; other days have none here."""
+        served = self.served
+        ledger, reports = served.simulated.ledger, served.reports
+        today = served.simulated.business.day_of(served.today)
+        inside = question.first <= served.today <= question.last
+        if question.level != "adset":
+            raise Refusal(100, f"(#100) level {question.level} is not served with this breakdown")
+        if not inside or not 0 <= today < ledger.days:
+            return []
+        frame = reports.meta(Window(today, today, today)).rename(_COLUMNS | _CENTS, strict=False)
+        for name, values in question.filters:
+            if name == "campaign.id":
+                frame = frame.filter(pl.col("campaign_id").is_in(values))
+        keys = ["account_id", "account_name", "account_currency"]
+        keys += ["campaign_id", "campaign_name", "adset_id", "adset_name", "date_start"]
+        daily = frame.group_by(keys, maintain_order=True).agg(
+            pl.sum("impressions", "clicks"), spend=(pl.col("spend") * 100).round().cast(pl.Int64).sum()
+        )
+        hours = served.now().astimezone(ZoneInfo(ACCOUNT_ZONE)).hour
+        curve = _DAY_CURVE / _DAY_CURVE[-1]
+        rows = []
+        for record in daily.iter_rows(named=True):
+            for hour in range(hours):
+                part = {
+                    name: int(record[name] * curve[hour])
+                    - int(record[name] * (curve[hour - 1] if hour else 0))
+                    for name in ("impressions", "clicks", "spend")
+                }
+                row = {name: str(record[name]) for name in question.fields if name in keys}
+                row |= {
+                    name: str(part[name]) for name in ("impressions", "clicks") if name in question.fields
+                }
+                row |= {"spend": money(part["spend"]), "date_stop": record["date_start"]}
+                row |= {"date_start": record["date_start"], HOUR: f"{hour:02d}:00:00 - {hour:02d}:59:59"}
+                rows.append(row)
+        return rows
+
+
+def _video(record: dict[str, Any], name: str) -> list[dict[str, str]]:
+    part = name.removeprefix("video_").removesuffix("_watched_actions")
+    if part not in _VIDEO_SHARES:
+        raise Refusal(100, f"(#100) {name} is not valid for fields param")
+    views = record["impressions"] * _VIDEO_SHARES[part] // 100 if record["is_video"] else 0
+    return [{"action_type": "video_view", "value": str(views)}] if views else []
+
+
+class _Rows(Sequence[dict[str, Any]]):
+    """Rows written only as far as a page asks for them."""
+
+    def __init__(self, frame: pl.DataFrame, write: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._frame = frame
+        self._write = write
+
+    def __len__(self) -> int:
+        return self._frame.height
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, slice):
+            return [self._write(record) for record in self._frame[which].iter_rows(named=True)]
+        return self._write(self._frame.row(which, named=True))
