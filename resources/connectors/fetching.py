@@ -174,6 +174,8 @@ class AccountFetcher:
                 self._pace.before_call()
                 return tuple(self._source.parents(pull))
             except PlatformError as error:
+                if error.error_class is ErrorClass.SHRINK:  # a list of ids has no smaller part to ask for
+                    error = PlatformError(ErrorClass.TRANSIENT, str(error), error.wait_seconds)
                 self._pace.after_error(error, tries)
 
     def _tried(self, pull: Pull) -> pl.DataFrame:

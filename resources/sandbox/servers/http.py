@@ -58,7 +58,7 @@ class LoopbackServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Header and body are two writes; Nagle and the client's delayed acknowledgement made a call 45 ms.
+            # Header and body are two writes: Nagle against delayed acknowledgement made a call 45 ms.
             disable_nagle_algorithm: ClassVar[bool] = True
             timeout: ClassVar[int] = 30
 

@@ -1,0 +1,134 @@
+"""The simulated Google account's numbers by day, columns named by field path.
+
+Here: ad by day, network and device, and what adds up from it. Not here: entities (`tables`), GAQL (`gaql`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.google_ads.tables import CUSTOMER_ID, NEWSLETTER, PURCHASE, Tables
+
+_NETWORKS = {
+    "Google search": "SEARCH",
+    "Search partners": "SEARCH_PARTNERS",
+    "Google Display Network": "CONTENT",
+}
+_DEVICES = {"Mobile phones": "MOBILE", "Computers": "DESKTOP", "Tablets": "TABLET"}
+
+
+class Performance:
+    """Reports of the account as known now; `tables` has what its rows belong to."""
+
+    def __init__(self, served: ServedAccount, tables: Tables, without_ads: frozenset[str]) -> None:
+        self._served = served
+        self._tables = tables
+        self._without_ads = [int(campaign) for campaign in without_ads]
+
+    def table(self, resource: str, first: date, last: date) -> pl.DataFrame | None:
+        """A resource's report with what may be selected beside it; None where there is none."""
+        reports = {
+            "ad_group_ad": self._by_ad,
+            "ad_group": self._by_ad_group,
+            "campaign": self._by_campaign,
+            "keyword_view": self._by_keyword,
+        }
+        return reports[resource](first, last) if resource in reports else None
+
+    def _by_ad(self, first: date, last: date) -> pl.DataFrame:
+        ads = self._tables.ads().join(self._tables.customer(), how="cross")
+        return self._cells(first, last).join(
+            ads, on=["campaign.id", "ad_group.id", "ad_group_ad.ad.id"], how="inner", maintain_order="left"
+        )
+
+    def _by_campaign(self, first: date, last: date) -> pl.DataFrame:
+        campaigns = self._tables.campaigns().join(self._tables.customer(), how="cross")
+        return _with_actions(self._cells(first, last)).join(
+            campaigns, on="campaign.id", how="inner", maintain_order="left"
+        )
+
+    def _by_ad_group(self, first: date, last: date) -> pl.DataFrame:
+        groups = self._tables.ad_groups().join(self._tables.customer(), how="cross")
+        return _with_actions(self._cells(first, last)).join(
+            groups, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
+        )
+
+    def _by_keyword(self, first: date, last: date) -> pl.DataFrame:
+        """An ad group's numbers shared between its two keywords: a third, and what remains."""
+        keywords = self._tables.keywords().join(self._tables.customer(), how="cross")
+        parts = self._cells(first, last).join(
+            keywords, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
+        )
+        metrics = [name for name in parts.columns if name.startswith("metrics.")]
+        third = {name: pl.col(name) // 3 for name in metrics}
+        return parts.with_columns(
+            pl.when(pl.col("nth") == 1).then(third[name]).otherwise(pl.col(name) - third[name]).alias(name)
+            for name in metrics
+        )
+
+    def _cells(self, first: date, last: date) -> pl.DataFrame:
+        """Ad by day, network and device; money in micros, conversions in hundredths."""
+        rows = self._served.rows(Reports.google_ads, first, last)
+        is_max = pl.col("campaign.id").is_in(self._without_ads)
+
+        def whole(column: str, unit: int) -> pl.Expr:
+            return (pl.col(column) * 100).round(0).cast(pl.Int64).mul(unit)
+
+        return rows.select(
+            pl.col("Day").alias("segments.date"),
+            pl.col("Campaign ID").cast(pl.Int64).alias("campaign.id"),
+            pl.col("Ad group ID").cast(pl.Int64).alias("ad_group.id"),
+            pl.col("Ad ID").cast(pl.Int64).alias("ad_group_ad.ad.id"),
+            pl.col("Network (with search partners)")
+            .replace_strict(_NETWORKS)
+            .alias("segments.ad_network_type"),
+            pl.col("Device").replace_strict(_DEVICES).alias("segments.device"),
+            pl.col("Impr.").alias("metrics.impressions"),
+            pl.col("Clicks").alias("metrics.clicks"),
+            whole("Cost", 10_000).alias("metrics.cost_micros"),
+            whole("Conversions", 1).alias("metrics.conversions"),
+            whole("Conv. value", 1).alias("metrics.conversions_value"),
+            pl.col("View-through conv.").alias("metrics.view_through_conversions"),
+            (whole("Conversions", 1) + pl.col("Clicks") // 10 * 100).alias("metrics.all_conversions"),
+            whole("Conv. value", 1).alias("metrics.all_conversions_value"),
+            pl.lit(0).alias("metrics.video_trueview_views"),
+            *(
+                pl.lit(0.0).alias(f"metrics.video_{rate}_rate")
+                for rate in ("trueview_view", "quartile_p25", "quartile_p50", "quartile_p75", "quartile_p100")
+            ),
+        ).with_columns(
+            pl.when(is_max)
+            .then(pl.lit("MIXED"))
+            .otherwise(pl.col("segments.ad_network_type"))
+            .alias("segments.ad_network_type")
+        )
+
+
+def _with_actions(cells: pl.DataFrame) -> pl.DataFrame:
+    """Every row once per conversion action; other metrics ride on the first, so that sums stay right."""
+    action = pl.lit(f"customers/{CUSTOMER_ID}/conversionActions/")
+    other = pl.col("metrics.clicks") // 10 * 100
+    named = (
+        "segments.conversion_action",
+        "segments.conversion_action_name",
+        "segments.conversion_action_category",
+    )
+    metrics = [name for name in cells.columns if name.startswith("metrics.")]
+    purchases = cells.with_columns(
+        (action + str(PURCHASE)).alias(named[0]),
+        pl.lit("Purchase").alias(named[1]),
+        pl.lit("PURCHASE").alias(named[2]),
+        (pl.col("metrics.all_conversions") - other).alias("metrics.all_conversions"),
+    )
+    newsletter = cells.with_columns(
+        (action + str(NEWSLETTER)).alias(named[0]),
+        pl.lit("Newsletter sign-up").alias(named[1]),
+        pl.lit("SIGNUP").alias(named[2]),
+        *((pl.col(name) * 0).alias(name) for name in metrics if name != "metrics.all_conversions"),
+        other.alias("metrics.all_conversions"),
+    )
+    return pl.concat([purchases, newsletter])

@@ -1,0 +1,324 @@
+"""The simulated Google account as one frame per resource, columns named by field path.
+
+Here: what each resource of the API would hold. Not here: GAQL (`gaql`) or the wire (`messages`, `server`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from resources.sandbox import copywriting
+from resources.sandbox.backend_frames import LINK, levers_frame
+from resources.sandbox.catalogue import CURRENCY, GOOGLE, PLATFORMS, TIMEZONE, TRACKS
+from resources.sandbox.frames import Window
+from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.google_ads.writes import Written
+
+CUSTOMER_ID = PLATFORMS[GOOGLE].account_id.replace("-", "")
+PURCHASE, NEWSLETTER = 6_471_180_001, 6_471_180_002
+_MICROS = 1_000_000
+_SYSTEM_STATUS = {"learning": "LEARNING_BUDGET_CHANGE", "active": "ENABLED", "limited": "LIMITED_BY_DATA"}
+
+
+def name_of(collection: str, *parts: str) -> pl.Expr:
+    """Resource names: customers/{customer}/{collection}/{a}~{b}."""
+    tail = pl.concat_str([pl.col(part).cast(pl.String) for part in parts], separator="~")
+    return pl.format(f"customers/{CUSTOMER_ID}/{collection}/{{}}", tail)
+
+
+class Tables:
+    """Resources of the account as known now.
+
+    Args:
+        removed_ads: ids of ads somebody deleted.
+        edits: other values of campaign fields, by campaign id and field path.
+        written: changes made through the API, oldest first.
+        without_ads: ids of campaigns shown as Performance Max: they have no ad groups and no ads.
+    """
+
+    def __init__(
+        self,
+        served: ServedAccount,
+        removed_ads: set[str],
+        edits: Mapping[int, Mapping[str, object]],
+        written: list[Written],
+        without_ads: frozenset[str],
+    ) -> None:
+        self._served = served
+        self._edits = edits
+        self._written = written
+        self._removed = removed_ads
+        self._without_ads = [int(campaign) for campaign in without_ads]
+
+    def table(self, resource: str) -> pl.DataFrame | None:
+        """A resource with what may be selected beside it; None where there is no such resource."""
+        entities = {
+            "customer": self.customer,
+            "campaign": lambda: self.campaigns().join(self.customer(), how="cross"),
+            "ad_group": self.ad_groups,
+            "ad_group_ad": self.ads,
+            "ad_group_criterion": self.keywords,
+            "asset_group": self.asset_groups,
+            "conversion_action": self.conversion_actions,
+            "currency_constant": self.currency_constants,
+            "recommendation": self.recommendations,
+        }
+        return entities[resource]() if resource in entities else None
+
+    # --- entities ------------------------------------------------------------------------------------
+
+    def customer(self) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "customer.id": int(CUSTOMER_ID),
+                "customer.resource_name": f"customers/{CUSTOMER_ID}",
+                "customer.descriptive_name": PLATFORMS[GOOGLE].account_name,
+                "customer.currency_code": CURRENCY,
+                "customer.time_zone": TIMEZONE,
+                "customer.status": "ENABLED",
+                "customer.manager": False,
+            }
+        )
+
+    def campaigns(self) -> pl.DataFrame:
+        """Campaigns that were ever launched, with their budgets."""
+        levers = self.levers(self.known, self.known)
+        budgets = self._last_written("CAMPAIGN_BUDGET")
+        statuses = self._last_written("CAMPAIGN")
+        is_max = pl.col("campaign.id").is_in(self._without_ads)
+        campaigns = levers.select(
+            pl.col("campaign_id").cast(pl.Int64).alias("campaign.id"),
+            pl.col("entity_name").alias("campaign.name"),
+            pl.col("status")
+            .replace_strict({"active": "ENABLED", "paused": "PAUSED"})
+            .alias("campaign.status"),
+            pl.col("learning_state")
+            .replace_strict(_SYSTEM_STATUS)
+            .alias("campaign.bidding_strategy_system_status"),
+            pl.lit("SERVING").alias("campaign.serving_status"),
+            pl.lit("MAXIMIZE_CONVERSIONS").alias("campaign.bidding_strategy_type"),
+            pl.lit(f"{self._served.simulated.business.start} 00:00:00").alias("campaign.start_date_time"),
+            (pl.col("campaign_id").cast(pl.Int64) + 8_000_000_000).alias("campaign_budget.id"),
+            pl.col("entity_name").alias("campaign_budget.name"),
+            (pl.col("budget") * 100)
+            .round(0)
+            .cast(pl.Int64)
+            .mul(10_000)
+            .alias("campaign_budget.amount_micros"),
+            pl.lit(None, dtype=pl.Int64).alias("campaign_budget.total_amount_micros"),
+            pl.col("is_shared").alias("campaign_budget.explicitly_shared"),
+            pl.lit(1).alias("campaign_budget.reference_count"),
+            pl.lit("DAILY").alias("campaign_budget.period"),
+            pl.lit("ENABLED").alias("campaign_budget.status"),
+        ).with_columns(
+            name_of("campaigns", "campaign.id").alias("campaign.resource_name"),
+            name_of("campaignBudgets", "campaign_budget.id").alias("campaign_budget.resource_name"),
+            name_of("campaignBudgets", "campaign_budget.id").alias("campaign.campaign_budget"),
+            pl.when(is_max)
+            .then(pl.lit("PERFORMANCE_MAX"))
+            .otherwise(
+                pl.when(pl.col("campaign.name").str.contains("Display"))
+                .then(pl.lit("DISPLAY"))
+                .otherwise(pl.lit("SEARCH"))
+            )
+            .alias("campaign.advertising_channel_type"),
+            pl.coalesce(
+                pl.col("campaign.id").replace_strict(budgets, default=None, return_dtype=pl.Int64),
+                "campaign_budget.amount_micros",
+            ).alias("campaign_budget.amount_micros"),
+            pl.coalesce(
+                pl.col("campaign.id").replace_strict(statuses, default=None, return_dtype=pl.String),
+                "campaign.status",
+            ).alias("campaign.status"),
+        )
+        for campaign, fields in self._edits.items():
+            mine = pl.col("campaign.id") == campaign
+            campaigns = campaigns.with_columns(
+                pl.when(mine).then(pl.lit(value)).otherwise(pl.col(path)).alias(path)
+                for path, value in fields.items()
+            )
+        return campaigns
+
+    def ad_groups(self) -> pl.DataFrame:
+        business = self._served.simulated.business
+        groups = pl.DataFrame(
+            {
+                "ad_group.id": pl.Series(business.adsets.id).cast(pl.Int64),
+                "ad_group.name": business.adsets.name,
+                "campaign.id": pl.Series(business.campaigns.id)
+                .gather(business.adsets.campaign)
+                .cast(pl.Int64),
+                "ad_group.status": "ENABLED",
+            }
+        ).join(self.campaigns(), on="campaign.id", how="inner", maintain_order="left")
+        search = pl.col("campaign.advertising_channel_type") == "SEARCH"
+        return groups.filter(~pl.col("campaign.id").is_in(self._without_ads)).with_columns(
+            name_of("adGroups", "ad_group.id").alias("ad_group.resource_name"),
+            pl.when(search)
+            .then(pl.lit("SEARCH_STANDARD"))
+            .otherwise(pl.lit("DISPLAY_STANDARD"))
+            .alias("ad_group.type"),
+        )
+
+    def ads(self) -> pl.DataFrame:
+        """Ads that ever ran; those that ended or were deleted are REMOVED."""
+        business = self._served.simulated.business
+        ads, creatives, known = business.ads, business.creatives, self.known
+        mine = [
+            index
+            for index, platform in enumerate(self._served.reports.ad_platform)
+            if platform == GOOGLE and ads.first_day[index] <= known
+        ]
+        shown = [int(ads.creative[index]) for index in mine]
+        return (
+            pl.DataFrame(
+                {
+                    "ad_group_ad.ad.id": [int(ads.id[index]) for index in mine],
+                    "ad_group.id": [int(business.adsets.id[ads.adset[index]]) for index in mine],
+                    "ad_group_ad.ad.name": [ads.name[index] for index in mine],
+                    "ad_group_ad.ad.type": "RESPONSIVE_SEARCH_AD",
+                    "ad_group_ad.status": [
+                        "REMOVED"
+                        if ads.id[index] in self._removed or ads.last_day[index] <= known
+                        else "ENABLED"
+                        for index in mine
+                    ],
+                    "ad_group_ad.ad.final_urls": [
+                        [f"{LINK}/{TRACKS[creatives.track[c]].name}/{copywriting.theme_name(creatives, c)}"]
+                        for c in shown
+                    ],
+                    "ad_group_ad.ad.responsive_search_ad.headlines": [
+                        [copywriting.headline(creatives, c), "Cancel any time"] for c in shown
+                    ],
+                    "ad_group_ad.ad.responsive_search_ad.descriptions": [
+                        [copywriting.body(creatives, c)] for c in shown
+                    ],
+                }
+            )
+            .join(self.ad_groups(), on="ad_group.id", how="inner", maintain_order="left")
+            .with_columns(
+                name_of("adGroupAds", "ad_group.id", "ad_group_ad.ad.id").alias("ad_group_ad.resource_name")
+            )
+        )
+
+    def keywords(self) -> pl.DataFrame:
+        """Two keywords in every search ad group: its name as a phrase and as an exact match."""
+        matches = pl.DataFrame({"ad_group_criterion.keyword.match_type": ["PHRASE", "EXACT"], "nth": [1, 2]})
+        return (
+            self.ad_groups()
+            .filter(pl.col("ad_group.type") == "SEARCH_STANDARD")
+            .join(matches, how="cross")
+            .with_columns(
+                (pl.col("ad_group.id") * 10 + pl.col("nth")).alias("ad_group_criterion.criterion_id"),
+                pl.col("ad_group.name").alias("ad_group_criterion.keyword.text"),
+                pl.lit("KEYWORD").alias("ad_group_criterion.type"),
+                pl.lit("ENABLED").alias("ad_group_criterion.status"),
+                pl.lit(False).alias("ad_group_criterion.negative"),
+            )
+            .with_columns(
+                name_of("adGroupCriteria", "ad_group.id", "ad_group_criterion.criterion_id").alias(
+                    "ad_group_criterion.resource_name"
+                )
+            )
+        )
+
+    def asset_groups(self) -> pl.DataFrame:
+        """One asset group in every Performance Max campaign."""
+        return (
+            self.campaigns()
+            .filter(pl.col("campaign.id").is_in(self._without_ads))
+            .with_columns(
+                (pl.col("campaign.id") + 9_000_000_000).alias("asset_group.id"),
+                pl.col("campaign.name").alias("asset_group.name"),
+                pl.col("campaign.status").alias("asset_group.status"),
+            )
+            .with_columns(name_of("assetGroups", "asset_group.id").alias("asset_group.resource_name"))
+        )
+
+    def conversion_actions(self) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "conversion_action.id": [PURCHASE, NEWSLETTER],
+                "conversion_action.name": ["Purchase", "Newsletter sign-up"],
+                "conversion_action.status": "ENABLED",
+                "conversion_action.type": "WEBPAGE",
+                "conversion_action.category": ["PURCHASE", "SIGNUP"],
+                "conversion_action.primary_for_goal": [True, False],
+                "conversion_action.include_in_conversions_metric": [True, False],
+                "conversion_action.counting_type": ["MANY_PER_CLICK", "ONE_PER_CLICK"],
+                "conversion_action.click_through_lookback_window_days": [30, 90],
+                "conversion_action.view_through_lookback_window_days": [1, 1],
+                "conversion_action.attribution_model_settings.attribution_model": (
+                    "GOOGLE_SEARCH_ATTRIBUTION_DATA_DRIVEN"
+                ),
+            }
+        ).with_columns(
+            name_of("conversionActions", "conversion_action.id").alias("conversion_action.resource_name")
+        )
+
+    def currency_constants(self) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "currency_constant.code": ["USD", "JPY"],
+                "currency_constant.billable_unit_micros": [10_000, _MICROS],
+                "currency_constant.demand_gen_info.minimum_budget_per_day_micros": [
+                    5 * _MICROS,
+                    500 * _MICROS,
+                ],
+            }
+        )
+
+    # --- what is recommended, what was written -------------------------------------------------------
+
+    def _last_written(self, resource_type: str) -> dict[int, int | str]:
+        """The newest value by campaign."""
+        return {w.campaign_id: w.new for w in self._written if w.resource_type == resource_type}
+
+    def budgets(self) -> dict[str, tuple[int, int]]:
+        """Campaign id and amount in micros by the budget's resource name."""
+        wanted = ("campaign_budget.resource_name", "campaign.id", "campaign_budget.amount_micros")
+        return {
+            name: (campaign, value) for name, campaign, value in self.campaigns().select(wanted).iter_rows()
+        }
+
+    def statuses(self) -> dict[str, tuple[int, str]]:
+        """Campaign id and status by the campaign's resource name."""
+        wanted = ("campaign.resource_name", "campaign.id", "campaign.status")
+        return {
+            name: (campaign, value) for name, campaign, value in self.campaigns().select(wanted).iter_rows()
+        }
+
+    def recommendations(self) -> pl.DataFrame:
+        """A fifth more budget for every campaign: what the platform likes to recommend."""
+        budget = pl.col("campaign_budget.amount_micros")
+        kind = "recommendation.campaign_budget_recommendation"
+        impact = "recommendation.impact"
+        return self.campaigns().select(
+            name_of("recommendations", "campaign.id").alias("recommendation.resource_name"),
+            pl.lit("CAMPAIGN_BUDGET").alias("recommendation.type"),
+            pl.lit(False).alias("recommendation.dismissed"),
+            pl.col("campaign.resource_name").alias("recommendation.campaign"),
+            pl.col("campaign.id"),
+            budget.alias(f"{kind}.current_budget_amount_micros"),
+            (budget * 6 // 5).alias(f"{kind}.recommended_budget_amount_micros"),
+            budget.alias(f"{impact}.base_metrics.cost_micros"),
+            (budget * 6 // 5).alias(f"{impact}.potential_metrics.cost_micros"),
+            pl.lit(10.0).alias(f"{impact}.base_metrics.clicks"),
+            pl.lit(12.0).alias(f"{impact}.potential_metrics.clicks"),
+            pl.lit(2.0).alias(f"{impact}.base_metrics.conversions"),
+            pl.lit(2.4).alias(f"{impact}.potential_metrics.conversions"),
+        )
+
+    # --- the account as the simulation reports it --------------------------------------------------------
+
+    @property
+    def known(self) -> int:
+        business = self._served.simulated.business
+        return min(business.day_of(self._served.today) - 1, self._served.simulated.ledger.days - 1)
+
+    def levers(self, first: int, last: int) -> pl.DataFrame:
+        simulated = self._served.simulated
+        frame = levers_frame(simulated.business, simulated.ledger, Window(first, last, self.known))
+        return frame.filter(pl.col("source") == "google_ads")

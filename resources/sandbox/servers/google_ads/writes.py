@@ -1,0 +1,98 @@
+"""Budget and status writes: what Google would refuse, and what is remembered of the others.
+
+Here: CampaignBudgetService and CampaignService, updates only. Not here: how snapshots show them (`tables`).
+The simulated world does not react to them: they change what the account says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from resources.sandbox.servers.google_ads.failures import Refusal
+
+BILLABLE_UNIT_MICROS = 10_000
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_STATUSES = ("ENABLED", "PAUSED")
+_Value = TypeVar("_Value", int, str)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One accepted change: `old` and `new` are micros for budgets, status names for campaigns."""
+
+    moment: str
+    campaign_id: int
+    resource_type: str
+    old: int | str
+    new: int | str
+
+
+def budget_change(operation: Any, budgets: Mapping[str, tuple[int, int]], moment: str) -> Written:
+    """The change a CampaignBudgetOperation makes.
+
+    Args:
+        budgets: campaign id and amount in micros by resource name.
+        moment: account-local, as Google spells it.
+    Raises:
+        Refusal: as Google refuses it.
+    """
+    update = _update(operation, ("amount_micros",))
+    campaign, before = _known(update.resource_name, budgets)
+    amount = update.amount_micros
+    if amount < 0:
+        raise _refused("campaign_budget_error", "NEGATIVE_MONEY_AMOUNT", "A budget cannot be negative.")
+    if amount < BILLABLE_UNIT_MICROS:
+        raise _refused(
+            "campaign_budget_error", "MONEY_AMOUNT_LESS_THAN_CURRENCY_MINIMUM_CPC", "The budget is too low."
+        )
+    if amount % BILLABLE_UNIT_MICROS:
+        raise _refused(
+            "campaign_budget_error",
+            "NON_MULTIPLE_OF_MINIMUM_CURRENCY_UNIT",
+            "Money amount is not a multiple of the minimum unit for the account's currency.",
+        )
+    return Written(moment, campaign, "CAMPAIGN_BUDGET", before, amount)
+
+
+def status_change(operation: Any, campaigns: Mapping[str, tuple[int, str]], moment: str) -> Written:
+    """The change a CampaignOperation makes.
+
+    Args:
+        campaigns: campaign id and status by resource name.
+        moment: account-local, as Google spells it.
+    Raises:
+        Refusal: as Google refuses it.
+    """
+    update = _update(operation, ("status",))
+    campaign, before = _known(update.resource_name, campaigns)
+    if update.status.name not in _STATUSES:
+        raise _refused("request_error", "INVALID_ENUM_VALUE", "Enum value is not permitted.")
+    return Written(moment, campaign, "CAMPAIGN", before, update.status.name)
+
+
+def _update(operation: Any, writable: tuple[str, ...]) -> Any:
+    if type(operation).pb(operation).WhichOneof("operation") != "update":
+        raise _refused("mutate_error", "MUTATE_NOT_ALLOWED", "Only updates are possible here.")
+    paths = list(operation.update_mask.paths)
+    if not paths:
+        raise _refused("field_mask_error", "FIELD_MASK_MISSING", "The field mask must be provided.")
+    for path in paths:
+        if path not in writable:
+            raise _refused(
+                "field_mask_error", "FIELD_NOT_FOUND", f"The field mask path {path} cannot be set."
+            )
+    return operation.update
+
+
+def _known(name: str, resources: Mapping[str, tuple[int, _Value]]) -> tuple[int, _Value]:
+    if name not in resources:
+        raise _refused("mutate_error", "RESOURCE_NOT_FOUND", "Resource was not found.")
+    return resources[name]
+
+
+def _refused(kind: str, name: str, message: str) -> Refusal:
+    return Refusal.of(_INVALID, kind, name, message)
