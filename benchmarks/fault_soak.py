@@ -6,6 +6,7 @@ Here: one script from first pull to truth, and many of them counted. Not here: s
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +21,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from benchmarks.record import Figure, Record
+from benchmarks.accounts import scratch_folder
+from benchmarks.record import Figure, Record, code_hash
 from resources.connectors.fetching import FetchedAccount
 from resources.connectors.planning import Span
 from resources.connectors.publishing import AccountPublisher
@@ -312,50 +314,57 @@ def _compare(
     ).height
 
 
-def run_scripts(seeds: Sequence[int]) -> list[tuple[str, int, Outcome]]:
-    """A script per seed, platforms in turn, each on an empty warehouse."""
-    outcomes = []
-    for seed in seeds:
-        platform = PLATFORMS[seed % len(PLATFORMS)]
-        with TemporaryDirectory(prefix="aelp-soak-") as name:
-            warehouse = DuckDBWarehouse(Path(name) / "warehouse.duckdb", temporary=Path(name) / "tmp")
-            warehouse.ensure_tables(list(PYTHON_TABLES.values()))
-            outcomes.append((platform.name, seed, run_script(platform, seed, warehouse, Path(name))))
-    return outcomes
+def run_script_of(seed: int) -> dict[str, Any]:
+    """One script on an empty warehouse, platforms in turn by seed."""
+    platform = PLATFORMS[seed % len(PLATFORMS)]
+    with TemporaryDirectory(prefix="aelp-soak-") as name:
+        warehouse = DuckDBWarehouse(Path(name) / "warehouse.duckdb", temporary=Path(name) / "tmp")
+        warehouse.ensure_tables(list(PYTHON_TABLES.values()))
+        outcome = run_script(platform, seed, warehouse, Path(name))
+    played = {kind.value: count for kind, count in sorted(outcome.played.items())}
+    return {"seed": seed, "platform": platform.name, **vars(outcome), "played": played}
 
 
 def fault_soak(scripts: int = 500) -> Record:
-    """Many scripts; rows lost and doubled should both be none, and every run should end."""
-    outcomes = run_scripts(range(scripts))
+    """Many scripts; rows lost and doubled should both be none, and every run should end.
+
+    Outcomes are kept as they come, so that a soak cut off goes on where it was.
+    """
+    kept = scratch_folder() / f"fault_soak-{code_hash()}.jsonl"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    outcomes = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    outcomes = [outcome for outcome in outcomes if outcome["seed"] < scripts]
+    known = {outcome["seed"] for outcome in outcomes}
+    with kept.open("a") as file:
+        for seed in range(scripts):
+            if seed not in known:
+                outcomes.append(run_script_of(seed))
+                file.write(json.dumps(outcomes[-1]) + "\n")
+                file.flush()
     played: Counter[str] = Counter()
-    for _, _, outcome in outcomes:
-        played.update({kind.value: count for kind, count in outcome.played.items()})
-    lost = sum(outcome.lost for _, _, outcome in outcomes)
-    doubled = sum(outcome.doubled for _, _, outcome in outcomes)
-    wrong = sum(outcome.wrong_days for _, _, outcome in outcomes)
-    endless = sum(not outcome.ended for _, _, outcome in outcomes)
+    for outcome in outcomes:
+        played.update(outcome["played"])
+
+    def total(name: str) -> int:
+        return sum(outcome[name] for outcome in outcomes)
+
+    endless = sum(not outcome["ended"] for outcome in outcomes)
+    wrong = [o for o in outcomes if o["lost"] or o["doubled"] or o["wrong_days"] or not o["ended"]]
     return Record(
         "fault_soak",
         {"scripts": scripts},
         [
-            Figure("scripts", scripts, "scripts"),
-            Figure("slices settled", sum(outcome.slices for _, _, outcome in outcomes), "slices"),
+            Figure("slices settled", total("slices"), "slices"),
             Figure("faults played", sum(played.values()), "faults"),
-            Figure("rows lost", lost, "rows", "0", lost == 0),
-            Figure("rows doubled", doubled, "rows", "0", doubled == 0),
-            Figure("days with wrong sums", wrong, "days", "0", wrong == 0),
+            Figure("rows lost", total("lost"), "rows", "0", total("lost") == 0),
+            Figure("rows doubled", total("doubled"), "rows", "0", total("doubled") == 0),
+            Figure("days with wrong sums", total("wrong_days"), "days", "0", total("wrong_days") == 0),
             Figure("scripts that did not end", endless, "scripts", "0", endless == 0),
         ],
         note="A script plays one to eight random faults, each up to three times, against a sandbox server.",
         details={
             "faults played": dict(played.most_common()),
-            "scripts per platform": dict(Counter(name for name, _, _ in outcomes)),
-            "failed scripts (seeds)": {
-                str(
-                    seed
-                ): f"{name}: lost {o.lost}, doubled {o.doubled}, wrong {o.wrong_days}, ended {o.ended}"
-                for name, seed, o in outcomes
-                if o.lost or o.doubled or o.wrong_days or not o.ended
-            },
+            "scripts per platform": dict(Counter(outcome["platform"] for outcome in outcomes)),
+            "failed scripts": {str(outcome["seed"]): str(outcome) for outcome in wrong},
         },
     )

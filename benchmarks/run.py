@@ -38,6 +38,13 @@ def small_measurements() -> dict[str, Measure]:
     }
 
 
+def studies() -> dict[str, Measure]:
+    """Long studies: minutes to half an hour, with --evidence or by name only."""
+    from benchmarks.fault_soak import fault_soak
+
+    return {"fault_soak": fault_soak}
+
+
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")
 
 
@@ -62,7 +69,9 @@ def on_account(account: Account, wanted: set[str], mornings: int) -> Iterator[Re
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--evidence", action="store_true", help="all accounts; goes on where it was cut off")
+    parser.add_argument(
+        "--evidence", action="store_true", help="all accounts and studies; goes on where it was cut off"
+    )
     parser.add_argument("--scale", default="seed", help="account of the quick set: tiny, demo, medium, seed")
     parser.add_argument("--only", action="append", metavar="NAME", help="this measurement; may be repeated")
     parser.add_argument("--again", action="store_true", help="measure even what is there for this code")
@@ -70,8 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--output", type=Path, help="results file (default: in benchmarks/results or AELP_HOME)"
     )
     chosen = parser.parse_args(arguments)
-    known = {*small_measurements(), *ACCOUNT_MEASUREMENTS}
-    wanted = set(chosen.only or known)
+    known = {*small_measurements(), *ACCOUNT_MEASUREMENTS, *studies()}
+    wanted = set(chosen.only or (known if chosen.evidence else known - set(studies())))
     if wanted - known:
         parser.error(f"unknown: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}")
     command = "python -m benchmarks.run " + " ".join(arguments if arguments is not None else sys.argv[1:])
@@ -88,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name, measure in small_measurements().items():
         if name in wanted:
             session.small(name, measure)
+    for name, study in studies().items():
+        if name in wanted:
+            session.small(name, study)
     for account in accounts:
         session.account(account, wanted, mornings=2 if chosen.evidence else 1)
     session.compare_histories()
