@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -84,6 +85,7 @@ def build_sandbox(
     images: Path | None = None,
     studies: Path | None = None,
     truth: Path | None = None,
+    without: Collection[str] = (),
 ) -> SandboxSummary:
     """Simulate a business and write its exports into `drop_folder`.
 
@@ -95,6 +97,7 @@ def build_sandbox(
         images: folder of the creatives' images (tiny and demo); image_file is relative to its parent.
         studies: folder of split tests and weekly channel series; None: not written.
         truth: folder of the hidden truth, for tests and studies only; None: not written.
+        without: platforms whose exports are not written, because their API serves them.
     Raises:
         ValueError: unknown scale, negative seed, or history below 1.
     """
@@ -102,7 +105,7 @@ def build_sandbox(
     simulated = simulate_account(scale, seed, today, history)
     business, ledger, orders = simulated.business, simulated.ledger, simulated.orders
     ran = time.perf_counter()
-    files = write_exports(business, ledger, orders, drop_folder, images)
+    files = write_exports(business, ledger, orders, drop_folder, images, without)
     written = time.perf_counter()
     rows = {} if studies is None else write_studies(business, ledger, orders, studies, truth)
     if truth is not None:

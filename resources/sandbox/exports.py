@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -50,13 +50,19 @@ def history_windows(days: int) -> list[Window]:
 
 
 def write_exports(
-    business: Business, ledger: Ledger, orders: Orders, folder: Path, images: Path | None = None
+    business: Business,
+    ledger: Ledger,
+    orders: Orders,
+    folder: Path,
+    images: Path | None = None,
+    without: Collection[str] = (),
 ) -> list[ExportedFile]:
     """Write all export files of the business's history into `folder`, a sub-folder per source.
 
     Args:
         images: where the creatives' images go (small scales only); image_file is relative to its
             parent. None: no images.
+        without: sub-folders to leave out: platforms that are read through their API instead.
     Raises:
         ValueError: a ledger shorter than the history.
     """
@@ -69,7 +75,7 @@ def write_exports(
     previous = -1
     for window in history_windows(business.days):
         new_days = Window(previous + 1, window.last_day, window.known_through)
-        written += _write_window(reports, orders, folder, window, new_days, hashes, prefix)
+        written += _write_window(reports, orders, folder, window, new_days, hashes, prefix, without)
         previous = window.last_day
     return written
 
@@ -125,6 +131,7 @@ def _write_window(
     new_days: Window,
     hashes: dict[int, str],
     image_folder: str,
+    without: Collection[str] = (),
 ) -> list[ExportedFile]:
     business, ledger = reports.business, reports.ledger
     streams: list[tuple[str, str, Window, Callable[[Window], pl.DataFrame]]] = [
@@ -138,7 +145,7 @@ def _write_window(
     ]
     written = []
     for minute, (source, name, days, frame_of) in enumerate(streams):
-        for part in _parts(days):
+        for part in _parts(days) if source not in without else ():
             written.append(_write(business, folder, source, name, part, frame_of(part), minute))
     creatives = backend_frames.creatives_frame(business, window, hashes, image_folder)
     written.append(_write(business, folder, "creatives", "creatives", window, creatives, len(streams)))
