@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,17 +16,31 @@ from resources.connectors.planning import Span
 from resources.connectors.source import Page, Pull
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
+from resources.warehouse.interface import ReplaceTable, Warehouse
 from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT
 from tests.resources.connectors.paper import ACCOUNT, TODAY, TOKEN, Bench, PaperPlatform, VirtualTime
 
-pytestmark = pytest.mark.usefixtures("duckdb_warehouse")
+TABLES = [ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT]
+
+
+def bench_on(warehouse: Warehouse, folder: Path) -> Bench:
+    warehouse.ensure_tables(TABLES)
+    control = IngestionControl(open_control_store(f"sqlite:///{folder}/control.sqlite"))
+    return Bench(warehouse, control, folder / "work")
 
 
 @pytest.fixture
 def bench(duckdb_warehouse, tmp_path):
-    duckdb_warehouse.ensure_tables([ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT])
-    control = IngestionControl(open_control_store(f"sqlite:///{tmp_path}/control.sqlite"))
-    return Bench(duckdb_warehouse, control, tmp_path / "work")
+    return bench_on(duckdb_warehouse, tmp_path)
+
+
+@pytest.fixture(
+    params=["duckdb_warehouse", pytest.param("bigquery_warehouse", marks=pytest.mark.emulator)],
+    ids=["duckdb", "bigquery"],
+)
+def either_bench(request, tmp_path):
+    """The load contract is the same on both warehouses."""
+    return bench_on(request.getfixturevalue(request.param), tmp_path)
 
 
 def day(ago: int) -> date:
@@ -51,13 +66,13 @@ def test_the_first_run_brings_every_day_and_says_which_are_empty(bench):
     assert report.rows == 28
 
 
-def test_the_same_pull_twice_writes_no_row(bench):
+def test_the_same_pull_twice_writes_no_row(either_bench):
     platform = PaperPlatform(week())
-    bench.run(platform)
-    rows = bench.raw_rows()
-    bench.wait(days=1)
-    again = bench.run(platform)
-    assert bench.raw_rows() == rows
+    either_bench.run(platform)
+    rows = either_bench.raw_rows()
+    either_bench.wait(days=1)
+    again = either_bench.run(platform)
+    assert either_bench.raw_rows() == rows
     assert len(again.unchanged) == 27
     assert again.changed == [TODAY]  # the one new day, empty
 
@@ -86,61 +101,61 @@ def test_a_person_may_ask_for_any_span(bench):
 # --- what the platform restates -----------------------------------------------------------------------
 
 
-def test_restated_late_and_vanished_rows_are_followed(bench):
+def test_restated_late_and_vanished_rows_are_followed(either_bench):
     platform = PaperPlatform(week())
-    bench.run(platform)
+    either_bench.run(platform)
     platform.truth[day(3)]["ad0"] = 999
     platform.truth[day(6)]["late"] = 1
     del platform.truth[day(2)]["ad3"]
-    bench.wait(hours=4)
-    report = bench.run(platform)
-    assert bench.in_force() == platform.truth
+    either_bench.wait(hours=4)
+    report = either_bench.run(platform)
+    assert either_bench.in_force() == platform.truth
     assert set(report.changed) == {day(2), day(3), day(6)}
     assert report.rows == 3 + 4 + 5
 
 
-def test_an_emptied_day_is_believed_at_the_second_pull(bench):
+def test_an_emptied_day_is_believed_at_the_second_pull(either_bench):
     platform = PaperPlatform(week())
-    bench.run(platform)
+    either_bench.run(platform)
     before = dict(platform.truth)
     platform.truth = platform.truth | {day(2): {}}
-    bench.wait(hours=4)
-    assert bench.run(platform).unconfirmed == [day(2)]
-    assert bench.in_force() == before
-    bench.wait(minutes=20)
-    assert bench.run(platform).changed == [day(2)]
-    assert day(2) not in bench.in_force()
+    either_bench.wait(hours=4)
+    assert either_bench.run(platform).unconfirmed == [day(2)]
+    assert either_bench.in_force() == before
+    either_bench.wait(minutes=20)
+    assert either_bench.run(platform).changed == [day(2)]
+    assert day(2) not in either_bench.in_force()
 
 
-def test_a_failure_in_between_does_not_confirm_that_a_day_is_empty(bench):
+def test_a_failure_in_between_does_not_confirm_that_a_day_is_empty(either_bench):
     platform = PaperPlatform(week())
-    bench.run(platform)
+    either_bench.run(platform)
     full = platform.truth
     platform.truth = full | {day(2): {}}
     platform.before_page = lambda pull, call: PlatformError(ErrorClass.DEFER, "quota", 60.0)
-    bench.wait(hours=4)
-    assert day(2) in bench.run(platform).failed
+    either_bench.wait(hours=4)
+    assert day(2) in either_bench.run(platform).failed
     platform.before_page = lambda pull, call: None
-    bench.wait(hours=4)
-    assert bench.run(platform).unconfirmed == [day(2)]
+    either_bench.wait(hours=4)
+    assert either_bench.run(platform).unconfirmed == [day(2)]
     platform.truth = full
-    bench.wait(hours=1)
-    bench.run(platform)
-    assert bench.in_force() == full
+    either_bench.wait(hours=1)
+    either_bench.run(platform)
+    assert either_bench.in_force() == full
 
 
-def test_the_later_pull_wins_whoever_publishes_first(bench):
+def test_the_later_pull_wins_whoever_publishes_first(either_bench):
     platform = PaperPlatform(week())
-    earlier = bench.fetch(platform)
-    bench.wait(minutes=1)
+    earlier = either_bench.fetch(platform)
+    either_bench.wait(minutes=1)
     platform.truth[day(1)]["ad0"] = 777
-    later = bench.fetch(platform)
-    bench.publish(later)
-    bench.wait(minutes=1)
-    assert len(bench.publish(earlier)[0].superseded) == 28
-    assert bench.in_force() == platform.truth
-    assert len(bench.publish(later)[0].superseded) == 28, "published twice is published once"
-    assert bench.in_force() == platform.truth
+    later = either_bench.fetch(platform)
+    either_bench.publish(later)
+    either_bench.wait(minutes=1)
+    assert len(either_bench.publish(earlier)[0].superseded) == 28
+    assert either_bench.in_force() == platform.truth
+    assert len(either_bench.publish(later)[0].superseded) == 28, "published twice is published once"
+    assert either_bench.in_force() == platform.truth
 
 
 # --- errors ---------------------------------------------------------------------------------------------
@@ -160,19 +175,19 @@ def test_a_throttle_waits_what_it_is_told_and_holds_the_whole_account(bench):
     assert other.slept == [pytest.approx(30.0)]
 
 
-def test_a_wait_longer_than_patience_puts_the_days_off_until_then(bench):
+def test_a_wait_longer_than_patience_puts_the_days_off_until_then(either_bench):
     error = PlatformError(ErrorClass.THROTTLE, "slow down", 1800.0)
     platform = PaperPlatform(week(), lambda pull, call: error)
-    report = bench.run(platform)
-    assert bench.time.slept == []
+    report = either_bench.run(platform)
+    assert either_bench.time.slept == []
     assert len(platform.calls) == 1, "no other pull of the account would fare better"
-    assert report.next_attempt_at == bench.time.now() + timedelta(seconds=1800)
-    bench.wait(minutes=29)
-    assert bench.fetch(platform).failures == []
-    bench.wait(minutes=2)
+    assert report.next_attempt_at == either_bench.time.now() + timedelta(seconds=1800)
+    either_bench.wait(minutes=29)
+    assert either_bench.fetch(platform).failures == []
+    either_bench.wait(minutes=2)
     platform.before_page = lambda pull, call: None
-    bench.run(platform)
-    assert bench.in_force() == platform.truth
+    either_bench.run(platform)
+    assert either_bench.in_force() == platform.truth
 
 
 def test_a_platform_that_names_no_wait_is_backed_off_exponentially_up_to_an_hour(bench):
@@ -347,7 +362,7 @@ _changes = st.lists(
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -361,15 +376,9 @@ def test_whatever_fails_and_changes_the_rows_in_force_become_the_truth(
     duckdb_warehouse, tmp_path_factory, faults, mornings, duplicates
 ):
     folder = tmp_path_factory.mktemp("script")
-    tables = [ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT]
-    duckdb_warehouse.ensure_tables(tables)
-    for table in tables:
-        duckdb_warehouse.write(_emptied(table))
-    bench = Bench(
-        duckdb_warehouse,
-        IngestionControl(open_control_store(f"sqlite:///{folder}/c.sqlite")),
-        folder / "work",
-    )
+    bench = bench_on(duckdb_warehouse, folder)
+    for table in TABLES:
+        duckdb_warehouse.write(ReplaceTable(table, pl.DataFrame(schema=table.polars_schema)))
     platform = PaperPlatform(
         week(2),
         before_page=lambda pull, call: faults.get(call),
@@ -391,12 +400,6 @@ def test_whatever_fails_and_changes_the_rows_in_force_become_the_truth(
         bench.wait(hours=4)
     assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if rows}
     assert bench.control.queue_sizes() == {}
-
-
-def _emptied(table):
-    from resources.warehouse.interface import ReplaceTable
-
-    return ReplaceTable(table, pl.DataFrame(schema=table.polars_schema))
 
 
 def test_the_account_is_noted_with_its_currency_and_zone(bench):
