@@ -15,6 +15,8 @@ from resources.code_version import source_hash
 from resources.settings import Settings
 
 AUDIT_DAYS = 365
+# Which days are read is decided here, so this module is part of both versions.
+_THIS_MODULE = "aelp_assets/audits.py"
 
 
 @dg.asset(
@@ -32,7 +34,7 @@ AUDIT_DAYS = 365
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("ops.account_audits"),
-    code_version=source_hash("models/plausibility.py"),
+    code_version=source_hash("models/plausibility.py", _THIS_MODULE),
     pool=WAREHOUSE_POOL,
 )
 def account_audits(
@@ -69,7 +71,7 @@ def account_audits(
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("ops.decision_accounts"),
-    code_version=source_hash("models/eligibility.py"),
+    code_version=source_hash("models/eligibility.py", _THIS_MODULE),
     pool=WAREHOUSE_POOL,
 )
 def decision_accounts(
@@ -79,13 +81,21 @@ def decision_accounts(
     accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Which accounts this morning may decide on: audit passed and data fresh."""
-    rows = eligibility.decision_accounts(
+    """Which accounts this morning may decide on: audit passed and data fresh.
+
+    An account without a report day in the audited window is dormant: shown, never decided on.
+    """
+    verdicts = eligibility.decision_accounts(
         int_account_days,
         account_audits,
         accounts,
         as_of_date=morning_of(context),
         max_data_age_days=settings.max_data_age_days,
         maturity_days=settings.attribution.maturity_days,
+    )
+    # Only here is it known how far back was read: "no data" there is "no data in this window" to a person.
+    dormant = f"dormant: no report day in the {AUDIT_DAYS} days before this morning"
+    rows = verdicts.with_columns(
+        reason=pl.when(pl.col("last_report_date").is_null()).then(pl.lit(dormant)).otherwise("reason")
     )
     return result(rows, eligible=int(rows["eligible"].sum()), left_out=int((~rows["eligible"]).sum()))

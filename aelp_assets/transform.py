@@ -5,6 +5,7 @@ Not here: SQL (`dbt_project/`) and which days to build (`runner`, `sensors`).
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from resources import dbt_command, ledger
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 
 DBT_FOLDER = PROJECT_ROOT / "dbt_project"
@@ -116,7 +118,7 @@ class Translator(DagsterDbtTranslator):
     def get_partitions_def(
         self, dbt_resource_props: Mapping[str, Any]
     ) -> dg.PartitionsDefinition[str] | None:
-        return report_days if "daily" in dbt_resource_props["tags"] else None
+        return report_days if follows_report_days(dbt_resource_props) else None
 
     def get_partition_mapping(
         self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
@@ -129,9 +131,27 @@ class Translator(DagsterDbtTranslator):
         return None
 
     def get_code_version(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        # dagster-dbt hashes only the model's own text; a macro edit must show as a new version too.
+        # dagster-dbt hashes only the model's own text; an edit of a macro, a variable, the model's contract
+        # or how it is stored must show as a new version too.
         own = super().get_code_version(dbt_resource_props) or ""
-        return f"{own[:12]}-{source_hash('dbt_project/macros')}"
+        columns = {
+            name: column.get("data_type") for name, column in dbt_resource_props.get("columns", {}).items()
+        }
+        declared = json.dumps([dbt_resource_props["config"], columns], sort_keys=True, default=str)
+        shared = source_hash("dbt_project/macros", "dbt_project/dbt_project.yml")
+        return f"{own[:12]}-{hashlib.sha256(declared.encode()).hexdigest()[:8]}-{shared}"
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        # dagster-dbt looks for a test's words in its meta; dbt keeps them in its description.
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        words = manifest["nodes"][unique_id].get("description")
+        return spec._replace(description=words) if spec and words else spec
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -219,13 +239,15 @@ def transform(
     if context.has_partition_key_range:
         span = context.partition_key_range
         first, last = date.fromisoformat(span.start), date.fromisoformat(span.end)
-    state = ledger.ledger_state(warehouse, first, last) if first and last else None
-    undated = ledger.undated_state(warehouse)
+    with tried_again_while_locked():
+        state = ledger.ledger_state(warehouse, first, last) if first and last else None
+        undated = ledger.undated_state(warehouse)
     yield from _build(context, dbt, warehouse, environment, dbt_arguments(first, last, config.full_refresh))
     code = source_hash("dbt_project")
-    ledger.mark_transformed(warehouse, undated, ledger.UNDATED, ledger.UNDATED, code)
-    if first and last and state is not None:
-        ledger.mark_transformed(warehouse, state, first, last, code)
+    with tried_again_while_locked():
+        ledger.mark_transformed(warehouse, undated, ledger.UNDATED, ledger.UNDATED, code)
+        if first and last and state is not None:
+            ledger.mark_transformed(warehouse, state, first, last, code)
 
 
 @dbt_assets(

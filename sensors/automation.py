@@ -1,7 +1,7 @@
 """Upstream changes wake the models: latched conditions for today's baselines and forecasts.
 
-Here: which assets refresh by themselves, and why never more than once for one change. Not here:
-decisions, which wait for 09:00, and history, which is a backfill.
+Here: which assets refresh by themselves, why never more than once for one change, and never behind a gate
+that failed. Not here: decisions, which wait for 09:00, and history, which is a backfill.
 """
 
 from typing import Any
@@ -9,6 +9,9 @@ from typing import Any
 import dagster as dg
 
 from aelp_assets.metadata import asset_key
+
+# Their blocking checks decide whether a morning's inputs may be used at all.
+GATED = [asset_key("ops.account_audits"), asset_key("ops.decision_accounts")]
 
 
 def refresh_once_per_change() -> dg.AutomationCondition[Any]:
@@ -19,21 +22,26 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
     when that run ends. A request and the next change may be seen on one tick; then the change stays. A
     failed run is not asked for again before the next change (a bare `execution_failed` once cost 368,000
     runs).
+
+    Behind a gate that failed, nothing is asked for either: the change stays latched until the gate has
+    passed, or is asked for again on the same tick (then the run itself stops behind it).
     """
     condition = dg.AutomationCondition
     changed = condition.any_deps_updated() | condition.missing().newly_true()
     handled = condition.newly_requested() & ~condition.any_deps_updated()
+    # Only the gates: the marts' own checks stop their own run, and know nothing of mornings.
+    gates_hold = condition.all_deps_blocking_checks_passed().allow(dg.AssetSelection.assets(*GATED))
     return (
         condition.in_latest_time_window()
         & changed.since(handled)
+        & gates_hold
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
     ).with_label("refresh once per change")
 
 
 _KEYS = [
-    asset_key("ops.account_audits"),
-    asset_key("ops.decision_accounts"),
+    *GATED,
     asset_key("gaelp_training.placement_baselines"),
     asset_key("gaelp_training.forecast_results"),
     asset_key("gaelp_training.forecast_outlook"),
@@ -42,6 +50,7 @@ CONDITIONS = dict.fromkeys(_KEYS, refresh_once_per_change())
 
 model_refresh = dg.AutomationConditionSensorDefinition(
     "model_refresh",
+    # An asset's checks come with it; the gates ask to run whenever their asset does (`aelp_assets.checks`).
     target=dg.AssetSelection.assets(*_KEYS),
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,

@@ -159,6 +159,16 @@ def test_models_know_neither_the_engine_nor_how_a_payload_is_read(models: dict[s
             assert word not in model["raw_code"], f"{name} uses {word}: that is a macro's business"
 
 
+def test_every_data_test_has_a_short_name_of_its_own_and_says_what_it_asks(manifest: Node) -> None:
+    names = [test["name"] for test in _tests(manifest)]
+    assert len(names) == len(set(names))
+    for test in _tests(manifest):
+        # dbt's own names of generic tests list every argument.
+        assert len(test["name"]) <= 50, test["name"]
+        assert not test["name"].startswith(("unique_combination_", "accepted_")), test["name"]
+        assert test["description"], test["name"]
+
+
 def test_every_data_test_over_several_models_names_the_one_it_blocks(manifest: Node) -> None:
     for test in _tests(manifest):
         if "test_metadata" not in test and test["depends_on"]["nodes"]:

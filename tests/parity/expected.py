@@ -47,13 +47,15 @@ EXPECTED: dict[str, Expected] = {
         2026-06-08  m2          b1     facebook            feed               desktop            3
         2026-06-08  m2          b1     instagram           feed               mobile_app         4
     """),
-    # m1 counts without breakdown, m2 as the sum of placements, f1's placements of the 8th not at all.
+    # m1 counts without breakdown, m2 as the sum of placements, f1's placements of the 8th not at all. What a file
+    # says of m1 on the 7th stands beside Meta's own days.
     "gaelp_training.ads_ad_daily": Expected("""
         date        platform    account_id  campaign_id  campaign_name     adgroup_id  ad_id  creative_id  impressions  clicks  cost          conversions  conversions_view  revenue  ctr    cvr    avg_cpc          currency
         2026-06-01  shop        f1          fc           Security banners  fg          f-a    -            10           2       4.01          1            0                 -        0.2    0.5    2.005            EUR
         2026-06-01  shop        f1          fc           Security banners  fg          f-b    -            20           2       6             1            0                 -        0.1    0.5    3                EUR
         2026-06-05  meta        m1          c1           Security US       s1          a1     cr1          1200         30      13.345678901  2            0                 20       0.025  2/30   13.345678901/30  USD
         2026-06-06  meta        m2          c1           Security US       s9          b1     cr1          250          2       2.5           0            0                 -        0.008  0      1.25             USD
+        2026-06-07  meta        m1          c1           Security US       s7          a7     -            400          8       5.5           1            0                 -        0.02   0.125  0.6875           USD
         2026-06-08  google_ads  g1          gc           Balance search    gg          ga     -            1000         25      3             0.75         2                 20       0.025  0.03   0.12             USD
         2026-06-08  linkedin    l1          lg           Security leaders  lc          la     la           50           2       9.5           1            0                 100      0.04   0.5    4.75             USD
         2026-06-08  meta        m1          c1           Security US       s1          a1     cr1          2000         40      20            4            2                 40       0.02   0.1    0.5              USD
@@ -71,6 +73,7 @@ EXPECTED: dict[str, Expected] = {
         2026-06-01  shop        f1          fc           30           4       10.01         4/30   0.5    2.5025
         2026-06-05  meta        m1          c1           1200         30      13.345678901  0.025  2/30   13.345678901/30
         2026-06-06  meta        m2          c1           250          2       2.5           0.008  0      1.25
+        2026-06-07  meta        m1          c1           400          8       5.5           0.02   0.125  0.6875
         2026-06-08  google_ads  g1          gc           1000         25      3             0.025  0.03   0.12
         2026-06-08  linkedin    l1          lg           50           2       9.5           0.04   0.5    4.75
         2026-06-08  meta        m1          c1           2000         40      20            0.02   0.1    0.5
@@ -90,6 +93,7 @@ EXPECTED: dict[str, Expected] = {
         2026-06-01  shop        f1          f-b    0.1    0.1       -                20              -                             0.1        0.1          -
         2026-06-05  meta        m1          a1     0.055  0.025     25/1200          1200            25                            0.055      0.025        25/1200
         2026-06-06  meta        m2          b1     0.008  0.008     -                250             -                             0.008      0.008        -
+        2026-06-07  meta        m1          a7     0.02   0.02      -                400             -                             0.02       0.02         -
         2026-06-08  google_ads  g1          ga     0.025  0.025     -                1000            -                             0.025      0.025        -
         2026-06-08  linkedin    l1          la     0.04   0.04      -                50              -                             0.04       0.04         -
         2026-06-08  meta        m1          a1     0.04   0.02      0.0175           3200            60                            146/3200   70/3200      60/3200
@@ -145,6 +149,7 @@ EXPECTED: dict[str, Expected] = {
         2026-06-01  shop        f1          security    shop               30           4       10.01         2
         2026-06-05  meta        m1          security    meta               1200         30      13.345678901  2
         2026-06-06  meta        m2          security    facebook_feed      250          2       2.5           0
+        2026-06-07  meta        m1          security    meta               400          8       5.5           1
         2026-06-08  google_ads  g1          balance     display            800          5       1             0
         2026-06-08  google_ads  g1          balance     search             200          20      2             0.75
         2026-06-08  linkedin    l1          security    linkedin           50           2       9.5           1
@@ -173,6 +178,7 @@ EXPECTED: dict[str, Expected] = {
         linkedin    l1          la     la           -         security
         meta        m1          a1     cr1          L1        security
         meta        m1          a3     -            L2        unassigned
+        meta        m1          a7     -            -         security
         meta        m2          b1     cr1          -         security
         shop        f1          f-a    -            f-a       security
         shop        f1          f-b    -            -         security
@@ -197,6 +203,7 @@ EXPECTED: dict[str, Expected] = {
         2026-06-01  shop        f1          security    f-b          20           6
         2026-06-05  meta        m1          security    cr1          1200         13.345678901
         2026-06-06  meta        m2          security    cr1          250          2.5
+        2026-06-07  meta        m1          security    a7           400          5.5
         2026-06-08  google_ads  g1          balance     ga           1000         3
         2026-06-08  linkedin    l1          security    la           50           9.5
         2026-06-08  meta        m1          security    cr1          2000         20
@@ -215,6 +222,7 @@ EXPECTED: dict[str, Expected] = {
         2026-06-01  shop        f1          2     10.01         0             0             0             1             1             0             0
         2026-06-05  meta        m1          1     13.345678901  1             0             0             0             0             0             0
         2026-06-06  meta        m2          1     2.5           0             1             0             0             0             0             0
+        2026-06-07  meta        m1          1     5.5           0             0             0             0             0             0             0
         2026-06-08  google_ads  g1          1     3             0             0             1             0             0             0             0
         2026-06-08  linkedin    l1          1     9.5           0             0             0             0             0             0             1
         2026-06-08  meta        m1          2     20            0             1             0             0             0             0             0

@@ -363,6 +363,29 @@ LANDINGS: tuple[Landing, ...] = (
             (("fx", "grp", "__none__", "top", "y"), {"impressions": "6", "clicks": "1", "cost": "2"}),
         ],
     ),
+    # A file can speak for a Meta account too: on the 7th Meta itself said nothing about m1.
+    Landing(
+        1,
+        "b01",
+        "file_ad_performance",
+        "meta",
+        "m1",
+        day(7),
+        "none",
+        [
+            (
+                ("c1", "s7", "a7", "__none__", "__none__"),
+                {
+                    "campaign_name": "Security US",
+                    "currency": "USD",
+                    "impressions": "400",
+                    "clicks": "8",
+                    "cost": "5.5",
+                    "conversions_click": "1",
+                },
+            )
+        ],
+    ),
     # k1 has no days at all.
     Landing(
         1,

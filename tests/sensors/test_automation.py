@@ -15,7 +15,7 @@ import pytest
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
 from aelp_assets.partitions import decision_days
-from sensors.automation import CONDITIONS
+from sensors.automation import CONDITIONS, model_refresh
 
 MARTS = [
     asset_key("intermediate.int_account_days"),
@@ -23,6 +23,7 @@ MARTS = [
     asset_key("intermediate.int_placement_daily"),
     asset_key("gaelp_training.budget_levers"),
 ]
+GATES = {"every_account_is_audited", "someone_may_be_decided_on"}
 
 
 @dataclass
@@ -37,6 +38,8 @@ class World:
     failing: set[str] = field(default_factory=set)
     meanwhile: list[Callable[[], None]] = field(default_factory=list)
     cursor: object = None
+    ran: set[str] = field(default_factory=set)
+    gates_asked: set[tuple[dg.AssetCheckKey, str]] = field(default_factory=set)
     later: timedelta = timedelta(0)
 
     @property
@@ -56,11 +59,17 @@ class World:
         result = dg.evaluate_automation_conditions(
             defs=self.defs,
             instance=self.instance,
-            asset_selection=dg.AssetSelection.assets(*CONDITIONS),
+            asset_selection=model_refresh.asset_selection,
             evaluation_time=self.now,
             cursor=self.cursor,
         )
         self.cursor = result.cursor
+        self.gates_asked = {
+            (one.key, partition)
+            for one in result.results
+            if isinstance(one.key, dg.AssetCheckKey)
+            for partition in one.true_subset.expensively_compute_partition_keys()
+        }
         return {
             (key.path[-1], partition)
             for key in CONDITIONS
@@ -74,12 +83,18 @@ class World:
             self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
 
     def launch(self, asked: set[tuple[str, str]]) -> bool:
-        """Run what was asked for in one run, as the daemon does; True if it succeeded."""
-        keys = [key for key in CONDITIONS if any(key.path[-1] == name for name, _ in asked)]
+        """Run what was asked for in one run, as the daemon does: these assets and these gates, no others."""
+        keys = {key for key in CONDITIONS if any(key.path[-1] == name for name, _ in asked)}
         (day,) = {partition for _, partition in asked}
-        run = self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=self.instance, asset_selection=keys, partition_key=day, raise_on_error=False
+        job = self.defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection=keys, asset_check_selection={key for key, _ in self.gates_asked}
         )
+        run = job.execute_in_process(
+            instance=self.instance, asset_selection=list(keys), partition_key=day, raise_on_error=False
+        )
+        self.ran = {event.asset_key.path[-1] for event in run.all_events if event.is_step_materialization} | {
+            check.check_name for check in run.get_asset_check_evaluations()
+        }
         return run.success
 
     def settle(self) -> None:
@@ -111,7 +126,23 @@ def _definitions(world: World) -> dg.Definitions:
     outside = {dep.asset_key for group in groups for spec in group for dep in spec.deps} - set(CONDITIONS)
     stand_ins = [_stand_in(world, number, list(group)) for number, group in enumerate(groups)]
     upstream = [dg.AssetSpec(key, partitions_def=specs[key].partitions_def) for key in outside]
-    return dg.Definitions(assets=[*stand_ins, *upstream], executor=dg.in_process_executor)
+    gates = [
+        _stand_in_check(world, spec)
+        for check in real.asset_checks
+        for spec in check.check_specs
+        if spec.asset_key in CONDITIONS
+    ]
+    return dg.Definitions(assets=[*stand_ins, *upstream], asset_checks=gates, executor=dg.in_process_executor)
+
+
+def _stand_in_check(world: World, spec: dg.AssetCheckSpec) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=spec.name, specs=[spec])
+    def body():
+        yield dg.AssetCheckResult(
+            asset_key=spec.asset_key, check_name=spec.name, passed=spec.name not in world.failing
+        )
+
+    return body
 
 
 def _stand_in(world: World, number: int, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
@@ -231,3 +262,56 @@ def test_midnight_asks_for_the_new_day_once(world):
 def test_decisions_are_never_asked_for_by_a_change(world):
     assert asset_key("gaelp_training.bandit_decisions") not in CONDITIONS
     assert asset_key("gaelp_training.slates") not in CONDITIONS
+
+
+def test_a_refresh_runs_the_gates_of_what_it_refreshes(world):
+    world.settle()
+    assert world.ran >= GATES
+    world.update()
+    asked = world.tick()
+    assert {(key.name, partition) for key, partition in world.gates_asked} == {
+        (gate, world.today.isoformat()) for gate in GATES
+    }
+    assert world.launch(asked)
+    assert world.tick() == set()
+    assert world.gates_asked == set(), "nor do they run by themselves"
+
+
+def test_the_sensor_s_own_request_names_the_gates(world):
+    world.update()
+    sensor = dg.AutomationConditionSensorDefinition(
+        "same_target", target=model_refresh.asset_selection, use_user_code_server=True
+    )
+    with dg.build_sensor_context(instance=world.instance, definitions=world.defs) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests
+    assert set(request.asset_selection) == set(CONDITIONS)
+    assert {key.name for key in request.asset_check_keys} >= GATES
+    assert request.partition_key == world.today.isoformat()
+
+
+@pytest.mark.parametrize("gate", sorted(GATES))
+def test_a_gate_that_fails_stops_everything_behind_it(world, gate):
+    world.settle()
+    world.failing = {gate}
+    world.update()
+    assert not world.launch(world.tick())
+    assert gate in world.ran
+    assert not world.ran & {"placement_baselines", "forecast_results", "forecast_outlook"}
+    assert [world.tick() for _ in range(5)] == [set()] * 5
+
+
+def test_behind_a_failed_gate_nothing_is_asked_for_until_it_is_tried_again(world):
+    world.settle()
+    world.failing = {"someone_may_be_decided_on"}
+    world.update()
+    assert not world.launch(world.tick())
+
+    world.update(asset_key("intermediate.int_placement_daily"))  # no input of the gated accounts
+    assert [world.tick() for _ in range(5)] == [set()] * 5
+
+    world.failing = set()
+    world.update(asset_key("intermediate.int_account_days"))
+    asked = world.tick()
+    assert asked == world.everything(), "the placements' change was remembered"
+    assert world.launch(asked)
+    assert world.tick() == set()

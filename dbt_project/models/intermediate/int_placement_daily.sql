@@ -1,5 +1,6 @@
 -- int_placement_daily: one row per platform, account, track, campaign, placement and account-local day.
 -- The placements of a day add up to ads_ad_daily. Where no placement was reported it is the platform's name.
+-- Each stream is read once, by where its rows come from: a platform's name does not say (files carry any).
 with meta_days as (
     select
         date,
@@ -29,28 +30,23 @@ placed_days as (
     from {{ ref('meta_ad_performance_by_place') }}
 ),
 
--- Meta days without a placement call, and platforms that have no placement.
-unplaced as (
+-- Meta's own days without a placement call; a file's rows of an account called meta come with the files.
+unplaced_meta_days as (
     select
         ads.date,
-        ads.platform,
         ads.account_id,
         ads.campaign_id,
-        ads.platform as placement,
         ads.impressions,
-        ads.clicks,
-        ads.cost,
-        ads.conversions_click,
-        ads.conversions_view
-    from {{ ref('ads_ad_daily') }} as ads
+        ads.inline_link_clicks as clicks,
+        ads.spend as cost,
+        ads.purchases_7d_click as conversions_click,
+        ads.purchases_1d_view as conversions_view
+    from {{ ref('int_meta_ad_daily') }} as ads
     left join placed_days as placed
         on
-            ads.platform = 'meta'
-            and ads.account_id = placed.account_id
+            ads.account_id = placed.account_id
             and ads.date = placed.date
-    where
-        ads.platform in ('meta', 'tiktok', 'linkedin')
-        and placed.account_id is null
+    where placed.account_id is null
 ),
 
 placed as (
@@ -94,7 +90,44 @@ placed as (
     from file_days
     where breakdown_set = 'placement' or has_placements = 0
     union all
-    select * from unplaced
+    select
+        date,
+        'meta' as platform,
+        account_id,
+        campaign_id,
+        'meta' as placement,
+        impressions,
+        clicks,
+        cost,
+        conversions_click,
+        conversions_view
+    from unplaced_meta_days
+    union all
+    select
+        date,
+        platform,
+        account_id,
+        campaign_id,
+        platform as placement,
+        impressions,
+        clicks,
+        spend as cost,
+        conversions_click,
+        conversions_view
+    from {{ ref('stg_tiktok__ads_report') }}
+    union all
+    select
+        date,
+        platform,
+        account_id,
+        campaign_group_id as campaign_id,
+        platform as placement,
+        impressions,
+        clicks,
+        spend as cost,
+        conversions_post_click as conversions_click,
+        conversions_post_view as conversions_view
+    from {{ ref('stg_linkedin__ad_analytics') }}
 ),
 
 summed as (

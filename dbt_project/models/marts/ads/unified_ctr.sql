@@ -18,20 +18,27 @@ with meta as (
     where {{ in_window('date', before=6) }}
 ),
 
+-- Every other row, a file's rows of an account called meta among them.
 others as (
     select
-        date,
-        platform,
-        account_id,
-        ad_id,
-        impressions,
-        clicks,
-        clicks as inline_link_clicks,
+        daily.date,
+        daily.platform,
+        daily.account_id,
+        daily.ad_id,
+        daily.impressions,
+        daily.clicks,
+        daily.clicks as inline_link_clicks,
         cast(null as int64) as unique_inline_link_clicks
-    from {{ ref('ads_ad_daily') }}
+    from {{ ref('ads_ad_daily') }} as daily
+    left join meta
+        on
+            daily.platform = meta.platform
+            and daily.account_id = meta.account_id
+            and daily.ad_id = meta.ad_id
+            and daily.date = meta.date
     where
-        platform != 'meta'
-        and {{ in_window('date', before=6) }}
+        meta.ad_id is null
+        and {{ in_window('daily.date', before=6) }}
 ),
 
 ads as (

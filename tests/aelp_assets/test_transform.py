@@ -1,0 +1,63 @@
+"""dbt models as assets: their partitions, mappings, versions and the words of their checks."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import dagster as dg
+import pytest
+
+from aelp_assets.partitions import report_days
+from aelp_assets.transform import Translator, project, transform
+
+MANIFEST = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+MODELS = {node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"}
+SPECS = {spec.key.path[-1]: spec for spec in transform.specs}
+
+
+def test_staging_views_carry_no_partitions_and_what_is_built_or_read_by_day_does():
+    dated = {name for name, spec in SPECS.items() if spec.partitions_def is not None}
+    daily = {name for name, node in MODELS.items() if "daily" in node["tags"] and name in SPECS}
+    staging = {name for name in SPECS if name.startswith("stg_")}
+    assert staging & daily, "dated views are what this is about"
+    assert dated == daily - staging
+    assert all(SPECS[name].partitions_def == report_days for name in dated)
+
+
+def test_rolling_sums_depend_on_the_days_they_reach_back_to():
+    deps = {dep.asset_key.path[-1]: dep.partition_mapping for dep in SPECS["unified_ctr"].deps}
+    assert isinstance(mapping := deps["ads_ad_daily"], dg.TimeWindowPartitionMapping)
+    assert (mapping.start_offset, mapping.end_offset) == (-6, 0)
+    # Without partitions on the other side there is nothing to map.
+    for name, spec in SPECS.items():
+        for dep in spec.deps:
+            if dep.asset_key.path[-1].startswith("stg_"):
+                assert dep.partition_mapping is None, (name, dep.asset_key)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda node: node.update(raw_code=node["raw_code"] + "\n-- edited"),
+        lambda node: node["config"].update(materialized="view"),
+        lambda node: node["columns"]["cost"].update(data_type="FLOAT64"),
+    ],
+    ids=["its SQL", "how it is stored", "its contract"],
+)
+def test_an_edited_model_is_a_new_version(edit):
+    model = MODELS["ads_ad_daily"]
+    edited = copy.deepcopy(model)
+    edit(edited)
+    assert Translator().get_code_version(edited) != Translator().get_code_version(model)
+
+
+def test_a_version_stays_while_nothing_is_edited():
+    model = MODELS["ads_ad_daily"]
+    assert Translator().get_code_version(copy.deepcopy(model)) == Translator().get_code_version(model)
+
+
+def test_the_checks_of_dbt_say_what_they_ask():
+    for spec in transform.check_specs:
+        assert spec.description, spec.name
+        assert len(spec.name) <= 50, spec.name
