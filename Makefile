@@ -71,4 +71,4 @@ lock:
 		--no-emit-index-url --no-annotate --no-header --output-file requirements.lock
 
 clean:
-	rm -rf .aelp .aelp-real dbt_project/target*
+	rm -rf $${AELP_HOME:-.aelp} dbt_project/target*

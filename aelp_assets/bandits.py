@@ -33,6 +33,10 @@ from resources.code_version import source_hash
 from resources.settings import Environment, Settings
 
 SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few missed mornings
+_POSTERIORS_SHOWN = [
+    *("track", "lever_id", "spend", "reward_mean"),
+    *("cac_p10", "cac_p50", "cac_p90", "p_cac_above_cap", "p_best"),
+]
 _CODE = source_hash("models/bandits", "models/guardrails", "models/rewards.py")
 
 
@@ -165,9 +169,11 @@ def bandit(
         asset_key=asset_key("gaelp_training.bandit_posteriors"),
         value=day.posteriors,
         metadata={
-            "preview": markdown_table(day.posteriors.sort("p_best", descending=True)),
+            "preview": markdown_table(
+                day.posteriors.sort("p_best", descending=True), columns=_POSTERIORS_SHOWN
+            ),
             "tracks": markdown_table(day.tracks),
-            "plot": picture(plots.cac_by_lever(day.posteriors, caps)),
+            "plot": picture(plots.cac_by_lever(day.posteriors, caps, budget_levers)),
         },
         check_results=[
             check(
@@ -196,15 +202,14 @@ def bandit(
                 decisions.select("track", "lever_id", "type", "current_budget", "proposed_budget", "reason")
             ),
             "inputs": dg.MetadataValue.path(artifact.path),
-            "plot": picture(plots.budget_moves(decisions)),
+            "plot": picture(plots.budget_moves(decisions, budget_levers)),
             **_counts(decisions),
         },
         check_results=[
             check(
                 "money_invariants_hold",
                 not violations,
-                "\n".join(str(violation) for violation in violations[:20])
-                or "No violation of money invariants 2, 3, 5 and 6.",
+                "\n".join(str(violation) for violation in violations[:20]),
                 "gaelp_training.bandit_decisions",
                 {"violations": len(violations)},
             )

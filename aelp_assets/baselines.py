@@ -24,6 +24,11 @@ from models.quantiles import out_of_order
 from resources.code_version import source_hash
 from resources.settings import Settings
 
+_SHOWN = [
+    *("track", "placement", "weighting", "cost"),
+    *("cpm_p50", "ctr_p10", "ctr_p50", "ctr_p90", "cvr_p50", "parent_weight"),
+]
+
 
 @dg.asset(
     dagster_type=FRAME,
@@ -77,5 +82,6 @@ def placement_baselines(
                 "gaelp_training.placement_baselines",
             )
         ],
+        _SHOWN,
         placements=rows["placement"].n_unique(),
     )

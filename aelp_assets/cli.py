@@ -13,11 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from resources.settings import PROJECT_ROOT, SettingsError, load_settings, read_environment
+from resources.settings import (
+    PROJECT_ROOT,
+    Environment,
+    Settings,
+    SettingsError,
+    load_settings,
+    read_environment,
+    require_drop_folder,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +34,7 @@ app = typer.Typer(
     help="From raw ad-platform data to budget decisions a person can trust, approve and undo.",
 )
 SANDBOX_TODAY = date(2026, 6, 30)
+Scale = Literal["tiny", "demo", "medium", "seed"]
 
 
 def main() -> None:
@@ -39,31 +48,43 @@ def main() -> None:
         sys.exit(2)
 
 
+def _day(text: object) -> date:
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no day; write it as {SANDBOX_TODAY}") from None
+
+
 @app.command()
 def demo(
-    scale: Annotated[str, typer.Option(help="tiny, demo or seed.")] = "demo",
-    today: Annotated[str, typer.Option(help="The sandbox's today.")] = SANDBOX_TODAY.isoformat(),
+    scale: Annotated[Scale, typer.Option(help="How large the simulated business is.")] = "demo",
+    today: Annotated[
+        date, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="The sandbox's today.")
+    ] = SANDBOX_TODAY,
 ) -> None:
     """Simulate the sandbox business, run the whole graph on it, print the decision summary."""
     from datetime import datetime
 
     from resources.sandbox import build_sandbox
 
+    # Simulated files do not belong into a person's own export folder.
+    os.environ.pop("AELP_DROP", None)
     environment = read_environment()
-    settings = load_settings(environment.settings_path)
-    morning = date.fromisoformat(today)
+    settings = _settings(environment)
     started = time.monotonic()
-    typer.echo(f"Sandbox account ({scale}), seed {settings.seed}, today {morning}")
+    typer.echo(f"Sandbox account ({scale}), seed {settings.seed}, today {today}")
+    drop = environment.home / "sandbox" / "drop"
     build_sandbox(
-        environment.drop_folder,
+        drop,
         scale,
         settings.seed,
-        morning,
+        today,
         images=environment.home / "creative_images",
         studies=environment.home / "studies",
     )
-    nine = datetime(morning.year, morning.month, morning.day, 9, tzinfo=settings.timezone)
+    nine = datetime(today.year, today.month, today.day, 9, tzinfo=settings.timezone)
     os.environ["AELP_CLOCK"] = nine.isoformat()
+    os.environ["AELP_DROP"] = str(drop)
     _run(started)
 
 
@@ -97,12 +118,54 @@ def summary() -> None:
 
 
 @app.command()
+def files() -> None:
+    """List every file met so far: what became of it at its last landing, with the whole reason."""
+    from aelp_assets.file_report import print_files, terminal
+    from resources.warehouse import open_warehouse
+
+    print_files(terminal(), open_warehouse(read_environment()))
+
+
+@app.command()
+def quarantine(
+    file: Annotated[
+        str | None, typer.Argument(help="A file as `aelp files` names it; all by default.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50,
+) -> None:
+    """Show the rows and files that were set aside: line, reason and the record as it was read."""
+    from aelp_assets.file_report import print_quarantine, terminal
+    from resources.warehouse import open_warehouse
+
+    print_quarantine(terminal(), open_warehouse(read_environment()), file, rows)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000) -> None:
-    """Open the Dagster UI on loopback over the same instance, sensors and schedules on."""
+    """Open the Dagster UI on loopback over the same instance, as the last morning was run.
+
+    Sensors and schedules are on, but for a simulated or historic account not what decides today.
+    """
+    from resources.clock import clock_from_environment
+    from resources.home import recall_context
+
+    for name, value in recall_context(read_environment()).items():
+        typer.echo(f"{name} {value} (as the last morning in this AELP_HOME; set {name} to use another)")
+    environment = read_environment()
+    require_drop_folder(environment)
+    settings = _settings(environment)
+    clock = clock_from_environment()
+    typer.echo(f"AELP_HOME {environment.home} · settings {environment.settings_path}")
+
+    from aelp_assets.definitions import decides_today
     from aelp_assets.runner import open_instance, prepare_warehouse
     from resources.warehouse import open_warehouse
 
-    environment = read_environment()
+    if not decides_today(clock, settings):
+        typer.echo(
+            "A simulated or historic account: the schedules and model_refresh, which would decide the "
+            "calendar's today, start switched off."
+        )
     open_instance(environment)
     prepare_warehouse(open_warehouse(environment))
     executable = Path(sys.executable).parent / "dg"
@@ -140,19 +203,38 @@ def output_to(log: Path) -> Iterator[Callable[[str], None]]:
         terminal.close()
 
 
+def _settings(environment: Environment) -> Settings:
+    try:
+        return load_settings(environment.settings_path)
+    except (OSError, UnicodeDecodeError) as fault:
+        said = fault.strerror if isinstance(fault, OSError) else "not UTF-8 text"
+        raise SettingsError(
+            f"{environment.settings_path}: cannot be read as a settings file ({said}). "
+            "Set AELP_SETTINGS to a YAML file such as aelp.yaml."
+        ) from None
+
+
 def _run(started: float, with_backtest: bool = False) -> None:
+    from resources.clock import clock_from_environment
+    from resources.home import remember_context
+
+    # Refused at the door: the graph reads both while it is imported.
+    environment = read_environment()
+    require_drop_folder(environment)
+    settings = _settings(environment)
+    clock = clock_from_environment()
+
     from aelp_assets.definitions import build_defs
+    from aelp_assets.file_report import print_landing, read_landings, rows_added, terminal
     from aelp_assets.runner import MorningFailed, open_instance, run_backtest, run_morning
     from aelp_assets.summary import print_summary
-    from resources.clock import clock_from_environment
     from resources.warehouse import open_warehouse
 
-    environment = read_environment()
-    settings = load_settings(environment.settings_path)
     warehouse = open_warehouse(environment)
-    clock = clock_from_environment()
     typer.echo(f"AELP_HOME {environment.home} · {environment.warehouse} · {environment.settings_path.name}")
+    remember_context(environment)
     log = environment.home / "logs" / "last_run.log"
+    landed_before = read_landings(warehouse)
     try:
         with output_to(log) as say, open_instance(environment) as instance:
             defs = build_defs()
@@ -160,8 +242,11 @@ def _run(started: float, with_backtest: bool = False) -> None:
             if with_backtest:
                 run_backtest(defs, instance, morning, say)
     except MorningFailed as failure:
+        landing = rows_added(landed_before, read_landings(warehouse))
+        if not landing.is_empty():  # a file that was refused may well explain the failure
+            print_landing(terminal(), warehouse, landing)
         typer.echo(f"{failure}\nThe whole log: {log}", err=True)
         raise typer.Exit(1) from None
-    print_summary(warehouse, environment)
+    print_summary(warehouse, environment, rows_added(landed_before, read_landings(warehouse)))
     stages = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in morning.seconds.items())
     typer.echo(f"Done in {time.monotonic() - started:.0f} s ({stages}).")

@@ -53,6 +53,18 @@ _LEVER_INPUTS = {
     ),
     "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
 }
+_BY_LEVER_SHOWN = [
+    *("target_date", "track", "lever_id", "budget", "spend_p50"),
+    *("signups_p10", "signups_p50", "signups_p90", "cac_p50", "p_cac_within_cap"),
+]
+_BY_TRACK_SHOWN = [
+    *("track", "target_date", "spend_p50", "signups_p10", "signups_p50", "signups_p90"),
+    *("cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap"),
+]
+_ACCURACY_SHOWN = [
+    *("account_id", "metric", "horizon_days", "method", "origins"),
+    *("coverage", "coverage_low", "coverage_high", "pinball", "pinball_difference"),
+]
 _CODE = source_hash("models/forecasting", "models/quantiles.py")
 
 
@@ -121,20 +133,6 @@ def forecast(
         rng=seeded_rng(settings.seed, "forecast", morning),
         **shared,
     )
-    wrong = out_of_order(results, ["spend", "impressions", "clicks", "signups", "cac"])
-    by_lever = dg.MaterializeResult(
-        asset_key=asset_key("gaelp_training.forecast_results"),
-        value=results,
-        metadata={"preview": markdown_table(results.filter("is_current_budget")), "levers": levers.height},
-        check_results=[
-            check(
-                "quantiles_in_order",
-                wrong == 0,
-                f"{wrong} rows break p10 <= p50 <= p90.",
-                "gaelp_training.forecast_results",
-            )
-        ],
-    )
     outlook = forecasting.forecast_outlook(
         model,
         levers,
@@ -145,15 +143,49 @@ def forecast(
         rng=seeded_rng(settings.seed, "forecast", morning),
         **shared,
     )
+    caps = cac_caps(settings)
     identity = forecasting.cac_identity(placement_baselines, outlook)
+    return by_lever(results, caps, budget_levers), by_track(outlook, caps, identity)
+
+
+def by_lever(
+    results: pl.DataFrame, caps: Mapping[str, float], budget_levers: pl.DataFrame
+) -> dg.MaterializeResult:
+    """`forecast_results` with what it shows and its check."""
+    current = results.filter("is_current_budget").sort("target_date", maintain_order=True)
+    wrong = out_of_order(results, ["spend", "impressions", "clicks", "signups", "cac"])
+    return dg.MaterializeResult(
+        asset_key=asset_key("gaelp_training.forecast_results"),
+        value=results,
+        metadata={
+            "preview": markdown_table(current, columns=_BY_LEVER_SHOWN),
+            "plot": picture(plots.forecast_by_lever(results, caps, budget_levers)),
+            "levers": current.select("platform", "account_id", "lever_id").n_unique(),
+        },
+        check_results=[
+            check(
+                "quantiles_in_order",
+                wrong == 0,
+                f"{wrong} rows break p10 <= p50 <= p90.",
+                "gaelp_training.forecast_results",
+            )
+        ],
+    )
+
+
+def by_track(
+    outlook: pl.DataFrame, caps: Mapping[str, float], identity: pl.DataFrame
+) -> dg.MaterializeResult:
+    """`forecast_outlook` with what it shows and its check against the baselines' CAC."""
     ratio = pl.col("relative_gap") + 1
     apart = identity.select(pl.max_horizontal(ratio, 1 / ratio).max()).item()
-    by_track = dg.MaterializeResult(
+    totals = outlook.filter(pl.col("horizon") == "total")
+    return dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.forecast_outlook"),
         value=outlook,
         metadata={
-            "preview": markdown_table(outlook.filter(pl.col("horizon") == "total")),
-            "plot": picture(plots.outlook_fan(outlook, cac_caps(settings))),
+            "preview": markdown_table(totals, columns=_BY_TRACK_SHOWN),
+            "plot": picture(plots.outlook_fan(outlook, caps)),
         },
         check_results=[
             check(
@@ -166,7 +198,6 @@ def forecast(
             )
         ],
     )
-    return by_lever, by_track
 
 
 def lever_inputs(
@@ -234,6 +265,7 @@ def forecast_accuracy(
                 severity=dg.AssetCheckSeverity.WARN,
             )
         ],
+        _ACCURACY_SHOWN,
         table=markdown_table(rows, rows=60),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,7 @@ from resources.warehouse.schema import Table, TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
 PREVIEW_ROWS = 12
+_TINY = 0.0001  # a probability below it is read as never
 
 # What Python assets return: Dagster's own inference takes a frame beside checks for "no value".
 FRAME = dg.DagsterType(
@@ -70,20 +72,39 @@ def table_out(
     )
 
 
-def markdown_table(frame: pl.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first rows of a frame as a Markdown table, numbers rounded for reading."""
-    shown = frame.head(rows)
+def markdown_table(
+    frame: pl.DataFrame, rows: int = PREVIEW_ROWS, columns: Sequence[str] | None = None
+) -> dg.MarkdownMetadataValue:
+    """The first rows of a frame as a Markdown table, numbers rounded for reading.
+
+    Args:
+        columns: those worth a person's look; a page shows about eight. None: all.
+    """
+    shown = frame.head(rows) if columns is None else frame.head(rows).select(columns)
     lines = ["| " + " | ".join(shown.columns) + " |", "|" + " --- |" * shown.width]
-    lines += ["| " + " | ".join(_readable(value) for value in row) + " |" for row in shown.iter_rows()]
+    lines += [
+        "| " + " | ".join(_readable(*cell) for cell in zip(shown.columns, row, strict=True)) + " |"
+        for row in shown.iter_rows()
+    ]
     if frame.height > rows:
         lines.append(f"\n{frame.height - rows:,} more rows")
+    if shown.width < frame.width:
+        lines.append(f"\n{frame.width - shown.width} more columns in the table")
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def _readable(value: Any) -> str:
+def _readable(column: str, value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}" if value == 0 or abs(value) >= Decimal("0.01") else f"{value.normalize():,f}"
     if isinstance(value, float):
+        if column.startswith("p_") and 0 < value < _TINY:
+            return f"<{_TINY}"
         return f"{value:,.4g}" if abs(value) < 100 else f"{value:,.0f}"
     return str(value).replace("|", "\\|")
 
@@ -100,10 +121,11 @@ def result(
     frame: pl.DataFrame,
     plot: Figure | None = None,
     checks: list[dg.AssetCheckResult] | None = None,
+    columns: Sequence[str] | None = None,
     **extra: Any,
 ) -> dg.MaterializeResult:
-    """A materialisation that carries the frame, a preview, an optional plot and its checks."""
-    metadata: dict[str, Any] = {"preview": markdown_table(frame), **extra}
+    """A materialisation that carries the frame, a preview (of `columns`), an optional plot and its checks."""
+    metadata: dict[str, Any] = {"preview": markdown_table(frame, columns=columns), **extra}
     if plot is not None:
         metadata["plot"] = picture(plot)
     return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [])
@@ -118,17 +140,17 @@ def asset_key(dotted: str) -> dg.AssetKey:
 def check(
     name: str,
     passed: bool,
-    description: str,
+    failure: str,
     key: str,
     metadata: Mapping[str, Any] | None = None,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """One check result on a table, with the sentence a person needs when it fails."""
+    """One check result on a table; the sentence a person needs when it fails is said only then."""
     return dg.AssetCheckResult(
         passed=passed,
         check_name=name,
         asset_key=asset_key(key),
         severity=severity,
-        description=description,
+        description=None if passed else failure,
         metadata=dict(metadata or {}),
     )

@@ -9,6 +9,7 @@ from decimal import Decimal
 import dagster as dg
 import polars as pl
 
+from aelp_assets import plots
 from aelp_assets.bandits import cac_caps, reward_definition
 from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
@@ -26,6 +27,11 @@ from models.eligibility import of_eligible
 from resources.code_version import source_hash
 from resources.settings import Settings
 
+_SHOWN = [
+    *("track", "rank", "creative_id", "role", "budget"),
+    *("p_best", "p_meets_cap", "signups_p50", "cac_p50"),
+]
+
 
 @dg.asset(
     dagster_type=FRAME,
@@ -42,7 +48,11 @@ from resources.settings import Settings
     deps=[["gaelp_training", "creative_objects"]],
     check_specs=[
         dg.AssetCheckSpec(
-            "budgets_within_launch_share", asset=asset_key("gaelp_training.slates"), blocking=True
+            "budgets_within_launch_share",
+            asset=asset_key("gaelp_training.slates"),
+            blocking=True,
+            description="No track launches more than its share of its cap, and everything is launched paused. "
+            "A slate that breaks this is not stored.",
         )
     ],
     group_name="planning",
@@ -51,7 +61,7 @@ from resources.settings import Settings
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.slates"),
-    code_version=source_hash("models/slates.py"),
+    code_version=source_hash("models/slates.py", "models/rewards.py", "models/bandits"),
     pool=WAREHOUSE_POOL,
 )
 def slates(
@@ -97,18 +107,22 @@ def slates(
     }
     over = {t: a for t, a in launched.items() if a > caps[t] * Decimal(str(rules.launch_share))}
     awake = rows.filter(pl.col("status") != "paused").height
+    broken = bool(over or awake)
     return result(
-        rows,
-        checks=[
+        # What is refused is not stored: views and people read the table whether or not a check failed.
+        rows.clear() if broken else rows,
+        plots.slate_budgets(rows, cac_caps(settings)),
+        [
             check(
                 "budgets_within_launch_share",
-                not over and not awake,
+                not broken,
                 f"Tracks launching more than {rules.launch_share:.0%} of their cap: {over}; "
                 f"creatives not launched paused: {awake}.",
                 "gaelp_training.slates",
                 {track: float(amount) for track, amount in launched.items()},
             )
         ],
+        _SHOWN,
     )
 
 

@@ -1,117 +1,316 @@
 """Figures for asset metadata.
 
 Here: matplotlib figures from result frames. Not here: numbers that are not already in the frame.
+
+Every figure can be drawn from an empty frame: a morning without an eligible account still has its plots,
+and they say that there is nothing to draw.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib as mpl
 import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 mpl.use("Agg")
 
-_INK, _BAND, _BAD, _GOOD = "#1f3b57", "#9dbcd4", "#c0504d", "#4f8a5b"
-
-
-def _figure(panels: int, height: float = 3.2) -> Figure:
-    figure = Figure(figsize=(4.6 * panels, height), layout="constrained")
-    figure.subplots(1, panels)
-    return figure
+_INK, _BAND, _BAD, _GOOD, _MUTED = "#1f3b57", "#9dbcd4", "#c0504d", "#4f8a5b", "#8a8a8a"
+_ROW = 0.24  # inches a row
+_LONGEST_LABEL = 60
+_SHOWN_LEVERS = 25
+_SHOWN_MOVES = 40
+# Below this ratio of the ends a logarithmic axis has no round number to label.
+_LOG_FROM = 3.0
+_LEVER_KEYS = ["platform", "account_id", "lever_id"]
 
 
 def baseline_ranges(baselines: pl.DataFrame) -> Figure:
-    """p10–p90 of CPM, CTR and CVR by track and placement, medians as dots."""
-    rows = baselines.filter(pl.col("weighting") == "equal").sort("track", "placement", descending=True)
-    labels = [f"{track} · {placement}" for track, placement in rows.select("track", "placement").iter_rows()]
-    figure = _figure(3, height=0.6 + 0.3 * max(len(labels), 4))
-    for axis, (metric, title, factor) in zip(
-        figure.axes, [("cpm", "CPM, $", 1), ("ctr", "CTR, %", 100), ("cvr", "CVR, %", 100)], strict=True
-    ):
-        low, mid, high = ((rows[f"{metric}_p{q}"] * factor).to_list() for q in (10, 50, 90))
-        for row, (a, b) in enumerate(zip(low, high, strict=True)):
-            if a is not None and b is not None:
-                axis.plot([a, b], [row, row], color=_BAND, linewidth=6, solid_capstyle="round")
-        axis.plot(mid, range(len(labels)), "o", color=_INK, markersize=4)
+    """p10–p90 of CPM, CTR and CVR by track and placement, medians as dots; days weigh the same."""
+    rows = baselines.filter(pl.col("weighting") == "equal").sort("track", "placement")
+    if rows.is_empty():
+        return _nothing("Baselines by placement", "no placement of a configured track delivered")
+    names = rows.select("track", "placement").iter_rows()
+    labels = [f"{track} · {_placement(placement)}" for track, placement in names]
+    figure, axes = _panels(3, rows.height)
+    metrics = [
+        ("cpm", "CPM", "account currency per 1,000 impressions", 1),
+        ("ctr", "CTR", "clicks, % of impressions", 100),
+        ("cvr", "CVR", "signups, % of clicks", 100),
+    ]
+    for axis, (metric, title, unit, factor) in zip(axes, metrics, strict=True):
+        scaled = rows.select(pl.col(f"^{metric}_p(10|50|90)$") * factor)
+        _intervals(axis, scaled, metric, labels if axis is axes[0] else None)
         axis.set_title(title, fontsize=9)
-        axis.set_xscale("log")  # search costs twenty times what stories cost
-        axis.tick_params(labelsize=7)
-        axis.set_yticks(range(len(labels)), labels if axis is figure.axes[0] else [""] * len(labels))
+        axis.set_xlabel(unit, fontsize=7)
     return figure
 
 
-def outlook_fan(outlook: pl.DataFrame, caps: dict[str, float]) -> Figure:
+def outlook_fan(outlook: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
     """Signups and CAC a day over the outlook, median and p10–p90, one column per track."""
     tracks = sorted(outlook["track"].unique())
+    if not tracks:
+        return _nothing("Outlook", "no lever of an eligible account is active")
     figure = Figure(figsize=(4.2 * len(tracks), 5), layout="constrained")
     axes = figure.subplots(2, len(tracks), squeeze=False)
     for column, track in enumerate(tracks):
         days = outlook.filter((pl.col("track") == track) & (pl.col("horizon") == "day")).sort("target_date")
-        for row, metric in enumerate(("signups", "cac")):
-            axis = axes[row][column]
-            drawn = days.drop_nulls([f"{metric}_p10", f"{metric}_p90"])
+        for axis, metric in zip(axes[:, column], ("signups", "cac"), strict=True):
+            drawn = days.drop_nulls([f"{metric}_p10", f"{metric}_p50", f"{metric}_p90"])
             axis.fill_between(
                 drawn["target_date"], drawn[f"{metric}_p10"], drawn[f"{metric}_p90"], color=_BAND, alpha=0.6
             )
             axis.plot(drawn["target_date"], drawn[f"{metric}_p50"], color=_INK)
-            axis.set_title(f"{track}: {metric}", fontsize=9)
-            axis.tick_params(labelsize=7, axis="x", rotation=45)
+            left_out = days.height - drawn.height
+            said = f" ({left_out} days with an infinite end not drawn)" if left_out else ""
+            axis.set_title(f"{track}: {metric if metric == 'signups' else 'CAC'}{said}", fontsize=9)
+            axis.tick_params(labelsize=7)
+            dates = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+            axis.xaxis.set_major_locator(dates)
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(dates))  # type: ignore[no-untyped-call]
+            if column == 0:
+                unit = "signups a day" if metric == "signups" else "account currency per signup"
+                axis.set_ylabel(f"{unit}, p10–p90", fontsize=7)
             if metric == "cac" and track in caps:
                 axis.axhline(caps[track], color=_BAD, linestyle="--", linewidth=1)
     return figure
 
 
-def cac_by_lever(posteriors: pl.DataFrame, caps: dict[str, float]) -> Figure:
-    """Posterior CAC of each lever, p10–p90, beside its track's cap."""
-    tracks = sorted(posteriors["track"].unique())
-    figure = Figure(figsize=(5 * max(len(tracks), 1), 4), layout="constrained")
-    axes = figure.subplots(1, max(len(tracks), 1), squeeze=False)[0]
-    for axis, track in zip(axes, tracks, strict=False):
-        rows = posteriors.filter((pl.col("track") == track) & pl.col("cac_p50").is_not_null())
-        rows = rows.sort("cac_p50", descending=True).tail(25)
-        labels = rows["lever_id"].to_list()
-        high = rows["cac_p90"].fill_null(rows["cac_p50"].max())
-        axis.hlines(range(len(labels)), rows["cac_p10"], high, color=_BAND, linewidth=5)
-        axis.plot(rows["cac_p50"], range(len(labels)), "o", color=_INK, markersize=4)
-        axis.axvline(caps.get(track, 0.0), color=_BAD, linestyle="--", linewidth=1)
-        axis.set_yticks(range(len(labels)), labels, fontsize=6)
-        axis.set_title(f"{track}: CAC by lever, cap dashed", fontsize=9)
+def forecast_by_lever(results: pl.DataFrame, caps: Mapping[str, float], levers: pl.DataFrame) -> Figure:
+    """What each lever buys on the first day forecast: signups and CAC at the budget in force.
+
+    Args:
+        results: `forecast_results` of one morning.
+        levers: snapshots of `budget_levers`, for the names.
+    """
+    first = results.filter(pl.col("target_date") == pl.col("target_date").min())
+    rows = first.filter("is_current_budget").sort("track", "signups_p50", descending=[False, True])
+    if rows.is_empty():
+        return _nothing("Forecast by lever", "no lever of an eligible account is active")
+    shown = _named(rows, levers).head(_SHOWN_MOVES)
+    figure, (signups, cac) = _panels(2, shown.height, width=4.2)
+    labels = [f"{track} · {name}" for track, name in shown["track", "label"].iter_rows()]
+    _intervals(signups, shown, "signups", labels, from_zero=True)
+    _intervals(cac, shown, "cac", None, [caps.get(track) for track in shown["track"]])
+    signups.set_title(f"Signups on {rows['target_date'][0]}, budgets as they are", fontsize=9)
+    signups.set_xlabel("signups once matured, p10–p90" + _left_out(rows, shown, "levers"), fontsize=7)
+    cac.set_title("CAC, its cap in red", fontsize=9)
+    cac.set_xlabel("account currency per signup, p10–p90", fontsize=7)
     return figure
 
 
-def budget_moves(decisions: pl.DataFrame) -> Figure:
-    """Current against proposed budget, one arrow per lever that moves."""
-    rows = decisions.filter(pl.col("type").is_in(["raise", "cut", "stop"])).sort("track", "lever_id").tail(40)
-    figure = _figure(1, height=0.8 + 0.24 * max(rows.height, 4))
-    axis = figure.axes[0]
-    for row, (now, then) in enumerate(
-        zip(rows["current_budget"].cast(pl.Float64), rows["proposed_budget"].cast(pl.Float64), strict=True)
-    ):
-        axis.annotate(
-            "",
-            xy=(then, row),
-            xytext=(now, row),
-            arrowprops={"arrowstyle": "->", "color": _GOOD if then > now else _BAD},
+def cac_by_lever(posteriors: pl.DataFrame, caps: Mapping[str, float], levers: pl.DataFrame) -> Figure:
+    """Posterior CAC of each lever, p10–p90, beside its track's cap; likeliest above it first.
+
+    Args:
+        posteriors: `bandit_posteriors` of one morning.
+        caps: CAC cap by track.
+        levers: snapshots of `budget_levers`, for the names.
+    """
+    tracks = sorted(posteriors["track"].unique())
+    if not tracks:
+        return _nothing("CAC by lever", "no lever of an eligible account has matured evidence")
+    # A lever without signups has an infinite CAC: among equals above the cap it comes first.
+    worst = posteriors.sort(
+        "p_cac_above_cap", "cac_p50", "lever_id", descending=[True, True, False], nulls_last=False
+    )
+    named = _named(worst, levers)
+    by_track = {track: named.filter(pl.col("track") == track) for track in tracks}
+    tallest = max(min(rows.height, _SHOWN_LEVERS) for rows in by_track.values())
+    figure, axes = _panels(len(tracks), tallest, width=5.6)
+    for axis, (track, rows) in zip(axes, by_track.items(), strict=True):
+        shown = rows.head(_SHOWN_LEVERS)
+        _intervals(axis, shown, "cac", shown["label"].to_list(), [caps.get(track)] * shown.height)
+        axis.set_title(f"{track}: CAC, likeliest above its cap first", fontsize=9)
+        left_out = _left_out(rows, shown, "levers less likely above the cap")
+        axis.set_xlabel(f"account currency per signup, p10–p90; the cap in red{left_out}", fontsize=7)
+    return figure
+
+
+def budget_moves(decisions: pl.DataFrame, levers: pl.DataFrame) -> Figure:
+    """Change of each moving lever's budget in percent, with the amounts beside it; largest amounts first.
+
+    Percent on a symmetric logarithmic axis: a raise of 5 % stays visible beside a stop.
+
+    Args:
+        decisions: `bandit_decisions` of one morning.
+        levers: snapshots of `budget_levers`, for the names.
+    """
+    amounts = [pl.col(f"{name}_budget").cast(pl.Float64).alias(name) for name in ("current", "proposed")]
+    moved = decisions.filter(pl.col("type").is_in(["raise", "cut", "stop"])).with_columns(amounts)
+    if moved.is_empty():
+        return _nothing("Daily budgets, now → proposed", "no lever moves")
+    largest = moved.sort((pl.col("proposed") - pl.col("current")).abs(), "lever_id", descending=[True, False])
+    shown = _named(largest.head(_SHOWN_MOVES), levers).sort("track", maintain_order=True)
+    figure, (axis,) = _panels(1, shown.height, width=7.2)
+    for row, (now, then) in enumerate(shown["current", "proposed"].iter_rows()):
+        percent = 100 * (then / now - 1) if now else 100.0
+        axis.barh(row, percent, height=0.6, color=_GOOD if then > now else _BAD)
+        axis.text(
+            1.01,
+            row,
+            f"{now:,.2f} → {then:,.2f} ({percent:+.1f} %)",
+            transform=axis.get_yaxis_transform(),
+            fontsize=7,
+            va="center",
         )
-        axis.plot([now, then], [row, row], alpha=0)  # annotate alone does not widen the axes
-    axis.set_yticks(range(rows.height), rows["lever_id"].to_list(), fontsize=7)
+    axis.axvline(0, color=_INK, linewidth=0.8)
+    axis.set_xscale("symlog", linthresh=1)
+    axis.set_xlim(-130, max(10.0, 1.3 * axis.get_xlim()[1]))
+    axis.xaxis.set_major_locator(FixedLocator([-100, -25, -5, -1, 0, 1, 5, 25, 100]))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f}" if value else "0"))
+    axis.xaxis.set_minor_locator(NullLocator())
+    _label_rows(axis, [f"{t} · {n}" for t, n in shown["track", "label"].iter_rows()], shown.height)
     axis.set_title("Daily budget, now → proposed", fontsize=9)
+    left_out = _left_out(largest, shown, "smaller moves")
+    axis.set_xlabel(f"change of the daily budget, % (logarithmic beyond ±1){left_out}", fontsize=7)
+    return figure
+
+
+def slate_budgets(slates: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
+    """Launch budget and CAC of each track's slate, in its order.
+
+    Args:
+        slates: `slates` of one morning.
+        caps: CAC cap by track.
+    """
+    if slates.is_empty():
+        return _nothing("Slates", "no creative of an eligible account has been seen")
+    rows = slates.sort("track", "rank")
+    labels = [f"{track} {rank} · {name}" for track, rank, name in rows["track", "rank", "creative_id"].rows()]
+    figure, (budget, cac) = _panels(2, rows.height, width=4.4)
+    amounts = rows["budget"].cast(pl.Float64)
+    colours = [_GOOD if role == "exploit" else _BAND for role in rows["role"]]
+    budget.barh(range(rows.height), amounts, height=0.6, color=colours)
+    _label_rows(budget, labels, rows.height)
+    budget.set_title("Launch budget a day, launched paused", fontsize=9)
+    budget.set_xlabel("account currency; exploit green, explore blue", fontsize=7)
+    _intervals(cac, rows, "cac", None, [caps.get(track) for track in rows["track"]])
+    cac.set_title("CAC at this budget, its cap in red", fontsize=9)
+    cac.set_xlabel("account currency per signup, p10–p90", fontsize=7)
     return figure
 
 
 def coverage_intervals(accuracy: pl.DataFrame) -> Figure:
     """Share of actuals inside p10–p90 with its bootstrap interval, beside the promised 80 %."""
-    rows = accuracy.drop_nulls("coverage").sort("method", "metric", "horizon_days", descending=True)
-    labels = [
-        f"{m} · {metric} · {h} d"
-        for m, metric, h in rows.select("method", "metric", "horizon_days").iter_rows()
-    ]
-    figure = _figure(1, height=0.8 + 0.26 * max(len(labels), 4))
-    axis = figure.axes[0]
-    axis.hlines(range(len(labels)), rows["coverage_low"], rows["coverage_high"], color=_BAND, linewidth=5)
-    axis.plot(rows["coverage"], range(len(labels)), "o", color=_INK, markersize=4)
+    rows = accuracy.drop_nulls("coverage").sort("method", "metric", "horizon_days")
+    if rows.is_empty():
+        return _nothing("Coverage of the 80 % interval", "no account has days enough to score")
+    names = rows.select("method", "metric", "horizon_days").iter_rows()
+    labels = [f"{method} · {metric} · {days} d" for method, metric, days in names]
+    figure, (axis,) = _panels(1, rows.height)
+    places = range(rows.height)
+    axis.hlines(places, rows["coverage_low"], rows["coverage_high"], color=_BAND, linewidth=5)
+    axis.plot(rows["coverage"], places, "o", color=_INK, markersize=4)
     axis.axvline(0.8, color=_BAD, linestyle="--", linewidth=1)
-    axis.set_yticks(range(len(labels)), labels, fontsize=7)
     axis.set_xlim(0, 1)
+    _label_rows(axis, labels, rows.height)
     axis.set_title("Coverage of the 80 % interval", fontsize=9)
+    axis.set_xlabel("share of actuals inside p10–p90, 95 % bootstrap interval", fontsize=7)
     return figure
+
+
+def _panels(count: int, rows: int, width: float = 4.6) -> tuple[Figure, list[Axes]]:
+    """A row of panels tall enough for `rows` lines."""
+    figure = Figure(figsize=(width * count, 1.0 + _ROW * max(rows, 4)), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _nothing(title: str, why: str) -> Figure:
+    """A figure that says why it is empty."""
+    figure = Figure(figsize=(4.6, 1.2), layout="constrained")
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.set_title(title, fontsize=9)
+    axis.text(0.5, 0.5, f"Nothing to draw: {why}.", ha="center", va="center", fontsize=8, color=_MUTED)
+    return figure
+
+
+def _intervals(
+    axis: Axes,
+    rows: pl.DataFrame,
+    metric: str,
+    labels: Sequence[str] | None,
+    caps: Sequence[float | None] | None = None,
+    from_zero: bool = False,
+) -> None:
+    """p10–p90 of a metric per row, the median as a dot, first row on top.
+
+    A null quantile is infinite: what is infinite is drawn as an arrow to the edge of the axis.
+    """
+    limits = list(caps or [None] * rows.height)
+    quantiles = [rows[f"{metric}_p{level}"].to_list() for level in (10, 50, 90)]
+    finite = [value for values in (*quantiles, limits) for value in values if value is not None and value > 0]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    logarithmic = low > 0 and high / low >= _LOG_FROM and not from_zero
+    edge = high * (high / low) ** 0.08 if logarithmic else high * 1.1
+    start = low / (high / low) ** 0.05 if logarithmic else 0.0
+    for row, (p10, p50, p90, cap) in enumerate(zip(*quantiles, limits, strict=True)):
+        begin = edge if p10 is None else max(p10, start)
+        axis.plot([begin, edge if p90 is None else p90], [row, row], color=_BAND, linewidth=5)
+        if p90 is None and metric == "cac":
+            axis.plot(edge, row, ">", color=_BAD, markersize=6, clip_on=False)
+        if p50 is not None and p50 >= start:
+            axis.plot(p50, row, "o", color=_INK, markersize=4)
+        if cap is not None:
+            axis.plot([cap, cap], [row - 0.45, row + 0.45], color=_BAD, linewidth=1.2)
+    if logarithmic:
+        axis.set_xscale("log")
+        steps = (1.0,) if high / low > 300 else (1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)
+        axis.xaxis.set_major_locator(LogLocator(subs=steps))
+    elif from_zero:  # logarithmic from one on: a lever may well bring none
+        axis.set_xscale("symlog", linthresh=1)
+        steps = (1.0,) if high > 300 else (1.0, 3.0)
+        axis.xaxis.set_major_locator(FixedLocator([0, *(s * 10**power for power in range(9) for s in steps)]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_xlim(-0.15 if from_zero else start, edge)
+    _label_rows(axis, labels, rows.height)
+
+
+def _label_rows(axis: Axes, labels: Sequence[str] | None, rows: int) -> None:
+    axis.set_yticks(range(rows), [""] * rows if labels is None else [_short(label) for label in labels])
+    axis.set_ylim(rows - 0.4, -0.6)  # the first row on top
+    axis.tick_params(labelsize=7)
+    axis.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+def _named(rows: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with a `label`: platform and newest name of the lever, its id where it has none or shares it."""
+    names = levers.sort("date").group_by(_LEVER_KEYS).agg(pl.col("entity_name").drop_nulls().last())
+    name = pl.coalesce("entity_name", "lever_id")
+    shared = pl.len().over("track", "platform", name) > pl.col("lever_id").len().over("track", *_LEVER_KEYS)
+    return (
+        rows.join(names, on=_LEVER_KEYS, how="left", maintain_order="left")
+        .with_columns(
+            label=pl.when(shared)
+            .then(pl.format("{} · {} ({})", "platform", name, "lever_id"))
+            .otherwise(pl.format("{} · {}", "platform", name))
+        )
+        .drop("entity_name")
+    )
+
+
+def _left_out(rows: pl.DataFrame, shown: pl.DataFrame, what: str) -> str:
+    """What a cut figure owes its reader."""
+    missing = rows.height - shown.height
+    return f"; {missing:,} more {what}, not shown" if missing else ""
+
+
+def _placement(name: str) -> str:
+    """`facebook_facebook_reels` as people say it: facebook reels."""
+    if name == "all":
+        return "all placements"
+    words = name.replace("_", " ").split()
+    return " ".join(word for place, word in enumerate(words) if place == 0 or word != words[place - 1])
+
+
+def _short(label: str) -> str:
+    # A dollar sign would open mathematics in a matplotlib label.
+    whole = label.replace("$", r"\$")
+    return whole if len(whole) <= _LONGEST_LABEL else f"{whole[: _LONGEST_LABEL - 1]}…"

@@ -14,26 +14,39 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Grid
 
+from aelp_assets.file_report import newest_landing, print_landing, read_landings, terminal
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 
-_SHOWN_FILES = 8
 _SHOWN_MORNINGS = 3
-_MINIMUM_WIDTH = 110
 
 
-def print_summary(warehouse: Warehouse, environment: Environment) -> None:
-    """Print the newest landing, then each morning's accounts, outlook, allocation and slates."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_MINIMUM_WIDTH)
-    _landing(console, warehouse)
-    _audits(console, warehouse)
+def print_summary(
+    warehouse: Warehouse, environment: Environment, landing: pl.DataFrame | None = None
+) -> None:
+    """Print a landing, then each morning's accounts, outlook, allocation and slates.
+
+    Args:
+        landing: what this run's landing said of each file; None: the newest landing that met files.
+    """
+    console = terminal()
+    if landing is not None:
+        print_landing(console, warehouse, landing)
+    elif (landings := read_landings(warehouse)).is_empty():
+        console.print("No file has been landed yet.")
+    else:
+        print_landing(console, warehouse, newest_landing(landings))
     decisions = _read(warehouse, "gaelp_training.bandit_decisions")
-    mornings = sorted(decisions["as_of_date"].unique())
-    for morning in mornings[-_SHOWN_MORNINGS:]:
+    audited = _read(warehouse, "ops.account_audits")["as_of_date"]
+    decided = sorted(decisions["as_of_date"].unique())
+    mornings = sorted({*decided[-_SHOWN_MORNINGS:], *audited.sort().tail(1)})
+    for morning in mornings:
         console.rule(f"Morning of {morning}")
+        _accounts(console, warehouse, morning)
+        if morning not in decided:
+            console.print("Nothing was decided.")
+            continue
         _outlook(console, warehouse, morning)
         _allocation(
             console, decisions.filter(pl.col("as_of_date") == morning), _lever_names(warehouse, morning)
@@ -41,7 +54,8 @@ def print_summary(warehouse: Warehouse, environment: Environment) -> None:
         _slates(console, warehouse, morning)
     _accuracy(console, warehouse)
     console.print(
-        f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks."
+        f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks.",
+        soft_wrap=True,
     )
 
 
@@ -57,43 +71,41 @@ def _grid(title: str, *columns: str, left: int = 1) -> Grid:
     return grid
 
 
-def _landing(console: Console, warehouse: Warehouse) -> None:
-    files = _read(warehouse, "ops.file_landings")
-    if files.is_empty():
-        console.print("No file has been landed yet.")
-        return
-    newest = files.filter(pl.col("landed_at") == pl.col("landed_at").max())
-    counts = newest.group_by("status").len().sort("status").iter_rows()
-    console.print(
-        f"Files: {', '.join(f'{count} {status}' for status, count in counts)} · "
-        f"{newest['rows'].sum():,} rows appended · {newest['refused_rows'].sum():,} refused and "
-        f"{newest['flagged_rows'].sum():,} flagged, each with its reason in ops.quarantine"
-    )
-    told = newest.filter(pl.col("status").is_in(["refused", "unrecognised", "unsettled"])).sort(
-        pl.col("status") != "refused", "file"
-    )
-    for row in told.head(_SHOWN_FILES).iter_rows(named=True):
-        console.print(f"  {row['status']}: {row['file']}: {row['reason']}", style="dim", no_wrap=True)
-    if told.height > _SHOWN_FILES:
-        console.print(f"  and {told.height - _SHOWN_FILES} more, all in ops.file_landings", style="dim")
-
-
-def _audits(console: Console, warehouse: Warehouse) -> None:
-    audits = _read(warehouse, "ops.account_audits")
-    newest = audits.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
-    for (source, account), checks in newest.group_by("source", "account_id", maintain_order=True):
-        by_status = {
-            status: checks.filter(pl.col("status") == status)["check_name"].to_list()
-            for status in ("passed", "failed", "skipped")
-        }
-        eligible = bool(checks["decision_eligible"].all())
-        told = [f"{len(names)} {status}" for status, names in by_status.items() if names]
-        failed = f" (failed: {', '.join(by_status['failed'])})" if by_status["failed"] else ""
+def _accounts(console: Console, warehouse: Warehouse, morning: date) -> None:
+    """Per account: whether this morning may decide on it and why, then what the audit alone says of it."""
+    audits = _read(warehouse, "ops.account_audits", morning)
+    verdicts = {
+        (platform, account): (eligible, reason)
+        for platform, account, eligible, reason in _read(warehouse, "ops.decision_accounts", morning)
+        .select("platform", "account_id", "eligible", "reason")
+        .iter_rows()
+    }
+    checks_of = {
+        (source, account): checks for (source, account), checks in audits.group_by("source", "account_id")
+    }
+    for source, account in sorted({*verdicts, *checks_of}):
+        told = []
+        eligible, reason = verdicts.get((source, account), (False, None))
+        if reason is not None:
+            told.append(f"decision_eligible = {str(eligible).lower()} ({reason})")
+        if (checks := checks_of.get((source, account))) is not None:
+            told.append(_plausibility(checks, reason or ""))
         console.print(
-            f"Audit {source}/{account}: decision_eligible = {str(eligible).lower()}; "
-            f"{', '.join(told)}{failed}",
-            style="" if eligible else "bold",
+            f"Account {source}/{account}: {'; '.join(told)}", style="" if eligible else "bold", soft_wrap=True
         )
+
+
+def _plausibility(checks: pl.DataFrame, said: str) -> str:
+    """The audit's own verdict; the checks that failed are named unless `said` names them already."""
+    by_status = {
+        status: checks.filter(pl.col("status") == status)["check_name"].sort().to_list()
+        for status in ("passed", "failed", "skipped")
+    }
+    counts = [f"{len(names)} {status}" for status, names in by_status.items() if names]
+    names = ", ".join(by_status["failed"])
+    failed = f" (failed: {names})" if names not in said else ""
+    verdict = "plausible" if checks["decision_eligible"].all() else "implausible"
+    return f"{verdict}: {', '.join(counts)}{failed}"
 
 
 def _outlook(console: Console, warehouse: Warehouse, morning: date) -> None:

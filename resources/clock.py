@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from resources.settings import SettingsError
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -45,7 +47,7 @@ def clock_from_environment(variables: Mapping[str, str] | None = None) -> Clock:
     """The moment in `AELP_CLOCK` (ISO 8601 with zone, e.g. 2026-07-01T06:00:00-04:00), else the system's.
 
     Raises:
-        ValueError: AELP_CLOCK is not such a moment.
+        SettingsError: AELP_CLOCK is not such a moment.
     """
     text = (os.environ if variables is None else variables).get("AELP_CLOCK")
     if not text:
@@ -53,7 +55,10 @@ def clock_from_environment(variables: Mapping[str, str] | None = None) -> Clock:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"AELP_CLOCK: must be an ISO 8601 moment with its zone (found {text!r})") from None
+        raise SettingsError(
+            f"AELP_CLOCK: must be an ISO 8601 moment with its zone, such as 2026-06-30T09:00:00-04:00 "
+            f"(found {text!r})"
+        ) from None
     if moment.tzinfo is None:
-        raise ValueError(f"AELP_CLOCK: needs a zone, such as {text}+00:00 (found {text!r})")
+        raise SettingsError(f"AELP_CLOCK: needs a zone, such as {moment.isoformat()}+00:00 (found {text!r})")
     return FixedClock(moment)

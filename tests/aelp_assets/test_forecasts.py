@@ -1,0 +1,75 @@
+"""The forecast assets around the mathematics: mornings without a lever, and what a person is shown."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from aelp_assets.forecasts import by_lever, by_track, forecast
+from models import forecasting
+from resources.settings import PROJECT_ROOT, load_settings
+from resources.warehouse.tables import (
+    DECISION_ACCOUNTS,
+    FORECAST_OUTLOOK,
+    FORECAST_RESULTS,
+    PLACEMENT_BASELINES,
+)
+
+DAY = date(2026, 6, 30)
+LEVER_DAYS = {
+    **dict.fromkeys(("platform", "account_id", "track", "lever_id"), pl.String),
+    **dict.fromkeys(("impressions", "clicks"), pl.Int64),
+    **dict.fromkeys(("cost", "conversions_click", "conversions_view"), pl.Decimal(38, 9)),
+    "date": pl.Date,
+}
+LEVERS = {
+    **dict.fromkeys(("platform", "account_id", "track", "lever_id", "lever_level"), pl.String),
+    **dict.fromkeys(("campaign_id", "entity_id", "entity_name", "lever_source", "currency"), pl.String),
+    **dict.fromkeys(("budget_type", "learning_state", "status"), pl.String),
+    **dict.fromkeys(("current_budget", "minimum_budget", "budget_increment"), pl.Decimal(38, 9)),
+    "is_shared": pl.Boolean,
+    "last_edited_at": pl.Datetime("us", "UTC"),
+    "arms": pl.Int64,
+    "date": pl.Date,
+}
+
+
+def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
+    results, outlook = forecast(
+        dg.build_asset_context(partition_key=DAY.isoformat()),
+        pl.DataFrame(schema=LEVER_DAYS),
+        pl.DataFrame(schema=LEVERS),
+        pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
+        settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
+    )
+    for made, table in ((results, FORECAST_RESULTS), (outlook, FORECAST_OUTLOOK)):
+        assert table.conform(made.value).is_empty()
+        assert made.metadata["plot"].value.startswith("![plot]")
+        assert all(check.passed for check in made.check_results)
+
+
+@pytest.mark.parametrize(("apart", "passed"), [(1.9, True), (2.1, False), (1 / 2.1, False)])
+def test_the_identity_speaks_of_a_broken_chain_only_where_it_found_one(apart, passed):
+    outlook = pl.DataFrame(schema=FORECAST_OUTLOOK.polars_schema)
+    baselines = pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema)
+    columns = forecasting.cac_identity(baselines, outlook).clear(n=1)
+    made = by_track(outlook, {}, columns.with_columns(relative_gap=pl.lit(apart - 1)))
+    (check,) = made.check_results
+    assert check.passed is passed
+    assert ("broken" in (check.description or "")) is not passed
+
+
+def test_quantiles_out_of_order_fail_the_forecast():
+    wrong = {"spend_p10": 2.0, "spend_p50": 1.0, "spend_p90": 3.0}
+    names = {"platform": "meta", "account_id": "1", "track": "balance", "lever_id": "a"}
+    frame = pl.DataFrame(
+        [{**names, **wrong, "target_date": DAY, "is_current_budget": True}],
+        schema=FORECAST_RESULTS.polars_schema,
+    )
+    (check,) = by_lever(frame, {}, pl.DataFrame(schema=LEVERS)).check_results
+    assert not check.passed
+    assert check.description == "1 rows break p10 <= p50 <= p90."

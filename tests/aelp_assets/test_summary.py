@@ -1,0 +1,104 @@
+"""The decision summary: one meaning per word, names as they are."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from aelp_assets.summary import print_summary
+from resources.warehouse.interface import Append, Warehouse
+from resources.warehouse.schema import Column, Table, TableName
+from resources.warehouse.tables import (
+    ACCOUNT_AUDITS,
+    BANDIT_DECISIONS,
+    DECISION_ACCOUNTS,
+    PYTHON_TABLES,
+)
+
+DAY, NEXT = date(2026, 6, 30), date(2026, 7, 1)
+LEVERS = Table(
+    name=TableName("gaelp_training", "budget_levers"),
+    description="Only what the summary reads.",
+    columns=(
+        Column("date", "DATE", "Day."),
+        Column("platform", "STRING", "Platform."),
+        Column("account_id", "STRING", "Account."),
+        Column("lever_id", "STRING", "Lever."),
+        Column("entity_name", "STRING", "Name."),
+    ),
+    grain=("date", "lever_id"),
+)
+_BLANK = {"STRING": "", "INT64": 0, "FLOAT64": 0.0, "BOOL": False, "NUMERIC": Decimal(0), "DATE": DAY}
+
+
+def row(table: Table, **values: object) -> dict:
+    """A row of a catalogued table; what is required and not given is blank."""
+    return {column.name: _BLANK[column.type] for column in table.columns if column.required} | values
+
+
+def write(warehouse: Warehouse, table: Table, *rows: dict) -> None:
+    frame = pl.DataFrame(list(rows), schema=table.polars_schema, orient="row")
+    warehouse.write(Append(table, frame))
+
+
+def audit(account: str, check: str, status: str, plausible: bool, day: date = DAY) -> dict:
+    known = {"as_of_date": day, "source": "meta", "account_id": account, "check_name": check}
+    return row(ACCOUNT_AUDITS, **known, status=status, decision_eligible=plausible)
+
+
+def verdict(account: str, eligible: bool, reason: str, day: date = DAY) -> dict:
+    known = {"as_of_date": day, "platform": "meta", "account_id": account}
+    return row(DECISION_ACCOUNTS, **known, eligible=eligible, reason=reason)
+
+
+@pytest.fixture
+def warehouse(duckdb_warehouse) -> Warehouse:
+    duckdb_warehouse.ensure_tables([*PYTHON_TABLES.values(), LEVERS])
+    return duckdb_warehouse
+
+
+@pytest.fixture
+def decided(warehouse) -> Warehouse:
+    stop = {"platform": "meta", "account_id": "1", "track": "balance", "lever_id": "a", "type": "stop"}
+    budgets = {"current_budget": Decimal(1160), "reason": "Stop: [/not markup] :smile:"}
+    write(warehouse, BANDIT_DECISIONS, row(BANDIT_DECISIONS, **stop, **budgets, binding_rules="[]"))
+    names = {"date": DAY, "platform": "meta", "account_id": "1", "lever_id": "a"}
+    write(warehouse, LEVERS, {**names, "entity_name": "LAL [/1%] purchasers"})
+    return warehouse
+
+
+def test_lever_names_and_reasons_are_printed_as_they_are(decided, tmp_environment, capsys):
+    print_summary(decided, tmp_environment)
+    assert "meta · LAL [/1%] purchasers: Stop: [/not markup] :smile:" in capsys.readouterr().out
+
+
+def test_eligible_is_the_morning_s_verdict_and_the_audit_s_own_is_called_plausible(
+    decided, tmp_environment, capsys
+):
+    stale = "stale: newest report day 2026-06-01 is older than 2026-06-27"
+    failed = "plausibility audit failed: spend_persists"
+    write(
+        decided,
+        ACCOUNT_AUDITS,
+        audit("stale", "spend_persists", "passed", plausible=True),
+        audit("odd", "spend_persists", "failed", plausible=False),
+        audit("odd", "totals", "passed", plausible=False),
+    )
+    write(decided, DECISION_ACCOUNTS, verdict("stale", False, stale), verdict("odd", False, failed))
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out.splitlines()
+    assert f"Account meta/stale: decision_eligible = false ({stale}); plausible: 1 passed" in said
+    assert f"Account meta/odd: decision_eligible = false ({failed}); implausible: 1 passed, 1 failed" in said
+
+
+def test_a_morning_that_was_only_audited_says_that_nothing_was_decided(decided, tmp_environment, capsys):
+    write(decided, ACCOUNT_AUDITS, audit("1", "spend_persists", "failed", plausible=False, day=NEXT))
+    print_summary(decided, tmp_environment)
+    last = capsys.readouterr().out.split(f"Morning of {NEXT}")[1].splitlines()
+    assert last[1:3] == [
+        "Account meta/1: implausible: 1 failed (failed: spend_persists)",
+        "Nothing was decided.",
+    ]
