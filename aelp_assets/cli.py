@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,9 @@ from resources.settings import (
     read_environment,
     require_drop_folder,
 )
+
+if TYPE_CHECKING:
+    from resources.connectors.registry import Sources
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,9 +66,13 @@ def demo(
     ] = SANDBOX_TODAY,
 ) -> None:
     """Simulate the sandbox business, run the whole graph on it, print the decision summary."""
+    from contextlib import nullcontext
     from datetime import datetime
 
     from resources.sandbox import build_sandbox
+    from resources.sandbox.build import simulate_account
+    from resources.sandbox.servers.account import ServedAccount
+    from resources.sandbox.servers.platforms import served_platforms
 
     # Simulated files do not belong into a person's own export folder.
     os.environ.pop("AELP_DROP", None)
@@ -74,6 +81,8 @@ def demo(
     started = time.monotonic()
     typer.echo(f"Sandbox account ({scale}), seed {settings.seed}, today {today}")
     drop = environment.home / "sandbox" / "drop"
+    # What is served is not exported. Through an API, millions of rows would take minutes to read.
+    served = settings.sources if scale in ("tiny", "demo") else {}
     build_sandbox(
         drop,
         scale,
@@ -81,11 +90,18 @@ def demo(
         today,
         images=environment.home / "creative_images",
         studies=environment.home / "studies",
+        without=tuple(served),
     )
     nine = datetime(today.year, today.month, today.day, 9, tzinfo=settings.timezone)
     os.environ["AELP_CLOCK"] = nine.isoformat()
     os.environ["AELP_DROP"] = str(drop)
-    _run(started)
+    with (
+        served_platforms(ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine))
+        if served
+        else nullcontext({})
+    ) as variables:
+        os.environ.update(variables)
+        _run(started)
 
 
 @app.command()
@@ -138,6 +154,40 @@ def quarantine(
     from resources.warehouse import open_warehouse
 
     print_quarantine(terminal(), open_warehouse(read_environment()), file, rows)
+
+
+@app.command()
+def status() -> None:
+    """Show each live source: credentials, newest day, lag, service level, retry queue, last error."""
+    from aelp_assets.file_report import terminal
+    from aelp_assets.status import print_status
+    from resources.clock import clock_from_environment
+    from resources.warehouse import open_warehouse
+
+    environment = read_environment()
+    clock = clock_from_environment()
+    sources = _sources(environment)
+    print_status(terminal(), open_warehouse(environment), sources, clock.now())
+
+
+@app.command()
+def connect(
+    platform: Annotated[str, typer.Argument(help="A live source the settings name.")],
+) -> None:
+    """Check a source's credentials with one read-only call, list its accounts, say what is missing."""
+    from typing import cast
+
+    from aelp_assets.status import connection_report
+    from resources.settings import SourceName
+
+    sources = _sources(read_environment())
+    if platform not in sources.settings.sources:
+        known = ", ".join(sources.settings.sources) or "none yet: add `sources:` to the settings"
+        raise SettingsError(f"{platform}: the settings name no such source; they name {known}")
+    works, lines = connection_report(sources, cast(SourceName, platform))
+    typer.echo("\n".join(lines))
+    if not works:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -201,6 +251,13 @@ def output_to(log: Path) -> Iterator[Callable[[str], None]]:
             os.dup2(original, descriptor)
             os.close(original)
         terminal.close()
+
+
+def _sources(environment: Environment) -> Sources:
+    from resources.clock import clock_from_environment
+    from resources.connectors.registry import open_sources
+
+    return open_sources(environment, _settings(environment), clock_from_environment())
 
 
 def _settings(environment: Environment) -> Settings:

@@ -51,7 +51,7 @@ _SHOWN = [
             "budgets_within_launch_share",
             asset=asset_key("gaelp_training.slates"),
             blocking=True,
-            description="No track launches more than its share of its cap, and everything is launched paused. "
+            description="No track launches more than its share of its cap, and all of it is launched paused. "
             "A slate that breaks this is not stored.",
         )
     ],

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import polars as pl
+from rich.console import Console
+from rich.table import Table
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.pulling import credential_hash
@@ -79,6 +81,41 @@ def source_status(warehouse: Warehouse, sources: Sources, now: datetime) -> pl.D
         "error_class": pl.String,
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: datetime) -> None:
+    """The table of `source_status`, in words."""
+    rows = source_status(warehouse, sources, now)
+    if rows.is_empty():
+        console.print("No live source is configured: `sources:` in the settings names them.")
+        return
+    table = Table(title="Live sources", title_justify="left", box=None)
+    for column in (
+        "source",
+        "credentials",
+        "newest day",
+        "last pull",
+        "within a day",
+        "waiting",
+        "last error",
+    ):
+        table.add_column(column)
+    for row in rows.iter_rows(named=True):
+        share, meets = row["within_a_day"], "meets" if row["meets_service_level"] else "misses"
+        table.add_row(
+            row["source"],
+            row["credentials"],
+            "never" if row["newest_complete_day"] is None else str(row["newest_complete_day"]),
+            "–" if row["hours_since_pull"] is None else f"{row['hours_since_pull']:.1f} h ago",
+            "–"
+            if share is None
+            else f"{share:.1%} ({meets} {SERVICE_LEVEL:.0%})",
+            str(row["waiting"]),
+            row["error_class"] or "–",
+        )
+    console.print(table)
+    for row in rows.filter(pl.col("credentials") != "set").iter_rows(named=True):
+        console.print(f"`aelp connect {row['source']}` says what is missing.")
 
 
 def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:

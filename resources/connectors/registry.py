@@ -1,24 +1,29 @@
 """Which sources there are and how each is opened from the settings and the environment.
 
 Here: names, the variables that say where and with what, one Puller per source. Not here: any platform's
-calls. SDKs are imported when their source is opened: all of them take seconds.
+calls. An SDK is imported once its source has credentials: all of them take seconds.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
 
 from resources.clock import Clock
+from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
-from resources.settings import LiveSource, Settings, SourceName
+from resources.control.store import open_control_store
+from resources.settings import Environment, LiveSource, Settings, SourceName
 
 Variables = Mapping[str, str]
 
@@ -58,6 +63,15 @@ class Sources:
             backfill_days=configured.backfill_days,
         )
 
+    def with_credentials(self) -> list[SourceName]:
+        """The sources that can be called; the others say what they lack when they are opened."""
+        found = []
+        for name in self.settings.sources:
+            with suppress(MissingCredentials):
+                self.open(name)
+                found.append(name)
+        return found
+
     def open(self, name: SourceName) -> Source:
         """A source with its credentials; nothing is called yet.
 
@@ -68,6 +82,18 @@ class Sources:
         return _OPENERS[name](self, self.settings.sources[name], variables)
 
 
+def open_sources(environment: Environment, settings: Settings, clock: Clock) -> Sources:
+    """The live sources of this environment: control store at AELP_CONTROL_URL, by default in AELP_HOME."""
+    url = os.environ.get("AELP_CONTROL_URL") or f"sqlite:///{environment.home / 'control.sqlite'}"
+    return Sources(
+        settings,
+        clock,
+        time.sleep,
+        cache(lambda: open_control_store(url)),
+        environment.home / "work" / "pulls",
+    )
+
+
 def _endpoint(variables: Variables, name: str, live: str) -> str:
     """The endpoint to use: the platform's own unless another is set."""
     return variables.get(f"AELP_{name}_ENDPOINT") or live
@@ -75,11 +101,14 @@ def _endpoint(variables: Variables, name: str, live: str) -> str:
 
 def _meta(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
     from resources.connectors.meta.credentials import MetaCredentials  # noqa: PLC0415
+
+    credentials = MetaCredentials.from_environment(variables)
+
     from resources.connectors.meta.graph import LIVE  # noqa: PLC0415
-    from resources.connectors.meta.source import MetaSource  # noqa: PLC0415 - 2 s
+    from resources.connectors.meta.source import MetaSource  # noqa: PLC0415
 
     return MetaSource(
-        MetaCredentials.from_environment(variables),
+        credentials,
         configured.accounts,
         sleep=sources.sleep,
         now=sources.clock.now,
@@ -88,12 +117,14 @@ def _meta(sources: Sources, configured: LiveSource, variables: Variables) -> Sou
 
 
 def _google_ads(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
-    from resources.connectors.google_ads.api import LIVE_ENDPOINT  # noqa: PLC0415
     from resources.connectors.google_ads.credentials import GoogleAdsCredentials  # noqa: PLC0415
-    from resources.connectors.google_ads.source import GoogleAdsSource  # noqa: PLC0415
 
     given = {**variables, "AELP_GOOGLE_ADS_CUSTOMER_IDS": ",".join(configured.accounts)}
     credentials = GoogleAdsCredentials.from_environment(given)
+
+    from resources.connectors.google_ads.api import LIVE_ENDPOINT  # noqa: PLC0415
+    from resources.connectors.google_ads.source import GoogleAdsSource  # noqa: PLC0415
+
     return GoogleAdsSource(credentials, endpoint=_endpoint(variables, "GOOGLE_ADS", LIVE_ENDPOINT))
 
 

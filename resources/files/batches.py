@@ -5,7 +5,7 @@ Here: streaming CSV and Parquet readers. Not here: bytes and encodings (`opening
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from resources.files.opening import UnreadableFile
+from resources.files.opening import EXACT_INTEGERS, UnreadableFile
 from resources.files.recognition import Header
 
 BLOCK_BYTES = 16 << 20
 PARQUET_ROWS = 65_536
+# Single-precision floats above this no longer hold every whole number.
+_EXACT_SINGLES = 2**24
 
 
 @dataclass(frozen=True)
@@ -174,11 +176,17 @@ def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def parquet_batches(path: Path, header: Header, positions: Sequence[int]) -> Iterator[Batch]:
+def parquet_batches(
+    path: Path, header: Header, positions: Sequence[int], identifiers: Collection[int] = ()
+) -> Iterator[Batch]:
     """Rows of a Parquet file as text; its first row is line 1.
 
+    Args:
+        identifiers: positions of ids. A column of ids with gaps is often stored as floats: 456.0 is the 456
+            of every other export.
+
     Raises:
-        UnreadableFile: broken pages, or a nested column where a value is expected.
+        UnreadableFile: broken pages, a nested column where a value is expected, or ids too long for a float.
     """
     names = [header.columns[position] for position in positions]
     line = 1
@@ -186,13 +194,30 @@ def parquet_batches(path: Path, header: Header, positions: Sequence[int]) -> Ite
         for record_batch in pq.ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS, columns=names):
             frame = pl.DataFrame(pl.from_arrow(record_batch))
             cells = frame.select(
-                _as_text(frame[name]).fill_null("").alias(f"c{position}")
+                (_id_text(frame[name]) if position in identifiers else _as_text(frame[name]))
+                .fill_null("")
+                .alias(f"c{position}")
                 for name, position in zip(names, positions, strict=True)
             )
             yield Batch(cells, pl.int_range(line, line + frame.height, eager=True).alias("line"))
             line += frame.height
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
+
+
+def _id_text(column: pl.Series) -> pl.Series:
+    """Text of an id; 456.0 becomes 456."""
+    if not (column.dtype.is_float() or column.dtype.is_decimal()):
+        return _as_text(column)
+    if column.dtype.is_float():
+        exact = EXACT_INTEGERS if column.dtype == pl.Float64 else _EXACT_SINGLES
+        column = column.cast(pl.Float64).fill_nan(None)
+        if (column.abs() > exact).any():
+            raise UnreadableFile(
+                f"{column.name} is stored as floating-point numbers, which keep only so many digits: the ids "
+                "are rounded. Write it as text or as integers"
+            )
+    return column.cast(pl.String).str.replace(r"\.0+$", "")
 
 
 def _as_text(column: pl.Series) -> pl.Series:

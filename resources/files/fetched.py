@@ -15,7 +15,7 @@ import polars as pl
 from resources.files.mapping import Mapping
 from resources.files.opening import Inspection
 from resources.files.recognition import Header
-from resources.landing.pages import SLICE_SCHEMA, Stamp
+from resources.landing.pages import SLICE, SLICE_SCHEMA, Stamp
 from resources.landing.streams import Stream
 from resources.warehouse.tables import QUARANTINE
 
@@ -27,20 +27,24 @@ ACCOUNT_SCHEMA = pl.Schema(
         "currency": pl.String(),
     }
 )
+TORN_SCHEMA = pl.Schema({name: SLICE_SCHEMA[name] for name in SLICE})
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How many refused rows a file may have and still load: the larger of the two.
+    """How many refused rows a file may have and still load: the larger of `rows` and `share` of the file,
+    and never more than `most` of it.
 
-    A handful of bad rows says something about those rows, a tenth of a file something about the file.
+    A handful of bad rows says something about those rows, a tenth of a file something about the file, and so
+    does most of a small one.
     """
 
     rows: int = 10
     share: float = 0.10
+    most: float = 0.50
 
     def exceeded(self, refused: int, total: int) -> bool:
-        return refused > max(self.rows, self.share * total)
+        return refused > max(self.rows, self.share * total) or refused > self.most * total
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class FetchedFile:
     """What one file brings, on disk and in words; with a `fault` it brings no pages.
 
     `slices`: row_count and lane sums by slice. `campaigns`: distinct campaigns by slice (and period).
-    `accounts`: source, account_id, account_name, currency. Counts are of records.
+    `accounts`: source, account_id, account_name, currency. `torn`: slices in which rows were refused;
+    `unplaced`: refused rows whose slice cannot be read. Counts are of records.
     """
 
     file: RecognisedFile
@@ -74,6 +79,8 @@ class FetchedFile:
     slices: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SLICE_SCHEMA))
     campaigns: pl.DataFrame | None = None
     accounts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ACCOUNT_SCHEMA))
+    torn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TORN_SCHEMA))
+    unplaced: int = 0
     quarantine: list[dict[str, Any]] = field(default_factory=list)
     read: int = 0
     accepted: int = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 from fsspec import AbstractFileSystem
 
 from resources.files.batches import Batch, parquet_batches, text_batches
@@ -28,7 +29,7 @@ from resources.files.parsing import Parser, zone_of
 from resources.files.reading import Reading, find_repeats
 from resources.files.recognition import bound_positions, normal
 from resources.files.validation import Bounds
-from resources.files.values import DecimalStyle, decimal_style
+from resources.files.values import DecimalStyle, decimal_style, grouping_style, is_ambiguous
 from resources.landing.pages import Stamp
 
 _STYLE_SAMPLE_BYTES = 4 << 20
@@ -97,20 +98,43 @@ class Fetcher:
     ) -> Iterator[Batch]:
         positions = bound_positions(file.mapping, file.header)
         if inspection.kind == "parquet":
-            return parquet_batches(spooled, file.header, positions)
+            return parquet_batches(spooled, file.header, positions, set(_identifier_positions(file)))
         has_quotes = inspection.has_quotes or file.sheet is not None
         return text_batches(spooled, file.header, positions, has_quotes, block_bytes)
 
     def _parser(self, file: RecognisedFile, inspection: Inspection, spooled: Path) -> Parser:
-        style: DecimalStyle
-        if file.mapping.decimal != "auto":
-            style = file.mapping.decimal
-        else:
-            first = next(self._batches(file, inspection, spooled, _STYLE_SAMPLE_BYTES), None)
-            # Where nothing tells, a semicolon between cells is what decimal commas bring with them.
-            usual: DecimalStyle = "comma" if file.header.delimiter == ";" else "point"
-            style = decimal_style(_numeric_cells(file, first)) or usual
+        style = self._decimal_style(file, inspection, spooled)
         return Parser(file.mapping, file.header, style, zone_of(file.mapping, self.business_timezone))
+
+    def _decimal_style(self, file: RecognisedFile, inspection: Inspection, spooled: Path) -> DecimalStyle:
+        """How the file writes decimals: as its mapping says, else as its numbers show.
+
+        Raises:
+            UnreadableFile: numbers that could be a thousand times larger, and nothing that tells.
+        """
+        if file.mapping.decimal != "auto":
+            return file.mapping.decimal
+        unclear: str | None = None
+        for batch in self._batches(file, inspection, spooled, _STYLE_SAMPLE_BYTES):
+            for start in range(0, batch.cells.height, _STYLE_SAMPLE_ROWS):
+                marked = list(_marked_cells(file, batch, start))
+                style = decimal_style(cell.text for cell in marked)
+                # Between commas or in typed columns a decimal point is the rule.
+                if style is not None or file.header.delimiter in (",", None):
+                    return style or "point"
+                style = grouping_style(cell.text for cell in marked if cell.is_count)
+                if style is not None:
+                    return style
+                for cell in marked:
+                    if unclear is None and is_ambiguous(cell.text):
+                        unclear = f'line {cell.line}: {cell.column} is "{cell.text}"'
+        if unclear is not None:
+            raise UnreadableFile(
+                f"{unclear}, and nothing in the file tells whether its mark is a decimal one or groups "
+                "thousands: the numbers could be a thousand times too large. Say `decimal: point` or "
+                f"`decimal: comma` in a mapping file: a copy of {file.mapping.name} in _mappings/ will do"
+            )
+        return "comma" if file.header.delimiter == ";" else "point"
 
     def _bounds(self, file: RecognisedFile) -> Bounds:
         zone = zone_of(file.mapping, self.business_timezone)
@@ -128,15 +152,24 @@ def _identifier_positions(file: RecognisedFile) -> Iterator[int]:
                     yield position
 
 
-def _numeric_cells(file: RecognisedFile, batch: Batch | None) -> Iterator[str]:
-    """Cells of numeric columns that have a mark in them; whole numbers tell nothing."""
-    if batch is None:
-        return
-    for headers in file.mapping.numeric_headers:
+@dataclass(frozen=True)
+class _MarkedCell:
+    column: str
+    text: str
+    line: int
+    is_count: bool
+
+
+def _marked_cells(file: RecognisedFile, batch: Batch, start: int) -> Iterator[_MarkedCell]:
+    """Distinct cells of numeric columns that have a mark in them; whole numbers tell nothing."""
+    for headers, is_count in file.mapping.numeric_headers:
         position = file.header.position(headers)
-        if position is not None:
-            cells = batch.cells[f"c{position}"].head(_STYLE_SAMPLE_ROWS)
-            yield from cells.filter(cells.str.contains(r"[.,]")).unique().to_list()
+        if position is None:
+            continue
+        cells = batch.cells.select(text=pl.col(f"c{position}"), line=batch.lines)
+        marked = cells.slice(start, _STYLE_SAMPLE_ROWS).filter(pl.col("text").str.contains(r"[.,]"))
+        for text, line in marked.unique("text", keep="first", maintain_order=True).iter_rows():
+            yield _MarkedCell(file.header.columns[position], text, line, is_count)
 
 
 def _sentence(text: str) -> str:

@@ -19,6 +19,7 @@ from resources.files.drop import DropListing, FileDrop, Unrecognised
 from resources.files.fetched import FetchedFile, RecognisedFile
 from resources.files.opening import Inspection, UnreadableFile
 from resources.files.publishing import FileOutcome, Publisher
+from resources.files.torn import named_days
 from resources.files.track_rules import track_rule_rows
 from resources.landing.ledger import (
     Ledger,
@@ -56,7 +57,10 @@ class LandingPlan:
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file of the drop folder after a landing. Counts are of records; slices are account-days."""
+    """One file of the drop folder after a landing. Counts are of records; slices are account-days.
+
+    `first_refusal`: the first row set aside, and the days that keep what they had because of such rows.
+    """
 
     path: str
     format: str | None
@@ -72,6 +76,8 @@ class FileReport:
     slices_unchanged: int = 0
     slices_deferred: int = 0
     slices_emptied: int = 0
+    slices_held: int = 0
+    held_days: str = ""
     fault: str | None = None
     first_refusal: str | None = None
 
@@ -119,8 +125,10 @@ def _line(file: FileReport) -> str:
         return f"{file.path}: landed before, nothing to do."
     if file.outcome == "refused":
         return f"{file.path}: refused: {file.fault}"
+    if not file.read:
+        return f"{file.path}: {file.format}, no rows below the header: nothing to load."
     parts = [f"{file.path}: {file.format}, {_counted(file.accepted, 'row', 'rows')}"]
-    if file.outcome == "unchanged":
+    if file.outcome == "unchanged" and not file.slices_held:
         parts[0] += ", all as landed before."
     else:
         parts[0] += f"; {_counted(file.slices_changed, 'slice', 'slices')} changed."
@@ -128,8 +136,12 @@ def _line(file: FileReport) -> str:
         verb = "was" if file.refused == 1 else "were"
         parts.append(
             f"{file.refused:,} of {file.read:,} rows {verb} set aside in ops.quarantine, the first on "
-            f"{file.first_refusal} The other rows are loaded."
+            f"{file.first_refusal}"
         )
+        if not file.slices_held:
+            parts.append("The other rows are loaded.")
+        elif file.slices_changed or file.slices_unchanged:
+            parts.append("The rows of the other days are loaded.")
     if file.flagged:
         parts.append(f"{_counted(file.flagged, 'row is', 'rows are')} flagged and kept.")
     if file.repeated:
@@ -326,8 +338,6 @@ def _file_report(outcome: FileOutcome) -> FileReport:
         verdict = "refused"
     elif not outcome.changed and not outcome.emptied:
         verdict = "unchanged"
-    refusals = (row for row in fetched.quarantine if row["severity"] == "refused" and row["line"] is not None)
-    first = next(refusals, None)
     return FileReport(
         path=fetched.file.path,
         format=fetched.file.mapping.name,
@@ -343,6 +353,23 @@ def _file_report(outcome: FileOutcome) -> FileReport:
         slices_unchanged=len(outcome.unchanged),
         slices_deferred=len(outcome.deferred),
         slices_emptied=len(outcome.emptied),
+        slices_held=len(outcome.held),
+        held_days=named_days(outcome.held),
         fault=fetched.fault,
-        first_refusal=None if first is None else f"line {first['line']}: {first['reason']}",
+        first_refusal=_first_refusal(outcome),
     )
+
+
+def _first_refusal(outcome: FileOutcome) -> str | None:
+    refused = [row for row in outcome.fetched.quarantine if row["severity"] == "refused"]
+    first = next((row for row in refused if row["line"] is not None), None)
+    if first is None:
+        return None
+    text = f"line {first['line']}: {first['reason']}"
+    if outcome.held:
+        days = _counted(len(outcome.held), "day keeps the rows", "days keep the rows")
+        text += (
+            f" {days} landed before, whole, because rows were refused here: {named_days(outcome.held)}. "
+            "Mend them and drop the file again."
+        )
+    return text

@@ -7,6 +7,7 @@ matching a file's header against mappings (`recognition.py`) and reading values 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,30 @@ from zoneinfo import available_timezones
 
 import yaml
 from fsspec import AbstractFileSystem
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from resources.files.mapping_faults import fault_lines
+from resources.files.values import reads_days
 from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
+from resources.yaml_loading import RepeatedKeyError, load_yaml
 
 SHIPPED_MAPPINGS = Path(__file__).parent / "mappings"
 
 # Part of every request hash: raise it when reading changes what the same bytes land as.
-READER_VERSION = "1"
+READER_VERSION = "2"
 
-Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+PLAIN_LABEL = r"^[a-z][a-z0-9_]{0,59}$"
+_CURRENCY = r"^[A-Za-z]{3}$"
+
+Label = Annotated[str, Field(pattern=PLAIN_LABEL)]
 
 
 class MappingError(ValueError):
@@ -70,6 +85,18 @@ def _as_column(value: Any) -> Any:
     return {"column": value} if isinstance(value, str | list) else value
 
 
+def _day_formats(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if not reads_days(pattern):
+            raise ValueError(
+                f"{pattern!r} reads no day. Day, month and year are written %d, %m and %Y (%y for two "
+                "digits, %b for Jun, %B for June): 30.06.2026 is %d.%m.%Y"
+            )
+    return patterns
+
+
+DayFormats = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_day_formats)]
+
 _Bare = Field(union_mode="left_to_right")
 Value = Annotated[Column | Constant | Joined, _Bare]
 
@@ -78,7 +105,7 @@ class DateColumn(Section):
     """The day in one column; formats are tried in order and the first that reads wins."""
 
     column: str | tuple[str, ...]
-    formats: Annotated[tuple[str, ...], Field(min_length=1)] = ("%Y-%m-%d",)
+    formats: DayFormats = ("%Y-%m-%d",)
     # An export without a day breakdown covers a range in one row: start and end differ.
     same_as: str | None = None
 
@@ -105,8 +132,12 @@ class PeriodColumn(Section):
     """A period of `days` starting at the day in `column`."""
 
     column: str
-    formats: Annotated[tuple[str, ...], Field(min_length=1)] = ("%Y-%m-%d",)
+    formats: DayFormats = ("%Y-%m-%d",)
     days: Annotated[int, Field(ge=2, le=366)]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return (self.column,)
 
 
 class Record(Section):
@@ -192,6 +223,37 @@ class Mapping(Section):
             raise ValueError("must be an IANA time zone such as America/New_York")
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            "a".encode(value or "utf-8")
+        except (LookupError, UnicodeError):
+            raise ValueError(
+                f"{value!r} is no text encoding known here; such as utf-8, cp1252, latin-1, utf-16 or gb18030"
+            ) from None
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _source_label(cls, value: Value) -> Value:
+        if isinstance(value, Constant) and not re.match(PLAIN_LABEL, value.constant):
+            raise ValueError(
+                f"{value.constant!r} is no plain label such as google_ads or my_newsletter: a to z, digits "
+                "and _, beginning with a letter, at most 60 characters"
+            )
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _currency_code(cls, value: Column | HeaderCurrency | Constant | None) -> Any:
+        if isinstance(value, Constant) and not re.match(_CURRENCY, value.constant):
+            raise ValueError(
+                f"{value.constant!r} is no currency code: three letters such as EUR, or XXX where nobody "
+                "knows it"
+            )
+        return value
+
     @model_validator(mode="after")
     def _fits_stream(self) -> Mapping:
         stream = self.target
@@ -274,11 +336,11 @@ class Mapping(Section):
         return tuple(groups.items())
 
     @cached_property
-    def numeric_headers(self) -> tuple[tuple[str, ...], ...]:
-        """Headers of the columns read as numbers, for telling decimal points from decimal commas."""
+    def numeric_headers(self) -> tuple[tuple[tuple[str, ...], bool], ...]:
+        """Headers of the columns read as numbers, and whether these are whole: for telling decimal marks."""
         kinds = self.target.fields
         return tuple(
-            value.headers
+            (value.headers, kinds[field] == "count")
             for record in self.flat_records
             for field, value in record.fields.items()
             if isinstance(value, Column) and kinds[field] in NUMERIC_KINDS
@@ -297,7 +359,9 @@ def parse_mapping(text: str, where: str) -> Mapping:
         MappingError: unreadable YAML, an unknown key, or an impossible value; one line per fault.
     """
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
+    except RepeatedKeyError as error:
+        raise MappingError(f"{where}: {error}") from None
     except yaml.YAMLError as error:
         raise MappingError(f"{where}: not valid YAML: {error}") from None
     if not isinstance(document, dict):
@@ -305,21 +369,16 @@ def parse_mapping(text: str, where: str) -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        faults = dict.fromkeys(_describe(fault) for fault in error.errors(include_url=False))
+        faults = fault_lines(error, _SECTIONS)
         raise MappingError("\n".join(f"{where}: {fault}" for fault in faults)) from None
 
 
-def _describe(fault: Any) -> str:
-    # Unions add the class they tried to the path; a person wrote YAML keys, not class names.
-    classes = {"Column", "Constant", "Joined", "HeaderCurrency", "DateColumn", "DateParts"}
-    classes |= {"DateOfTimestamp", "PeriodColumn"}
-    path = ".".join(str(part) for part in fault["loc"] if part not in classes)
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key. Remove it or check its spelling."
-    if fault["type"] == "missing":
-        return f"{path}: required, but missing."
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{path}: {message}" if path else message
+_SECTIONS = frozenset(
+    section.__name__
+    for section in (
+        Column, Constant, Joined, HeaderCurrency, DateColumn, DateParts, DateOfTimestamp, PeriodColumn
+    )
+)  # fmt: skip
 
 
 def shipped_mappings() -> tuple[Mapping, ...]:
@@ -344,7 +403,11 @@ def user_mappings(filesystem: AbstractFileSystem, folders: tuple[str, ...]) -> t
             if not str(path).endswith((".yaml", ".yml")):
                 continue
             where = f"{folder.rsplit('/', 1)[-1]}/{str(path).rsplit('/', 1)[-1]}"
-            mapping = parse_mapping(filesystem.cat_file(path).decode("utf-8"), where)
+            try:
+                text = filesystem.cat_file(path).decode("utf-8-sig")
+            except UnicodeDecodeError:
+                raise MappingError(f"{where}: not UTF-8 text. Save it as UTF-8.") from None
+            mapping = parse_mapping(text, where)
             if mapping.name in found:
                 raise MappingError(f"{where}: the name {mapping.name!r} is taken by another mapping file")
             found[mapping.name] = mapping

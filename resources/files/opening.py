@@ -38,7 +38,7 @@ _BYTE_ORDER_MARKS = (
 )
 _UTF8 = ("utf-8", "utf-8-sig")
 # Floats above this no longer hold every whole number: an id that long was rounded by the spreadsheet.
-_EXACT_INTEGERS = 2**53
+EXACT_INTEGERS = 2**53
 
 
 class UnreadableFile(ValueError):
@@ -351,7 +351,7 @@ def rounded_columns(filesystem: AbstractFileSystem, path: str, sheet: str, heade
     return {
         position
         for position, column in enumerate(typed.to_polars().iter_columns())
-        if column.dtype.is_numeric() and (column.abs().max() or 0) > _EXACT_INTEGERS  # type: ignore[operator]
+        if column.dtype.is_numeric() and (column.abs().max() or 0) > EXACT_INTEGERS  # type: ignore[operator]
     }
 
 

@@ -131,6 +131,28 @@ class Parser:
                     return "placement"
         return "none"
 
+    @property
+    def grain_columns(self) -> list[str]:
+        """Columns of this file that say which row is which: its day, account and keys, as it names them."""
+        named: list[tuple[str, ...]] = []
+        match self.mapping.date or self.mapping.period:
+            case DateColumn() | PeriodColumn() as dated:
+                named.append(dated.headers)
+            case DateParts(month=month, day=day):
+                named += [(month,), (day,)]
+            case DateOfTimestamp(timestamp=timestamp):
+                named.append((timestamp,))
+            case _:
+                pass
+        for record in self.mapping.flat_records:
+            for value in (self.mapping.source, record.account_id, *record.keys.values()):
+                if isinstance(value, Column):
+                    named.append(value.headers)
+                elif isinstance(value, Joined):
+                    named += [(name,) for name in value.join]
+        positions = [self.header.position(headers) for headers in named]
+        return list(dict.fromkeys(self.header.columns[place] for place in positions if place is not None))
+
     def _cells(self, batch: Batch, headers: Sequence[str]) -> pl.Series | None:
         position = self.header.position(headers)
         return None if position is None else batch.cells[f"c{position}"]

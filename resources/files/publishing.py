@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 
 from resources.files.fetched import FetchedFile, quarantine_frame
+from resources.files.overlap import DailyTotals
+from resources.files.torn import ROWS_REFUSED, TornSlices, named_days
 from resources.landing.ledger import (
     Attempt,
     Ledger,
@@ -33,13 +35,17 @@ EMPTY_UNCONFIRMED = "EMPTY_UNCONFIRMED"
 
 @dataclass
 class FileOutcome:
-    """What publishing decided about one fetched file."""
+    """What publishing decided about one fetched file.
+
+    `held`: slices in which rows were refused, and whose earlier, whole rows therefore stay.
+    """
 
     fetched: FetchedFile
     changed: list[SliceKey] = field(default_factory=list)
     unchanged: list[SliceKey] = field(default_factory=list)
     deferred: list[SliceKey] = field(default_factory=list)
     emptied: list[SliceKey] = field(default_factory=list)
+    held: list[SliceKey] = field(default_factory=list)
     pages: list[Path] = field(default_factory=list)
     rows_written: int = 0
 
@@ -59,6 +65,8 @@ class Publisher:
         self._entries: list[tuple[SliceKey, Attempt, str | None]] = []
         self._by_batch: dict[str, FileOutcome] = {}
         self._accounts = warehouse.read(ACCOUNTS.name)
+        self._totals = DailyTotals(ledger)
+        self._torn = TornSlices(warehouse, ledger)
 
     def add(self, fetched: FetchedFile) -> FileOutcome:
         """Decide about one file; an ambiguous one is refused whole."""
@@ -66,6 +74,8 @@ class Publisher:
         self.outcomes.append(outcome)
         if fetched.fault is None:
             self._check_currency(fetched)
+        if fetched.fault is None:
+            self._check_other_formats(fetched)
         if fetched.fault is None:
             self._check_overlap(fetched)
         if fetched.fault is None:
@@ -110,6 +120,17 @@ class Publisher:
                 f"Account {row['account_id']} reports in {row['currency']} here and in {row['known']} "
                 "so far. An account has one currency: name the account apart, or mend the export."
             )
+
+    def _check_other_formats(self, fetched: FetchedFile) -> None:
+        """Refuse a file with days that another format of the account already holds.
+
+        Ids and campaigns of two formats need not agree, so neither `union` nor `replace` could say what the
+        day holds: whatever the mapping says, one format answers for a day.
+        """
+        landing = {batch: outcome.fetched.file.path for batch, outcome in self._by_batch.items()}
+        fault = self._totals.fault(_keys(fetched), fetched.file.mapping.name, landing)
+        if fault is not None:
+            fetched.refuse(fault)
 
     def _check_overlap(self, fetched: FetchedFile) -> None:
         """Refuse a file with other campaigns for a day already there: the rest of it, or a correction?"""
@@ -227,12 +248,31 @@ class Publisher:
         fetched = outcome.fetched
         hashes = content_hashes(fetched.slices)
         counts = fetched.slices["row_count"]
+        torn = set(_keys(fetched, fetched.torn))
+        present = set()
         for key, content_hash, rows in zip(_keys(fetched), hashes, counts, strict=True):
+            present.add(key)
             before = self.ledger.complete.get(key)
-            same = before is not None and before.content_hash == content_hash
-            data_batch = before.data_batch_id if before is not None and same else fetched.stamp.batch_id
-            (outcome.unchanged if same else outcome.changed).append(key)
-            self._enter(fetched, key, "complete", data_batch, rows, content_hash)
+            if before is not None and before.content_hash == content_hash:
+                outcome.unchanged.append(key)
+                still_torn = self._torn.is_torn(key) and key in torn
+                self._enter(fetched, key, "complete", before.data_batch_id, rows, content_hash, still_torn)
+            elif self._torn.may_replace(key, rows, key in torn, fetched.unplaced):
+                outcome.changed.append(key)
+                batch = fetched.stamp.batch_id
+                self._enter(fetched, key, "complete", batch, rows, content_hash, key in torn)
+            else:
+                outcome.held.append(key)
+        # Of these every row was refused.
+        outcome.held += [key for key in sorted(torn - present, key=str) if self._torn.is_whole(key)]
+        for key in outcome.held:
+            self._enter(fetched, key, "failed", None, 0, None, True, self.ledger.last[key].attempts + 1)
+        if outcome.held:
+            reason = (
+                "Rows were refused, so what was landed before stays in force, whole, for: "
+                f"{named_days(outcome.held)}. Mend the rows and drop the file again."
+            )
+            fetched.quarantine.insert(0, fetched.quarantine_row(None, "refused", reason))
 
     def _settle_vanished(self, outcome: FileOutcome) -> None:
         """Days inside the file's span that had rows and now have none: believed at the second pull."""
@@ -256,7 +296,8 @@ class Publisher:
             if last.status == "deferred" and last.batch_id != fetched.stamp.batch_id:
                 outcome.emptied.append(key)
                 empty = content_hashes(pl.DataFrame({name: [0] for name in ("row_count", *LANES)}))[0]
-                self._enter(fetched, key, "complete", fetched.stamp.batch_id, 0, empty, last.attempts + 1)
+                batch = fetched.stamp.batch_id
+                self._enter(fetched, key, "complete", batch, 0, empty, attempts=last.attempts + 1)
             else:
                 outcome.deferred.append(key)
                 self._enter(fetched, key, "deferred", None, 0, None)
@@ -269,6 +310,7 @@ class Publisher:
         data_batch_id: str | None,
         rows: int,
         content_hash: str | None,
+        rows_refused: bool = False,
         attempts: int = 1,
     ) -> None:
         attempt = Attempt(
@@ -282,7 +324,11 @@ class Publisher:
             fetched.stamp.ingested_at,
         )
         self.ledger.note(key, attempt)
-        self._entries.append((key, attempt, EMPTY_UNCONFIRMED if status == "deferred" else None))
+        self._totals.note(key)
+        if rows_refused and status == "complete":
+            self._torn.note(key, attempt.batch_id)
+        error_class = ROWS_REFUSED if rows_refused else EMPTY_UNCONFIRMED if status == "deferred" else None
+        self._entries.append((key, attempt, error_class))
 
     def _pages_of(self, outcome: FileOutcome) -> list[Path]:
         """Pages holding exactly the rows of changed slices."""
@@ -291,7 +337,7 @@ class Publisher:
         outcome.rows_written = sum(rows[key] for key in outcome.changed)
         if not outcome.changed:
             return []
-        if not outcome.unchanged:
+        if len(outcome.changed) == len(rows):
             return fetched.pages
         changed = slice_frame(outcome.changed).lazy()
         pages = []
@@ -335,6 +381,7 @@ class Publisher:
         )
 
 
-def _keys(fetched: FetchedFile) -> list[SliceKey]:
+def _keys(fetched: FetchedFile, slices: pl.DataFrame | None = None) -> list[SliceKey]:
     stream = fetched.stream.name
-    return [(row[0], stream, row[1], row[2], row[3]) for row in fetched.slices.select(SLICE).iter_rows()]
+    rows = (fetched.slices if slices is None else slices).select(SLICE).iter_rows()
+    return [(row[0], stream, row[1], row[2], row[3]) for row in rows]

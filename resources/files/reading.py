@@ -16,11 +16,12 @@ import duckdb
 import polars as pl
 
 from resources.files.batches import Batch, RaggedRow, ahead
-from resources.files.fetched import ACCOUNT_SCHEMA, FetchedFile, Tolerance
+from resources.files.day_order import DayOrder
+from resources.files.fetched import ACCOUNT_SCHEMA, TORN_SCHEMA, FetchedFile, Tolerance
 from resources.files.opening import UnreadableFile
 from resources.files.parsing import Draft, Parser
 from resources.files.validation import Bounds, Judgement, judge
-from resources.landing.pages import SLICE_SCHEMA, PageWriter, Tally
+from resources.landing.pages import SLICE, SLICE_SCHEMA, PageWriter, Tally
 
 # Refusals and flags of one file put into words; beyond that they are counted.
 MOST_WORDED = 1_000
@@ -34,11 +35,13 @@ class Repeats:
     An identical repeat says the same thing twice (a page served twice, a file appended to itself):
     adding it would count double and refusing it would lose a true row, so the first is kept. Where
     repeats disagree nobody can say which is true: all of them are refused.
+
+    `lines`: the first and the last line of the grain, for those conflicts that are put into words.
     """
 
     dropped: pl.Series
     conflicting: pl.Series
-    first_line: dict[int, int]
+    lines: dict[int, tuple[int, int]]
 
 
 def find_repeats(grain_file: Path, work_dir: Path) -> Repeats | None:
@@ -58,10 +61,11 @@ def find_repeats(grain_file: Path, work_dir: Path) -> Repeats | None:
             """
             with repeated as (
                 select grain_a, grain_b, min(ordinal) as first, arg_min(line, ordinal) as first_line,
+                       arg_max(line, ordinal) as last_line,
                        count(distinct content) > 1 as conflicting
                 from read_parquet(?) group by all having count(*) > 1
             )
-            select grain.ordinal, repeated.first_line, repeated.conflicting
+            select grain.ordinal, repeated.first_line, repeated.last_line, repeated.conflicting
             from read_parquet(?) as grain join repeated using (grain_a, grain_b)
             where repeated.conflicting or grain.ordinal != repeated.first
             order by grain.ordinal
@@ -78,7 +82,10 @@ def find_repeats(grain_file: Path, work_dir: Path) -> Repeats | None:
     return Repeats(
         dropped=found.filter(~pl.col("conflicting"))["ordinal"],
         conflicting=conflicting["ordinal"],
-        first_line=dict(zip(worded["ordinal"], worded["first_line"], strict=True)),
+        lines={
+            ordinal: (first, last)
+            for ordinal, first, last in worded.select("ordinal", "first_line", "last_line").iter_rows()
+        },
     )
 
 
@@ -92,9 +99,12 @@ class Reading:
         self.repeats = repeats
         self.writer = PageWriter(fetched.folder, fetched.stream, fetched.stamp)
         self.accounts = Tally(list(ACCOUNT_SCHEMA))
+        self.torn = Tally([*SLICE])
+        self.day_order = DayOrder(parser.mapping)
         self.worded: Counter[str] = Counter()
         fetched.quarantine = []
         fetched.read = fetched.accepted = fetched.refused = fetched.flagged = fetched.repeated = 0
+        fetched.unplaced = 0
 
     def run(self, batches: Iterator[Batch]) -> None:
         try:
@@ -121,7 +131,9 @@ class Reading:
         fetched.slices = self.writer.slices.result(SLICE_SCHEMA)
         fetched.campaigns = None if self.writer.campaigns is None else self._campaigns(self.writer.campaigns)
         fetched.accounts = self.accounts.result(ACCOUNT_SCHEMA)
+        fetched.torn = self.torn.result(TORN_SCHEMA)
         self._summarise()
+        swapped = self.day_order.fault()
         mixed = (
             fetched.accounts.group_by("source", "account_id", maintain_order=True)
             .agg(pl.col("currency").drop_nulls().unique().sort())
@@ -133,6 +145,8 @@ class Reading:
                 f"Account {account} reports in {' and '.join(currencies)}. An account has one currency: "
                 "split the file by currency, or export the account's own."
             )
+        elif swapped is not None:
+            fetched.refuse(swapped)
         elif fetched.refused and not fetched.accepted:
             first = next(row for row in fetched.quarantine if row["severity"] == "refused")
             fetched.refuse(f"Every row was refused; line {first['line']}: {first['reason']}")
@@ -172,6 +186,7 @@ class Reading:
             )
         self.fetched.read += 1
         self.fetched.refused += 1
+        self.fetched.unplaced += 1
         self._word(
             row.line,
             "refused",
@@ -188,6 +203,7 @@ class Reading:
             raise UnreadableFile(
                 f"line {line} names another currency than the header of the spend column: mixed currencies"
             )
+        self.day_order.add(draft.day_text)
         fetched.read += frame.height
         judgement = judge(
             draft,
@@ -197,18 +213,30 @@ class Reading:
             MOST_WORDED - min(self.worded["refused"], self.worded["flagged"]),
         )
         keep = ~judgement.refused
+        lost = judgement.refused
         if self.repeats is not None:
             repeated = frame["ordinal"].is_in(self.repeats.dropped)
             conflicting = frame["ordinal"].is_in(self.repeats.conflicting)
             fetched.repeated += int((repeated & keep).sum())
             self._refuse_conflicts(batch, frame, conflicting & keep)
+            lost = lost | conflicting
             keep = keep & ~repeated & ~conflicting
         fetched.refused += int(judgement.refused.sum())
         fetched.flagged += int((judgement.flagged & keep).sum())
         self._word_judgement(batch, frame, judgement, keep)
+        if lost.any():
+            self._note_torn(frame.filter(lost))
         accepted = frame if keep.all() else frame.filter(keep)
         self.writer.write(accepted)
         self.accounts.add(self._account_rows(accepted))
+
+    def _note_torn(self, lost: pl.DataFrame) -> None:
+        """Remember whose day each refused row is missing from, where the row says so."""
+        known = SLICE if not self.fetched.stream.is_period else [n for n in SLICE if n != "report_date"]
+        placed = lost.select(SLICE).drop_nulls(known)
+        self.fetched.unplaced += lost.height - placed.height
+        if placed.height:
+            self.torn.add(placed)
 
     def _account_rows(self, accepted: pl.DataFrame) -> pl.DataFrame:
         named = "account_name" if "account_name" in accepted.columns else "account_id"
@@ -220,15 +248,17 @@ class Reading:
     def _refuse_conflicts(self, batch: Batch, frame: pl.DataFrame, conflicting: pl.Series) -> None:
         assert self.repeats is not None
         self.fetched.refused += int(conflicting.sum())
-        keys = ", ".join(key for key in self.fetched.stream.keys)
+        *most, last_name = self.parser.grain_columns or ["day", "account"]
+        names = f"{', '.join(most)} and {last_name}" if most else last_name
         for index in conflicting.arg_true().head(MOST_WORDED).to_list():
-            first = self.repeats.first_line.get(frame["ordinal"][index])
-            twin = "" if first is None or first == frame["line"][index] else f", first on line {first}"
+            line = frame["line"][index]
+            first, last = self.repeats.lines.get(frame["ordinal"][index], (None, None))
+            twin = f"again on line {last}" if line == first else f"first on line {first}"
             self._word(
-                frame["line"][index],
+                line,
                 "refused",
-                f"the same day, account and {keys} stand in the file with other numbers{twin}. "
-                "Which one is true cannot be known: export again without the repeated rows.",
+                f"the same {names} stand {'more than once' if first is None else twin} with other numbers. "
+                "Which row is true cannot be known: export again without the repeated rows.",
                 self._record(batch, index),
                 frame["account_id"][index],
             )

@@ -10,15 +10,19 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 
-from resources.files.mapping import Mapping
+from resources.files.mapping import DateColumn, Mapping
 
 DELIMITERS = (",", ";", "\t", "|")
 PREAMBLE_LINES = 30
 # Below this share of a format's columns a file is simply something else.
 NEAR = 0.4
+# How alike two headers are before one is suggested for the other: campaign and campaign_name are.
+ALIKE = 0.7
 
+_DAY = re.compile(r"\b(?:day|date|datum|tag)\b")
 _CURRENCY_IN_HEADER = re.compile(r"^(?P<name>.+?)\s*\((?P<code>[A-Z]{3})\)$")
 
 
@@ -135,14 +139,46 @@ def _nearest(header: Header, mappings: Sequence[Mapping]) -> str:
     if share < NEAR:
         return unknown
     if missing:
-        return (
-            f"nearest known format is {mapping.name} ({mapping.title}); missing columns: {', '.join(missing)}"
-        )
+        return f"nearest known format is {mapping.name} ({mapping.title}); {_remedy(mapping, header)}"
     extra = ", ".join(_forbidden(mapping, header))
     return (
         f"nearest known format is {mapping.name} ({mapping.title}), but this file is broken down by {extra}, "
         "so each row repeats part of the total. Export it without, or map it in _mappings/."
     )
+
+
+def _remedy(mapping: Mapping, header: Header) -> str:
+    """What is missing, which column of the file may be meant, and what to do about it."""
+    missing = [
+        headers
+        for headers, required in mapping.column_groups
+        if required and header.position(headers) is None
+    ]
+    # An id that its name may stand for asks for nothing where the name is asked for anyway.
+    alone = {headers[0] for headers in missing if len(headers) == 1}
+    missing = [headers for headers in missing if len(headers) == 1 or not alone & set(headers)]
+    known = {position for headers, _ in mapping.column_groups for position in [header.position(headers)]}
+    free = {normal(c): c for place, c in enumerate(header.columns) if place not in known and c.strip()}
+    dated = mapping.date.headers if isinstance(mapping.date, DateColumn) else ()
+    alike = []
+    for headers in missing:
+        close = get_close_matches(normal(headers[-1]), free, n=1, cutoff=ALIKE)
+        close = close or [name for name in free if headers == dated and _DAY.search(name)][:1]
+        alike += [f"{free[close[0]]} for {headers[-1]}"] if close else []
+    text = f"missing columns: {', '.join(' or '.join(headers) for headers in missing)}."
+    if alike:
+        text += f" Is it {', '.join(alike)}?"
+    if missing != [dated] or alike:
+        text += (
+            " Export it with them; where they have other names, rename them or copy the mapping "
+            f"{mapping.name} into _mappings/ and name yours there."
+        )
+    if dated in missing and mapping.target.has_account_fields and not any(_DAY.search(n) for n in free):
+        text += (
+            " A file without days can land as totals of a period: map it in _mappings/ with `stream: "
+            "file_period_performance` and `period: {constant: undated}`, or `{column: week, days: 7}`."
+        )
+    return text
 
 
 def find_header(text: str, mappings: Sequence[Sequence[Mapping]]) -> Recognition:

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.files.mapping import PLAIN_LABEL
 from resources.files.opening import UnreadableFile
 from resources.files.parsing import Draft
 from resources.landing.streams import NUMERIC_KINDS, Stream
@@ -24,7 +25,6 @@ TEXT_LIMIT = 10_000
 COUNT_DIGITS = 18
 
 _CANONICAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
-_SOURCE = r"^[a-z][a-z0-9_]{0,59}$"
 _CURRENCY = r"^[A-Z]{3}$"
 _CONTROL = r"[\x00-\x1f\x7f]"
 # 1.20208E+17: what is left of a long id once a spreadsheet has shown it.
@@ -111,7 +111,7 @@ def _require_closed_quotes(draft: Draft, stream: Stream) -> None:
 def _refusals(draft: Draft, stream: Stream, bounds: Bounds) -> Iterator[Finding]:
     frame = draft.frame
     yield Finding(
-        ~frame["source"].str.contains(_SOURCE).fill_null(False),
+        ~frame["source"].str.contains(PLAIN_LABEL).fill_null(False),
         lambda row: f"source is {_shown(row['source'])}; a plain label such as meta or google_ads is needed.",
     )
     yield Finding(

@@ -31,7 +31,8 @@ _PLAIN: Mapping[DecimalStyle, str] = {
 _SPACES = "\u0020\u00a0\u2007\u2009\u202f"
 _APOSTROPHES = "'\u2019"
 _SIGN = re.compile(r"^[A-Z]{3}\b|\b[A-Z]{3}$|US\$|R\$|[$€£¥₹₽₩₺₪฿₫₴]")
-_GROUPED = r"(?:\d+|\d{{1,3}}(?P<group>[{marks}])(?:\d{{2,3}}(?P=group))*\d{{3}})?"
+# 0.125 is a fraction wherever points stand: nobody groups digits behind a zero.
+_GROUPED = r"(?:\d+|[1-9]\d{{0,2}}(?P<group>[{marks}])(?:\d{{2,3}}(?P=group))*\d{{3}})?"
 _POINT = re.compile(r"^[+-]?" + _GROUPED.format(marks="," + _SPACES + _APOSTROPHES) + r"(?:\.\d+)?$")
 _COMMA = re.compile(r"^[+-]?" + _GROUPED.format(marks="." + _SPACES + _APOSTROPHES) + r"(?:,\d+)?$")
 _EXPONENT = re.compile(r"^[+-]?\d+(?:\.\d+)?[eE][+-]?\d{1,3}$")
@@ -131,13 +132,44 @@ def decimal_style(samples: Iterable[str]) -> DecimalStyle | None:
     """
     points = commas = 0
     for text in samples:
-        bare = _SIGN.sub("", text.strip()).strip(" ()-+" + _SPACES)
-        point, comma = bool(_POINT.match(bare)), bool(_COMMA.match(bare))
-        points += bool(bare) and point and not comma
-        commas += bool(bare) and comma and not point
+        point, comma = _readings(text)
+        points += point and not comma
+        commas += comma and not point
     if not points and not commas:
         return None
     return "comma" if commas > points else "point"
+
+
+def grouping_style(counts: Iterable[str]) -> DecimalStyle | None:
+    """The decimal mark that grouped whole numbers leave over: 1.234 impressions are no fraction.
+
+    Not told by 12.000, which a database writes for twelve.
+    """
+    marks = [text for text in counts if is_ambiguous(text) and "000" not in text]
+    points = sum("," in text for text in marks)
+    if not marks or 0 < points < len(marks):
+        return None
+    return "point" if points else "comma"
+
+
+def is_ambiguous(text: str) -> bool:
+    """Whether a text is one number with decimal points and another, a thousand times it, with commas."""
+    return all(_readings(text)) and ("." in text or "," in text)
+
+
+def _readings(text: str) -> tuple[bool, bool]:
+    """Whether a text is a number with decimal points, and with decimal commas."""
+    bare = _SIGN.sub("", text.strip()).strip(" ()-+" + _SPACES)
+    return bool(bare) and bool(_POINT.match(bare)), bool(bare) and bool(_COMMA.match(bare))
+
+
+def reads_days(pattern: str) -> bool:
+    """Whether a format reads back the days it has written, so that it holds day, month and year."""
+    probes = [date(2026, 6, 30), date(2031, 12, 4)]
+    try:
+        return [datetime.strptime(day.strftime(pattern), pattern).date() for day in probes] == probes  # noqa: DTZ007
+    except ValueError:
+        return False
 
 
 def read_day(text: str, formats: Sequence[str]) -> date | None:

@@ -4,8 +4,3 @@ A click is any click on the ad (`metrics.clicks`, what is billed on search). A c
 day of its click, only for primary actions, as a fraction where data-driven attribution shares it;
 view-through conversions are a column of their own and never part of `conversions`.
 """
-
-from resources.connectors.google_ads.credentials import GoogleAdsCredentials
-from resources.connectors.google_ads.source import GoogleAdsSource
-
-__all__ = ["GoogleAdsCredentials", "GoogleAdsSource"]

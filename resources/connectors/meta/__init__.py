@@ -1,13 +1,8 @@
 """Meta (Facebook, Instagram) through its Marketing API.
 
-Here: `MetaSource` and its credentials. Not here: retries and splitting (`resources.connectors.fetching`).
+Here: `source.MetaSource` and what it asks. Not here: retries and splitting (`connectors.fetching`).
 
 A click is a link click (`inline_link_clicks`); `clicks` counts every tap on the ad. A conversion is a
 purchase credited to an ad click within 7 days or to an ad view within 1 day, by the day of that click or
 view; the two windows stay apart, and part of both is modelled by Meta.
 """
-
-from resources.connectors.meta.credentials import MetaCredentials
-from resources.connectors.meta.source import MetaSource
-
-__all__ = ["MetaCredentials", "MetaSource"]

@@ -17,7 +17,8 @@ from google.ads.googleads.v26.services.services.campaign_budget_service.transpor
 from google.api_core.exceptions import InvalidArgument
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.google_ads import GoogleAdsCredentials, GoogleAdsSource
+from resources.connectors.google_ads.credentials import GoogleAdsCredentials
+from resources.connectors.google_ads.source import GoogleAdsSource
 from resources.connectors.source import Account, Pull
 from resources.sandbox.backend_frames import creatives_frame, levers_frame
 from resources.sandbox.frames import Reports

@@ -19,7 +19,8 @@ import polars as pl
 import pytest
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.meta import MetaCredentials, MetaSource
+from resources.connectors.meta.credentials import MetaCredentials
+from resources.connectors.meta.source import MetaSource
 from resources.connectors.source import Account, Page, Pull, Report, Source
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount

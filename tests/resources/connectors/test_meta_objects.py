@@ -18,7 +18,8 @@ import polars as pl
 import pytest
 
 from resources.connectors.errors import ErrorClass, PlatformError
-from resources.connectors.meta import MetaCredentials, MetaSource
+from resources.connectors.meta.credentials import MetaCredentials
+from resources.connectors.meta.source import MetaSource
 from resources.connectors.source import Account, Pull, Source
 from resources.landing.streams import STREAMS
 from resources.sandbox.backend_frames import creatives_frame, levers_frame

@@ -234,7 +234,7 @@ def set_aside(tmp_path_factory, exports):
     """One landing of a file with every kind of bad row between two good ones."""
     folder = tmp_path_factory.mktemp("bad_rows")
     bench = exports.bench(folder, open_warehouse(read_environment({"AELP_HOME": str(folder / "home")})))
-    bench.tolerance = Tolerance(rows=100)
+    bench.tolerance = Tolerance(rows=100, most=1.0)
     bad = [exports.meta_row(ad=f"bad {n}") | change for n, (change, _) in enumerate(BAD_ROWS)]
     bench.put("exports/june.csv", [exports.meta_row(ad="first"), *bad, exports.meta_row(ad="last")])
     return bench, bench.land()
@@ -367,16 +367,29 @@ def test_rows_that_repeat_exactly_are_loaded_once_and_counted(bench, exports):
 
 def test_rows_that_repeat_with_other_numbers_are_all_refused(bench, exports):
     rows = [exports.meta_row(ad="1"), exports.meta_row(ad="2"), exports.meta_row(ad="1", Impressions=7)]
-    bench.put("june.csv", rows)
+    bench.put("june.csv", [*rows, exports.meta_row(ad="3")])
     bench.land()
-    assert bench.rows(STREAM)["ad_id"].to_list() == ["2"]
+    assert sorted(bench.rows(STREAM)["ad_id"]) == ["2", "3"]
     rows = bench.quarantine()
     assert [row["line"] for row in rows] == [2, 4]
+    assert "again on line 4" in rows[0]["reason"]
     assert "first on line 2" in rows[1]["reason"]
 
 
+def test_a_repeated_row_names_the_columns_the_file_has(bench, exports):
+    bench.put("june.csv", [exports.generic_row(), exports.generic_row(clicks=9), *_two_more(exports)])
+    bench.land()
+    reason = bench.quarantine()[0]["reason"]
+    assert "the same date, source, account_id and campaign_name stand again on line 3" in reason
+    assert "adgroup" not in reason
+
+
+def _two_more(exports):
+    return [exports.generic_row(campaign="b"), exports.generic_row(campaign="c")]
+
+
 def test_refusals_beyond_a_thousand_are_counted_not_listed(bench, exports):
-    bench.tolerance = Tolerance(rows=5000)
+    bench.tolerance = Tolerance(rows=5000, most=1.0)
     rows = [exports.generic_row(campaign=str(n), cost="-1" if n < 1500 else "1") for n in range(1600)]
     bench.put("june.csv", rows)
     report = bench.land()
@@ -697,6 +710,7 @@ def test_an_empty_export_is_recognised_and_lands_nothing(bench, exports):
     assert [(file.format, file.outcome, file.read) for file in report.files] == [
         ("meta_ads_manager", "unchanged", 0)
     ]
+    assert report.lines() == ["june.csv: meta_ads_manager, no rows below the header: nothing to load."]
 
 
 def test_a_drop_folder_may_be_an_object_store(bench, exports):

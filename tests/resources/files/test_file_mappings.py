@@ -187,6 +187,8 @@ def test_every_payload_field_of_a_documented_format_is_mapped(name):
     owned = {"account_name", "currency", "period_start", "period_end"}
     # Exports of Google, TikTok and the generic format carry no creative by default.
     absent = {"creative_id"} if name in ("google_ads_report", "tiktok_report") else set()
+    # Video counts come through the platforms' interfaces only.
+    absent |= {field for field in STREAMS[mapping.stream].fields if field.startswith("video_")}
     assert set(STREAMS[mapping.stream].fields) - owned - absent == set(mapping.fields)
 
 
@@ -285,6 +287,13 @@ def test_a_column_that_stands_twice_is_not_guessed_at():
         ("account_id: {colum: x}", "mine.yaml: account_id.colum: unknown key"),
         ("period: {constant: x}", "needs `date` and takes no `period`"),
         ("records: [{keys: {campaign: x}}]", "records.0.keys: ['campaign'] are not in"),
+        ("encoding: utf-99", "mine.yaml: encoding: 'utf-99' is no text encoding"),
+        ("encoding: hex", "mine.yaml: encoding: 'hex' is no text encoding"),
+        ("currency: {constant: Euro}", "mine.yaml: currency: 'Euro' is no currency code: three letters"),
+        ("source: {constant: Foo Bar}", "mine.yaml: source: 'Foo Bar' is no plain label such as google_ads"),
+        ("date: {column: Tag, formats: [dd.mm.yyyy]}", "mine.yaml: date.formats: 'dd.mm.yyyy' reads no day"),
+        ('date: {column: Tag, formats: ["%d.%m."]}', "mine.yaml: date.formats: '%d.%m.' reads no day"),
+        ("keys: {campaign_id: a, campaign_id: b}", "mine.yaml: keys.campaign_id: stands twice, on line"),
     ],
 )  # fmt: skip
 def test_an_impossible_mapping_is_refused_with_its_path(line, path):
@@ -293,6 +302,67 @@ def test_an_impossible_mapping_is_refused_with_its_path(line, path):
     with pytest.raises(MappingError) as raised:
         parse_mapping("\n".join([*kept, line]), "mine.yaml")
     assert path in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "faults"),
+    [
+        (
+            "date: {column: Tag, formatz: [x]}",
+            ["date.formatz: unknown key. Remove it or check its spelling."],
+        ),
+        ("date: {month: m, day: d}", ["date.year: required, but missing."]),
+        ("date: {timestamp: t, zone: UTC}", ["date.zone: unknown key. Remove it or check its spelling."]),
+        ("date: Tag", ["date: expected a section such as {column: Day}, found 'Tag'."]),
+        (
+            "currency: {header: a, colum: b}",
+            ["currency.colum: unknown key. Remove it or check its spelling."],
+        ),
+        ("fields: {cost: {column: [a, 5]}}", ["fields.cost.column.1: Input should be a valid string"]),
+    ],
+)
+def test_only_the_section_that_was_meant_is_found_fault_with(line, faults):
+    key = line.split(":")[0]
+    kept = [row for row in USER.splitlines() if not row.startswith(f"{key}:")]
+    with pytest.raises(MappingError) as raised:
+        parse_mapping("\n".join([*kept, line]), "mine.yaml")
+    assert str(raised.value).splitlines() == [f"mine.yaml: {fault}" for fault in faults]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "encoding: cp1250",
+        "encoding: utf-16",
+        "currency: {constant: usd}",
+        'date: {column: Tag, formats: ["%d %b %y"]}',
+    ],
+)
+def test_every_usual_encoding_currency_and_format_is_accepted(line):
+    key = line.split(":")[0]
+    kept = [row for row in USER.splitlines() if not row.startswith(f"{key}:")]
+    parse_mapping("\n".join([*kept, line]), "mine.yaml")
+
+
+GENERIC = [
+    "date", "source", "account_id", "campaign_name", "currency", "impressions", "clicks", "cost",
+    "conversions_click",
+]  # fmt: skip
+
+
+def test_a_file_without_days_is_told_of_periods():
+    reason = recognise(Header(tuple(GENERIC[1:])), (SHIPPED,)).reason
+    assert "missing columns: date." in reason
+    assert "stream: file_period_performance" in reason
+    assert "period: {constant: undated}" in reason
+
+
+def test_a_missing_column_is_named_once_with_the_one_that_may_be_meant():
+    names = [{"campaign_name": "campaign", "date": "day"}.get(name, name) for name in GENERIC]
+    reason = recognise(Header(tuple(names)), (SHIPPED,)).reason
+    assert "missing columns: date, campaign_name. Is it day for date, campaign for campaign_name?" in reason
+    assert "copy the mapping generic_long into _mappings/" in reason
+    assert "period" not in reason
 
 
 def test_a_mapping_says_which_columns_it_cannot_do_without():

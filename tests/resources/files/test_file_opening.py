@@ -149,6 +149,32 @@ def test_parquet_lands_as_the_same_rows_as_csv(bench, exports):
     ]
 
 
+def parquet(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("stored", [pl.Float64, pl.Float32, pl.Decimal(12, 2), pl.Int64])
+def test_whole_ids_stored_as_numbers_are_the_ids_of_every_other_export(bench, exports, stored):
+    rows = [exports.generic_row(campaign_id="456", ad_id=ad) for ad in ("12", "13", "")]
+    bench.put("a.csv", rows)
+    bench.land()
+    numbers = pl.Series("ad_id", [12, 13, None]).cast(stored)
+    frame = pl.DataFrame(rows).with_columns(numbers, campaign_id=pl.Series([456] * 3).cast(stored))
+    bench.put("b.parquet", parquet(frame))
+    assert bench.land().files[1].outcome == "unchanged"
+    assert sorted(bench.rows("file_ad_performance")["ad_id"]) == ["12", "13", "__none__"]
+
+
+def test_ids_too_long_for_the_floats_that_hold_them_refuse_the_file(bench, exports):
+    frame = pl.DataFrame([exports.generic_row(ad_id=120208000000000123.0)])
+    bench.put("b.parquet", parquet(frame))
+    fault = bench.land().files[0].fault
+    assert "Ad_id is stored as floating-point numbers" in fault
+    assert "the ids are rounded" in fault
+
+
 def test_a_workbook_lands_as_the_same_rows_as_csv(bench, exports):
     rows = [exports.generic_row(), exports.generic_row(campaign="b & <b>", cost="0.1")]
     bench.put("a.csv", rows)

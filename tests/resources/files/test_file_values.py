@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from resources.files.values import (
     NULL_NUMBERS,
     decimal_style,
+    grouping_style,
     numbers,
     read_boolean,
     read_day,
     read_day_parts,
     read_moment,
     read_number,
+    reads_days,
 )
 
 
@@ -50,6 +52,7 @@ from resources.files.values import (
         ("12,5", "point", None),
         ("1,23", "point", None),
         ("1.2.3", "point", None),
+        ("0.125", "comma", None),
         ("nan", "point", None),
         ("inf", "point", None),
         ("12 apples", "point", None),
@@ -102,10 +105,37 @@ def test_nothing_is_null_and_nonsense_stays_to_be_refused():
         (["1,234.56"], "point"),
         (["€ 3,5", "--"], "comma"),
         (["1.5", "2.25", "3,7"], "point"),
+        (["0.125", "1.234"], "point"),
+        (["0,125", "1,234"], "comma"),
     ],
 )
 def test_the_decimal_style_is_taken_from_numbers_that_can_only_be_read_one_way(texts, style):
     assert decimal_style(texts) == style
+
+
+@pytest.mark.parametrize(
+    ("counts", "style"),
+    [
+        (["1.234"], "comma"),
+        (["1,234", "12,345"], "point"),
+        # A database writes twelve as 12.000, and two marks contradict each other.
+        (["12.000"], None),
+        (["1,234", "1.234"], None),
+        (["1234"], None),
+    ],
+)
+def test_a_whole_number_with_a_mark_is_grouped_by_it(counts, style):
+    assert grouping_style(counts) == style
+
+
+@pytest.mark.parametrize("pattern", ["%Y-%m-%d", "%d.%m.%y", "%b %d, %Y", "%m-%d-%Y %H:%M", "%Y-W%W-%w"])
+def test_a_format_with_day_month_and_year_reads_days(pattern):
+    assert reads_days(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["dd.mm.yyyy", "%d.%m.", "%Y", "%-d.%m.%Y", "", "%"])
+def test_any_other_format_reads_none(pattern):
+    assert not reads_days(pattern)
 
 
 def test_days_are_read_by_the_first_format_that_fits():

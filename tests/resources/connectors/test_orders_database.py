@@ -1,0 +1,264 @@
+"""Backend orders from a real SQLite file: the same rows as the file drop, and errors that name their cure."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from resources.clock import FixedClock
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.orders import OrdersCredentials, OrdersDatabase, OrdersTable
+from resources.connectors.source import Account, Pull
+from resources.files.drop import FileDrop
+from resources.files.landing import land
+from resources.landing.pages import payload_text
+from resources.landing.streams import STREAMS
+from resources.sandbox.backend_frames import orders_frame
+from resources.sandbox.catalogue import STORE_ID
+from resources.sandbox.frames import Window
+from resources.settings import read_environment
+from resources.warehouse import open_warehouse
+
+ZONE = "America/New_York"
+FIRST, LAST = date(2026, 6, 20), date(2026, 6, 29)
+FIELDS = ("order_id", "store_id", *STREAMS["orders"].fields)
+
+
+def orders_known(simulated, first: date, last: date, known: date) -> pl.DataFrame:
+    day = simulated.business.day_of
+    return orders_frame(simulated.business, simulated.orders, Window(day(first), day(last), day(known)))
+
+
+def write_database(path: Path, frame: pl.DataFrame, table: str = "orders") -> str:
+    with sqlite3.connect(path) as database:
+        columns = ", ".join(f'"{name}"' for name in frame.columns)
+        database.execute(f'drop table if exists "{table}"')
+        database.execute(f'create table "{table}" ({columns})')
+        marks = ", ".join("?" * frame.width)
+        database.executemany(f'insert into "{table}" values ({marks})', frame.rows())
+    database.close()
+    return f"sqlite:///{path}"
+
+
+def table_of(name: str = "orders", **changes) -> OrdersTable:
+    return OrdersTable(name, **{"columns": {field: field for field in FIELDS}, "zone": ZONE, **changes})
+
+
+def source_of(url: str, table: OrdersTable | None = None, **arguments) -> OrdersDatabase:
+    return OrdersDatabase(OrdersCredentials(url), table or table_of(), **arguments)
+
+
+def pull(source: OrdersDatabase, first: date = FIRST, last: date = LAST, **arguments) -> Pull:
+    return Pull(Account(STORE_ID, STORE_ID, "USD", ZONE), source.reports[0], first, last, **arguments)
+
+
+def rows_of(source: OrdersDatabase, first: date = FIRST, last: date = LAST, **arguments) -> pl.DataFrame:
+    return pl.concat([page.rows for page in source.pages(pull(source, first, last, **arguments))])
+
+
+def payloads(rows: pl.DataFrame) -> dict[tuple[date, str], dict[str, str]]:
+    texts = payload_text(rows, STREAMS["orders"])
+    keys = zip(rows["report_date"], rows["order_id"], strict=True)
+    return {key: json.loads(text) for key, text in zip(keys, texts, strict=True)}
+
+
+def refused(source: OrdersDatabase) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
+        rows_of(source)
+    return caught.value
+
+
+@pytest.fixture
+def url(simulated, tmp_path) -> str:
+    return write_database(tmp_path / "shop.db", orders_known(simulated, date(2026, 6, 1), LAST, LAST))
+
+
+def test_the_database_gives_the_rows_the_file_drop_lands_from_the_export(simulated, url, tmp_path):
+    export = tmp_path / "drop" / "orders.csv"
+    export.parent.mkdir()
+    orders_known(simulated, FIRST, LAST, LAST).write_csv(export, float_precision=2)
+    drop = FileDrop(
+        str(export.parent), tmp_path / "work", FixedClock(datetime(2027, 1, 1, tzinfo=UTC)),
+        date(2015, 1, 1), ZONE, settle_seconds=0.0, sleep=lambda _: None,
+    )  # fmt: skip
+    warehouse = open_warehouse(read_environment({"AELP_HOME": str(tmp_path / "home")}))
+    land(drop, warehouse, ())
+    landed = {
+        (day, order): json.loads(payload)
+        for day, order, payload in warehouse.query(
+            "select report_date, order_id, payload from raw.orders"
+        ).iter_rows()
+    }
+    assert payloads(rows_of(source_of(url))) == landed
+    assert len(landed) > 1_000
+
+
+def test_every_page_size_gives_each_order_once(url):
+    whole = rows_of(source_of(url))
+    in_pages = list(source_of(url).pages(pull(source_of(url), page_size=137)))
+    assert len(in_pages) > 10
+    assert pl.concat([page.rows for page in in_pages]).sort("order_id").equals(whole.sort("order_id"))
+
+
+def test_the_account_is_the_store_with_its_currency_and_zone(url):
+    assert source_of(url).accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+
+
+def test_a_refund_known_later_changes_the_order_of_its_day(simulated, tmp_path):
+    path, later = tmp_path / "shop.db", date(2026, 7, 10)
+    source = source_of(write_database(path, orders_known(simulated, FIRST, LAST, LAST)))
+    before = payloads(rows_of(source))
+    write_database(path, orders_known(simulated, FIRST, LAST, later))
+    after = payloads(rows_of(source))
+    newly = [key for key in before if "refunded_at" in after[key] and "refunded_at" not in before[key]]
+    assert newly
+    assert before.keys() == after.keys()
+    assert any("paid_at" in after[key] and "paid_at" not in before[key] for key in before)
+
+
+@pytest.mark.parametrize(
+    ("ordered_at", "stored_zone", "day"),
+    [
+        ("2026-06-30T03:30:00+00:00", "UTC", date(2026, 6, 29)),
+        ("2026-06-30 03:30:00", "UTC", date(2026, 6, 29)),
+        ("2026-06-30 03:30:00", ZONE, date(2026, 6, 30)),
+        ("2026-06-30T17:30:00+14:00", "UTC", date(2026, 6, 29)),
+        ("2026-06-29T17:00:00-12:00", "UTC", date(2026, 6, 30)),
+        ("2026-06-30", "UTC", date(2026, 6, 30)),
+    ],
+)
+def test_an_order_belongs_to_the_account_day_it_was_placed_on(tmp_path, ordered_at, stored_zone, day):
+    frame = pl.DataFrame({"id": [7], "at": [ordered_at], "total": ["12.5"]})
+    table = OrdersTable(
+        "sales", {"order_id": "id", "ordered_at": "at", "value": "total"}, ZONE,
+        stored_zone=stored_zone, store_id="shop", currency="EUR",
+    )  # fmt: skip
+    source = source_of(write_database(tmp_path / "shop.db", frame, "sales"), table)
+    assert rows_of(source, day, day).select("report_date", "order_id", "value", "currency").rows() == [
+        (day, "7", "12.5", "EUR")
+    ]
+    for other in (date(2026, 6, 28), date(2026, 7, 1)):
+        assert rows_of(source, other, other).is_empty()
+
+
+def test_a_view_and_other_column_names_are_read(url, tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("create view paid_orders as select order_id as number, * from orders")
+    database.close()
+    columns = {field: field for field in FIELDS} | {"order_id": "number"}
+    assert rows_of(source_of(url, table_of("paid_orders", columns=columns))).equals(rows_of(source_of(url)))
+
+
+def test_a_missing_table_is_named_with_those_there_are(url):
+    error = refused(source_of(url, table_of("order")))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert "no table or view order" in str(error)
+    assert "It has: orders" in str(error)
+
+
+def test_a_missing_column_is_named_with_those_there_are(url):
+    columns = {field: field for field in FIELDS} | {"value": "total"}
+    error = refused(source_of(url, table_of(columns=columns)))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert "no column total (meant for value)" in str(error)
+    assert "utm_campaign" in str(error)
+
+
+def test_a_wrong_path_neither_creates_a_database_nor_shows_the_url(tmp_path):
+    missing = tmp_path / "nothing.db"
+    error = refused(source_of(f"sqlite:///{missing}"))
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert not missing.exists()
+    assert str(missing) not in str(error)
+
+
+def test_a_password_never_shows_in_an_error_or_a_repr():
+    password = "pa55@w:rd"
+    texts = []
+    for url in (
+        "sqlite://reader:pa55%40w%3Ard@host/shop",
+        "nosuch://reader:pa55%40w%3Ard@host/shop",
+        "reader pa55@w:rd",
+    ):
+        source = source_of(url)
+        error = refused(source)
+        texts += [str(error), repr(error), repr(OrdersCredentials(url)), repr(error.__context__)]
+        assert error.__cause__ is None
+        assert any(password in secret or "pa55" in secret for secret in source.secrets)
+    assert not [text for text in texts if "pa55" in text]
+
+
+def test_an_order_listed_twice_is_refused_even_across_pages(url, tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(
+            "insert into orders select * from orders where order_id = "
+            "(select order_id from orders where order_id >= 'NS-260620' order by 1 limit 1 offset 99)"
+        )
+    database.close()
+    source = source_of(url)
+    for size in (100, 50_000):
+        with pytest.raises(PlatformError, match="more than once") as caught:
+            list(source.pages(pull(source, page_size=size)))
+        assert caught.value.error_class is ErrorClass.PERMANENT
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("value", "'twelve'", "value of order"),
+        ("value", "null", "is empty"),
+        ("ordered_at", "'2026-06-25 soon'", "ordered_at of order"),
+        ("is_new_customer", "'maybe'", "is_new_customer of order"),
+        ("order_id", "null", "rows without order_id"),
+    ],
+)
+def test_a_value_that_cannot_be_read_ends_the_pull_and_is_named(url, tmp_path, column, value, said):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(
+            f"update orders set {column} = {value} where rowid = "
+            "(select max(rowid) from orders where ordered_at >= '2026-06-25' and ordered_at < '2026-06-26')"
+        )
+    database.close()
+    error = refused(source_of(url))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert said in str(error)
+
+
+def test_a_locked_database_is_worth_another_try(url, tmp_path):
+    blocker = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
+    blocker.execute("begin exclusive")
+    try:
+        error = refused(source_of(url, timeout_seconds=0.05))
+    finally:
+        blocker.close()
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert "locked" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "orders; drop table orders"}, "no table name"),
+        (
+            {"columns": {"order_id": "id", "ordered_at": "at", "value": 'x" from y --'}},
+            "no plain column name",
+        ),
+        ({"columns": {"order_id": "id", "ordered_at": "at"}}, "name the column of value"),
+        ({"columns": {"order_id": "id", "ordered_at": "at", "value": "v", "profit": "p"}}, "no field"),
+        ({"zone": "New York"}, "no IANA time zone"),
+        ({"store_id": "shop"}, "either a column for store_id or one"),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        OrdersTable(**{"name": "orders", "columns": {f: f for f in FIELDS}, "zone": ZONE, **changes})
+
+
+def test_without_the_variable_its_name_is_said():
+    with pytest.raises(MissingCredentials, match="AELP_ORDERS_URL"):
+        OrdersCredentials.from_environment({})
