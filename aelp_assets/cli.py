@@ -66,7 +66,7 @@ def demo(
     ] = SANDBOX_TODAY,
 ) -> None:
     """Simulate the sandbox business, run the whole graph on it, print the decision summary."""
-    from contextlib import nullcontext
+    from contextlib import ExitStack
     from datetime import datetime
 
     from resources.sandbox import build_sandbox
@@ -95,12 +95,10 @@ def demo(
     nine = datetime(today.year, today.month, today.day, 9, tzinfo=settings.timezone)
     os.environ["AELP_CLOCK"] = nine.isoformat()
     os.environ["AELP_DROP"] = str(drop)
-    with (
-        served_platforms(ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine))
-        if served
-        else nullcontext({})
-    ) as variables:
-        os.environ.update(variables)
+    with ExitStack() as servers:
+        if served:
+            account = ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine)
+            os.environ.update(servers.enter_context(served_platforms(account)))
         _run(started)
 
 
@@ -295,7 +293,7 @@ def _run(started: float, with_backtest: bool = False) -> None:
     try:
         with output_to(log) as say, open_instance(environment) as instance:
             defs = build_defs()
-            morning = run_morning(defs, instance, warehouse, settings, clock, say)
+            morning = run_morning(defs, instance, warehouse, settings, clock, say, _sources(environment))
             if with_backtest:
                 run_backtest(defs, instance, morning, say)
     except MorningFailed as failure:

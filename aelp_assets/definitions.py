@@ -7,24 +7,27 @@ their own resources through `build_defs`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, TypeVar
 
 import dagster as dg
 
 from aelp_assets import bandits, baselines, forecasts, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
+from aelp_assets.ingest import connectors
 from aelp_assets.ingest import file_drop as landing
-from aelp_assets.jobs import JOBS
+from aelp_assets.jobs import JOBS, pull_sources
 from aelp_assets.transform import dbt_resource, reporting, transform
-from resources.clock import clock_from_environment
-from resources.settings import load_settings, read_environment
+from resources.clock import Clock, SystemClock, clock_from_environment
+from resources.connectors.registry import open_sources
+from resources.settings import Settings, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
 from sensors.automation import CONDITIONS, model_refresh
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
-from sensors.schedules import SCHEDULES
+from sensors.schedules import SCHEDULES, pulls_every_four_hours
 
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
@@ -51,11 +54,35 @@ def default_resources() -> dict[str, Any]:
         "settings": settings,
         "clock": clock,
         "drop": landing.open_drop(environment, settings, clock),
+        "sources": open_sources(environment, settings, clock),
         "warehouse": warehouse,
         "io_manager": WarehouseIOManager(warehouse),
         "step_io_manager": dg.FilesystemIOManager(base_dir=str(environment.home / "work" / "steps")),
         "dbt": dbt_resource(environment),
     }
+
+
+def decides_today(clock: Clock, settings: Settings) -> bool:
+    """Whether the calendar's today is a morning to decide.
+
+    It is not under an injected clock, nor where each account is decided after its own last report date:
+    Dagster's schedules and conditions go by the wall clock, and would decide a day without data.
+    """
+    return isinstance(clock, SystemClock) and settings.as_of == "wall"
+
+
+Waking = TypeVar("Waking", dg.ScheduleDefinition, dg.AutomationConditionSensorDefinition)
+
+
+def asleep(waking: Waking) -> Waking:
+    """The same schedule or sensor, off until a person switches it on."""
+    still = copy(waking)
+    still._default_status = (  # no public way to copy one with another status
+        dg.DefaultScheduleStatus.STOPPED
+        if isinstance(waking, dg.ScheduleDefinition)
+        else dg.DefaultSensorStatus.STOPPED
+    )
+    return still
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -70,13 +97,20 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         )
         for asset in ASSETS
     ]
+    used = {**default_resources(), **(resources or {})}
+    follows_today = decides_today(used["clock"], used["settings"])
+    settings = used["settings"]
+    pulls = connectors.pull_assets(settings)
+    landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
+    pulling = [pull_sources(pulls)] if pulls else []
+    schedules = [*SCHEDULES, *(pulls_every_four_hours(job) for job in pulling)]
     return dg.Definitions(
-        assets=[*conditioned, *landing.RAW_SPECS],
+        assets=[*conditioned, *pulls, *landed],
         asset_checks=CHECKS,
-        jobs=JOBS,
-        schedules=SCHEDULES,
-        sensors=[dropped_files, restated_days, model_refresh],
-        resources={**default_resources(), **(resources or {})},
+        jobs=[*JOBS, *pulling],
+        schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],
+        sensors=[dropped_files, restated_days, model_refresh if follows_today else asleep(model_refresh)],
+        resources=used,
         executor=dg.in_process_executor,
     )
 

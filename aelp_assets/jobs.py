@@ -6,7 +6,10 @@ and in what order a whole morning goes (`runner`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from aelp_assets.transform import transform
 
@@ -37,5 +40,15 @@ audit = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["ops", "account_audits"]),
     description="Only the plausibility audit: for data nothing can be decided on, such as undated exports.",
 )
+
+
+def pull_sources(pulls: Sequence[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:
+    """The job that pulls every configured live source."""
+    return dg.define_asset_job(
+        "pull_sources",
+        selection=dg.AssetSelection.assets(*pulls),
+        description="Every due day of every account of every live source, into raw.*.",
+    )
+
 
 JOBS = [land_files, transform_days, decide, backtest, audit]

@@ -17,10 +17,12 @@ import dagster as dg
 import polars as pl
 import psutil
 
+from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.metadata import asset_key
 from resources import ledger
 from resources.clock import Clock
 from resources.code_version import source_hash
+from resources.connectors.registry import Sources
 from resources.settings import PROJECT_ROOT, Environment, Settings
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
@@ -28,6 +30,9 @@ from resources.warehouse.tables import PYTHON_TABLES
 
 FINGERPRINT_TAG = "aelp/inputs"
 PROCESS_TAG = "aelp/process"
+# What the daemon writes on its own runs: the UI lists a run under its job only with it. The repository's
+# name is Dagster's for a module with one Definitions, the location's that of [tool.dg.project].
+LOCATION_TAG = {".dagster/repository": "__repository__@aelp"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Say = Callable[[str], None]
@@ -107,8 +112,11 @@ def run_morning(
     settings: Settings,
     clock: Clock,
     say: Say,
+    sources: Sources | None = None,
 ) -> Morning:
     """Land what was dropped, rebuild the marts of changed days, decide each morning that changed.
+
+    Live sources that have credentials are pulled first.
 
     Raises:
         MorningFailed: a job failed; earlier stages keep what they published.
@@ -116,6 +124,11 @@ def run_morning(
     morning = Morning()
     prepare_warehouse(warehouse)
 
+    ready = [] if sources is None else sources.with_credentials()
+    if ready:
+        say(f"Pulling {', '.join(ready)}")
+        keys = [pull_key(source) for source in ready]
+        _timed(morning, "pull", lambda: _execute(defs, instance, "pull_sources", {}, keys))
     say("Landing the drop folder")
     _timed(morning, "land", lambda: _execute(defs, instance, "land_files", {}))
 
@@ -211,9 +224,18 @@ def _already_decided(instance: dg.DagsterInstance, as_of: date, inputs: str) -> 
     return run is not None and run.tags.get(FINGERPRINT_TAG) == inputs and run.is_success
 
 
-def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> None:
+def _execute(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    tags: dict[str, str],
+    selection: list[dg.AssetKey] | None = None,
+) -> None:
     outcome = defs.resolve_job_def(job).execute_in_process(
-        instance=instance, tags={**tags, PROCESS_TAG: _this_process()}, raise_on_error=False
+        instance=instance,
+        tags={**tags, **LOCATION_TAG, PROCESS_TAG: _this_process()},
+        raise_on_error=False,
+        asset_selection=selection,
     )
     if not outcome.success:
         failures = [event for event in outcome.all_events if event.is_step_failure]

@@ -107,9 +107,7 @@ def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: 
             row["credentials"],
             "never" if row["newest_complete_day"] is None else str(row["newest_complete_day"]),
             "–" if row["hours_since_pull"] is None else f"{row['hours_since_pull']:.1f} h ago",
-            "–"
-            if share is None
-            else f"{share:.1%} ({meets} {SERVICE_LEVEL:.0%})",
+            "–" if share is None else f"{share:.1%} ({meets} {SERVICE_LEVEL:.0%})",
             str(row["waiting"]),
             row["error_class"] or "–",
         )

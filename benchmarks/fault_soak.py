@@ -225,6 +225,7 @@ def run_script(platform: Platform, seed: int, warehouse: DuckDBWarehouse, folder
             open_source=lambda: source,
             control=control,
             clock=clockwork,
+            pacing_clock=clockwork,
             sleep=clockwork.sleep,
             rng=rng,
             folder=folder / f"{platform.name}-{seed}",

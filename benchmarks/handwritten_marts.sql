@@ -24,7 +24,9 @@ with parsed as (
             "currency": "VARCHAR", "impressions": "BIGINT", "reach": "BIGINT", "clicks": "BIGINT",
             "inline_link_clicks": "BIGINT", "unique_inline_link_clicks": "BIGINT", "spend": "DECIMAL(38,9)",
             "purchases_7d_click": "DECIMAL(38,9)", "purchases_1d_view": "DECIMAL(38,9)",
-            "purchase_value_7d_click": "DECIMAL(38,9)", "purchase_value_1d_view": "DECIMAL(38,9)"
+            "purchase_value_7d_click": "DECIMAL(38,9)", "purchase_value_1d_view": "DECIMAL(38,9)",
+            "video_3s_views": "BIGINT", "video_thruplays": "BIGINT", "video_p25": "BIGINT", "video_p50": "BIGINT",
+            "video_p75": "BIGINT", "video_p100": "BIGINT"
         }') as seen
     from warehouse.raw.meta_ads_insights as landed
     inner join counted
@@ -58,6 +60,12 @@ select
     seen.purchases_1d_view,
     seen.purchase_value_7d_click,
     seen.purchase_value_1d_view,
+    seen.video_3s_views,
+    seen.video_thruplays,
+    seen.video_p25,
+    seen.video_p50,
+    seen.video_p75,
+    seen.video_p100,
     'impression' as conversion_date_basis,
     true as is_modelled,
     md5('=' || seen.campaign_name || '|=' || seen.adset_name || '|=' || seen.ad_name) as name_hash
@@ -80,7 +88,9 @@ with parsed as (
             "currency": "VARCHAR", "impressions": "BIGINT", "reach": "BIGINT", "clicks": "BIGINT",
             "inline_link_clicks": "BIGINT", "spend": "DECIMAL(38,9)", "purchases_7d_click": "DECIMAL(38,9)",
             "purchases_1d_view": "DECIMAL(38,9)", "purchase_value_7d_click": "DECIMAL(38,9)",
-            "purchase_value_1d_view": "DECIMAL(38,9)"
+            "purchase_value_1d_view": "DECIMAL(38,9)",
+            "video_3s_views": "BIGINT", "video_thruplays": "BIGINT", "video_p25": "BIGINT", "video_p50": "BIGINT",
+            "video_p75": "BIGINT", "video_p100": "BIGINT"
         }') as seen
     from warehouse.raw.meta_ads_insights_by_placement as landed
     inner join counted
@@ -116,6 +126,12 @@ select
     seen.purchases_1d_view,
     seen.purchase_value_7d_click,
     seen.purchase_value_1d_view,
+    seen.video_3s_views,
+    seen.video_thruplays,
+    seen.video_p25,
+    seen.video_p50,
+    seen.video_p75,
+    seen.video_p100,
     'impression' as conversion_date_basis,
     true as is_modelled,
     md5('=' || seen.campaign_name || '|=' || seen.adset_name || '|=' || seen.ad_name) as name_hash

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 from zoneinfo import ZoneInfo, available_timezones
 
+import fsspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from resources.yaml_loading import RepeatedKeyError, load_yaml
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Dollars = Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
@@ -29,6 +33,16 @@ class SettingsError(ValueError):
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object) -> object:
+        # Python counts `true` as 1: `seed: true` would quietly be seed 1. No setting is a yes or no.
+        # (A mapping is left to its own section or value type, whose path is longer.)
+        many = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(one, bool) for one in many):
+            raise ValueError("true and false mean nothing here; write the value")
+        return value
 
 
 class Track(Section):
@@ -110,7 +124,10 @@ class Bandit(Section):
 
 
 class Guardrails(Section):
-    """Money invariants 2, 3, 5 and 6. Fractions of the budget they bound."""
+    """Money invariants 2, 3, 5 and 6. Fractions of the budget they bound.
+
+    Each bound is the invariant itself: a file may tighten a rule, never loosen it.
+    """
 
     total_daily_cap: Dollars
     edit_limit: Annotated[float, Field(gt=0.0, le=0.05)] = 0.05
@@ -121,14 +138,14 @@ class Guardrails(Section):
     stop_spend_caps: Annotated[float, Field(ge=4.0, le=100.0)] = 4.0
     freeze_probability: Annotated[float, Field(gt=0.0, le=0.5)] = 0.5
     track_raise_probability: Annotated[float, Field(gt=0.0, le=0.2)] = 0.2
-    exploration_floor: Annotated[float, Field(ge=0.0, le=0.5)] = 0.10
-    weekly_loss_budget: dict[TrackName, Annotated[Decimal, Field(ge=0)]]
-    overdelivery: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    exploration_floor: Annotated[float, Field(ge=0.10, le=0.5)] = 0.10
+    weekly_loss_budget: dict[TrackName, Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]]
+    overdelivery: Annotated[float, Field(ge=0.25, le=1.0)] = 0.25
 
 
 class Slates(Section):
     size: Annotated[int, Field(ge=1, le=50)] = 8
-    explore_share: Fraction = 0.2
+    explore_share: Annotated[float, Field(ge=0.10, le=1.0)] = 0.2
     launch_share: Annotated[float, Field(gt=0.0, le=0.2)] = 0.2
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
@@ -164,6 +181,14 @@ class Settings(Section):
     guardrails: Guardrails
     slates: Slates = Slates()
     sources: dict[SourceName, LiveSource] = {}
+
+    @field_validator("history_start")
+    @classmethod
+    def _history_is_past(cls, value: date) -> date:
+        today = datetime.now(UTC).date()
+        if not date(2000, 1, 1) <= value <= today:
+            raise ValueError(f"must lie between 2000-01-01 and today ({today})")
+        return value
 
     @field_validator("business_timezone")
     @classmethod
@@ -206,9 +231,11 @@ def load_settings(path: Path) -> Settings:
             each with the file, the path inside it and the allowed range.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such settings file. Copy aelp.yaml or set AELP_SETTINGS.") from None
+    except RepeatedKeyError as error:
+        raise SettingsError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(document, dict):
@@ -230,17 +257,66 @@ def _describe_fault(fault: object) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     if not where:
         return message
+    allowed = _allowed_range(fault["loc"]) if fault["type"] in _BOUNDS else None
+    if allowed:
+        message = f"must be {allowed}"
     return f"{where}: {message} (found {fault['input']!r})"
 
 
+# pydantic's name of the broken bound; the message gives both, or a person meets the second one next.
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+
+
+def _allowed_range(path: Sequence[int | str]) -> str | None:
+    """Both bounds of the value at `path`, in words: "greater than 0, at most 0.05"."""
+    bounds = _bounds_at(Settings, list(path))
+    words = [
+        (bounds.get("gt"), "greater than"),
+        (bounds.get("ge"), "at least"),
+        (bounds.get("lt"), "less than"),
+        (bounds.get("le"), "at most"),
+    ]
+    return ", ".join(f"{word} {_plain(bound)}" for bound, word in words if bound is not None) or None
+
+
+def _plain(bound: Any) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
+def _bounds_at(kind: Any, path: list[int | str]) -> dict[str, Any]:
+    """What `Field(...)` says of the innermost value: walks sections, mappings and lists."""
+    bounds: dict[str, Any] = {}
+    if get_origin(kind) is Annotated:
+        kind, *facts = get_args(kind)
+        for fact in facts:
+            for detail in getattr(fact, "metadata", [fact]):
+                bounds |= {name: getattr(detail, name) for name in _WORDS if hasattr(detail, name)}
+    if not path:
+        return bounds
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        section = kind.model_fields.get(str(path[0]))
+        if section is None:
+            return {}
+        rest = path[1:]
+        return _bounds_at(Annotated[section.annotation, *section.metadata, None], rest)
+    inside = [part for part in get_args(kind) if part is not Ellipsis]
+    return _bounds_at(inside[-1], path[1:]) if inside else {}
+
+
+_WORDS = ("gt", "ge", "lt", "le")
+
+
 class Environment(BaseModel):
-    """Where this process reads and writes; everything secret or machine-specific lives here."""
+    """Where this process reads and writes; everything secret or machine-specific lives here.
+
+    `drop_folder` is an absolute path or any fsspec URL (`s3://bucket/exports`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
     home: Path
     settings_path: Path
-    drop_folder: Path
+    drop_folder: str
     warehouse: Literal["duckdb", "bigquery"]
     dataset_prefix: str
     bigquery_project: str | None
@@ -264,7 +340,7 @@ class Environment(BaseModel):
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
-def read_environment(variables: dict[str, str] | None = None) -> Environment:
+def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """Read the `AELP_*` variables (defaults: `.aelp/` in the project, DuckDB).
 
     Raises:
@@ -283,7 +359,7 @@ def read_environment(variables: dict[str, str] | None = None) -> Environment:
     return Environment(
         home=home,
         settings_path=Path(env.get("AELP_SETTINGS") or PROJECT_ROOT / "aelp.yaml"),
-        drop_folder=Path(env.get("AELP_DROP") or home / "drop"),
+        drop_folder=_drop_folder(env["AELP_DROP"]) if env.get("AELP_DROP") else str(home / "drop"),
         warehouse=cast(Literal["duckdb", "bigquery"], warehouse),
         dataset_prefix=env.get("AELP_DATASET_PREFIX") or "",
         bigquery_project=project,
@@ -291,3 +367,33 @@ def read_environment(variables: dict[str, str] | None = None) -> Environment:
         bigquery_endpoint=env.get("AELP_BIGQUERY_ENDPOINT") or None,
         bigquery_storage_endpoint=env.get("AELP_BIGQUERY_STORAGE_ENDPOINT") or None,
     )
+
+
+def _drop_folder(named: str) -> str:
+    """A URL as it is, a local path made absolute."""
+    return named if "://" in named else str(Path(named).absolute())
+
+
+def require_drop_folder(environment: Environment) -> None:
+    """Refuse a drop folder that was named and cannot be read: landing it would say that all is well.
+
+    The default one may be absent: nothing has been dropped yet.
+
+    Raises:
+        SettingsError: no such local folder, a file, or a URL of a store nothing installed here can read.
+    """
+    named = environment.drop_folder
+    if named == str(environment.home / "drop"):
+        return
+    protocol, separator, place = named.partition("://")
+    if separator and protocol not in ("file", "local"):
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except (ImportError, ValueError) as fault:
+            raise SettingsError(f"AELP_DROP: {named} cannot be read: {fault}") from None
+        return
+    folder = Path(place if separator else named)
+    if folder.is_file():
+        raise SettingsError(f"AELP_DROP: {named} is a file; name the folder it lies in")
+    if not folder.is_dir():
+        raise SettingsError(f"AELP_DROP: {named}: no such folder. Create it, or unset AELP_DROP.")

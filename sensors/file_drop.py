@@ -11,6 +11,7 @@ import fsspec
 
 from aelp_assets.jobs import land_files
 from resources.settings import Environment
+from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run, what_became_of
 
 
 @dg.sensor(
@@ -22,15 +23,38 @@ from resources.settings import Environment
 def dropped_files(
     context: dg.SensorEvaluationContext, environment: dg.ResourceParam[Environment]
 ) -> dg.SensorResult:
-    """One landing per state of the folder; the landing itself leaves alone what is still being written."""
-    state = folder_state(str(environment.drop_folder))
+    """One landing per state of the folder, again while it fails, at most `MAX_ATTEMPTS` times.
+
+    The landing itself leaves alone what is still being written.
+    """
+
+    def skip(reason: str) -> dg.SensorResult:
+        return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+
+    state = folder_state(environment.drop_folder)
     if state is None:
-        return dg.SensorResult(skip_reason="the drop folder is empty", cursor=context.cursor)
-    if read_cursor(context.cursor) == state:
-        return dg.SensorResult(skip_reason="no file changed", cursor=context.cursor)
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"landing-{state}")], cursor=json.dumps({"folder": state})
-    )
+        return skip("the drop folder is empty")
+    if is_under_way(context.instance, land_files.name):
+        return skip("a landing is under way")
+    asked_for, attempts = read_cursor(context.cursor)
+    if asked_for != state:
+        attempts = 0
+    else:
+        # The newest landing, not only this sensor's: one from a shell has read the same folder since.
+        last = newest_run(context.instance, land_files.name)
+        if last is None or last.is_success:
+            return skip("no file changed since the last landing")
+        fate = f"the last landing {what_became_of(last)}"
+        if last.status == dg.DagsterRunStatus.CANCELED:
+            return skip(f"{fate}; relaunch it, or change a file")
+        if attempts >= MAX_ATTEMPTS:
+            return skip(
+                f"files are not landed: {fate} after {attempts} attempts; fix the cause its log names and "
+                "relaunch it, or change a file"
+            )
+    cursor = json.dumps({"attempts": attempts + 1, "folder": state}, sort_keys=True)
+    request = dg.RunRequest(run_key=attempt_key(f"landing-{state}", attempts + 1))
+    return dg.SensorResult(run_requests=[request], cursor=cursor)
 
 
 def folder_state(folder: str) -> str | None:
@@ -46,10 +70,14 @@ def folder_state(folder: str) -> str | None:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
 
 
-def read_cursor(text: str | None) -> str | None:
-    """The folder's state at the last request; an unreadable cursor is a first tick."""
+def read_cursor(text: str | None) -> tuple[str | None, int]:
+    """The folder's state at the last request, and the attempts so far; unreadable: a first tick."""
     try:
         cursor = json.loads(text or "{}")
     except json.JSONDecodeError:
-        return None
-    return cursor.get("folder") if isinstance(cursor, dict) else None
+        return None, 0
+    folder = cursor.get("folder") if isinstance(cursor, dict) else None
+    if not isinstance(folder, str):
+        return None, 0
+    attempts = cursor.get("attempts")
+    return folder, attempts if isinstance(attempts, int) else 1

@@ -17,15 +17,16 @@ from resources.code_version import source_hash
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse, WarehouseLocked
 from resources.warehouse.tables import TRANSFORMED_DAYS
+from sensors.attempts import (
+    MAX_ATTEMPTS,
+    RUN_KEY_TAG,
+    attempt_key,
+    is_under_way,
+    newest_run,
+    what_became_of,
+)
 
 MAX_RUNS_PER_TICK = 3
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -41,46 +42,87 @@ def restated_days(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
-    """One run per contiguous range of stale days; a range already asked for is not asked for again."""
-    requested = read_cursor(context.cursor)
-    if context.instance.get_runs(
-        filters=dg.RunsFilter(job_name=transform_days.name, statuses=_UNFINISHED), limit=1
-    ):
-        return dg.SensorResult(skip_reason="marts are being built", cursor=context.cursor)
+    """One run per contiguous range of stale days, again while it fails, at most `MAX_ATTEMPTS` times."""
+
+    def skip(reason: str) -> dg.SensorResult:
+        return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+
+    if is_under_way(context.instance, transform_days.name):
+        return skip("marts are being built")
     try:
         if not warehouse.exists(TRANSFORMED_DAYS.name):
-            return dg.SensorResult(skip_reason="nothing has been landed yet", cursor=context.cursor)
+            return skip("nothing has been landed yet")
         ranges = stale_ranges(warehouse, clock.now().astimezone(settings.timezone).date())
-        states = {_name(span): _state(warehouse, span) for span in ranges}
+        states = {span: _state(warehouse, span) for span in ranges}
     except WarehouseLocked as busy:
-        return dg.SensorResult(skip_reason=f"warehouse busy: {busy}", cursor=context.cursor)
-    waiting = [span for span in ranges if requested.get(_name(span)) != states[_name(span)]]
+        return skip(f"warehouse busy: {busy}")
+    if not ranges:
+        return skip("marts follow the ledger")
+
+    requested = read_cursor(context.cursor)
+    attempts = {
+        span: made if state == states[span] else 0
+        for span in ranges
+        for state, made in [requested.get(_name(span), ("", 0))]
+    }
+    given_up = {span: reason for span in ranges if (reason := _given_up(context, span, states, attempts))}
+    # What was never asked for goes first: a range that fails again and again must not keep others waiting.
+    waiting = sorted((span for span in ranges if span not in given_up), key=lambda span: attempts[span])
     asked = waiting[:MAX_RUNS_PER_TICK]
-    if not asked:
-        return dg.SensorResult(skip_reason="marts follow the ledger", cursor=context.cursor)
+    for reason in given_up.values():
+        context.log.warning(reason)
+    for span in asked:
+        attempts[span] += 1
     # Ranges cut off by the limit stay out of the cursor: the next tick after these runs asks for them.
-    left = {_name(span) for span in waiting[MAX_RUNS_PER_TICK:]}
+    cursor = {
+        _name(span): {"attempts": attempts[span], "state": states[span]} for span in ranges if attempts[span]
+    }
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"{_name(span)}@{states[_name(span)]}",
+                run_key=attempt_key(f"{_name(span)}@{states[span]}", attempts[span]),
                 tags={_START: span[0].isoformat(), _END: span[1].isoformat()},
             )
             for span in asked
         ],
-        cursor=json.dumps(
-            {name: state for name, state in states.items() if name not in left}, sort_keys=True
-        ),
+        skip_reason=None if asked else "; ".join(given_up.values()),
+        cursor=json.dumps(cursor, sort_keys=True),
     )
 
 
-def read_cursor(text: str | None) -> dict[str, str]:
-    """The ranges asked for last, by name; an unreadable cursor is a first tick (run keys still dedupe)."""
+def _given_up(
+    context: dg.SensorEvaluationContext,
+    span: tuple[date, date],
+    states: dict[tuple[date, date], str],
+    attempts: dict[tuple[date, date], int],
+) -> str | None:
+    """Why a stale range is not asked for any more; None while it is."""
+    if not attempts[span]:
+        return None
+    key = attempt_key(f"{_name(span)}@{states[span]}", attempts[span])
+    last = newest_run(context.instance, transform_days.name, {RUN_KEY_TAG: key})
+    canceled = last is not None and last.status == dg.DagsterRunStatus.CANCELED
+    if attempts[span] < MAX_ATTEMPTS and not canceled:
+        return None
+    return (
+        f"the last build of {_name(span)} {what_became_of(last)}; {attempts[span]} of {MAX_ATTEMPTS} "
+        "attempts; fix the cause its log names and relaunch it: until then these marts are behind the ledger"
+    )
+
+
+def read_cursor(text: str | None) -> dict[str, tuple[str, int]]:
+    """State and attempts of each range asked for; an unreadable cursor is a first tick (run keys dedupe)."""
     try:
         cursor = json.loads(text or "{}")
     except json.JSONDecodeError:
         return {}
-    return cursor if isinstance(cursor, dict) else {}
+    if not isinstance(cursor, dict):
+        return {}
+    return {
+        name: (str(asked["state"]), int(asked["attempts"]))
+        for name, asked in cursor.items()
+        if isinstance(asked, dict) and isinstance(asked.get("attempts"), int) and "state" in asked
+    }
 
 
 def _name(span: tuple[date, date]) -> str:

@@ -6,6 +6,7 @@ Here: cron and which morning is meant. Not here: what a morning runs (`aelp_asse
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from aelp_assets.jobs import backtest, decide
 from resources.settings import load_settings, read_environment
@@ -31,6 +32,17 @@ def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
+
+
+def pulls_every_four_hours(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Ask live sources for what is due; planning knows which days that is."""
+    return dg.ScheduleDefinition(
+        name="pulls_every_four_hours",
+        job=job,
+        cron_schedule="0 */4 * * *",
+        execution_timezone=_timezone,
+        default_status=_ON,
+    )
 
 
 SCHEDULES = [daily_decision, weekly_backtest]

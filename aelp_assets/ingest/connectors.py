@@ -4,7 +4,7 @@ Here: plan → fetch → publish as ops, a fetch per account. Not here: how a pl
 (`resources.connectors`), when (`sensors/`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets.ingest.file_drop import mark_landed
-from aelp_assets.metadata import markdown_table, table_metadata
+from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL
 from resources.clock import Clock
@@ -23,9 +23,38 @@ from resources.connectors.pulling import Skipped
 from resources.connectors.registry import Sources
 from resources.landing.ledger import Ledger, read_ledger
 from resources.settings import Settings, SourceName
+from resources.warehouse import tables
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.schema import Table
 
 _BETWEEN_STEPS = "step_io_manager"
+
+# What each source lands; the raw tables hang on its pull.
+LANDS: Mapping[SourceName, tuple[Table, ...]] = {
+    "meta": (
+        tables.META_ADS_INSIGHTS,
+        tables.META_ADS_INSIGHTS_BY_PLACEMENT,
+        tables.META_ENTITIES,
+        tables.META_ACTIVITIES,
+        tables.META_HOURLY_SPEND,
+        tables.CREATIVES,
+        tables.LEVERS,
+    ),
+    "google_ads": (
+        tables.GOOGLE_ADS_AD_PERFORMANCE,
+        tables.GOOGLE_ADS_CAMPAIGN_PERFORMANCE,
+        tables.GOOGLE_ADS_CONVERSIONS,
+        tables.GOOGLE_ADS_KEYWORDS,
+        tables.GOOGLE_ADS_ENTITIES,
+        tables.GOOGLE_ADS_CHANGES,
+        tables.GOOGLE_ADS_RECOMMENDATIONS,
+        tables.CREATIVES,
+        tables.LEVERS,
+    ),
+    "tiktok": (tables.TIKTOK_ADS_REPORT, tables.LEVERS),
+    "linkedin": (tables.LINKEDIN_AD_ANALYTICS, tables.LEVERS),
+    "impact": (tables.IMPACT_ACTIONS,),
+}
 
 
 class PullConfig(dg.Config):
@@ -163,6 +192,19 @@ def _told(
 def _changed_days(reports: list[PublishedReport]) -> pl.DataFrame:
     rows = [(report.stream, day) for report in reports for day in report.changed]
     return pl.DataFrame(rows, schema={"stream": pl.String, "report_date": pl.Date}, orient="row")
+
+
+def pull_key(source: SourceName) -> dg.AssetKey:
+    """The asset key of a source's pull."""
+    return dg.AssetKey(["ops", "source_pulls", source])
+
+
+def hung_on_pulls(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
+    """A landed table's spec, depending also on the pulls that write it; bookkeeping is written by all."""
+    raw = {asset_key(str(table.name)): table for table in tables.RAW_TABLES}
+    table = raw.get(spec.key)
+    writing = [source for source in settings.sources if table is None or table in LANDS[source]]
+    return spec.replace_attributes(deps=[*spec.deps, *(pull_key(source) for source in writing)])
 
 
 def pull_assets(settings: Settings) -> list[dg.AssetsDefinition]:

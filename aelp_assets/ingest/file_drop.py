@@ -20,6 +20,7 @@ from resources.files.fetched import FetchedFile
 from resources.files.landing import LandingPlan, LandingReport, fetch_landing, plan_landing, publish_landing
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Append, Warehouse
+from resources.warehouse.retrying import tried_again_while_locked, waited_for
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
     ACCOUNTS,
@@ -28,6 +29,7 @@ from resources.warehouse.tables import (
     INGEST_SLICES,
     QUARANTINE,
     RAW_TABLES,
+    SOURCE_PULLS,
     TRACK_RULES,
 )
 
@@ -38,7 +40,7 @@ _BETWEEN_STEPS = "step_io_manager"
 def open_drop(environment: Environment, settings: Settings, clock: Clock) -> FileDrop:
     """The drop folder of this environment."""
     return FileDrop(
-        folder=str(environment.drop_folder),
+        folder=environment.drop_folder,
         work_dir=environment.home / "work" / "file_drop",
         clock=clock,
         history_start=settings.history_start,
@@ -49,7 +51,8 @@ def open_drop(environment: Environment, settings: Settings, clock: Clock) -> Fil
 @dg.op(pool=WAREHOUSE_POOL, out=dg.Out(io_manager_key=_BETWEEN_STEPS))
 def plan_files(drop: dg.ResourceParam[FileDrop], warehouse: dg.ResourceParam[Warehouse]) -> LandingPlan:
     """List the drop folder and choose the files whose bytes are new."""
-    return plan_landing(drop, warehouse)
+    with tried_again_while_locked():
+        return plan_landing(drop, warehouse)
 
 
 @dg.op(pool=FETCH_POOL, out=dg.Out(io_manager_key=_BETWEEN_STEPS))
@@ -68,12 +71,16 @@ def publish_files(
     fetched: list[FetchedFile],
 ) -> None:
     """Rows, ledger, quarantine and accounts in one transaction; then which days of which table changed."""
-    report = publish_landing(drop, plan, fetched, warehouse, settings.track_rules)
+    with tried_again_while_locked():
+        rules_before = warehouse.read(TRACK_RULES.name)
+        report = publish_landing(drop, plan, fetched, warehouse, settings.track_rules)
+    # From here on a second attempt would find everything landed, and say that nothing had changed.
     landings = landing_rows(report, plan.moment)
-    warehouse.write(Append(FILE_LANDINGS, landings))
+    mark_landed(context, report.changed)
     for line in report.lines():
         context.log.info(line)
-    mark_landed(context, report.changed)
+    waited_for(lambda: warehouse.write(Append(FILE_LANDINGS, landings)))
+    waited_for(lambda: mark_bookkeeping(context, warehouse, report, rules_before))
     context.add_output_metadata(
         {
             "files": markdown_table(landings.drop("landed_at"), rows=60),
@@ -101,6 +108,25 @@ def mark_landed(context: dg.OpExecutionContext, changed: pl.DataFrame) -> None:
             DagsterEvent.asset_materialization(
                 step, materialization, DagsterEventBatchMetadata(batch, is_end=place == len(days))
             )
+
+
+def mark_bookkeeping(
+    context: dg.OpExecutionContext, warehouse: Warehouse, report: LandingReport, rules_before: pl.DataFrame
+) -> None:
+    """Note the ledger, accounts, quarantine and track rules as materialised where this landing wrote them."""
+    written = []
+    if any(
+        file.slices_changed + file.slices_unchanged + file.slices_deferred + file.slices_emptied
+        for file in report.files
+    ):
+        written += [INGEST_SLICES, ACCOUNTS]
+    if report.quarantined:
+        written.append(QUARANTINE)
+    order = TRACK_RULES.column_names
+    if not warehouse.read(TRACK_RULES.name).sort(order).equals(rules_before.sort(order)):
+        written.append(TRACK_RULES)
+    for name, rows in warehouse.row_counts([table.name for table in written]).items():
+        context.log_event(dg.AssetMaterialization(asset_key(name), metadata={"dagster/row_count": rows}))
 
 
 def landing_rows(report: LandingReport, moment: datetime) -> pl.DataFrame:
@@ -163,5 +189,6 @@ def _landed_table(table: Table) -> dg.AssetSpec:
 # Filled by the landing above: external to Dagster's own materialisation, so that a day is marked only when
 # its rows really came.
 RAW_SPECS = [
-    _landed_table(table) for table in (*RAW_TABLES, INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES)
+    _landed_table(table)
+    for table in (*RAW_TABLES, INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES, SOURCE_PULLS)
 ]

@@ -99,6 +99,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Whole 24 hours since a report day began in UTC; a moment before it has age 0. #}
+{% macro age_in_days(moment, day) -%}
+    {{ float_to_integer('floor(greatest(' ~ timestamp_diff_hours(moment, start_of_day(day)) ~ ', 0) / 24)') }}
+{%- endmacro %}
+
 {# Hex md5 of some text columns; NULL and empty text count as different. #}
 {% macro text_hash(columns) -%}
     {%- set parts = [] -%}

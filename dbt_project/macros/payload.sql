@@ -53,5 +53,5 @@
             ~ try_cast_to(payload_text(field), 'NUMERIC') ~ ' is null then 1 else 0 end'
         ) -%}
     {%- endfor -%}
-    {{ terms | join('\n    + ') }}
+    cast({{ terms | join('\n    + ') }} as int64)
 {%- endmacro %}

@@ -120,12 +120,15 @@
     ) }}
 {%- endmacro %}
 
-{# How a mart by day is stored. `first` of the cluster columns is what people filter on. #}
+{#
+    How a mart by day is stored. `first` of the cluster columns is what people filter on.
+    A table of an earlier version gains new columns in place; its days are stale and rebuilt, which fills them.
+#}
 {% macro daily_config(cluster, rolling_days=0) -%}
     {{ config(
         materialized='incremental',
         incremental_strategy='insert_overwrite' if target.type == 'bigquery' else 'replace_days',
-        on_schema_change='fail',
+        on_schema_change='append_new_columns',
         partition_by={'field': 'date', 'data_type': 'date'} if target.type == 'bigquery' else none,
         cluster_by=cluster if target.type == 'bigquery' else none,
         tags=['daily'],

@@ -28,6 +28,8 @@ class Pace:
     Attributes:
         control: budgets shared with every other run that calls this account.
         calls_per_hour: what the account may be called.
+        clock: the run's moment, which the queue goes by; it may stand still.
+        pacing_clock: goes on while `sleep` sleeps; budgets go by it.
         patience_seconds: the longest single wait a run sits out; for more, the slices are put off.
     """
 
@@ -36,6 +38,7 @@ class Pace:
     control: IngestionControl
     calls_per_hour: float
     clock: Clock
+    pacing_clock: Clock
     sleep: Callable[[float], None]
     rng: np.random.Generator
     patience_seconds: float = 120.0
@@ -49,7 +52,8 @@ class Pace:
             PlatformError: THROTTLE, when the turn is further away than a run's patience.
         """
         self.calls += 1
-        wait = self.control.take_call(self.source, self.account_id, self.calls_per_hour, self.clock.now())
+        now = self.pacing_clock.now()
+        wait = self.control.take_call(self.source, self.account_id, self.calls_per_hour, now)
         if wait > self.patience_seconds:
             raise PlatformError(ErrorClass.THROTTLE, "The account's budget of calls is used up.", wait)
         self._wait(wait)
@@ -57,7 +61,8 @@ class Pace:
     def advised(self, seconds: float) -> None:
         """The platform's usage headers ask to slow down: hold every caller of the account."""
         if seconds > 0:
-            self.control.block(self.source, self.account_id, min(seconds, LONGEST_WAIT), self.clock.now())
+            now = self.pacing_clock.now()
+            self.control.block(self.source, self.account_id, min(seconds, LONGEST_WAIT), now)
 
     def after_error(self, error: PlatformError, tries: int) -> None:
         """Wait before trying again, after `tries` failed tries of one call.

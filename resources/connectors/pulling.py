@@ -48,6 +48,7 @@ class Puller:
     open_source: OpenSource
     control: IngestionControl
     clock: Clock
+    pacing_clock: Clock
     sleep: Callable[[float], None]
     rng: np.random.Generator
     folder: Path
@@ -56,7 +57,14 @@ class Puller:
 
     def pace(self, account_id: str) -> Pace:
         return Pace(
-            self.source, account_id, self.control, self.calls_per_hour, self.clock, self.sleep, self.rng
+            self.source,
+            account_id,
+            self.control,
+            self.calls_per_hour,
+            self.clock,
+            self.pacing_clock,
+            self.sleep,
+            self.rng,
         )
 
     def pull(

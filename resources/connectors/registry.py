@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from resources.clock import Clock
+from resources.clock import Clock, SystemClock
 from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
 from resources.connectors.source import Source
@@ -34,11 +34,13 @@ class Sources:
 
     Attributes:
         control: opened on first use: a graph that is only looked at touches no control store.
+        pacing_clock: goes on while `sleep` sleeps, also where `clock` stands still.
         work_folder: where pages go.
     """
 
     settings: Settings
     clock: Clock
+    pacing_clock: Clock
     sleep: Callable[[float], None]
     control_store: Callable[[], sa.Engine]
     work_folder: Path
@@ -56,6 +58,7 @@ class Sources:
             open_source=lambda: self.open(name),
             control=IngestionControl(self.control_store()),
             clock=self.clock,
+            pacing_clock=self.pacing_clock,
             sleep=self.sleep,
             rng=np.random.default_rng(),  # only jitter: two runs should not wait alike
             folder=self.work_folder,
@@ -88,6 +91,7 @@ def open_sources(environment: Environment, settings: Settings, clock: Clock) -> 
     return Sources(
         settings,
         clock,
+        SystemClock(),
         time.sleep,
         cache(lambda: open_control_store(url)),
         environment.home / "work" / "pulls",

@@ -336,11 +336,12 @@ def _lock_holder(error: duckdb.Error) -> int | None:
 def _describe_process(pid: int) -> str:
     if pid == os.getpid():
         return f"another connection of this process (PID {pid})"
+    # Never its arguments: this sentence goes into logs, and a `--token=…` would go with it.
     try:
-        command = " ".join(psutil.Process(pid).cmdline())
+        name = psutil.Process(pid).name() if pid else ""
     except (psutil.Error, ValueError):
-        command = ""
-    return f"PID {pid or 'unknown'} ({command[:200] or 'its command line cannot be read'})"
+        name = ""
+    return f"PID {pid or 'unknown'} ({name or 'its name cannot be read'})"
 
 
 @contextmanager

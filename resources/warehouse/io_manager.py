@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from resources.warehouse.interface import ReplacePartitions, ReplaceTable, Warehouse
+from resources.warehouse.interface import ReplacePartitions, ReplaceTable, Warehouse, Write
+from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
@@ -44,11 +45,13 @@ class WarehouseIOManager(dg.IOManager):
         if obj is None:
             return
         table = PYTHON_TABLES[str(table_of(context.asset_key))]
+        write: Write
         if table.partition is None:
-            rows = self._warehouse.write(ReplaceTable(table, obj))[str(table.name)]
+            write = ReplaceTable(table, obj)
         else:
-            first, last = _span(context)
-            rows = self._warehouse.write(ReplacePartitions(table, obj, first, last))[str(table.name)]
+            write = ReplacePartitions(table, obj, *_span(context))
+        with tried_again_while_locked():
+            rows = self._warehouse.write(write)[str(table.name)]
         context.add_output_metadata({"dagster/row_count": rows})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
@@ -56,11 +59,13 @@ class WarehouseIOManager(dg.IOManager):
         table = table_of(context.asset_key)
         columns = (context.definition_metadata or {}).get("columns")
         if not context.has_asset_partitions:
-            return self._warehouse.read(table, columns=columns)
+            with tried_again_while_locked():
+                return self._warehouse.read(table, columns=columns)
         first, last = _span(context)
-        return self._warehouse.read(
-            table, columns=columns, partition=partition_column(table), first=first, last=last
-        )
+        with tried_again_while_locked():
+            return self._warehouse.read(
+                table, columns=columns, partition=partition_column(table), first=first, last=last
+            )
 
 
 def _span(context: dg.InputContext | dg.OutputContext) -> tuple[date, date]:

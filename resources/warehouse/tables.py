@@ -58,11 +58,13 @@ META_ADS_INSIGHTS_BY_PLACEMENT = _raw(
 )
 META_ENTITIES = _raw(
     "meta_entities",
-    "Meta account, campaigns, ad sets, ads and creatives as of a snapshot day, archived and deleted included.",
+    "Meta account, campaigns, ad sets, ads, creatives as of a snapshot day, archived and deleted too.",
     ("entity_type", "entity_id"),
 )
 META_ACTIVITIES = _raw(
-    "meta_activities", "Meta's log of who changed what, by the account-local day of the change.", ("activity_id",)
+    "meta_activities",
+    "Meta's log of who changed what, by the account-local day of the change.",
+    ("activity_id",),
 )
 META_HOURLY_SPEND = _raw(
     "meta_hourly_spend",

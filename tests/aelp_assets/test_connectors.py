@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from aelp_assets.ingest.connectors import pull_asset
-from resources.clock import FixedClock
+from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
@@ -58,6 +58,7 @@ class Bench:
         sources = Sources(
             self.settings,
             FixedClock(self.moment),
+            SystemClock(),
             lambda _seconds: None,
             lambda: self.engine,
             self.folder / "work",

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from aelp_assets.status import connection_report, source_status
-from resources.clock import FixedClock
+from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
 from resources.sandbox.servers.account import ServedAccount
@@ -34,7 +34,15 @@ def bench(duckdb_warehouse, tmp_path):
 
 def sources_of(bench: Bench, given: dict[str, str]) -> Sources:
     clock = FixedClock(bench.moment)
-    return Sources(bench.settings, clock, lambda _: None, lambda: bench.engine, bench.folder / "work", given)
+    return Sources(
+        bench.settings,
+        clock,
+        SystemClock(),
+        lambda _: None,
+        lambda: bench.engine,
+        bench.folder / "work",
+        given,
+    )
 
 
 def status(bench: Bench, given: dict[str, str]) -> dict[str, object]:

@@ -32,12 +32,12 @@ class Expected:
 EXPECTED: dict[str, Expected] = {
     # The 4th was emptied; a2 vanished from the 5th; a3 reported no metric.
     "gaelp_training.meta_ad_performance": Expected("""
-        date        account_id  ad_id  impressions  clicks  inline_link_clicks  unique_inline_link_clicks  spend         purchases_7d_click  purchases_1d_view  purchase_value_7d_click
-        2026-06-05  m1          a1     1200         66      30                  25                         13.345678901  2                   0                  20
-        2026-06-08  m1          a1     2000         80      40                  35                         20            4                   2                  40
-        2026-06-08  m1          a3     0            -       -                   -                          -             -                   -                  -
-        2026-06-09  m1          a1     3000         120     60                  50                         30            7                   1                  70
-        2026-06-10  m1          a1     4000         160     80                  70                         40            6                   0                  60
+        date        account_id  ad_id  impressions  clicks  inline_link_clicks  unique_inline_link_clicks  spend         purchases_7d_click  purchases_1d_view  purchase_value_7d_click  video_3s_views  video_p25  video_p100
+        2026-06-05  m1          a1     1200         66      30                  25                         13.345678901  2                   0                  20                      -               -          -
+        2026-06-08  m1          a1     2000         80      40                  35                         20            4                   2                  40                      -               -          -
+        2026-06-08  m1          a3     0            -       -                   -                          -             -                   -                  -                       -               -          -
+        2026-06-09  m1          a1     3000         120     60                  50                         30            7                   1                  70                      -               -          -
+        2026-06-10  m1          a1     4000         160     80                  70                         40            6                   0                  60                      900             -          45
     """),
     "gaelp_training.meta_ad_performance_by_place": Expected("""
         date        account_id  ad_id  publisher_platform  platform_position  impression_device  spend
@@ -67,6 +67,8 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          c1           Security US       s1          a1     cr1          3000         60      30            7            1                 70       0.02   7/60   0.5              USD
         2026-06-09  shop        f1          fc           Security banners  fg          f-a    -            40           2       2.02          1            0                 -        0.05   0.5    1.01             EUR
         2026-06-10  meta        m1          c1           Security US       s1          a1     cr1          4000         80      40            6            0                 60       0.02   0.075  0.5              USD
+        2026-06-10  google_ads  g2          px           Security max      px          px     -            80           6       3             1            0                 30       0.075  1/6    0.5              USD
+        2026-06-10  google_ads  g2          sc           Security search   sg          sa     -            200          20      4             3            0                 60       0.1    0.15   0.2              USD
     """),
     "gaelp_training.ads_campaign_daily": Expected("""
         date        platform    account_id  campaign_id  impressions  clicks  cost          ctr    cvr    avg_cpc
@@ -85,6 +87,8 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          c1           3000         60      30            0.02   7/60   0.5
         2026-06-09  shop        f1          fc           40           2       2.02          0.05   0.5    1.01
         2026-06-10  meta        m1          c1           4000         80      40            0.02   0.075  0.5
+        2026-06-10  google_ads  g2          px           80           6       3             0.075  1/6    0.5
+        2026-06-10  google_ads  g2          sc           200          20      4             0.1    0.15   0.2
     """),
     # a1's seven days to the 8th hold the restated 5th, those to the 10th begin after the emptied 4th.
     "gaelp_training.unified_ctr": Expected("""
@@ -105,6 +109,8 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          a1     0.04   0.02      50/3000          6200            110                           266/6200   130/6200     110/6200
         2026-06-09  shop        f1          f-a    0.05   0.05      -                70              -                             4/70       4/70         -
         2026-06-10  meta        m1          a1     0.04   0.02      0.0175           10200           180                           426/10200  210/10200    180/10200
+        2026-06-10  google_ads  g2          px     0.075  0.075     -                80              -                             0.075      0.075        -
+        2026-06-10  google_ads  g2          sa     0.1    0.1       -                200             -                             0.1        0.1          -
     """),
     "gaelp_training.ads_period_performance": Expected("""
         platform  account_id  ad_id  segment  period   period_start  impressions  cost  revenue
@@ -142,6 +148,8 @@ EXPECTED: dict[str, Expected] = {
         shop        f1          fc           security
         shop        f2          fx           unassigned
         tiktok      t1          tc           balance
+        google_ads  g2          px           security
+        google_ads  g2          sc           security
     """),
     # m1 has placements on the 8th only; on its other days, and where nothing says, it is the platform's name.
     "intermediate.int_placement_daily": Expected("""
@@ -164,6 +172,8 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          security    meta               3000         60      30            7
         2026-06-09  shop        f1          security    shop               40           2       2.02          1
         2026-06-10  meta        m1          security    meta               4000         80      40            6
+        2026-06-10  google_ads  g2          security    mixed              80           6       3             1
+        2026-06-10  google_ads  g2          security    search             200          20      4             3
     """),
     "intermediate.int_levers": Expected("""
         platform  account_id  lever_id  arm_level  entity_id  is_current
@@ -184,6 +194,8 @@ EXPECTED: dict[str, Expected] = {
         shop        f1          f-b    -            -         security
         shop        f2          grp    -            -         unassigned
         tiktok      t1          ta     -            -         balance
+        google_ads  g2          px     -            -         security
+        google_ads  g2          sa     -            -         security
     """),
     "intermediate.int_lever_daily": Expected("""
         date        platform  account_id  track       lever_id  clicks  cost          conversions_click  revenue
@@ -215,6 +227,8 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          security    cr1          3000         30
         2026-06-09  shop        f1          security    f-a          40           2.02
         2026-06-10  meta        m1          security    cr1          4000         40
+        2026-06-10  google_ads  g2          security    px           80           3
+        2026-06-10  google_ads  g2          security    sa           200          4
     """),
     # Leading digits of ad costs: 4.01 and 6 on the 1st, 0 has none.
     "intermediate.int_account_days": Expected("""
@@ -233,5 +247,166 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta        m1          1     30            0             0             1             0             0             0             0
         2026-06-09  shop        f1          1     2.02          0             1             0             0             0             0             0
         2026-06-10  meta        m1          1     40            0             0             0             1             0             0             0
+        2026-06-10  google_ads  g2          2     7             0             0             1             1             0             0             0
+    """),
+    "gaelp_training.ads_ad_performance": Expected("""
+        date        account_id  campaign_id  ad_group_id  ad_id  network  device   impressions  clicks  cost  conversions  view_through_conversions  conversions_value
+        2026-06-08  g1          gc           gg           ga     DISPLAY  MOBILE   800          5       1     -            2                         -
+        2026-06-08  g1          gc           gg           ga     SEARCH   DESKTOP  100          10      0.9   0.25         -                         -
+        2026-06-08  g1          gc           gg           ga     SEARCH   MOBILE   100          10      1.1   0.5          -                         20
+        2026-06-10  g2          sc           sg           sa     SEARCH   MOBILE   200          20      4     3            -                         60
+    """),
+    # The control total, and conversions by action; a primary action's conversions are among all_conversions.
+    "gaelp_training.ads_campaign_performance": Expected("""
+        date        account_id  campaign_id  channel_type     network  device   impressions  clicks  cost  conversions  conversions_value  video_views  video_view_rate
+        2026-06-10  g2          px           PERFORMANCE_MAX  MIXED    DESKTOP  30           1       0.5   -            -                  -            -
+        2026-06-10  g2          px           PERFORMANCE_MAX  MIXED    MOBILE   50           5       2.5   1            30                 10           0.2
+        2026-06-10  g2          sc           SEARCH           SEARCH   MOBILE   200          20      4     3            60                 -            -
+    """),
+    "gaelp_training.ads_conversion_action_stats": Expected("""
+        date        account_id  campaign_id  ad_group_id  conversion_action_id  conversion_action_name  conversions  conversions_value  all_conversions
+        2026-06-10  g2          px           __none__     11                    Purchase                1            -                  1.5
+        2026-06-10  g2          sc           sg           11                    Purchase                3            60                 3
+        2026-06-10  g2          sc           sg           12                    Newsletter              0            -                  4
+    """),
+    "gaelp_training.meta_campaign_daily": Expected("""
+        date        platform  account_id  campaign_id  cost
+        2026-06-05  meta      m1          c1           13.345678901
+        2026-06-06  meta      m2          c1           2.5
+        2026-06-07  meta      m1          c1           5.5
+        2026-06-08  meta      m1          c1           20
+        2026-06-08  meta      m1          c2           0
+        2026-06-08  meta      m2          c1           7
+        2026-06-09  meta      m1          c1           30
+        2026-06-10  meta      m1          c1           40
+    """),
+    "gaelp_training.meta_ad_daily": Expected("""
+        date        platform  account_id  ad_id  cost
+        2026-06-05  meta      m1          a1     13.345678901
+        2026-06-06  meta      m2          b1     2.5
+        2026-06-07  meta      m1          a7     5.5
+        2026-06-08  meta      m1          a1     20
+        2026-06-08  meta      m1          a3     0
+        2026-06-08  meta      m2          b1     7
+        2026-06-09  meta      m1          a1     30
+        2026-06-10  meta      m1          a1     40
+    """),
+    "gaelp_training.google_ads_campaign_daily": Expected("""
+        date        platform    account_id  campaign_id  cost
+        2026-06-08  google_ads  g1          gc           3
+        2026-06-10  google_ads  g2          px           3
+        2026-06-10  google_ads  g2          sc           4
+    """),
+    "gaelp_training.google_ads_ad_daily": Expected("""
+        date        platform    account_id  ad_id  cost
+        2026-06-08  google_ads  g1          ga     3
+        2026-06-10  google_ads  g2          px     3
+        2026-06-10  google_ads  g2          sa     4
+    """),
+    "gaelp_training.tiktok_campaign_daily": Expected("""
+        date        platform  account_id  campaign_id  cost
+        2026-06-08  tiktok    t1          tc           7.000000001
+    """),
+    "gaelp_training.tiktok_ad_daily": Expected("""
+        date        platform  account_id  ad_id  cost
+        2026-06-08  tiktok    t1          ta     7.000000001
+    """),
+    "gaelp_training.linkedin_campaign_daily": Expected("""
+        date        platform  account_id  campaign_id  cost
+        2026-06-08  linkedin  l1          lg           9.5
+    """),
+    "gaelp_training.linkedin_ad_daily": Expected("""
+        date        platform  account_id  ad_id  cost
+        2026-06-08  linkedin  l1          la     9.5
+    """),
+    # Everything was pulled on the 11th, but g2 to the 13th: the 10th is as mature as m1, pulled at one day.
+    "gaelp_training.platform_vs_backend": Expected("""
+        date        track       age  age_bucket  platform_conversions_click  platform_conversions_view  backend_orders  backend_new_customer_orders  backend_refunded_orders  click_conversions_per_order  view_conversions_per_order
+        2026-06-01  security    10   8-14        2                           0                          0               0                            0                        -                            -
+        2026-06-05  security    6    4-7         2                           0                          0               0                            0                        -                            -
+        2026-06-06  security    5    4-7         0                           0                          0               0                            0                        -                            -
+        2026-06-07  security    4    4-7         1                           0                          0               0                            0                        -                            -
+        2026-06-08  balance     3    0-3         1.75                        5                          0               0                            0                        -                            -
+        2026-06-08  security    3    0-3         7                           2                          1               1                            1                        7                            2
+        2026-06-08  unassigned  3    0-3         0                           0                          0               0                            0                        -                            -
+        2026-06-09  security    2    0-3         8                           1                          0               0                            0                        -                            -
+        2026-06-10  security    1    0-3         10                          0                          0               0                            0                        -                            -
+    """),
+    # Two batches of one age count as the last of them; the emptied 4th has none.
+    "intermediate.int_conversions_as_known": Expected("""
+        date        stream                     platform    account_id  age  conversions
+        2026-06-01  file_ad_performance        shop        f1          10   2
+        2026-06-04  meta_ads_insights          meta        m1          7    0
+        2026-06-05  meta_ads_insights          meta        m1          6    2
+        2026-06-07  file_ad_performance        meta        m1          4    1
+        2026-06-08  file_ad_performance        shop        f1          3    1
+        2026-06-08  google_ads_ad_performance  google_ads  g1          3    0.75
+        2026-06-08  linkedin_ad_analytics      linkedin    l1          3    1
+        2026-06-08  meta_ads_insights          meta        m1          3    4
+        2026-06-08  tiktok_ads_report          tiktok      t1          3    1
+        2026-06-09  file_ad_performance        shop        f1          2    1
+        2026-06-09  meta_ads_insights          meta        m1          2    7
+        2026-06-10  google_ads_ad_performance  google_ads  g2          1    1
+        2026-06-10  google_ads_ad_performance  google_ads  g2          2    3
+        2026-06-10  meta_ads_insights          meta        m1          1    6
+    """),
+    # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
+    "gaelp_training.conversion_delay": Expected("""
+        platform    account_id  age  cohort_days  conversions_arrived  share_arrived
+        google_ads  g2          1    1            1                    1/3
+        google_ads  g2          2    1            2                    1
+        google_ads  g2          3    1            0                    1
+        meta        m1          1    1            6                    -
+    """),
+    # Records: what logs and snapshots tell again counts once, as last told.
+    "staging.stg_google_ads__changes": Expected("""
+        platform    account_id  change_id  first_seen  last_seen   changed_at        old_budget  new_budget
+        google_ads  g1          ch1        2026-06-08  2026-06-09  2026-06-08 10:00  40          50
+        google_ads  g1          ch2        2026-06-09  2026-06-09  2026-06-08 11:00  40          50
+    """),
+    "staging.stg_google_ads__entities": Expected("""
+        account_id  entity_type        entity_id  name  is_primary
+        g1          conversion_action  11         Buy   true
+    """),
+    "staging.stg_google_ads__recommendations": Expected("""
+        account_id  recommendation_id  last_seen   current_budget  recommended_budget
+        g1          rec1               2026-06-08  40              55.5
+    """),
+    "staging.stg_google_ads__keywords": Expected("""
+        date        account_id  criterion_id  keyword_text  clicks  cost
+        2026-06-10  g2          kw            alarm         20      4
+    """),
+    "staging.stg_meta__entities": Expected("""
+        account_id  entity_type  entity_id  last_seen   status  daily_budget
+        m1          ad           a2         2026-06-08  ACTIVE  -
+        m1          campaign     c1         2026-06-09  PAUSED  50
+    """),
+    "staging.stg_meta__activities": Expected("""
+        account_id  activity_id  event_at          actor_name
+        m1          act1         2026-06-09 12:00  Jo
+    """),
+    "staging.stg_meta__hourly_spend": Expected("""
+        date        account_id  campaign_id  adset_id  hour  impressions  spend
+        2026-06-10  m1          c1           s1        13    90           1.5
+    """),
+    "staging.stg_impact__actions": Expected("""
+        date        platform  account_id  action_id  state     amount  payout
+        2026-06-08  impact    i1          act        APPROVED  50      4.5
+    """),
+    "staging.stg_ga4__reports": Expected("""
+        date        account_id  report    dimensions_hash  sessions  key_events  data_loss_from_other_row
+        2026-06-08  p1          sessions  h1               10        1.5         true
+    """),
+    "staging.stg_ga4__events": Expected("""
+        date        account_id  export_kind  event_hash  event_name  event_at          purchase_revenue
+        2026-06-08  p1          daily        e1          purchase    2026-06-08 12:00  19.99
+    """),
+    "staging.stg_vendor_files__creatives": Expected("""
+        date        account_id  creative_id  row_no  headline  created_on
+        2026-06-08  acme        v1           1       Öl        2026-06-01
+    """),
+    "staging.stg_ad_library__ads": Expected("""
+        account_id  query_hash  ad_archive_id  last_seen   spend_upper  search_truncated
+        us          q1          ad1            2026-06-09  199          true
     """),
 }

@@ -4,7 +4,8 @@ Here: rows and ledger of every stream. Not here: what the marts must make of the
 
 The first step lands everything up to 8 June 2026. The second lands the 9th, restates the 5th (one ad
 changed, one vanished), empties the 4th and brings a late day, the 6th of account m2. The third lands the 10th
-and restates the 9th. A failed attempt and an unchanged re-pull are in the ledger too.
+and restates the 9th; one account of the 10th is pulled on the two days after, too. A failed attempt and an
+unchanged re-pull are in the ledger too.
 """
 
 from __future__ import annotations
@@ -80,6 +81,25 @@ def _place(link: str, spend: str, impressions: str, bought: str) -> Payload:
         spend=spend,
         purchases_7d_click=bought,
     )
+
+
+def _search(conversions: str, value: str) -> dict[str, str]:
+    return {
+        "campaign_name": "Security search",
+        "currency": "USD",
+        "impressions": "200",
+        "clicks": "20",
+        "cost": "4",
+        "conversions": conversions,
+        "conversions_value": value,
+    }
+
+
+_MAX = {"campaign_name": "Security max", "channel_type": "PERFORMANCE_MAX", "currency": "USD"}
+
+
+def _budget_change(time: str) -> Payload:
+    return {"changed_at": f"2026-06-08T{time}:00Z", "old_budget": "40", "new_budget": "50"}
 
 
 LANDINGS: tuple[Landing, ...] = (
@@ -166,7 +186,16 @@ LANDINGS: tuple[Landing, ...] = (
         "m1",
         day(10),
         "none",
-        [(A1, _meta("4000", "160", "80", "70", "40", "6", "0"))],
+        [
+            (
+                A1,
+                {
+                    **_meta("4000", "160", "80", "70", "40", "6", "0"),
+                    "video_3s_views": "900",
+                    "video_p100": "45",
+                },
+            )
+        ],
     ),
     # Meta m1 by placement: the same dollars of the 8th again.
     Landing(
@@ -517,6 +546,206 @@ LANDINGS: tuple[Landing, ...] = (
         )
         for step, number, budget in ((2, 9, "50"), (3, 10, "52.5"))
     ),
+    # g2: a search campaign whose conversions arrive over two days, then nothing new a day later; and a
+    # Performance Max campaign, which has a total and no ads.
+    *(
+        Landing(
+            3,
+            batch,
+            "google_ads_ad_performance",
+            "google_ads",
+            "g2",
+            day(10),
+            "network_device",
+            rows,
+            data_batch=data_batch,
+        )
+        for batch, data_batch, rows in (
+            ("b21", None, [(("sc", "sg", "sa", "SEARCH", "MOBILE"), _search("1", "20"))]),
+            ("b1461", None, [(("sc", "sg", "sa", "SEARCH", "MOBILE"), _search("3", "60"))]),
+            ("b2901", "b1461", []),
+        )
+    ),
+    Landing(
+        3,
+        "b1461",
+        "google_ads_campaign_performance",
+        "google_ads",
+        "g2",
+        day(10),
+        "network_device",
+        [
+            (("sc", "SEARCH", "MOBILE"), _search("3", "60") | {"channel_type": "SEARCH"}),
+            (
+                ("px", "MIXED", "MOBILE"),
+                _MAX
+                | {
+                    "impressions": "50",
+                    "clicks": "5",
+                    "cost": "2.5",
+                    "conversions": "1",
+                    "conversions_value": "30",
+                    "video_views": "10",
+                    "video_view_rate": "0.2",
+                },
+            ),
+            (("px", "MIXED", "DESKTOP"), _MAX | {"impressions": "30", "clicks": "1", "cost": "0.5"}),
+        ],
+    ),
+    Landing(
+        3,
+        "b1461",
+        "google_ads_conversions",
+        "google_ads",
+        "g2",
+        day(10),
+        "action",
+        [
+            (
+                ("sc", "sg", "11"),
+                {
+                    "conversion_action_name": "Purchase",
+                    "conversions": "3",
+                    "conversions_value": "60",
+                    "all_conversions": "3",
+                },
+            ),
+            (
+                ("sc", "sg", "12"),
+                {"conversion_action_name": "Newsletter", "conversions": "0", "all_conversions": "4"},
+            ),
+            (
+                ("px", "__none__", "11"),
+                {"conversion_action_name": "Purchase", "conversions": "1", "all_conversions": "1.5"},
+            ),
+        ],
+    ),
+    Landing(
+        3,
+        "b1461",
+        "google_ads_keywords",
+        "google_ads",
+        "g2",
+        day(10),
+        "none",
+        [(("sc", "sg", "kw"), {"keyword_text": "alarm", "match_type": "EXACT", "clicks": "20", "cost": "4"})],
+    ),
+    # Logs and snapshots tell the same thing day after day.
+    *(
+        Landing(step, f"b{step - 1}1", stream, source, account, day(number), "none", rows)
+        for stream, source, account, tellings in (
+            (
+                "google_ads_changes",
+                "google_ads",
+                "g1",
+                (
+                    (1, 8, [(("ch1",), _budget_change("10:00"))]),
+                    (2, 9, [(("ch1",), _budget_change("10:00")), (("ch2",), _budget_change("11:00"))]),
+                ),
+            ),
+            (
+                "google_ads_entities",
+                "google_ads",
+                "g1",
+                ((1, 8, [(("conversion_action", "11"), {"name": "Buy", "is_primary": "true"})]),),
+            ),
+            (
+                "google_ads_recommendations",
+                "google_ads",
+                "g1",
+                ((1, 8, [(("rec1",), {"current_budget": "40", "recommended_budget": "55.5"})]),),
+            ),
+            (
+                "meta_entities",
+                "meta",
+                "m1",
+                (
+                    (
+                        1,
+                        8,
+                        [(("campaign", "c1"), {"status": "ACTIVE"}), (("ad", "a2"), {"status": "ACTIVE"})],
+                    ),
+                    (2, 9, [(("campaign", "c1"), {"status": "PAUSED", "daily_budget": "50"})]),
+                ),
+            ),
+            (
+                "meta_activities",
+                "meta",
+                "m1",
+                ((2, 9, [(("act1",), {"event_at": "2026-06-09T08:00:00-04:00", "actor_name": "Jo"})]),),
+            ),
+            (
+                "meta_hourly_spend",
+                "meta",
+                "m1",
+                ((3, 10, [(("c1", "s1", "13"), {"spend": "1.5", "impressions": "90"})]),),
+            ),
+            # Locked a day later, at another payout.
+            (
+                "impact_actions",
+                "impact",
+                "i1",
+                (
+                    (1, 8, [(("act",), {"state": "PENDING", "payout": "5", "amount": "50"})]),
+                    (2, 8, [(("act",), {"state": "APPROVED", "payout": "4.5", "amount": "50"})]),
+                ),
+            ),
+            (
+                "ga4_reports",
+                "ga4",
+                "p1",
+                (
+                    (
+                        1,
+                        8,
+                        [
+                            (
+                                ("sessions", "h1"),
+                                {"sessions": "10", "key_events": "1.5", "data_loss_from_other_row": "true"},
+                            )
+                        ],
+                    ),
+                ),
+            ),
+            (
+                "ga4_events",
+                "ga4",
+                "p1",
+                (
+                    (
+                        1,
+                        8,
+                        [
+                            (
+                                ("daily", "e1"),
+                                {
+                                    "event_name": "purchase",
+                                    "event_at": "2026-06-08T12:00:00.5Z",
+                                    "purchase_revenue": "19.99",
+                                },
+                            )
+                        ],
+                    ),
+                ),
+            ),
+            (
+                "vendor_creatives",
+                "vendor_files",
+                "acme",
+                ((1, 8, [(("sha", "v1", "1"), {"headline": "Öl", "created_on": "2026-06-01"})]),),
+            ),
+            (
+                "ad_library",
+                "ad_library",
+                "us",
+                (
+                    (1, 8, [(("q1", "ad1"), {"spend_upper": "99", "search_truncated": "false"})]),
+                    (2, 9, [(("q1", "ad1"), {"spend_upper": "199", "search_truncated": "true"})]),
+                ),
+            ),
+        )
+        for step, number, rows in tellings
+    ),
 )
 
 STEPS = [[landing for landing in LANDINGS if landing.step == step] for step in (1, 2, 3)]
@@ -586,6 +815,7 @@ def reference_writes() -> list[Write]:
         ("meta", "m1", None),
         ("meta", "m2", None),
         ("google_ads", "g1", None),
+        ("google_ads", "g2", None),
         ("tiktok", "t1", None),
         ("linkedin", "l1", None),
         ("shop", "f1", "ad"),

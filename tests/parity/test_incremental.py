@@ -22,16 +22,24 @@ TABLES = ("--select", "config.materialized:incremental", "config.materialized:ta
 GROWING = {
     "raw.meta_ads_insights",
     "raw.meta_ads_insights_by_placement",
+    "raw.meta_hourly_spend",
     "raw.google_ads_ad_performance",
+    "raw.google_ads_campaign_performance",
+    "raw.google_ads_conversions",
+    "raw.google_ads_keywords",
     "raw.tiktok_ads_report",
     "raw.linkedin_ad_analytics",
     "raw.file_ad_performance",
     "raw.orders",
+    "raw.impact_actions",
+    "raw.ga4_reports",
+    "raw.ga4_events",
     "raw.levers",
     "ops.ingest_slices",
     "gaelp_training.meta_ad_performance",
     "gaelp_training.meta_ad_performance_by_place",
     "gaelp_training.ads_ad_daily",
+    "gaelp_training.orders",
 }
 
 
@@ -89,6 +97,14 @@ def test_without_days_a_run_follows_the_newest_day_and_its_lookback(copied: DbtP
     assert {number for number in spend if after[number] != spend[number]} == {5}
 
 
+def test_a_table_built_before_a_column_existed_gains_it_with_the_days_of_the_run(copied: DbtProject) -> None:
+    mart = "gaelp_training.meta_ad_performance"
+    with duckdb.connect(str(Path(copied.variables["AELP_HOME"]) / "warehouse.duckdb")) as connection:
+        connection.execute(f"alter table {mart} drop column video_3s_views")
+    copied.run("run", "--select", "meta_ad_performance", window=(day(10), day(10)))
+    assert _a1(copied, mart, "video_3s_views")[10] == 900
+
+
 @pytest.mark.parametrize(
     ("days", "reason"),
     [
@@ -122,18 +138,30 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "staging.stg_meta__insights",
         "staging.stg_meta__insights_by_placement",
         "staging.stg_google_ads__ad_performance",
+        "staging.stg_meta__hourly_spend",
+        "staging.stg_google_ads__campaign_performance",
+        "staging.stg_google_ads__conversions",
+        "staging.stg_google_ads__keywords",
         "staging.stg_tiktok__ads_report",
         "staging.stg_linkedin__ad_analytics",
         "staging.stg_files__ad_performance",
         "staging.stg_orders__orders",
         "staging.stg_levers__levers",
+        "staging.stg_impact__actions",
+        "staging.stg_ga4__reports",
+        "staging.stg_ga4__events",
+        "staging.stg_ops__pulled_days",
+        "staging.stg_ops__conversions_as_pulled",
         "staging.stg_ops__slices_without_breakdown",
         "intermediate.int_meta_ad_daily",
+        "intermediate.int_google_ads_daily",
         "intermediate.int_placement_daily",
         "intermediate.int_lever_daily",
         "intermediate.int_creative_daily",
         "intermediate.int_account_days",
         "gaelp_training.budget_levers",
+        "gaelp_training.google_ads_campaign_daily",
+        "gaelp_training.google_ads_ad_daily",
     ],
 )
 def test_a_filter_on_days_reaches_every_growing_table(on_duckdb: Build, view: str) -> None:

@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resources.settings import PROJECT_ROOT, SettingsError, load_settings, read_environment
+from resources.settings import (
+    PROJECT_ROOT,
+    SettingsError,
+    load_settings,
+    read_environment,
+    require_drop_folder,
+)
 
 
 @pytest.fixture
@@ -33,15 +39,18 @@ def test_an_unknown_key_is_refused_with_its_path(write):
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("guardrails", "edit_limit", 0.5, "less than or equal to 0.05"),
-        ("guardrails", "day_limit", 0.5, "less than or equal to 0.1"),
-        ("guardrails", "drift_limit", 0.9, "less than or equal to 0.2"),
-        ("guardrails", "stop_probability", 0.5, "greater than or equal to 0.9"),
-        ("guardrails", "stop_spend_caps", 1, "greater than or equal to 4"),
-        ("guardrails", "track_raise_probability", 0.7, "less than or equal to 0.2"),
-        ("guardrails", "edit_cooldown_hours", 1, "greater than or equal to 72"),
+        ("guardrails", "edit_limit", 0.5, "greater than 0, at most 0.05"),
+        ("guardrails", "day_limit", 0.5, "greater than 0, at most 0.1"),
+        ("guardrails", "drift_limit", 0.9, "greater than 0, at most 0.2"),
+        ("guardrails", "stop_probability", 0.5, "at least 0.9, at most 1"),
+        ("guardrails", "stop_spend_caps", 1, "at least 4, at most 100"),
+        ("guardrails", "track_raise_probability", 0.7, "greater than 0, at most 0.2"),
+        ("guardrails", "edit_cooldown_hours", 1, "at least 72, at most 720"),
         ("guardrails", "total_daily_cap", -1, "greater than 0"),
-        ("attribution", "maturity_days", 400, "less than or equal to 90"),
+        ("guardrails", "exploration_floor", 0.0, "at least 0.1, at most 0.5"),
+        ("guardrails", "overdelivery", 0, "at least 0.25, at most 1"),
+        ("guardrails", "freeze_probability", 0.6, "greater than 0, at most 0.5"),
+        ("attribution", "maturity_days", 400, "at least 0, at most 90"),
     ],
 )
 def test_an_impossible_value_is_refused_with_path_and_range(write, section, key, value, allowed):
@@ -94,3 +103,77 @@ def test_a_relative_home_is_refused():
 def test_bigquery_needs_a_project():
     with pytest.raises(SettingsError, match="AELP_BIGQUERY_PROJECT"):
         read_environment({"AELP_WAREHOUSE": "bigquery"})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "allowed"),
+    [
+        ("tracks.security", "cac_cap", "greater than 0"),
+        ("guardrails.weekly_loss_budget", "security", "at least 0"),
+    ],
+)
+def test_the_range_is_found_inside_mappings_too(write, section, key, allowed):
+    def change(document):
+        for part in section.split("."):
+            document = document[part]
+        document[key] = -1
+
+    with pytest.raises(SettingsError, match=rf"{section}\.{key}: must be {allowed} \(found -1\)"):
+        load_settings(write(change))
+
+
+def test_slates_cannot_stop_exploring(write):
+    with pytest.raises(SettingsError, match=r"slates.explore_share: must be at least 0.1, at most 1"):
+        load_settings(write(lambda d: d.update(slates={"explore_share": 0.0})))
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"seed": True}, "seed"),
+        ({"forecast": {"budget_multipliers": [True]}}, "forecast.budget_multipliers"),
+        ({"attribution": {"maturity_days": False}}, "attribution.maturity_days"),
+    ],
+)
+def test_true_is_no_number(write, change, path):
+    with pytest.raises(SettingsError, match=rf"{path}: true and false mean nothing here"):
+        load_settings(write(lambda d: d.update(change)))
+
+
+@pytest.mark.parametrize("start", ["2999-01-01", "1970-01-01"])
+def test_a_history_that_starts_in_the_future_or_before_any_platform_is_refused(write, start):
+    with pytest.raises(SettingsError, match="history_start: must lie between 2000-01-01 and today"):
+        load_settings(write(lambda d: d.update(history_start=start)))
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):
+    path = tmp_path / "aelp.yaml"
+    text = (PROJECT_ROOT / "aelp.yaml").read_text()
+    path.write_text(text.replace("    cac_cap: 240\n", "    cac_cap: 240\n    cac_cap: 999\n"))
+    with pytest.raises(SettingsError, match=r"aelp.yaml: tracks.security.cac_cap: stands twice, on lines"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("url", ["memory://bucket/exports", "file:///tmp"])
+def test_a_drop_folder_may_be_a_url(url):
+    environment = read_environment({"AELP_DROP": url})
+    assert environment.drop_folder == url
+    require_drop_folder(environment)
+
+
+def test_a_local_drop_folder_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_environment({"AELP_DROP": "exports"}).drop_folder == str(tmp_path / "exports")
+
+
+def test_a_named_drop_folder_that_cannot_be_read_is_refused_and_the_default_may_be_absent(tmp_path):
+    (tmp_path / "june.csv").write_text("Day,Cost\n")
+    for named, said in [
+        (str(tmp_path / "nowhere"), "no such folder"),
+        (f"file://{tmp_path}/nowhere", "no such folder"),
+        (str(tmp_path / "june.csv"), "is a file"),
+        ("nostore://bucket/exports", "cannot be read"),
+    ]:
+        with pytest.raises(SettingsError, match=f"AELP_DROP: .*{said}"):
+            require_drop_folder(read_environment({"AELP_DROP": named}))
+    require_drop_folder(read_environment({"AELP_HOME": str(tmp_path)}))

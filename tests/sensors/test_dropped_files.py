@@ -1,11 +1,16 @@
 """The file-drop sensor over a real folder: one landing per state of the folder."""
 
 import os
+import uuid
+from contextlib import nullcontext
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from aelp_assets.jobs import land_files
 from resources.settings import read_environment
+from sensors.attempts import MAX_ATTEMPTS
 from sensors.file_drop import dropped_files, folder_state, read_cursor
 
 
@@ -16,14 +21,23 @@ def environment(tmp_path):
 
 @pytest.fixture
 def drop(environment):
-    environment.drop_folder.mkdir(parents=True)
-    (environment.drop_folder / "june.csv").write_text("Day,Cost\n2026-06-01,1\n")
-    return environment.drop_folder
+    folder = Path(environment.drop_folder)
+    folder.mkdir(parents=True)
+    (folder / "june.csv").write_text("Day,Cost\n2026-06-01,1\n")
+    return folder
 
 
-def tick(environment, cursor=None):
-    with dg.build_sensor_context(cursor=cursor, resources={"environment": environment}) as context:
-        return dropped_files(context)
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def tick(environment, cursor=None, instance=None):
+    resources = {"environment": environment}
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
+        with dg.build_sensor_context(instance=used, cursor=cursor, resources=resources) as context:
+            return dropped_files(context)
 
 
 def asked(result):
@@ -38,7 +52,7 @@ def test_an_unchanged_folder_asks_for_nothing_and_says_why(environment, drop):
     first = tick(environment)
     second = tick(environment, first.cursor)
     assert asked(second) == []
-    assert second.skip_reason.skip_message == "no file changed"
+    assert second.skip_reason.skip_message == "no file changed since the last landing"
     assert second.cursor == first.cursor
 
 
@@ -81,7 +95,7 @@ def test_an_unreadable_cursor_is_a_first_tick(environment, drop, cursor):
 @pytest.mark.parametrize("exists", [True, False])
 def test_an_empty_or_absent_folder_asks_for_nothing(environment, exists):
     if exists:
-        (environment.drop_folder / "empty").mkdir(parents=True)
+        (Path(environment.drop_folder) / "empty").mkdir(parents=True)
     result = tick(environment)
     assert asked(result) == []
     assert "empty" in result.skip_reason.skip_message
@@ -99,4 +113,63 @@ def test_the_folder_state_does_not_depend_on_the_order_files_are_listed_in(envir
         path.write_bytes(content)
         os.utime(path, ns=(times[path], times[path]))
     assert folder_state(str(drop)) == state
-    assert read_cursor(tick(environment).cursor) == state
+    assert read_cursor(tick(environment).cursor) == (state, 1)
+
+
+def landed(instance, status):
+    """A landing that ended so, whoever started it."""
+    run = dg.DagsterRun(job_name=land_files.name, run_id=str(uuid.uuid4()), status=status)
+    return instance.add_run(run)
+
+
+def test_a_failed_landing_is_asked_for_again_a_bounded_number_of_times_and_then_said(
+    environment, drop, instance
+):
+    cursor, keys = None, []
+    for _ in range(MAX_ATTEMPTS):
+        result = tick(environment, cursor, instance)
+        keys += asked(result)
+        cursor = result.cursor
+        failed = landed(instance, dg.DagsterRunStatus.FAILURE)
+    assert len(set(keys)) == len(keys) == MAX_ATTEMPTS, "Dagster launches a run key once"
+    for _ in range(3):
+        given_up = tick(environment, cursor, instance)
+        assert asked(given_up) == []
+        said = given_up.skip_reason.skip_message
+        assert "files are not landed" in said
+        assert failed.run_id[:8] in said
+        assert f"{MAX_ATTEMPTS} attempts" in said
+    landed(instance, dg.DagsterRunStatus.SUCCESS)  # a person mended it and relaunched it
+    assert "no file changed" in tick(environment, cursor, instance).skip_reason.skip_message
+
+
+def test_a_changed_folder_is_asked_for_after_the_attempts_are_used_up(environment, drop, instance):
+    state = folder_state(str(drop))
+    landed(instance, dg.DagsterRunStatus.FAILURE)
+    cursor = f'{{"attempts": {MAX_ATTEMPTS}, "folder": "{state}"}}'
+    assert asked(tick(environment, cursor, instance)) == []
+    (drop / "july.csv").write_text("Day,Cost\n")
+    assert len(asked(tick(environment, cursor, instance))) == 1
+
+
+def test_a_canceled_landing_is_left_to_the_person_who_canceled_it(environment, drop, instance):
+    cursor = tick(environment, None, instance).cursor
+    landed(instance, dg.DagsterRunStatus.CANCELED)
+    result = tick(environment, cursor, instance)
+    assert asked(result) == []
+    assert "was canceled" in result.skip_reason.skip_message
+
+
+@pytest.mark.parametrize(
+    "status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+)
+def test_nothing_is_asked_for_while_a_landing_is_under_way_and_nothing_is_forgotten(
+    environment, drop, instance, status
+):
+    cursor = tick(environment, None, instance).cursor
+    landed(instance, status)
+    (drop / "july.csv").write_text("Day,Cost\n")
+    waiting = tick(environment, cursor, instance)
+    assert asked(waiting) == []
+    assert waiting.skip_reason.skip_message == "a landing is under way"
+    assert waiting.cursor == cursor

@@ -11,15 +11,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from aelp_assets.definitions import build_defs
 from aelp_assets.jobs import transform_days
 from resources import ledger
 from resources.clock import FixedClock
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, load_settings
+from resources.warehouse import retrying
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import INGEST_SLICES, PYTHON_TABLES
 from sensors import restated_days as module
+from sensors.attempts import MAX_ATTEMPTS
 from sensors.restated_days import MAX_RUNS_PER_TICK, restated_days
 
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
@@ -102,12 +105,53 @@ def test_small_gaps_are_run_through_rather_than_split(warehouse, instance):
     assert spans(tick(warehouse, instance)) == [("2026-06-01", "2026-06-12"), ("2026-06-20", "2026-06-20")]
 
 
-def test_a_range_already_asked_for_is_not_asked_for_again_even_if_its_run_failed(warehouse, instance):
+def ended(instance, request, status=dg.DagsterRunStatus.FAILURE):
+    """The run Dagster launched for the request, and how it ended."""
+    tags = {**request.tags, "dagster/run_key": request.run_key}
+    run_id = str(uuid.uuid4())
+    return instance.add_run(
+        dg.DagsterRun(job_name=transform_days.name, run_id=run_id, tags=tags, status=status)
+    )
+
+
+def test_a_range_whose_run_failed_is_asked_for_again_a_bounded_number_of_times_and_then_said(
+    warehouse, instance
+):
+    land(warehouse, june(1, 2))
+    cursor, keys = None, []
+    for _ in range(MAX_ATTEMPTS):
+        result = tick(warehouse, instance, cursor)
+        assert spans(result) == [("2026-06-01", "2026-06-02")]
+        keys.append(result.run_requests[0].run_key)
+        cursor, last = result.cursor, ended(instance, result.run_requests[0])
+    assert len(set(keys)) == MAX_ATTEMPTS, "Dagster launches a run key once"
+    for _ in range(3):
+        given_up = tick(warehouse, instance, cursor)
+        assert spans(given_up) == []
+        said = given_up.skip_reason.skip_message
+        assert f"the last build of 2026-06-01..2026-06-02 failed (run {last.run_id[:8]})" in said
+        assert f"{MAX_ATTEMPTS} of {MAX_ATTEMPTS} attempts" in said
+        cursor = given_up.cursor
+    build(warehouse, result.run_requests[0])  # a person mended the cause and relaunched it
+    assert tick(warehouse, instance, cursor).skip_reason.skip_message == "marts follow the ledger"
+
+
+def test_a_canceled_build_is_left_to_the_person_who_canceled_it(warehouse, instance):
     land(warehouse, june(1, 2))
     first = tick(warehouse, instance)
-    again = tick(warehouse, instance, first.cursor)  # nothing was built: the run failed
-    assert spans(again) == []
-    assert again.cursor == first.cursor
+    ended(instance, first.run_requests[0], dg.DagsterRunStatus.CANCELED)
+    second = tick(warehouse, instance, first.cursor)
+    assert spans(second) == []
+    assert "was canceled" in second.skip_reason.skip_message
+
+
+def test_a_range_that_keeps_failing_does_not_keep_others_waiting(warehouse, instance):
+    land(warehouse, [date(2026, 1, 1) + timedelta(days=20 * step) for step in range(MAX_RUNS_PER_TICK)])
+    first = tick(warehouse, instance)
+    for request in first.run_requests:
+        ended(instance, request)
+    land(warehouse, june(20), minute=5)
+    assert spans(tick(warehouse, instance, first.cursor))[0] == ("2026-06-20", "2026-06-20")
 
 
 def test_a_change_after_a_failed_run_asks_again(warehouse, instance):
@@ -173,9 +217,8 @@ def test_ranges_beyond_the_limit_follow_even_when_the_first_ones_failed(warehous
     land(warehouse, [date(2026, 1, 1) + timedelta(days=20 * step) for step in range(MAX_RUNS_PER_TICK + 1)])
     first = tick(warehouse, instance)
     second = tick(warehouse, instance, first.cursor)
-    assert len(spans(second)) == 1
-    assert set(spans(second)).isdisjoint(spans(first))
-    assert spans(tick(warehouse, instance, second.cursor)) == []
+    assert spans(second)[0] not in spans(first), "what was never asked for goes first"
+    assert len(spans(second)) == MAX_RUNS_PER_TICK
 
 
 def test_only_undated_rows_rebuild_yesterday_in_the_business_zone(warehouse, instance):
@@ -275,6 +318,29 @@ class another_process_holding:  # noqa: N801 - reads as a sentence
 
     def __exit__(self, *_):
         self.process.communicate("\n", timeout=20)
+
+
+def test_a_build_that_met_a_held_warehouse_waits_then_fails_and_is_asked_for_again(
+    warehouse, instance, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(retrying, "LOCK_WAIT_SECONDS", 0.05)
+    land(warehouse, june(1, 2))
+    first = tick(warehouse, instance)
+    (request,) = first.run_requests
+    defs = build_defs({"warehouse": warehouse, "clock": CLOCK, "settings": SETTINGS})
+    with another_process_holding(warehouse.path) as holder:
+        run = defs.resolve_job_def(transform_days.name).execute_in_process(
+            instance=instance,
+            tags={**request.tags, "dagster/run_key": request.run_key},
+            raise_on_error=False,
+        )
+        (failure,) = [event for event in run.all_events if event.is_step_failure]
+        assert f"PID {holder.pid}" in failure.step_failure_data.error.cause.message
+    tries = [event for event in run.all_events if event.event_type == dg.DagsterEventType.STEP_RESTARTED]
+    assert len(tries) == retrying.LOCK_RETRIES
+    again = tick(warehouse, instance, first.cursor)
+    assert spans(again) == spans(first)
+    assert again.run_requests[0].run_key != request.run_key
 
 
 def test_before_the_first_landing_there_is_nothing_to_ask_for(tmp_path, instance):

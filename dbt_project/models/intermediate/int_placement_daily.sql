@@ -74,7 +74,7 @@ placed as (
         cost,
         conversions as conversions_click,
         view_through_conversions as conversions_view
-    from {{ ref('stg_google_ads__ad_performance') }}
+    from {{ ref('int_google_ads_daily') }}
     union all
     select
         date,

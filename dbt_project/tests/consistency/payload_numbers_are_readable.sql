@@ -3,10 +3,17 @@
 {% set models = [
     'stg_meta__insights',
     'stg_meta__insights_by_placement',
+    'stg_meta__hourly_spend',
     'stg_google_ads__ad_performance',
+    'stg_google_ads__campaign_performance',
+    'stg_google_ads__conversions',
+    'stg_google_ads__keywords',
     'stg_tiktok__ads_report',
     'stg_linkedin__ad_analytics',
     'stg_files__ad_performance',
+    'stg_impact__actions',
+    'stg_ga4__reports',
+    'stg_ga4__events',
 ] %}
 
 with counted as (

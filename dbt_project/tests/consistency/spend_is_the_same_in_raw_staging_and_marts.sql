@@ -5,7 +5,8 @@
 {% set streams = {
     'meta_ads_insights': ['stg_meta__insights', 'spend', 'meta_ad_performance'],
     'meta_ads_insights_by_placement': ['stg_meta__insights_by_placement', 'spend', 'meta_ad_performance_by_place'],
-    'google_ads_ad_performance': ['stg_google_ads__ad_performance', 'cost', none],
+    'google_ads_ad_performance': ['stg_google_ads__ad_performance', 'cost', 'ads_ad_performance'],
+    'google_ads_campaign_performance': ['stg_google_ads__campaign_performance', 'cost', 'ads_campaign_performance'],
     'tiktok_ads_report': ['stg_tiktok__ads_report', 'spend', none],
     'linkedin_ad_analytics': ['stg_linkedin__ad_analytics', 'spend', none],
     'file_ad_performance': ['stg_files__ad_performance', 'cost', none],
@@ -107,7 +108,29 @@ staged_once as (
             and totals.stream = case
                 when staged.stream = 'meta_ads_insights_by_placement' then 'meta_ads_insights' else staged.stream
             end
-    where staged.breakdown_set = 'none' or totals.account_id is null
+    where
+        (staged.breakdown_set = 'none' or totals.account_id is null)
+        and staged.stream != 'google_ads_campaign_performance'
+),
+
+-- Google's campaigns count by their ads; by their total only on days without an ad row.
+campaigns_without_ads as (
+    select
+        campaigns.platform,
+        campaigns.date,
+        campaigns.cost as spend
+    from {{ ref('stg_google_ads__campaign_performance') }} as campaigns
+    where
+        {{ tested_days('campaigns.date') }}
+        and not exists (
+            select 1
+            from {{ ref('stg_google_ads__ad_performance') }} as ads
+            where
+                ads.platform = campaigns.platform
+                and ads.account_id = campaigns.account_id
+                and ads.campaign_id = campaigns.campaign_id
+                and ads.date = campaigns.date
+        )
 ),
 
 sides as (
@@ -139,10 +162,10 @@ sides as (
     union all
     select
         '{{ mart }}' as place,
-        'meta' as platform,
+        '{{ 'google_ads' if stream.startswith('google_ads') else 'meta' }}' as platform,
         date,
         0 as expected,
-        sum(spend) as found
+        sum({{ field }}) as found
     from {{ ref(mart) }}
     where {{ tested_days('date') }}
     group by date
@@ -155,6 +178,14 @@ sides as (
         spend as expected,
         0 as found
     from staged_once
+    union all
+    select
+        'ads_ad_daily' as place,
+        platform,
+        date,
+        spend as expected,
+        0 as found
+    from campaigns_without_ads
     union all
     select
         'ads_ad_daily' as place,

@@ -67,6 +67,18 @@ hours as (
         24 as expected
 ),
 
+-- The last moment of a day, the first of the next, two days on, and a moment before it began.
+ages as (
+    {%- for moment, expected in [
+        ('2026-01-01 23:59:59', 0), ('2026-01-02 00:00:00', 1), ('2026-01-03 13:00:00', 2), ('2025-12-30 12:00:00', 0),
+    ] %}
+    select
+        cast('{{ moment }}+00:00' as {{ type_of('TIMESTAMP') }}) as later,
+        {{ expected }} as expected
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
 ratios as (
     select
         1 as numerator,
@@ -125,6 +137,12 @@ answers as (
         cast({{ timestamp_diff_hours('later', 'earlier') }} as string) as answer,
         cast(expected as string) as expected
     from hours
+    union all
+    select
+        'age_in_days' as macro,
+        cast({{ age_in_days('later', "date '2026-01-01'") }} as string) as answer,
+        cast(expected as string) as expected
+    from ages
     union all
     select
         'safe_ratio' as macro,

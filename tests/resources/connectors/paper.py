@@ -119,6 +119,7 @@ class Bench:
             self.control,
             calls_per_hour,
             self.time,
+            self.time,
             self.time.sleep,
             np.random.default_rng(self.runs),
             patience,

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.clock import FixedClock
+from resources.clock import FixedClock, SystemClock
 from resources.connectors.fetching import FetchedAccount
 from resources.connectors.publishing import AccountPublisher
 from resources.connectors.registry import Sources
@@ -90,7 +90,9 @@ def by_file_and_by_api(simulated, served, duckdb_warehouse, tmp_path: Path):
     )
     engine = open_control_store(f"sqlite:///{tmp_path}/control.sqlite")
     with served_platforms(served) as variables:
-        sources = Sources(settings, clock, lambda _: None, lambda: engine, tmp_path / "pulls", variables)
+        sources = Sources(
+            settings, clock, SystemClock(), lambda _: None, lambda: engine, tmp_path / "pulls", variables
+        )
         for name, account in ACCOUNTS.items():
             puller, ledger = sources.puller(name), read_ledger(duckdb_warehouse, name)
             # Files said these days were read this morning: asked for again all the same.

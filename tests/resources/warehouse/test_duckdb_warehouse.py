@@ -86,7 +86,7 @@ def test_a_locked_file_names_who_holds_it(filled: Warehouse, tmp_environment: En
             with pytest.raises(WarehouseLocked) as caught:
                 attempt()
             assert f"PID {holder.pid}" in str(caught.value)
-            assert "import duckdb; c = duckdb.connect(" in str(caught.value)
+            assert "import duckdb" not in str(caught.value), "arguments may hold secrets"
             assert "analyst" in str(caught.value)
             assert 10 <= sum(pauses) < 11.5
             assert max(pauses) <= 1.0

@@ -40,7 +40,7 @@ google_ads as (
         sum(conversions) as conversions_click,
         sum(view_through_conversions) as conversions_view,
         sum(conversions_value) as revenue
-    from {{ ref('stg_google_ads__ad_performance') }}
+    from {{ ref('int_google_ads_daily') }}
     where {{ in_window('date') }}
     group by date, platform, account_id, campaign_id, ad_group_id, ad_id
 ),

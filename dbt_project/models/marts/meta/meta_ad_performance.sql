@@ -31,6 +31,12 @@ final as (
         purchases_1d_view,
         purchase_value_7d_click,
         purchase_value_1d_view,
+        video_3s_views,
+        video_thruplays,
+        video_p25,
+        video_p50,
+        video_p75,
+        video_p100,
         'impression' as conversion_date_basis,
         true as is_modelled,
         {{ text_hash(['campaign_name', 'adset_name', 'ad_name']) }} as name_hash

@@ -12,6 +12,12 @@
     'conversions': 'NUMERIC',
     'view_through_conversions': 'NUMERIC',
     'conversions_value': 'NUMERIC',
+    'video_views': 'INT64',
+    'video_view_rate': 'NUMERIC',
+    'video_p25_rate': 'NUMERIC',
+    'video_p50_rate': 'NUMERIC',
+    'video_p75_rate': 'NUMERIC',
+    'video_p100_rate': 'NUMERIC',
 } %}
 
 with counted as (

@@ -17,6 +17,12 @@
     'purchases_1d_view': 'NUMERIC',
     'purchase_value_7d_click': 'NUMERIC',
     'purchase_value_1d_view': 'NUMERIC',
+    'video_3s_views': 'INT64',
+    'video_thruplays': 'INT64',
+    'video_p25': 'INT64',
+    'video_p50': 'INT64',
+    'video_p75': 'INT64',
+    'video_p100': 'INT64',
 } %}
 
 with counted as (

@@ -1,0 +1,107 @@
+-- conversion_delay: one row per platform, account and age in days: how conversions of a day arrive as it ages.
+-- Read from restatements, so ages are only as fine as the pulls: what comes between two pulls shows at the later one.
+-- A day counts at an age only while it was followed: from its first pull to its last, unchanged pulls included.
+-- share_arrived chains the growth from each age to the next over the days seen at both, so days that are still young
+-- and days first pulled late (a backfill) bias nothing. It is a share of what the oldest age followed knows.
+{{ config(materialized='view') }}
+
+with known as (
+    select
+        *,
+        lead(age) over (
+            partition by stream, breakdown_set, platform, account_id, date
+            order by age
+        ) as next_age,
+        max(date) over (partition by platform, account_id) as newest
+    from {{ ref('int_conversions_as_known') }}
+),
+
+-- The newest 180 days of an account: delays change with its campaigns and windows.
+recent as (
+    select
+        known.stream,
+        known.breakdown_set,
+        known.platform,
+        known.account_id,
+        known.date,
+        known.age,
+        known.conversions,
+        coalesce(known.next_age - 1, least(pulled.last_pulled_age, {{ var('oldest_age') }})) as last_age
+    from known
+    inner join {{ ref('stg_ops__pulled_days') }} as pulled
+        on
+            known.stream = pulled.stream
+            and known.breakdown_set = pulled.breakdown_set
+            and known.platform = pulled.platform
+            and known.account_id = pulled.account_id
+            and known.date = pulled.date
+    where known.date > {{ add_days('known.newest', '-180') }}
+),
+
+ages as (
+    {{ numbers((var('oldest_age') | int) + 1, 'age') }}
+),
+
+followed as (
+    select
+        recent.stream,
+        recent.breakdown_set,
+        recent.platform,
+        recent.account_id,
+        recent.date,
+        ages.age,
+        recent.conversions,
+        lag(recent.conversions) over (
+            partition by recent.stream, recent.breakdown_set, recent.platform, recent.account_id, recent.date
+            order by ages.age
+        ) as conversions_before
+    from recent
+    inner join ages on ages.age between recent.age and recent.last_age
+),
+
+-- What the first pull brings arrived by then, if that pull was no later than the day after.
+by_age as (
+    select
+        platform,
+        account_id,
+        age,
+        count(*) as cohort_days,
+        sum(conversions - coalesce(conversions_before, 0)) as conversions_arrived,
+        sum(case when conversions_before is not null then conversions end) as known_now,
+        sum(conversions_before) as known_before
+    from followed
+    where conversions_before is not null or age <= 1
+    group by platform, account_id, age
+),
+
+growth as (
+    select
+        *,
+        case
+            when known_now > 0 and known_before > 0 then ln({{ safe_ratio('known_now', 'known_before') }})
+            else 0
+        end as log_growth
+    from by_age
+),
+
+final as (
+    select
+        platform,
+        account_id,
+        cast(age as int64) as age,
+        cohort_days,
+        conversions_arrived,
+        case
+            when count(*) over (partition by platform, account_id) > 1
+                then round(exp(-coalesce(
+                    sum(log_growth) over (
+                        partition by platform, account_id
+                        order by age
+                        rows between 1 following and unbounded following
+                    ), 0
+                )), 12)
+        end as share_arrived
+    from growth
+)
+
+select * from final

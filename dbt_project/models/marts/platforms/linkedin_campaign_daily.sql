@@ -1,0 +1,2 @@
+-- linkedin_campaign_daily: one row per LinkedIn account, campaign and account-local day.
+{{ rows_of_platform(ref('ads_campaign_daily'), 'linkedin') }}

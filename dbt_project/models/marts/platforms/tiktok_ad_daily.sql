@@ -1,0 +1,2 @@
+-- tiktok_ad_daily: one row per TikTok account, ad and account-local day.
+{{ rows_of_platform(ref('ads_ad_daily'), 'tiktok') }}

@@ -1,0 +1,2 @@
+-- tiktok_campaign_daily: one row per TikTok account, campaign and account-local day.
+{{ rows_of_platform(ref('ads_campaign_daily'), 'tiktok') }}
