@@ -10,7 +10,7 @@ import polars as pl
 
 from aelp_assets.audits import AUDIT_DAYS
 from aelp_assets.metadata import asset_key, markdown_table
-from aelp_assets.partitions import decision_days
+from aelp_assets.partitions import WAREHOUSE_POOL, decision_days
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
@@ -25,6 +25,7 @@ WITH_ITS_ASSET = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.wi
 
 @dg.asset_check(
     asset=asset_key("ops.file_landings"),
+    pool=WAREHOUSE_POOL,
     description="No file of the newest landing was refused as a whole.",
 )
 def no_file_was_refused(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
@@ -53,6 +54,7 @@ def no_file_was_refused(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheck
 @dg.asset_check(
     asset=asset_key("ops.account_audits"),
     blocking=True,
+    pool=WAREHOUSE_POOL,
     partitions_def=decision_days,
     automation_condition=WITH_ITS_ASSET,
     description=f"Every account with a report day in the last {AUDIT_DAYS} has an audit verdict.",
@@ -68,24 +70,34 @@ def every_account_is_audited(
     morning = date.fromisoformat(context.partition_key)
     accounts = warehouse.query(
         """
+        with reported as (
+            select platform, account_id, max(date) as last_report_date
+            from intermediate.int_account_days
+            where date >= $first and date < $morning
+            group by platform, account_id
+        ),
+
+        audited as (
+            select distinct source, account_id
+            from ops.account_audits
+            where as_of_date = $morning
+        )
+
         select
             accounts.source as platform,
             accounts.account_id,
-            max(days.date) as last_report_date,
-            max(case when audits.account_id is null then 0 else 1 end) as audited
+            reported.last_report_date,
+            audited.account_id is not null as audited
         from ops.accounts as accounts
-        left join intermediate.int_account_days as days
-            on days.platform = accounts.source and days.account_id = accounts.account_id
-            and days.date >= $first and days.date < $morning
-        left join ops.account_audits as audits
-            on audits.source = accounts.source and audits.account_id = accounts.account_id
-            and audits.as_of_date = $morning
-        group by accounts.source, accounts.account_id
+        left join reported
+            on reported.platform = accounts.source and reported.account_id = accounts.account_id
+        left join audited
+            on audited.source = accounts.source and audited.account_id = accounts.account_id
         order by accounts.source, accounts.account_id
         """,
         {"first": morning - timedelta(days=AUDIT_DAYS), "morning": morning},
     )
-    awake, audited = pl.col("last_report_date").is_not_null(), pl.col("audited") == 1
+    awake, audited = pl.col("last_report_date").is_not_null(), pl.col("audited")
     missing = accounts.filter(awake & ~audited).drop("audited")
     dormant = accounts.filter(~awake & ~audited).select("platform", "account_id")
     owed = accounts.height - dormant.height
@@ -104,6 +116,7 @@ def every_account_is_audited(
 @dg.asset_check(
     asset=asset_key("ops.decision_accounts"),
     blocking=True,
+    pool=WAREHOUSE_POOL,
     partitions_def=decision_days,
     automation_condition=WITH_ITS_ASSET,
     description="At least one account is fresh and plausible: nothing is allocated on doubtful data.",
@@ -150,6 +163,7 @@ def _named(accounts: pl.DataFrame) -> str:
 
 @dg.asset_check(
     asset=["gaelp_training", "ads_ad_daily"],
+    pool=WAREHOUSE_POOL,
     description="Campaigns without a track are shown, and never allocated to.",
 )
 def every_campaign_has_a_track(

@@ -106,7 +106,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     schedules = [*SCHEDULES, *(pulls_every_four_hours(job) for job in pulling)]
     return dg.Definitions(
         assets=[*conditioned, *pulls, *landed],
-        asset_checks=CHECKS,
+        asset_checks=[*CHECKS, *connectors.pull_checks(settings)],
         jobs=[*JOBS, *pulling],
         schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],
         sensors=[dropped_files, restated_days, model_refresh if follows_today else asleep(model_refresh)],

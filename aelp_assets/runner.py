@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import TypeVar
 
 import dagster as dg
 import polars as pl
@@ -36,6 +37,7 @@ LOCATION_TAG = {".dagster/repository": "__repository__@aelp"}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Say = Callable[[str], None]
+Outcome = TypeVar("Outcome")
 
 
 class MorningFailed(RuntimeError):
@@ -128,7 +130,9 @@ def run_morning(
     if ready:
         say(f"Pulling {', '.join(ready)}")
         keys = [pull_key(source) for source in ready]
-        _timed(morning, "pull", lambda: _execute(defs, instance, "pull_sources", {}, keys))
+        pulled = _timed(morning, "pull", lambda: _execute(defs, instance, "pull_sources", {}, keys))
+        for line in _brought(pulled):
+            say(line)
     say("Landing the drop folder")
     _timed(morning, "land", lambda: _execute(defs, instance, "land_files", {}))
 
@@ -230,7 +234,7 @@ def _execute(
     job: str,
     tags: dict[str, str],
     selection: list[dg.AssetKey] | None = None,
-) -> None:
+) -> dg.ExecuteInProcessResult:
     outcome = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         tags={**tags, **LOCATION_TAG, PROCESS_TAG: _this_process()},
@@ -242,16 +246,34 @@ def _execute(
         steps = ", ".join(str(event.step_key) for event in failures)
         error = failures[0].step_failure_data.error if failures else None
         cause = (error.cause or error).message.strip() if error else ""
+        gates = "".join(
+            f"\n{check.check_name}: {check.description}"
+            for check in outcome.get_asset_check_evaluations()
+            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+        )
         raise MorningFailed(
-            f"{job} failed at {steps or 'a blocking check'} (run {outcome.run_id}). {cause}\n"
+            f"{job} failed at {steps or 'a blocking check'} (run {outcome.run_id}). {cause}{gates}\n"
             "`make ui` shows the run with its checks and logs."
         )
+    return outcome
 
 
-def _timed(morning: Morning, stage: str, work: Callable[[], None]) -> None:
+def _brought(pulled: dg.ExecuteInProcessResult) -> list[str]:
+    """What a pull brought, in a line, and a line per source that is down."""
+    rows = {
+        event.materialization.asset_key.path[-1]: event.materialization.metadata["rows_appended"].value
+        for event in pulled.get_asset_materialization_events()
+        if "rows_appended" in event.materialization.metadata
+    }
+    down = [check.description or "" for check in pulled.get_asset_check_evaluations() if not check.passed]
+    return ["Pulled " + ", ".join(f"{count:,} rows of {source}" for source, count in rows.items()), *down]
+
+
+def _timed(morning: Morning, stage: str, work: Callable[[], Outcome]) -> Outcome:
     started = time.monotonic()
-    work()
+    outcome = work()
     morning.seconds[stage] = morning.seconds.get(stage, 0.0) + time.monotonic() - started
+    return outcome
 
 
 def run_backtest(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:

@@ -5,6 +5,7 @@ Here: reading credentials, ledger and queue into a table, and one read-only call
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -33,19 +34,21 @@ _REMEDIES = {
 }
 
 
-def source_status(warehouse: Warehouse, sources: Sources, now: datetime) -> pl.DataFrame:
-    """A row per configured source.
+def source_status(
+    warehouse: Warehouse, sources: Sources, now: datetime, names: Iterable[SourceName] | None = None
+) -> pl.DataFrame:
+    """A row per source, by default every configured one.
 
     Returns:
         source, credentials (`set`, `missing`, `refused`), newest_complete_day, hours_since_pull,
         within_a_day (share of the last 28 account-days whose first complete pull came within 24 hours of the
         day's end in UTC; null without any), meets_service_level, waiting (slices in the retry queue),
-        error_class and message of the newest failure since the last complete pull.
+        error_class of the newest failure since the last complete pull.
     """
     control = IngestionControl(sources.control_store())
     queued = control.queue_sizes()
     rows = []
-    for name in sources.settings.sources:
+    for name in sources.settings.sources if names is None else names:
         slices = warehouse.query(
             "select account_id, stream, report_date, status, error_class, completed_at "
             "from ops.ingest_slices where source = $source and report_date >= $since",

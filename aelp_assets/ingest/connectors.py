@@ -15,6 +15,7 @@ from aelp_assets.ingest.file_drop import mark_landed
 from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL
+from aelp_assets.status import source_status
 from resources.clock import Clock
 from resources.connectors.fetching import FetchedAccount
 from resources.connectors.planning import Span
@@ -205,6 +206,48 @@ def hung_on_pulls(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     table = raw.get(spec.key)
     writing = [source for source in settings.sources if table is None or table in LANDS[source]]
     return spec.replace_attributes(deps=[*spec.deps, *(pull_key(source) for source in writing)])
+
+
+def pull_check(source: SourceName) -> dg.AssetChecksDefinition:
+    """Warns while a source is down: what is decided meanwhile rests on its last complete days."""
+
+    @dg.asset_check(
+        asset=pull_key(source),
+        name="nothing_waits",
+        pool=WAREHOUSE_POOL,
+        description="Every day that was due has been read, and the platform takes the credentials.",
+    )
+    def nothing_waits(
+        warehouse: dg.ResourceParam[Warehouse],
+        sources: dg.ResourceParam[Sources],
+        clock: dg.ResourceParam[Clock],
+    ) -> dg.AssetCheckResult:
+        row = source_status(warehouse, sources, clock.now(), [source]).row(0, named=True)
+        newest = row["newest_complete_day"]
+        known = "no day is complete yet" if newest is None else f"days are complete up to {newest}"
+        remedy = f"`aelp connect {source}` says what is missing."
+        match row["credentials"]:
+            case "missing":
+                said = f"{source} has no credentials and is not pulled; {known}. {remedy}"
+            case "refused":
+                said = f"{source} refuses its credentials and is not called any more; {known}. {remedy}"
+            case _ if row["waiting"]:
+                said = f"{row['waiting']} days wait for another try ({row['error_class']}); {known}."
+            case _:
+                said = f"Nothing waits; {known}."
+        return dg.AssetCheckResult(
+            passed=row["credentials"] != "refused" and not row["waiting"],
+            severity=dg.AssetCheckSeverity.WARN,
+            description=said,
+            metadata={"waiting": row["waiting"], "credentials": row["credentials"]},
+        )
+
+    return nothing_waits
+
+
+def pull_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """A check per source the settings name."""
+    return [pull_check(name) for name in settings.sources]
 
 
 def pull_assets(settings: Settings) -> list[dg.AssetsDefinition]:

@@ -79,15 +79,22 @@ def test_every_dependency_exists_and_every_python_table_is_in_the_graph(specs):
     assert written - keys == {dg.AssetKey(["ops", "transformed_days"])}
 
 
-def test_only_the_landing_has_no_upstream(specs):
+def test_only_what_reads_the_outside_world_has_no_upstream(graph, specs):
+    settings = graph.resources["settings"]
     roots = {spec.key.to_user_string() for spec in specs if not list(spec.deps)}
-    assert roots == {"ops/file_landings"}
+    assert roots == {"ops/file_landings", *(f"ops/source_pulls/{source}" for source in settings.sources)}
 
 
 def test_every_toucher_of_the_warehouse_waits_its_turn(executable):
     for asset in executable:
         pools = {op.pool for op in asset.node_def.iterate_op_defs()}
         assert WAREHOUSE_POOL in pools, f"{asset.node_def.name} is outside the warehouse pool"
+
+
+def test_so_does_every_check(graph):
+    for check in graph.asset_checks:
+        pools = {op.pool for op in check.node_def.iterate_op_defs()}
+        assert pools == {WAREHOUSE_POOL}, f"{check.node_def.name} is outside the warehouse pool"
 
 
 def test_every_python_asset_is_checked(graph, specs):
