@@ -40,10 +40,10 @@ def source_status(
     """A row per source, by default every configured one.
 
     Returns:
-        source, credentials (`set`, `missing`, `refused`), newest_complete_day, hours_since_pull,
-        within_a_day (share of the last 28 account-days whose first complete pull came within 24 hours of the
-        day's end in UTC; null without any), meets_service_level, waiting (slices in the retry queue),
-        error_class of the newest failure since the last complete pull.
+        source, credentials (`set`, `missing`, `refused`), newest_complete_day (of the report that lags
+        most), hours_since_pull, within_a_day (share of the last 28 account-days whose first complete pull
+        came within 24 hours of the day's end in UTC; null without any), meets_service_level, waiting (slices
+        in the retry queue), error_class of the newest failure since the last complete pull.
     """
     control = IngestionControl(sources.control_store())
     queued = control.queue_sizes()
@@ -55,7 +55,19 @@ def source_status(
             {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
         )
         complete = slices.filter(pl.col("status") == "complete")
-        newest = complete["completed_at"].max()
+        newest_day, newest = warehouse.query(
+            """
+            select min(newest_day) as newest_day, max(newest) as newest
+            from (
+                select account_id, stream, breakdown_set,
+                    max(report_date) as newest_day, max(completed_at) as newest
+                from ops.ingest_slices
+                where source = $source and status = 'complete'
+                group by account_id, stream, breakdown_set
+            ) as streams
+            """,
+            {"source": name},
+        ).row(0)
         prompt = _within_a_day(complete, now)
         failed = slices.filter(pl.col("error_class").is_not_null()).sort("completed_at")
         since = failed.filter(pl.col("completed_at") >= newest) if newest is not None else failed
@@ -63,10 +75,8 @@ def source_status(
             {
                 "source": name,
                 "credentials": _credentials(sources, control, name),
-                "newest_complete_day": complete["report_date"].max(),
-                "hours_since_pull": None
-                if not isinstance(newest, datetime)
-                else (now - newest).total_seconds() / 3600.0,
+                "newest_complete_day": newest_day,
+                "hours_since_pull": None if newest is None else (now - newest).total_seconds() / 3600.0,
                 "within_a_day": prompt,
                 "meets_service_level": None if prompt is None else prompt >= SERVICE_LEVEL,
                 "waiting": queued.get(name, {}).get("waiting", 0),
@@ -109,7 +119,7 @@ def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: 
             row["source"],
             row["credentials"],
             "never" if row["newest_complete_day"] is None else str(row["newest_complete_day"]),
-            "–" if row["hours_since_pull"] is None else f"{row['hours_since_pull']:.1f} h ago",
+            _ago(row["hours_since_pull"]),
             "–" if share is None else f"{share:.1%} ({meets} {SERVICE_LEVEL:.0%})",
             str(row["waiting"]),
             row["error_class"] or "–",
@@ -117,6 +127,12 @@ def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: 
     console.print(table)
     for row in rows.filter(pl.col("credentials") != "set").iter_rows(named=True):
         console.print(f"`aelp connect {row['source']}` says what is missing.")
+
+
+def _ago(hours: float | None) -> str:
+    if hours is None:
+        return "–"
+    return f"{hours:.1f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
 
 
 def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from aelp_assets.ingest.connectors import pull_asset
+from aelp_assets.ingest.connectors import pull_asset, pull_check
 from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
@@ -68,7 +68,7 @@ class Bench:
         fetch = f"fetch_tiktok_account_{ACCOUNT}"
         run_config = {"ops": {"ops__source_pulls__tiktok": {"ops": {fetch: {"config": config or {}}}}}}
         return dg.materialize(
-            [asset],
+            [asset, pull_check("tiktok")],
             instance=self.instance,
             run_config=run_config,
             resources={
@@ -117,6 +117,11 @@ def variables(server: TikTokServer, token: str = TOKEN) -> dict[str, str]:
     return {"AELP_TIKTOK_ACCESS_TOKEN": token, "AELP_TIKTOK_ENDPOINT": server.url}
 
 
+def check_of(result) -> dg.AssetCheckEvaluation:
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
 def pulled_metadata(result) -> dict[str, object]:
     event = result.asset_materializations_for_node("ops__source_pulls__tiktok.publish_tiktok")[-1]
     return {name: value.value for name, value in event.metadata.items()}
@@ -148,6 +153,9 @@ def test_without_credentials_the_asset_says_what_to_set_and_the_run_succeeds(ben
     result = bench.pull({})
     assert result.success
     assert "AELP_TIKTOK_ACCESS_TOKEN" in str(pulled_metadata(result)["accounts"])
+    check = check_of(result)
+    assert check.passed, "a source nobody set up is not a fault"
+    assert "no credentials" in check.description
 
 
 def test_refused_credentials_stop_the_source_until_they_change(bench, simulated, caplog):
@@ -157,7 +165,10 @@ def test_refused_credentials_stop_the_source_until_they_change(bench, simulated,
         wrong = variables(server, "wrong-token-9f3")
         bench.pull(wrong)
         calls = len(server.requests)
-        told = str(pulled_metadata(bench.pull(wrong))["accounts"])
+        stopped = bench.pull(wrong)
+        told = str(pulled_metadata(stopped)["accounts"])
+        assert not check_of(stopped).passed
+        assert "refuses its credentials" in check_of(stopped).description
         assert "stopped since" in told
         assert "aelp connect tiktok" in told
         assert len(server.requests) == calls, "a dead token is not tried again"
@@ -179,6 +190,10 @@ def test_a_source_that_is_down_fails_its_days_and_leaves_what_there_was(bench, s
     metadata = pulled_metadata(result)
     assert metadata["days_failed"] > 0
     assert "TRANSIENT" in str(metadata["accounts"])
+    check = check_of(result)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"{metadata['days_failed']} days wait for another try (TRANSIENT)" in check.description
+    assert "complete up to 2026-06-29" in check.description
     assert bench.spend() == before
     assert IngestionControl(bench.engine).queue_sizes()["tiktok"]["waiting"] == metadata["days_failed"]
 

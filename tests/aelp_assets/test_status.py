@@ -64,8 +64,8 @@ def test_a_healthy_source_shows_its_newest_day_and_lag(bench, simulated):
         bench.moment = MORNING + timedelta(hours=3)
         told = status(bench, variables(server))
     assert told["credentials"] == "set"
-    # The newest is today's snapshot of entities.
-    assert told["newest_complete_day"] == date(2026, 6, 30)
+    # Today's snapshot of levers is newer, but says nothing of the reports.
+    assert told["newest_complete_day"] == date(2026, 6, 29)
     assert told["hours_since_pull"] == pytest.approx(3.0, abs=0.1)
     assert (told["waiting"], told["error_class"]) == (0, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.planning import Span
 from resources.connectors.source import Page, Pull
@@ -326,6 +328,15 @@ def test_two_runs_share_one_budget_of_calls(bench):
     second.before_call()
     first.before_call()
     assert bench.time.slept == pytest.approx([60.0, 60.0])
+
+
+def test_budgets_refill_while_the_run_s_own_clock_stands_still(bench):
+    moment = FixedClock(bench.time.now())
+    pace = replace(bench.pace(calls_per_hour=60), clock=moment)
+    for _ in range(10):
+        pace.before_call()
+    # Six at once, then one a minute; by the clock that stands still the waits would grow: 1, 2, 3, 4 minutes.
+    assert bench.time.slept == pytest.approx([60.0] * 4)
 
 
 def test_a_spent_budget_is_a_throttle(bench):
