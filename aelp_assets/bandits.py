@@ -29,7 +29,7 @@ from aelp_assets.partitions import (
 from models import bandits
 from models.guardrails import GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
-from resources.code_version import source_hash
+from resources.code_version import module_hash
 from resources.settings import Environment, Settings
 
 SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few missed mornings
@@ -37,7 +37,7 @@ _POSTERIORS_SHOWN = [
     *("track", "lever_id", "spend", "reward_mean"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_above_cap", "p_best"),
 ]
-_CODE = source_hash("models/bandits", "models/guardrails", "models/rewards.py")
+_CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
 
 
 def guardrail_limits(settings: Settings) -> GuardrailLimits:

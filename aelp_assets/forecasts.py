@@ -37,7 +37,7 @@ from models import accuracy, forecasting
 from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
 from models.quantiles import out_of_order
-from resources.code_version import source_hash
+from resources.code_version import module_hash
 from resources.settings import Settings
 
 # Baselines average a month, forecasts look a month ahead with trend and mix: twice, or half, is a broken
@@ -65,7 +65,7 @@ _ACCURACY_SHOWN = [
     *("account_id", "metric", "horizon_days", "method", "origins"),
     *("coverage", "coverage_low", "coverage_high", "pinball", "pinball_difference"),
 ]
-_CODE = source_hash("models/forecasting", "models/quantiles.py")
+_CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility")
 
 
 @dg.multi_asset(
@@ -240,7 +240,7 @@ def lever_inputs(
     partitions_def=decision_days,
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata("gaelp_training.forecast_accuracy"),
-    code_version=source_hash("models/accuracy.py", "models/forecasting"),
+    code_version=module_hash("models.accuracy", "models.forecasting", "models.eligibility"),
     pool=WAREHOUSE_POOL,
 )
 def forecast_accuracy(

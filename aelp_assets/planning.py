@@ -24,7 +24,7 @@ from aelp_assets.partitions import (
 )
 from models import slates as slating
 from models.eligibility import of_eligible
-from resources.code_version import source_hash
+from resources.code_version import module_hash
 from resources.settings import Settings
 
 _SHOWN = [
@@ -61,7 +61,7 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.slates"),
-    code_version=source_hash("models/slates.py", "models/rewards.py", "models/bandits"),
+    code_version=module_hash("models.slates", "models.eligibility"),
     pool=WAREHOUSE_POOL,
 )
 def slates(
