@@ -12,11 +12,13 @@ from aelp_assets.ownership import DATA_ENGINEERING, DECISION_FRESHNESS, MARKETIN
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models import eligibility, plausibility
 from resources.code_version import source_hash
-from resources.settings import Settings
+from resources.settings import Settings, SourceName
 
 AUDIT_DAYS = 365
 # Which days are read is decided here, so this module is part of both versions.
 _THIS_MODULE = "aelp_assets/audits.py"
+# Their accounts hold no budgets: there is nothing to decide on.
+_WITHOUT_ADVERTISING: tuple[SourceName, ...] = ("impact", "ga4", "orders", "vendor_files", "ad_library")
 
 
 @dg.asset(
@@ -83,12 +85,13 @@ def decision_accounts(
 ) -> dg.MaterializeResult:
     """Which accounts this morning may decide on: audit passed and data fresh.
 
-    An account without a report day in the audited window is dormant: shown, never decided on.
+    An account without a report day in the audited window is dormant: shown, never decided on. Accounts of
+    sources that carry no advertising are left out.
     """
     verdicts = eligibility.decision_accounts(
         int_account_days,
         account_audits,
-        accounts,
+        accounts.filter(~pl.col("source").is_in(_WITHOUT_ADVERTISING)),
         as_of_date=morning_of(context),
         max_data_age_days=settings.max_data_age_days,
         maturity_days=settings.attribution.maturity_days,

@@ -72,7 +72,7 @@ def demo(
     from resources.sandbox import build_sandbox
     from resources.sandbox.build import simulate_account
     from resources.sandbox.servers.account import ServedAccount
-    from resources.sandbox.servers.platforms import served_platforms
+    from resources.sandbox.servers.platforms import EXPORTED_AS, served_platforms
 
     # Simulated files do not belong into a person's own export folder.
     os.environ.pop("AELP_DROP", None)
@@ -80,9 +80,10 @@ def demo(
     settings = _settings(environment)
     started = time.monotonic()
     typer.echo(f"Sandbox account ({scale}), seed {settings.seed}, today {today}")
-    drop = environment.home / "sandbox" / "drop"
+    sandbox = environment.home / "sandbox"
+    drop = sandbox / "drop"
     # What is served is not exported. Through an API, millions of rows would take minutes to read.
-    served = settings.sources if scale in ("tiny", "demo") else {}
+    served = settings.source_names if scale in ("tiny", "demo") else []
     build_sandbox(
         drop,
         scale,
@@ -90,7 +91,7 @@ def demo(
         today,
         images=environment.home / "creative_images",
         studies=environment.home / "studies",
-        without=tuple(served),
+        without=[EXPORTED_AS.get(name, name) for name in served],
     )
     nine = datetime(today.year, today.month, today.day, 9, tzinfo=settings.timezone)
     os.environ["AELP_CLOCK"] = nine.isoformat()
@@ -98,7 +99,7 @@ def demo(
     with ExitStack() as servers:
         if served:
             account = ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine)
-            os.environ.update(servers.enter_context(served_platforms(account)))
+            os.environ.update(servers.enter_context(served_platforms(account, sandbox)))
         _run(started)
 
 

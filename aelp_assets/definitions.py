@@ -24,10 +24,11 @@ from resources.connectors.registry import open_sources
 from resources.settings import Settings, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
+from resources.work_files import StepFiles
 from sensors.automation import CONDITIONS, model_refresh
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
-from sensors.schedules import SCHEDULES, pulls_every_four_hours
+from sensors.schedules import SCHEDULES, pulls_every_hour
 
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
@@ -57,7 +58,7 @@ def default_resources() -> dict[str, Any]:
         "sources": open_sources(environment, settings, clock),
         "warehouse": warehouse,
         "io_manager": WarehouseIOManager(warehouse),
-        "step_io_manager": dg.FilesystemIOManager(base_dir=str(environment.home / "work" / "steps")),
+        "step_io_manager": StepFiles(base_dir=str(environment.home / "work" / "steps")),
         "dbt": dbt_resource(environment),
     }
 
@@ -100,13 +101,13 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     used = {**default_resources(), **(resources or {})}
     follows_today = decides_today(used["clock"], used["settings"])
     settings = used["settings"]
-    pulls = connectors.pull_assets(settings)
+    live = connectors.live_assets(settings)
     landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
-    pulling = [pull_sources(pulls)] if pulls else []
-    schedules = [*SCHEDULES, *(pulls_every_four_hours(job) for job in pulling)]
+    pulling = [pull_sources(settings.source_names)] if live else []
+    schedules = [*SCHEDULES, *(pulls_every_hour(job) for job in pulling)]
     return dg.Definitions(
-        assets=[*conditioned, *pulls, *landed],
-        asset_checks=[*CHECKS, *connectors.pull_checks(settings)],
+        assets=[*conditioned, *live, *landed],
+        asset_checks=[*CHECKS, *connectors.live_checks(settings)],
         jobs=[*JOBS, *pulling],
         schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],
         sensors=[dropped_files, restated_days, model_refresh if follows_today else asleep(model_refresh)],

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.transform import transform
+from resources.settings import SourceName
 
 land_files = dg.define_asset_job(
     "land_files",
@@ -42,11 +44,11 @@ audit = dg.define_asset_job(
 )
 
 
-def pull_sources(pulls: Sequence[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:
+def pull_sources(sources: Sequence[SourceName]) -> UnresolvedAssetJobDefinition:
     """The job that pulls every configured live source."""
     return dg.define_asset_job(
         "pull_sources",
-        selection=dg.AssetSelection.assets(*pulls),
+        selection=dg.AssetSelection.assets(*map(pull_key, sources)),
         description="Every due day of every account of every live source, into raw.*.",
     )
 

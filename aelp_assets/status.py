@@ -30,7 +30,7 @@ _REMEDIES = {
     ErrorClass.DEFER: "The day's quota is used up. Try again when it opens.",
     ErrorClass.TRANSIENT: "The platform did not answer properly. Try again; else see its status page.",
     ErrorClass.SHRINK: "The platform found the question too large.",
-    ErrorClass.PERMANENT: "The platform does not accept the question: is the API enabled for this project?",
+    ErrorClass.PERMANENT: "Asking again will not help: mend what it names; perhaps the API is not enabled.",
 }
 
 
@@ -48,7 +48,7 @@ def source_status(
     control = IngestionControl(sources.control_store())
     queued = control.queue_sizes()
     rows = []
-    for name in sources.settings.sources if names is None else names:
+    for name in sources.settings.source_names if names is None else names:
         slices = warehouse.query(
             "select account_id, stream, report_date, status, error_class, completed_at "
             "from ops.ingest_slices where source = $source and report_date >= $since",

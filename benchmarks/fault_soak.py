@@ -101,8 +101,15 @@ def _tiktok(served: ServedAccount, faults: FaultScript) -> AbstractContextManage
 def _to_tiktok(server: Any, clockwork: Clockwork) -> Source:
     from resources.connectors.tiktok import TikTok, TikTokCredentials
 
-    credentials = TikTokCredentials(TOKEN, ("7194406226318590977",))
-    return TikTok(credentials, clockwork.now, endpoint=server.url, timeout_seconds=0.5, page_size=25)
+    accounts = ("7194406226318590977",)
+    return TikTok(
+        TikTokCredentials(TOKEN),
+        accounts,
+        clockwork.now,
+        endpoint=server.url,
+        timeout_seconds=0.5,
+        page_size=25,
+    )
 
 
 def _linkedin(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[Any]:
@@ -114,8 +121,8 @@ def _linkedin(served: ServedAccount, faults: FaultScript) -> AbstractContextMana
 def _to_linkedin(server: Any, clockwork: Clockwork) -> Source:
     from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
 
-    credentials = LinkedInCredentials(TOKEN, ("508733911",))
-    return LinkedIn(credentials, clockwork.now, endpoint=server.url, timeout_seconds=0.5)
+    credentials, accounts = LinkedInCredentials(TOKEN), ("508733911",)
+    return LinkedIn(credentials, accounts, clockwork.now, endpoint=server.url, timeout_seconds=0.5)
 
 
 def _meta(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[Any]:
@@ -148,8 +155,8 @@ def _to_google_ads(server: Any, clockwork: Clockwork) -> Source:
     from resources.connectors.google_ads.credentials import GoogleAdsCredentials
     from resources.connectors.google_ads.source import GoogleAdsSource
 
-    credentials = GoogleAdsCredentials(access_token=TOKEN, customer_ids=("4721189034",))
-    return GoogleAdsSource(credentials, endpoint=server.endpoint, timeout_seconds=0.5)
+    credentials, accounts = GoogleAdsCredentials(access_token=TOKEN), ("4721189034",)
+    return GoogleAdsSource(credentials, accounts, endpoint=server.endpoint, timeout_seconds=0.5)
 
 
 PLATFORMS = (

@@ -25,9 +25,10 @@ Measure = Callable[[], Record]
 
 
 def small_measurements() -> dict[str, Measure]:
-    """Measurements that need no account: seconds each."""
+    """Measurements that need no built account: seconds each, the pull minutes."""
     from benchmarks.decisions import bandit_decisions, closed_form_tails
     from benchmarks.forecast_draws import forecast_draws
+    from benchmarks.insights_pull import insights_pull
     from benchmarks.storage import warehouse_throughput
 
     return {
@@ -35,6 +36,7 @@ def small_measurements() -> dict[str, Measure]:
         "bandit_decisions": bandit_decisions,
         "closed_form_tails": closed_form_tails,
         "warehouse_throughput": warehouse_throughput,
+        "insights_pull": insights_pull,
     }
 
 

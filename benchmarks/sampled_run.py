@@ -16,6 +16,7 @@ import json  # noqa: E402 - the clock starts before anything else is imported
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections import defaultdict  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import FrameType  # noqa: E402
 from typing import Any  # noqa: E402
@@ -47,8 +48,9 @@ WORK = ("landing", "warehouse", "dbt", "models")
 class Sampler(threading.Thread):
     """Looks at one thread's stack every hundredth of a second; adds the time since to where it is."""
 
-    def __init__(self, watched: int) -> None:
+    def __init__(self, watched: int, place: Callable[[FrameType | None], str] | None = None) -> None:
         super().__init__(daemon=True)
+        self._place = place or _place
         self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.stage = "start-up"
         self._watched = watched
@@ -59,7 +61,7 @@ class Sampler(threading.Thread):
         while not self._done.wait(_INTERVAL):
             frame = sys._current_frames().get(self._watched)
             now = time.perf_counter()
-            self.seconds[self.stage, _place(frame)] += now - last
+            self.seconds[self.stage, self._place(frame)] += now - last
             last = now
 
     def stop(self) -> None:
@@ -67,16 +69,21 @@ class Sampler(threading.Thread):
         self.join()
 
 
-def _place(frame: FrameType | None) -> str:
+def innermost(frame: FrameType | None, places: Sequence[tuple[str, str]]) -> str:
+    """The place of the innermost frame whose file name holds one of the parts."""
     while frame is not None:
         name = frame.f_code.co_filename
         if frame.f_code.co_name == "publish" and "resources/warehouse/" in name:
             return "analyst copy"
-        for part, place in _PLACES:
+        for part, place in places:
             if part in name:
                 return place
         frame = frame.f_back
     return "other"
+
+
+def _place(frame: FrameType | None) -> str:
+    return innermost(frame, _PLACES)
 
 
 def main(report: Path) -> None:
@@ -93,10 +100,10 @@ def main(report: Path) -> None:
     facts: dict[str, Any] = {}
     execute, morning = runner._execute, runner.run_morning
 
-    def staged_execute(defs: Any, instance: Any, job: str, tags: dict[str, str]) -> None:
+    def staged_execute(defs: Any, instance: Any, job: str, *rest: Any) -> Any:
         sampler.stage = job
         try:
-            execute(defs, instance, job, tags)
+            return execute(defs, instance, job, *rest)
         finally:
             sampler.stage = "between jobs"
 
@@ -110,7 +117,7 @@ def main(report: Path) -> None:
         sampler.stage = "summary"
         return done
 
-    runner._execute = staged_execute
+    runner._execute = staged_execute  # type: ignore[assignment]
     runner.run_morning = noted_morning  # type: ignore[assignment]
     try:
         cli.app(["run"], standalone_mode=False)

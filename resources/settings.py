@@ -8,23 +8,79 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypedDict, is_typeddict  # pydantic refuses typing's own before Python 3.12
 
 from resources.yaml_loading import RepeatedKeyError, load_yaml
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Dollars = Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
 TrackName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+FolderName = Annotated[str, Field(min_length=1)]
+"""A folder: an absolute path, or one below AELP_HOME."""
+
+
+def _written_as(pattern: str, what: str) -> AfterValidator:
+    """A check whose message says what the text must be, where a bare pattern would leave it to be guessed."""
+
+    def checked(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"must be {what}")
+        return value
+
+    return AfterValidator(checked)
+
+
+def _dashed(customer_id: str) -> str:
+    digits = customer_id.replace("-", "")
+    return f"{digits[:3]}-{digits[3:6]}-{digits[6:]}"
+
+
+def _known_timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("must be an IANA time zone such as America/New_York")
+    return value
+
+
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_$]{0,62}"
+
+CustomerId = Annotated[
+    str, _written_as(r"\d{3}-?\d{3}-?\d{4}", "a customer id such as 123-456-7890"), AfterValidator(_dashed)
+]
+PropertyId = Annotated[
+    str, _written_as(r"\d+", "a property id, a number such as 312345678 (G-… is a measurement id)")
+]
+LibraryName = Annotated[str, _written_as("ad_library", "ad_library, the one account there is")]
+PageId = Annotated[str, _written_as(r"\d+", "a page id, a number")]
+Country = Annotated[str, _written_as("[A-Z]{2}", "an ISO country code such as US")]
+Currency = Annotated[str, _written_as("[A-Z]{3}", "an ISO currency code such as USD")]
+ColumnName = Annotated[str, _written_as(_IDENTIFIER, "a plain column name: letters, digits and _")]
+TableName = Annotated[
+    str,
+    _written_as(
+        rf"{_IDENTIFIER}(\.{_IDENTIFIER})?", "a table or view, perhaps schema.table: letters, digits, _"
+    ),
+]
+TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 
 
 class SettingsError(ValueError):
@@ -150,7 +206,9 @@ class Slates(Section):
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
 
-SourceName = Literal["meta", "google_ads", "tiktok", "linkedin", "impact"]
+SourceName = Literal[
+    "meta", "google_ads", "tiktok", "linkedin", "impact", "ga4", "orders", "vendor_files", "ad_library"
+]
 
 
 class LiveSource(Section):
@@ -164,9 +222,130 @@ class LiveSource(Section):
     calls_per_hour: Annotated[float, Field(ge=1.0, le=1_000_000.0)] = 600.0
     backfill_days: Annotated[int, Field(ge=1, le=1125)] = 90
 
+    @field_validator("accounts")
+    @classmethod
+    def _each_once(cls, accounts: list[str]) -> list[str]:
+        if len(set(accounts)) < len(accounts):
+            raise ValueError("an account stands twice")
+        return accounts
+
+
+class LiveGoogleAds(LiveSource):
+    """`accounts` are customer ids, with or without dashes."""
+
+    accounts: Annotated[list[CustomerId], Field(min_length=1)]
+
+
+class LiveGa4(LiveSource):
+    """`accounts` are property ids.
+
+    `export_folder`, where given, holds the Parquet files of each property's BigQuery export in a folder
+    `analytics_<property id>`, as BigQuery names the dataset. `unset_consent` says what it means that the
+    site asked nobody.
+    """
+
+    accounts: Annotated[list[PropertyId], Field(min_length=1)]
+    export_folder: FolderName | None = None
+    unset_consent: Literal["refused", "given"] = "refused"
+
+
+OrderField = Literal[
+    "order_id",
+    "store_id",
+    "customer_id",
+    "ordered_at",
+    "value",
+    "currency",
+    "is_new_customer",
+    "track",
+    "refunded_at",
+    "trial_started_at",
+    "paid_at",
+    "utm_source",
+    "utm_campaign",
+    "utm_content",
+]
+
+
+class LiveOrders(LiveSource):
+    """One table or view of the shop's database with one row an order; `accounts` are its stores.
+
+    `columns` maps what an order has to the table's columns; what is left out is not read. `timezone` is that
+    of the stores' days (default: the business's), `stored_timezone` that of moments stored without an offset.
+    """
+
+    table: TableName
+    columns: dict[OrderField, ColumnName]
+    currency: Currency | None = None
+    timezone: TimeZone | None = None
+    stored_timezone: TimeZone = "UTC"
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> LiveOrders:
+        missing = [name for name in ("order_id", "ordered_at", "value") if name not in self.columns]
+        if missing:
+            raise ValueError(f"columns: name the column of {', '.join(missing)}")
+        if "store_id" not in self.columns and len(self.accounts) > 1:
+            raise ValueError("columns: name the column of store_id, or a single account: the one store")
+        if ("currency" in self.columns) == (self.currency is not None):
+            raise ValueError("currency: give either a column for it or one currency for all orders")
+        return self
+
+
+class LiveVendorFiles(LiveSource):
+    """Creatives that one vendor, the one account, drops as CSV files.
+
+    They are fetched over SFTP (AELP_VENDOR_FILES_*), or from `inbox`, a folder, where it is given. A file
+    that changes within `settle_seconds` is still being written.
+    """
+
+    accounts: Annotated[list[str], Field(min_length=1, max_length=1)]
+    inbox: FolderName | None = None
+    settle_seconds: Annotated[float, Field(ge=0.0, le=600.0)] = 5.0
+
+
+class LibrarySearch(Section):
+    """One search: words, or up to ten pages by id, in the countries the ads reached."""
+
+    terms: Annotated[str, Field(max_length=100)] = ""
+    page_ids: Annotated[tuple[PageId, ...], Field(max_length=10)] = ()
+    countries: Annotated[tuple[Country, ...], Field(min_length=1)] = ("US",)
+    ad_type: Literal["ALL", "POLITICAL_AND_ISSUE_ADS", "HOUSING_ADS", "EMPLOYMENT_ADS"] = "ALL"
+    active_status: Literal["ALL", "ACTIVE", "INACTIVE"] = "ALL"
+
+    @model_validator(mode="after")
+    def _words_or_pages(self) -> LibrarySearch:
+        if bool(self.terms.strip()) == bool(self.page_ids):
+            raise ValueError("a search needs either terms or page_ids")
+        return self
+
+
+class LiveAdLibrary(LiveSource):
+    """What others advertise on Meta: `searches`, each repeated weekly while `monthly_searches` last."""
+
+    accounts: Annotated[list[LibraryName], Field(min_length=1, max_length=1)] = ["ad_library"]
+    searches: Annotated[tuple[LibrarySearch, ...], Field(min_length=1)]
+    monthly_searches: Annotated[int, Field(ge=1, le=100_000)] = 100
+
+
+class LiveSources(TypedDict, total=False):
+    """The sources to pull, each with what it needs to know."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    meta: LiveSource
+    google_ads: LiveGoogleAds
+    tiktok: LiveSource
+    linkedin: LiveSource
+    impact: LiveSource
+    ga4: LiveGa4
+    orders: LiveOrders
+    vendor_files: LiveVendorFiles
+    ad_library: LiveAdLibrary
+
 
 class Settings(Section):
-    business_timezone: str
+    business_timezone: TimeZone
     history_start: date = date(2015, 1, 1)
     as_of: Literal["wall", "last_report_date"] = "wall"
     max_data_age_days: Annotated[int, Field(ge=1, le=14)] = 3
@@ -180,7 +359,7 @@ class Settings(Section):
     bandit: Bandit = Bandit()
     guardrails: Guardrails
     slates: Slates = Slates()
-    sources: dict[SourceName, LiveSource] = {}
+    sources: LiveSources = {}
 
     @field_validator("history_start")
     @classmethod
@@ -188,13 +367,6 @@ class Settings(Section):
         today = datetime.now(UTC).date()
         if not date(2000, 1, 1) <= value <= today:
             raise ValueError(f"must lie between 2000-01-01 and today ({today})")
-        return value
-
-    @field_validator("business_timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("must be an IANA time zone such as America/New_York")
         return value
 
     @model_validator(mode="after")
@@ -212,6 +384,11 @@ class Settings(Section):
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
         return self
+
+    @property
+    def source_names(self) -> list[SourceName]:
+        """The live sources the file names."""
+        return [name for name in get_args(SourceName) if name in self.sources]
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -293,6 +470,8 @@ def _bounds_at(kind: Any, path: list[int | str]) -> dict[str, Any]:
                 bounds |= {name: getattr(detail, name) for name in _WORDS if hasattr(detail, name)}
     if not path:
         return bounds
+    if is_typeddict(kind):
+        return _bounds_at(get_type_hints(kind).get(str(path[0])), path[1:])
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         section = kind.model_fields.get(str(path[0]))
         if section is None:

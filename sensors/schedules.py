@@ -1,15 +1,17 @@
-"""The clock's part: the 09:00 decision and the weekly backtest, in the business's own time zone.
+"""The clock's part: the 09:00 decision, the weekly backtest, the hourly pull, in the business's time zone.
 
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
 
 from collections.abc import Iterator
+from datetime import UTC
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from aelp_assets.jobs import backtest, decide
 from resources.settings import load_settings, read_environment
+from sensors.attempts import is_under_way
 
 _ON = dg.DefaultScheduleStatus.RUNNING
 _timezone = load_settings(read_environment().settings_path).business_timezone
@@ -34,15 +36,29 @@ def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
 
 
-def pulls_every_four_hours(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """Ask live sources for what is due; planning knows which days that is."""
-    return dg.ScheduleDefinition(
-        name="pulls_every_four_hours",
+def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Ask live sources for what is due, unless the last asking is still under way.
+
+    Planning knows what that is (today's spend every hour, the last week every four, the retry queue whenever
+    a wait is over), and an hour in which nothing is due costs no call.
+    """
+
+    @dg.schedule(
+        name="pulls_every_hour",
         job=job,
-        cron_schedule="0 */4 * * *",
+        cron_schedule="0 * * * *",
         execution_timezone=_timezone,
         default_status=_ON,
     )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        # A run whose process died unseen is ended by run monitoring (dagster.yaml) within two hours.
+        if is_under_way(context.instance, job.name):
+            return dg.SkipReason("the last pull is still queued or running; this hour's is left to the next")
+        # In UTC: the hour a clock is put back comes twice, and both are pulled.
+        hour = context.scheduled_execution_time.astimezone(UTC)
+        return dg.RunRequest(run_key=f"pull-{hour:%Y-%m-%dT%H:%M}")
+
+    return tick
 
 
 SCHEDULES = [daily_decision, weekly_backtest]

@@ -1,4 +1,4 @@
-"""Live sources as assets: one pull of each source, and the days of the raw tables it changed.
+"""Live sources as assets: a pull of what is due, days by request, and the days of raw tables they changed.
 
 Here: plan → fetch → publish as ops, a fetch per account. Not here: how a platform is called
 (`resources.connectors`), when (`sensors/`).
@@ -14,7 +14,7 @@ import polars as pl
 from aelp_assets.ingest.file_drop import mark_landed
 from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
-from aelp_assets.partitions import WAREHOUSE_POOL
+from aelp_assets.partitions import WAREHOUSE_POOL, report_days
 from aelp_assets.status import source_status
 from resources.clock import Clock
 from resources.connectors.fetching import FetchedAccount
@@ -29,6 +29,13 @@ from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import Table
 
 _BETWEEN_STEPS = "step_io_manager"
+
+_COMMON: Mapping[str, Any] = {
+    "group_name": "ingest",
+    "kinds": {"api", "polars"},
+    "owners": DATA_ENGINEERING,
+    "metadata": table_metadata("ops.source_pulls"),
+}
 
 # What each source lands; the raw tables hang on its pull.
 LANDS: Mapping[SourceName, tuple[Table, ...]] = {
@@ -55,28 +62,38 @@ LANDS: Mapping[SourceName, tuple[Table, ...]] = {
     "tiktok": (tables.TIKTOK_ADS_REPORT, tables.LEVERS),
     "linkedin": (tables.LINKEDIN_AD_ANALYTICS, tables.LEVERS),
     "impact": (tables.IMPACT_ACTIONS,),
+    "ga4": (tables.GA4_REPORTS, tables.GA4_EVENTS),
+    "orders": (tables.ORDERS,),
+    "vendor_files": (tables.VENDOR_CREATIVES,),
+    "ad_library": (tables.AD_LIBRARY,),
 }
 
 
-class PullConfig(dg.Config):
-    """Launchpad options of a pull: exactly these report days (ISO, inclusive) instead of what is due."""
+def source_assets(source: SourceName, accounts: list[str]) -> list[dg.AssetsDefinition]:
+    """A source's two assets, of the same ops, for all its configured accounts.
 
-    first_day: str | None = None
-    last_day: str | None = None
+    `ops/source_pulls/<source>` reads what is due; `ops/source_backfills/<source>` exactly the report days of
+    its partitions, a range of them in one run.
+    """
+    pulled = _pull(source, accounts)
+    pulls = dg.graph_asset(
+        key=pull_key(source),
+        description=f"A pull of {source}: every due day of every account, and what became of it.",
+        **_COMMON,
+    )(pulled)
+    backfills = dg.graph_asset(
+        key=backfill_key(source),
+        description=f"Days of {source} read again because a person asked for them, due or not.",
+        partitions_def=report_days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        **_COMMON,
+    )(pulled)
+    due = pulls.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS))
+    return [due, backfills]
 
-    def span(self) -> Span | None:
-        if self.first_day is None and self.last_day is None:
-            return None
-        if self.first_day is None or self.last_day is None:
-            raise ValueError("first_day and last_day are given together, or neither")
-        span = Span(date.fromisoformat(self.first_day), date.fromisoformat(self.last_day))
-        if span.first > span.last:
-            raise ValueError(f"first_day {span.first} lies after last_day {span.last}")
-        return span
 
-
-def pull_asset(source: SourceName, accounts: list[str]) -> dg.AssetsDefinition:
-    """The asset `ops/source_pulls/<source>`: a pull of every configured account of one source."""
+def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
+    """How a pull's steps follow each other: plan, a fetch per account, publish."""
 
     @dg.op(
         name=f"plan_{source}",
@@ -127,20 +144,11 @@ def pull_asset(source: SourceName, accounts: list[str]) -> dg.AssetsDefinition:
             }
         )
 
-    @dg.graph_asset(
-        name=source,
-        key_prefix=["ops", "source_pulls"],
-        group_name="ingest",
-        kinds={"api", "polars"},
-        owners=DATA_ENGINEERING,
-        metadata=table_metadata("ops.source_pulls"),
-        description=f"A pull of {source}: every due day of every account, and what became of it.",
-    )
     def pulled() -> Any:
         planned = plan()
         return publish(**{_op_name(account): fetch(planned) for account, fetch in fetches.items()})
 
-    return pulled.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS))
+    return pulled
 
 
 def _op_name(account: str) -> str:
@@ -155,13 +163,12 @@ def _fetch_op(source: SourceName, account: str) -> Callable[..., Any]:
     )
     def fetch(
         context: dg.OpExecutionContext,
-        config: PullConfig,
         sources: dg.ResourceParam[Sources],
         planned: tuple[Ledger, datetime],
     ) -> FetchedAccount | Skipped:
-        """Read every due day of one account into Parquet pages; touches no warehouse."""
+        """Read the days of one account into Parquet pages; touches no warehouse."""
         ledger, moment = planned
-        outcome = sources.puller(source).pull(account, ledger, moment, config.span())
+        outcome = sources.puller(source).pull(account, ledger, moment, _asked_days(context))
         if isinstance(outcome, FetchedAccount):
             context.log.info(
                 f"{outcome.calls} calls, {outcome.waited_seconds:.0f} s waited, "
@@ -170,6 +177,14 @@ def _fetch_op(source: SourceName, account: str) -> Callable[..., Any]:
         return outcome
 
     return fetch
+
+
+def _asked_days(context: dg.OpExecutionContext) -> Span | None:
+    """The days of the run's partitions; None, for what is due, where the run has none."""
+    if not context.has_partitions:
+        return None
+    asked = context.partition_key_range
+    return Span(date.fromisoformat(asked.start), date.fromisoformat(asked.end))
 
 
 def _told(
@@ -200,19 +215,25 @@ def pull_key(source: SourceName) -> dg.AssetKey:
     return dg.AssetKey(["ops", "source_pulls", source])
 
 
+def backfill_key(source: SourceName) -> dg.AssetKey:
+    """The asset key of a source's days by request."""
+    return dg.AssetKey(["ops", "source_backfills", source])
+
+
 def hung_on_pulls(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     """A landed table's spec, depending also on the pulls that write it; bookkeeping is written by all."""
     raw = {asset_key(str(table.name)): table for table in tables.RAW_TABLES}
     table = raw.get(spec.key)
-    writing = [source for source in settings.sources if table is None or table in LANDS[source]]
-    return spec.replace_attributes(deps=[*spec.deps, *(pull_key(source) for source in writing)])
+    writing = [source for source in settings.source_names if table is None or table in LANDS[source]]
+    keys = [key(source) for source in writing for key in (pull_key, backfill_key)]
+    return spec.replace_attributes(deps=[*spec.deps, *keys])
 
 
-def pull_check(source: SourceName) -> dg.AssetChecksDefinition:
+def source_check(source: SourceName, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
     """Warns while a source is down: what is decided meanwhile rests on its last complete days."""
 
     @dg.asset_check(
-        asset=pull_key(source),
+        asset=asset,
         name="nothing_waits",
         pool=WAREHOUSE_POOL,
         description="Every day that was due has been read, and the platform takes the credentials.",
@@ -245,11 +266,17 @@ def pull_check(source: SourceName) -> dg.AssetChecksDefinition:
     return nothing_waits
 
 
-def pull_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """A check per source the settings name."""
-    return [pull_check(name) for name in settings.sources]
+def live_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """The check of both assets of each source the settings name."""
+    return [
+        source_check(name, key(name)) for name in settings.source_names for key in (pull_key, backfill_key)
+    ]
 
 
-def pull_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """An asset per source the settings name."""
-    return [pull_asset(name, source.accounts) for name, source in settings.sources.items()]
+def live_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets of each source the settings name."""
+    return [
+        asset
+        for name in settings.source_names
+        for asset in source_assets(name, settings.sources[name].accounts)
+    ]

@@ -61,8 +61,6 @@ class AdLibrarySearch:
 
     Attributes:
         countries: ISO codes of countries the ads reached.
-    Raises:
-        ValueError: neither or both of terms and page_ids, more than ten pages, no country.
     """
 
     terms: str = ""
@@ -70,14 +68,6 @@ class AdLibrarySearch:
     countries: tuple[str, ...] = ("US",)
     ad_type: str = "ALL"
     active_status: str = "ALL"
-
-    def __post_init__(self) -> None:
-        if bool(self.terms.strip()) == bool(self.page_ids):
-            raise ValueError("an ad library search needs either words or page ids")
-        if len(self.page_ids) > 10 or len(self.terms) > 100:
-            raise ValueError("an ad library search takes at most ten pages, or 100 characters of words")
-        if not self.countries:
-            raise ValueError("an ad library search needs at least one country")
 
     @property
     def query(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What may go wrong while pulling, by what is to be done about it.
 
-Here: the six classes and the one exception connectors raise. Not here: which platform code means which class
+Here: the classes and the one exception connectors raise. Not here: which platform code means which class
 (each connector's own module), the waiting itself (`pacing`).
 """
 
@@ -10,7 +10,10 @@ from enum import StrEnum
 
 
 class ErrorClass(StrEnum):
-    """What to do: wait as told, wait for the next quota window, ask for less, try again, stop, give up."""
+    """What to do: wait as told, wait for the next quota window, ask for less, try again, stop, give up.
+
+    OTHER_FORMAT is no platform's fault: files hold the same days, and a person says which are to count.
+    """
 
     THROTTLE = "THROTTLE"
     DEFER = "DEFER"
@@ -18,6 +21,7 @@ class ErrorClass(StrEnum):
     TRANSIENT = "TRANSIENT"
     AUTH = "AUTH"
     PERMANENT = "PERMANENT"
+    OTHER_FORMAT = "OTHER_FORMAT"
 
 
 class PlatformError(Exception):

@@ -63,11 +63,18 @@ class FetchedReport:
 
 @dataclass
 class FetchedAccount:
-    """Everything one run read of one account."""
+    """Everything one run read of one account.
+
+    Attributes:
+        folder: holds its pages and nothing else.
+        was_asked_for: a person named the days, so that they also replace what files landed of them.
+    """
 
     source: str
     account: Account
     started_at: datetime
+    folder: Path
+    was_asked_for: bool = False
     reports: list[FetchedReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     calls: int = 0
@@ -92,7 +99,7 @@ class AccountFetcher:
 
     def fetch(self, pulls: Sequence[Pull]) -> FetchedAccount:
         """Read them all; a pull that fails costs its own days, an account that refuses costs the rest."""
-        fetched = FetchedAccount(self._source.name, self._account, self._moment)
+        fetched = FetchedAccount(self._source.name, self._account, self._moment, self._folder)
         by_report: dict[str, FetchedReport] = {}
         stopped: PlatformError | None = None
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 A click here is a session that came with the channel's source and medium; a conversion is a key event,
 credited by the property's attribution model (fractional, and restated for about twelve days).
-Here: RunReport, its pages and quotas. Not here: raw events of the BigQuery export (`ga4_export`), retries.
+Here: RunReport, its pages and quotas; the export's report beside them where there is one. Not here: how
+exported files are read (`ga4_export`), retries.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
@@ -25,10 +26,10 @@ from google.analytics.data_v1beta.services.beta_analytics_data.transports.grpc i
 )
 from google.api_core import exceptions as google_errors
 from google.auth.exceptions import GoogleAuthError
-from google.oauth2 import credentials as oauth2
-from google.oauth2 import service_account
 
-from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.ga4_credentials import Ga4Credentials
+from resources.connectors.ga4_export import Ga4Export
 from resources.connectors.rows import decimal_text, page_rows, text
 from resources.connectors.scrubbing import Scrubber
 from resources.connectors.source import Account, Page, Pull, Report
@@ -36,7 +37,6 @@ from resources.landing.streams import STREAMS
 
 STREAM = STREAMS["ga4_reports"]
 LIVE = "analyticsdata.googleapis.com"
-SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
 QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # daily quotas return at its midnight
 AN_HOUR = 3_600.0
 
@@ -73,71 +73,16 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
-@dataclass(frozen=True)
-class Ga4Credentials:
-    """A service account's key file, or an access token somebody else obtained.
-
-    Attributes:
-        property_ids: numeric ids of the properties to read.
-    """
-
-    property_ids: tuple[str, ...]
-    service_account_file: str | None = None
-    access_token: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def from_environment(cls, variables: Mapping[str, str]) -> Ga4Credentials:
-        """Read AELP_GA4_PROPERTY_IDS and AELP_GA4_SERVICE_ACCOUNT_FILE or AELP_GA4_ACCESS_TOKEN.
-
-        Raises:
-            MissingCredentials: one is not set, or a property id is not a number; names the variable.
-        """
-        key_file = variables.get("AELP_GA4_SERVICE_ACCOUNT_FILE", "").strip() or None
-        token = variables.get("AELP_GA4_ACCESS_TOKEN", "").strip() or None
-        listed = [part.strip() for part in variables.get("AELP_GA4_PROPERTY_IDS", "").split(",")]
-        ids = tuple(part.removeprefix("properties/") for part in listed if part)
-        missing = [] if key_file or token else ["AELP_GA4_SERVICE_ACCOUNT_FILE"]
-        missing += [] if ids else ["AELP_GA4_PROPERTY_IDS"]
-        if missing:
-            raise MissingCredentials(
-                f"GA4: set {' and '.join(missing)} (path of a service account's JSON key; numeric "
-                "property ids, parted by commas). The account needs the Viewer role on each property. "
-                "`aelp connect ga4` checks them."
-            )
-        for property_id in ids:
-            if not property_id.isdecimal():
-                raise MissingCredentials(
-                    f"GA4: AELP_GA4_PROPERTY_IDS has {property_id!r}; a property id is a number such as "
-                    "312345678 (G-… is a measurement id)."
-                )
-        return cls(ids, key_file, token)
-
-    def google(self) -> Any:
-        """google-auth credentials that may only read.
-
-        Raises:
-            MissingCredentials: the key file cannot be read.
-        """
-        if self.access_token is not None:
-            return oauth2.Credentials(token=self.access_token)  # type: ignore[no-untyped-call]
-        try:
-            return service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-                self.service_account_file, scopes=[SCOPE]
-            )
-        except (OSError, ValueError, GoogleAuthError) as error:
-            kind = type(error).__name__
-        raise MissingCredentials(
-            f"GA4: AELP_GA4_SERVICE_ACCOUNT_FILE names {self.service_account_file}, which is no readable "
-            f"service account key ({kind})."
-        )
-
-
 class Ga4Source:
     """Reports of GA4 properties.
 
     Args:
+        property_ids: numeric ids of the properties to read.
+        export: reads the properties' exported events; None: they are not exported.
         endpoint: host of the API; the connection is without TLS on loopback only.
         now: the present moment, with its zone: when the daily quota returns.
+    Raises:
+        MissingCredentials: the key file cannot be read.
     """
 
     name = "ga4"
@@ -147,13 +92,18 @@ class Ga4Source:
     def __init__(
         self,
         credentials: Ga4Credentials,
+        property_ids: Sequence[str],
         *,
+        export: Ga4Export | None = None,
         endpoint: str = LIVE,
         timeout_seconds: float = 60.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         page_size: int = 100_000,
     ) -> None:
-        self._credentials = credentials
+        self._token = credentials.access_token
+        self._google = credentials.google()
+        self._property_ids = tuple(property_ids)
+        self._export = export
         self._endpoint = endpoint
         self._timeout = timeout_seconds
         self._now = now
@@ -162,14 +112,15 @@ class Ga4Source:
 
     @property
     def reports(self) -> Sequence[Report]:
-        return [
+        asked = [
             Report(STREAM, name, lookback_days=12, longest_days=31, final_after_days=12) for name in SHAPES
         ]
+        return asked if self._export is None else [*asked, self._export.report]
 
     @property
     def secrets(self) -> Sequence[str]:
-        token = self._credentials.access_token
-        return (token,) if token else ()
+        told = [] if self._token is None else [self._token]
+        return told if self._export is None else [*told, *self._export.secrets]
 
     def accounts(self) -> Sequence[Account]:
         """The properties, with currency and zone as a one-row report of each says.
@@ -178,7 +129,7 @@ class Ga4Source:
             PlatformError: a property cannot be read.
         """
         found = []
-        for property_id in self._credentials.property_ids:
+        for property_id in self._property_ids:
             yesterday = self._now().date() - timedelta(days=1)
             shape = Shape({"date": "report_date"}, {"sessions": "sessions"})
             answer = self._run(self._request(property_id, shape, yesterday, yesterday, offset=0, limit=1))
@@ -194,11 +145,15 @@ class Ga4Source:
         return ()
 
     def pages(self, pull: Pull) -> Iterator[Page]:
-        """Rows of the report, page by page until `row_count` rows are read.
+        """Rows of the report, page by page until `row_count` rows are read, or the exported events.
 
         Raises:
-            PlatformError: the API refuses, or its pages do not add up to one whole report.
+            PlatformError: the API refuses, its pages do not add up to one whole report, or as
+                `Ga4Export.pages`.
         """
+        if self._export is not None and pull.report == self._export.report:
+            yield from self._export.pages(pull)
+            return
         shape = SHAPES[pull.report.breakdown_set]
         limit = pull.page_size or self._page_size
         offset, expected = 0, None
@@ -374,9 +329,7 @@ class Ga4Source:
     @cached_property
     def _client(self) -> Any:
         if not self._is_loopback:
-            transport = BetaAnalyticsDataGrpcTransport(
-                host=self._endpoint, credentials=self._credentials.google()
-            )
+            transport = BetaAnalyticsDataGrpcTransport(host=self._endpoint, credentials=self._google)
         else:
             channel = grpc.insecure_channel(self._endpoint, options=[("grpc.enable_http_proxy", 0)])
             transport = BetaAnalyticsDataGrpcTransport(channel=channel)
@@ -388,9 +341,9 @@ class Ga4Source:
 
     def _bearer(self) -> list[tuple[str, str]]:
         """gRPC sends call credentials over TLS only: on loopback the token is put beside the call."""
-        if not self._is_loopback or self._credentials.access_token is None:
+        if not self._is_loopback or self._token is None:
             return []
-        return [("authorization", f"Bearer {self._credentials.access_token}")]
+        return [("authorization", f"Bearer {self._token}")]
 
 
 def dimensions_hash(values: Sequence[str]) -> str:

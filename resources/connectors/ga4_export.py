@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.rows import decimal_text, page_rows, text
-from resources.connectors.source import Account, Page, Pull, Report
+from resources.connectors.source import Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 STREAM = STREAMS["ga4_events"]
@@ -63,48 +63,24 @@ class IdentifierSalt:
 
 
 class Ga4Export:
-    """Events of one property from a folder of exported tables.
+    """Events of properties from folders of exported tables.
 
     Args:
-        folder: holds the files, also in folders below.
+        folder: holds a folder `analytics_<property id>` per property, with the files in it or below.
         unset_is_consent: whether `Unset` (the site asks nobody) counts as consent. It does not by itself.
     """
 
-    name = "ga4"
-    api_version = "bigquery_export"
-    page_sizes: Sequence[int] = ()
+    # Daily tables are rewritten for three days. A day a pull: a missing table holds up no other day.
+    report = Report(STREAM, "none", lookback_days=4, longest_days=1, final_after_days=4)
 
-    def __init__(
-        self,
-        folder: Path,
-        property_id: str,
-        currency: str,
-        zone: str,
-        salt: IdentifierSalt,
-        *,
-        unset_is_consent: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, salt: IdentifierSalt, *, unset_is_consent: bool = False) -> None:
         self._folder = folder
-        self._account = Account(property_id, property_id, currency, zone)
         self._salt = salt
         self._consents = frozenset({"Yes", "Unset"} if unset_is_consent else {"Yes"})
 
     @property
-    def reports(self) -> Sequence[Report]:
-        # Daily tables are rewritten for three days. A day a pull: a missing table holds up no other day.
-        return (Report(STREAM, "none", lookback_days=4, longest_days=1, final_after_days=4),)
-
-    @property
     def secrets(self) -> Sequence[str]:
         return (self._salt.salt,)
-
-    def accounts(self) -> Sequence[Account]:
-        """The property, after a look into the folder."""
-        self._tables()
-        return [self._account]
-
-    def parents(self, pull: Pull) -> Sequence[str]:
-        return ()
 
     def pages(self, pull: Pull) -> Iterator[Page]:
         """Events of the pull's days, each day from its best table alone.
@@ -112,7 +88,8 @@ class Ga4Export:
         Raises:
             PlatformError: TRANSIENT where a day is not exported yet, PERMANENT where a file is wrong.
         """
-        tables = self._tables()
+        folder = self._folder / f"analytics_{pull.account.account_id}"
+        tables = self._tables(folder)
         earliest = min(day for day, _ in tables)
         for day in pull.days:
             kind = next((kind for kind in KINDS if (day, kind) in tables), None)
@@ -120,7 +97,7 @@ class Ga4Export:
                 # TRANSIENT, not DEFER: that would hold up the days that are there.
                 raise PlatformError(
                     ErrorClass.TRANSIENT,
-                    f"GA4 export: there is no table of {day} in {self._folder} yet",
+                    f"GA4 export: there is no table of {day} in {folder} yet",
                     _WHEN_UNEXPORTED,
                 )
             if kind is not None:
@@ -128,9 +105,9 @@ class Ga4Export:
             else:
                 yield Page(page_rows([], STREAM))
 
-    def _tables(self) -> dict[tuple[date, str], list[Path]]:
+    def _tables(self, folder: Path) -> dict[tuple[date, str], list[Path]]:
         found: dict[tuple[date, str], list[Path]] = {}
-        for path in sorted(self._folder.rglob("events_*.parquet")):
+        for path in sorted(folder.rglob("events_*.parquet")):
             named = _FILE.match(path.name)
             if named is None:
                 raise self._unreadable(path, "is not named as exported tables are (events_20260630.parquet)")
@@ -139,7 +116,7 @@ class Ga4Export:
         if not found:
             raise PlatformError(
                 ErrorClass.PERMANENT,
-                f"GA4 export: {self._folder} holds no events_*.parquet. Export the property's BigQuery "
+                f"GA4 export: {folder} holds no events_*.parquet. Export the property's BigQuery "
                 "tables there under their own names.",
             )
         return found
@@ -173,7 +150,7 @@ class Ga4Export:
         may_measure = privacy.get("analytics_storage") in self._consents
         may_advertise = privacy.get("ads_storage") in self._consents
         collected, commerce = event.get("collected_traffic_source") or {}, event.get("ecommerce") or {}
-        link = dict(parse_qsl(urlsplit(str(params.get("page_location") or "")).query))
+        link = _link_query(params.get("page_location"))
         gclid = collected.get("gclid") or params.get("gclid") or link.get("gclid")
         fbclid = params.get("fbclid") or link.get("fbclid")
         user = event.get("user_id")
@@ -228,6 +205,14 @@ def _named_values(records: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]
         else:
             values[name] = value
     return values
+
+
+def _link_query(link: Any) -> dict[str, str]:
+    """The parameters of a link; none where it is none: browsers send what they like."""
+    try:
+        return dict(parse_qsl(urlsplit(str(link or "")).query))
+    except ValueError:
+        return {}
 
 
 def _impersonal(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,10 +52,9 @@ Row = dict[str, str | date | None]
 
 @dataclass(frozen=True)
 class LinkedInCredentials:
-    """A member's access token with r_ads and r_ads_reporting; no account ids: all the member can see."""
+    """A member's access token with r_ads and r_ads_reporting."""
 
     access_token: str = field(repr=False)
-    account_ids: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> LinkedInCredentials:
@@ -63,11 +62,10 @@ class LinkedInCredentials:
         token = variables.get("AELP_LINKEDIN_ACCESS_TOKEN", "").strip()
         if not token:
             raise MissingCredentials(
-                "LinkedIn has no credentials: set AELP_LINKEDIN_ACCESS_TOKEN, and AELP_LINKEDIN_ACCOUNT_IDS "
-                "(comma-separated) for only some accounts. `aelp connect linkedin` checks them."
+                "LinkedIn has no credentials: set AELP_LINKEDIN_ACCESS_TOKEN to a member's token with r_ads "
+                "and r_ads_reporting. `aelp connect linkedin` checks it."
             )
-        listed = variables.get("AELP_LINKEDIN_ACCOUNT_IDS", "").split(",")
-        return cls(token, tuple(account.strip() for account in listed if account.strip()))
+        return cls(token)
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,10 @@ class _Entities:
 
 
 class LinkedIn:
-    """The ad accounts of one access token. Names are read once per instance: make one for each run.
+    """Ad accounts read with one access token. Names are read once per instance: make one for each run.
 
     Args:
+        account_ids: the accounts to read; none: all the member can see.
         now: the present moment; tells when a daily quota opens again.
         version: LinkedIn's API version, YYYYMM; each lives for about a year.
         timeout_seconds: longest wait for each piece of an answer.
@@ -96,6 +95,7 @@ class LinkedIn:
     def __init__(
         self,
         credentials: LinkedInCredentials,
+        account_ids: Sequence[str],
         now: Callable[[], datetime],
         *,
         endpoint: str = ENDPOINT,
@@ -105,6 +105,7 @@ class LinkedIn:
     ) -> None:
         self.api_version = version
         self._credentials = credentials
+        self._account_ids = tuple(account_ids)
         self._now = now
         self._entities_per_page = entities_per_page
         self._known: dict[str, _Entities] = {}
@@ -132,12 +133,12 @@ class LinkedIn:
         self._client.close()
 
     def accounts(self) -> Sequence[Account]:
-        """The accounts the member can read, or those of them named in the credentials.
+        """The accounts to read, as LinkedIn describes them.
 
         Raises:
             PlatformError: AUTH where a named one cannot be read, and as `pages`.
         """
-        wanted = self._credentials.account_ids
+        wanted = self._account_ids
         accounts = [
             Account(
                 self._given(account, "id"),

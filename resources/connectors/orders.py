@@ -7,14 +7,14 @@ Here: one table or view read by key, a page at a time. Not here: writing to it (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
@@ -29,10 +29,7 @@ from resources.files.values import moment_text, read_boolean, read_moment, read_
 from resources.landing.streams import NUMERIC_KINDS, STREAMS
 
 STREAM = STREAMS["orders"]
-REQUIRED = ("order_id", "ordered_at", "value")
-READABLE = ("order_id", "store_id", *STREAM.fields)
-
-_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")
+SqlType = sa.types.TypeEngine[Any]
 # SQLSTATE classes and MySQL error numbers, where the driver gives one.
 _REFUSED_STATES = ("28", "42501")
 _REFUSED_NUMBERS = frozenset({1044, 1045, 1142, 1143, 1698})
@@ -73,8 +70,6 @@ class OrdersTable:
         stored_zone: zone of moments stored without an offset.
         store_id: the account, where no column names it.
         currency: of every value, where no column names it.
-    Raises:
-        ValueError: a name that is no plain identifier, an unknown field or zone, a required column missing.
     """
 
     name: str
@@ -83,32 +78,6 @@ class OrdersTable:
     stored_zone: str = "UTC"
     store_id: str | None = None
     currency: str | None = None
-
-    def __post_init__(self) -> None:
-        parts = self.name.split(".")
-        if len(parts) > 2 or not all(_IDENTIFIER.match(part) for part in parts):
-            raise ValueError(
-                f"orders table: {self.name!r} is no table name; letters, digits and _ are accepted"
-            )
-        for name, column in self.columns.items():
-            if name not in READABLE:
-                raise ValueError(
-                    f"orders columns: {name!r} is no field of orders; one of {', '.join(READABLE)}"
-                )
-            if not _IDENTIFIER.match(column):
-                raise ValueError(f"orders columns: {column!r} (for {name}) is no plain column name")
-        missing = [name for name in REQUIRED if name not in self.columns]
-        if missing:
-            raise ValueError(f"orders columns: name the column of {', '.join(missing)}")
-        if ("store_id" in self.columns) == (self.store_id is not None):
-            raise ValueError("orders: give either a column for store_id or one store_id for all orders")
-        if ("currency" in self.columns) == (self.currency is not None):
-            raise ValueError("orders: give either a column for currency or one currency for all orders")
-        for zone in (self.zone, self.stored_zone):
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ValueError(f"orders: {zone!r} is no IANA time zone such as America/New_York") from None
 
 
 class OrdersDatabase:
@@ -151,7 +120,7 @@ class OrdersDatabase:
         """
         table = self._table
         with self._connection() as connection:
-            source = self._described(connection)
+            source, _ = self._described(connection)
             if table.store_id is not None and table.currency is not None:
                 pairs = {(table.store_id, table.currency)}
             else:
@@ -182,9 +151,10 @@ class OrdersDatabase:
         """
         size = pull.page_size or self._page_size
         with self._connection() as connection:
-            source = self._described(connection)
+            source, types = self._described(connection)
             key = source.c[self._table.columns["order_id"]]
-            conditions = self._conditions(connection, source, pull)
+            placed = types[self._table.columns["ordered_at"]]
+            conditions = self._conditions(connection, source, placed, pull)
             if connection.execute(sa.select(key).where(*conditions, key.is_(None)).limit(1)).first():
                 raise PlatformError(
                     ErrorClass.PERMANENT,
@@ -211,12 +181,11 @@ class OrdersDatabase:
                 )
 
     def _conditions(
-        self, connection: sa.Connection, source: sa.TableClause, pull: Pull
+        self, connection: sa.Connection, source: sa.TableClause, kind: SqlType, pull: Pull
     ) -> list[sa.ColumnElement[bool]]:
         """The days in the database's own terms; never fewer rows than the pull's, perhaps a few more."""
         table, placed = self._table, source.c[self._table.columns["ordered_at"]]
         first, after = pull.first, pull.last + timedelta(days=1)
-        kind = self._types[table.columns["ordered_at"]]
         low: Any
         high: Any
         if connection.dialect.name == "sqlite" or isinstance(kind, sa.String):
@@ -343,13 +312,8 @@ class OrdersDatabase:
     def _connection(self) -> _Connection:
         return _Connection(self._engine, self._secretless)
 
-    @cached_property
-    def _types(self) -> dict[str, sa.types.TypeEngine[Any]]:
-        """Column types as the database declares them; filled by `_described`."""
-        return {}
-
-    def _described(self, connection: sa.Connection) -> sa.TableClause:
-        """The table with the mapped columns, after checking that they exist."""
+    def _described(self, connection: sa.Connection) -> tuple[sa.TableClause, Mapping[str, SqlType]]:
+        """The table with the mapped columns, after checking that they exist, and every column's type."""
         schema, _, name = self._table.name.rpartition(".")
         inspector = sa.inspect(connection)
         known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
@@ -359,20 +323,23 @@ class OrdersDatabase:
                 f"orders: the database has no table or view {self._table.name}. It has: "
                 f"{_listed(known)}. Name one of them, or give this user the right to read it.",
             )
-        self._types.update({c["name"]: c["type"] for c in inspector.get_columns(name, schema or None)})
+        types: dict[str, SqlType] = {
+            c["name"]: c["type"] for c in inspector.get_columns(name, schema or None)
+        }
         for wanted, column in self._table.columns.items():
-            if column not in self._types:
+            if column not in types:
                 raise PlatformError(
                     ErrorClass.PERMANENT,
                     f"orders: {self._table.name} has no column {column} (meant for {wanted}). It has: "
-                    f"{_listed(self._types)}. Correct the column mapping, or leave {wanted} out.",
+                    f"{_listed(types)}. Correct sources.orders.columns, or leave {wanted} out.",
                 )
         columns = dict.fromkeys(self._table.columns.values())
         # Columns without a type: values come as the driver gives them, and this module reads them.
-        return sa.table(
+        clause = sa.table(
             sa.sql.quoted_name(name, True), *(sa.column(sa.sql.quoted_name(c, True)) for c in columns),
             schema=sa.sql.quoted_name(schema, True) if schema else None,
         )  # fmt: skip
+        return clause, types
 
     def _secretless(self, error: SQLAlchemyError) -> PlatformError:
         """What the driver said, without the URL's secrets, sorted by what is to be done."""
@@ -394,7 +361,7 @@ class OrdersDatabase:
 class _Connection:
     """A read transaction whose database errors leave as PlatformError."""
 
-    def __init__(self, engine: sa.Engine, convert: Any) -> None:
+    def __init__(self, engine: sa.Engine, convert: Callable[[SQLAlchemyError], PlatformError]) -> None:
         self._engine, self._convert = engine, convert
 
     def __enter__(self) -> sa.Connection:

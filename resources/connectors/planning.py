@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from resources.connectors.source import Account, Pull, Report
+from resources.connectors.source import FOUR_HOURS, Account, Pull, Report
 from resources.control.ingestion import QueueKey, Waiting
 from resources.landing.ledger import Ledger
 
 RECENT_DAYS = 7
-RECENT_EVERY = timedelta(hours=3, minutes=30)  # every four hours, whenever the schedule comes round
-RESTATED_EVERY = timedelta(hours=20)  # every day, whenever the schedule comes round
+# The schedule comes round every hour; these are a little less than what is meant by "every four hours" and
+# "every day", so that a morning begun earlier than yesterday's does not miss its turn.
+RECENT_EVERY = FOUR_HOURS
+RESTATED_EVERY = timedelta(hours=22)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def due_pulls(
 
     A day of the last week is due again after four hours, a day the platform may still restate after a day,
     an older one only if it was never read and lies within the backfill. A day that failed is due when its
-    wait is over. A snapshot is of today and due after four hours. Days are the account's own.
+    wait is over, however old it is. A snapshot is of today and due by its report's own interval. Days are the
+    account's own.
 
     Args:
         today: the account-local day; it is not over, so reports of days end yesterday.
@@ -55,7 +58,8 @@ def due_pulls(
             days = [today] if span is None or span.first <= today <= span.last else []
         elif span is None:
             oldest = max(backfill_days, report.lookback_days)
-            days = [today - timedelta(days=age) for age in range(oldest, 0, -1)]
+            failed = {key[4] for key in waiting if key[1:3] == (report.stream.name, report.breakdown_set)}
+            days = sorted(failed | {today - timedelta(days=age) for age in range(oldest, 0, -1)})
         else:
             last = min(span.last, today - timedelta(days=1))
             days = [span.first + timedelta(days=n) for n in range((last - span.first).days + 1)]
@@ -66,6 +70,12 @@ def due_pulls(
         ]
         pulls += _contiguous(account, report, due)
     return sorted(pulls, key=lambda pull: pull.last, reverse=True)
+
+
+def overtaken(reports: Iterable[Report], waiting: Mapping[QueueKey, Waiting], today: date) -> list[QueueKey]:
+    """What waits for a moment that is over: yesterday's snapshot cannot be taken any more."""
+    snapshots = {(report.stream.name, report.breakdown_set) for report in reports if report.is_snapshot}
+    return [key for key in waiting if key[1:3] in snapshots and key[4] < today]
 
 
 def _is_due(
@@ -86,11 +96,13 @@ def _is_due(
     if complete is None:
         return True
     last = ledger.last[source, stream, account.account_id, day, report.breakdown_set]
+    since = now - last.completed_at
+    if report.is_snapshot:
+        return since >= report.snapshot_every
     age = (today - day).days
     if age > report.lookback_days:
         return last.status != "complete"
-    every = RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY
-    return now - last.completed_at >= every
+    return since >= (RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY)
 
 
 def _contiguous(account: Account, report: Report, days: list[date]) -> list[Pull]:

@@ -1,11 +1,13 @@
 """From pages on disk to the warehouse: which slices are news, in one transaction with the ledger.
 
-Here: comparing with the ledger and writing. Not here: pulling (`fetching`), marking assets (`aelp_assets`).
+Here: comparing with the ledger, refusing days that files hold, writing. Not here: pulling (`fetching`),
+marking assets (`aelp_assets`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -15,8 +17,17 @@ from resources.connectors.errors import ErrorClass
 from resources.connectors.fetching import Failure, FetchedAccount, FetchedReport
 from resources.connectors.pacing import Pace
 from resources.control.ingestion import IngestionControl, QueueKey, Waiting
-from resources.landing.ledger import Attempt, Ledger, SliceKey, ledger_frame, read_ledger
-from resources.landing.pages import SLICE, content_hashes
+from resources.landing.ledger import (
+    Attempt,
+    Ledger,
+    SliceKey,
+    ledger_frame,
+    read_ledger,
+    rows_in_force,
+)
+from resources.landing.overlap import DailyTotals
+from resources.landing.pages import LANES, SLICE, Stamp, content_hashes
+from resources.landing.streams import STREAMS
 from resources.warehouse.interface import Append, ReplaceTable, Warehouse, Write
 from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS
 
@@ -24,6 +35,9 @@ EMPTY_UNCONFIRMED = "EMPTY_UNCONFIRMED"
 _CONFIRM_AFTER = timedelta(minutes=15)
 # Nobody is at fault, the slice is only not there yet.
 _DEFERRED = (ErrorClass.THROTTLE, ErrorClass.DEFER)
+_EMPTY = content_hashes(pl.DataFrame({name: [0] for name in ("row_count", *LANES)}))[0]
+
+Entry = tuple[SliceKey, Attempt, str | None]  # the third part is the error class
 
 
 @dataclass
@@ -58,28 +72,37 @@ class AccountPublisher:
     def publish(self, fetched: FetchedAccount, now: datetime) -> list[PublishedReport]:
         """Rows, ledger, account and the record of the pull in one transaction; then the retry queue.
 
-        Killed in between, the queue holds slices the ledger knows better: planning believes the ledger.
+        Killed in between, the queue holds slices the ledger knows better: the account's next pull tidies up.
+        Days of which files hold another format are refused, unless a person asked for them by name.
         """
         ledger = read_ledger(self._warehouse, fetched.source)
+        totals = DailyTotals(ledger)
         waiting = self._control.waiting(fetched.source, fetched.account.account_id)
         finished = ledger.next_moment(now)
         done: list[QueueKey] = []
         put_off: list[tuple[QueueKey, Waiting]] = []
-        entries: list[tuple[SliceKey, Attempt, str | None]] = []
+        entries: list[Entry] = []
         writes: list[Write] = []
         reports: dict[str, PublishedReport] = {}
+        failures = list(fetched.failures)
 
         for brought in fetched.reports:
             report = self._told(reports, brought.report.stream.name, brought.report.breakdown_set)
             report.repeated = brought.repeated
-            self._settle(brought, ledger, finished, report, entries)
+            twice = _counted_twice(brought, totals)
+            if twice and fetched.was_asked_for:
+                entries += self._replaced(brought.stamp, twice, ledger, finished, reports)
+            elif twice:
+                failures += self._refusals(brought, twice, ledger)
+            refused = [] if fetched.was_asked_for else [key[3] for key in twice]
+            self._settle(brought, refused, ledger, finished, report, entries)
             writes += self._appends(brought, report)
             for day in (*report.changed, *report.unchanged, *report.superseded):
                 done.append(self._queue_key(fetched, report, day))
             for day in report.unconfirmed:
                 why = Waiting(1, EMPTY_UNCONFIRMED, "Had rows, now has none.", now + _CONFIRM_AFTER)
                 put_off.append((self._queue_key(fetched, report, day), why))
-        for failure in fetched.failures:
+        for failure in failures:
             report = self._told(reports, failure.report.stream.name, failure.report.breakdown_set)
             report.failure = failure
             keys = [self._queue_key(fetched, report, day) for day in failure.days]
@@ -95,6 +118,7 @@ class AccountPublisher:
         writes.append(self._account_write(fetched, finished))
         self._warehouse.write(*writes)
         self._control.settle(done, put_off, now)
+        shutil.rmtree(fetched.folder, ignore_errors=True)
         return list(reports.values())
 
     def _told(self, reports: dict[str, PublishedReport], stream: str, breakdown_set: str) -> PublishedReport:
@@ -103,14 +127,16 @@ class AccountPublisher:
     def _settle(
         self,
         brought: FetchedReport,
+        refused: Iterable[date | None],
         ledger: Ledger,
         finished: datetime,
         report: PublishedReport,
-        entries: list[tuple[SliceKey, Attempt, str | None]],
+        entries: list[Entry],
     ) -> None:
         stamp, stream = brought.stamp, brought.report.stream.name
-        hashes = content_hashes(brought.slices)
-        rows = brought.slices.select(*SLICE, "row_count").iter_rows()
+        slices = brought.slices.filter(~pl.col("report_date").is_in(list(refused)))
+        hashes = content_hashes(slices)
+        rows = slices.select(*SLICE, "row_count").iter_rows()
         for (source, account, day, breakdown_set, count), content_hash in zip(rows, hashes, strict=True):
             key: SliceKey = (source, stream, account, day, breakdown_set)
             before, last = ledger.complete.get(key), ledger.last.get(key)
@@ -142,6 +168,53 @@ class AccountPublisher:
             )
             entries.append((key, attempt, why))
 
+    # --- days that files hold -------------------------------------------------------------------------
+
+    def _refusals(
+        self, brought: FetchedReport, twice: Mapping[SliceKey, list[SliceKey]], ledger: Ledger
+    ) -> list[Failure]:
+        """A failure per run of days; all say the same."""
+        key, (other, *_) = next(iter(twice.items()))
+        held = [filed for others in twice.values() for filed in others if filed[1] == other[1]]
+        attempts = {filed: ledger.complete[filed] for filed in held}
+        landed = rows_in_force(self._warehouse, STREAMS[other[1]], attempts, ["_api_version"])
+        formats = ", ".join(landed["_api_version"].unique().sort())
+        days = [day for _, _, _, day, _ in twice if day is not None]
+        span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
+        counted = f"{len(days):,} {'days' if len(days) > 1 else 'day'}"
+        message = (
+            f"Account {key[2]} of {key[0]} has rows of {counted} ({span}) in {other[1]}, landed from files "
+            f"({formats}); with this pull's in {key[1]} they would count twice. The files' rows stay in "
+            f"force. To let the API answer for {span}, materialise those partitions of "
+            f"`ops/source_backfills/{key[0]}`: its rows then replace the files'. To keep the files', take "
+            f"the account out of `sources.{key[0]}.accounts`. If the files hold other advertising, drop them "
+            "under a `source` or an account of their own."
+        )
+        return [
+            Failure(brought.report, first, last, ErrorClass.OTHER_FORMAT, message, None)
+            for first, last in _runs(days)
+        ]
+
+    def _replaced(
+        self,
+        stamp: Stamp,
+        twice: Mapping[SliceKey, list[SliceKey]],
+        ledger: Ledger,
+        finished: datetime,
+        reports: dict[str, PublishedReport],
+    ) -> list[Entry]:
+        """The files' slices of those days, emptied; each once, whichever report meets it first."""
+        entries: list[Entry] = []
+        for other in dict.fromkeys(other for others in twice.values() for other in others):
+            attempt = Attempt(
+                stamp.batch_id, stamp.batch_id, "complete", 1, stamp.request_hash, 0, _EMPTY, finished
+            )
+            ledger.note(other, attempt)
+            entries.append((other, attempt, None))
+            assert other[3] is not None
+            self._told(reports, other[1], other[4]).changed.append(other[3])
+        return entries
+
     def _appends(self, brought: FetchedReport, report: PublishedReport) -> list[Write]:
         """The rows of changed slices only."""
         if not report.changed:
@@ -160,7 +233,7 @@ class AccountPublisher:
 
     def _failed(
         self, fetched: FetchedAccount, failure: Failure, day: date, attempts: int, finished: datetime
-    ) -> tuple[SliceKey, Attempt, str | None]:
+    ) -> Entry:
         report = failure.report
         status = "deferred" if failure.error_class in _DEFERRED else "failed"
         batch_id = f"{fetched.started_at:%Y%m%dT%H%M%S%f}-{failure.error_class.lower()}"
@@ -193,6 +266,28 @@ class AccountPublisher:
 
     def _queue_key(self, fetched: FetchedAccount, report: PublishedReport, day: date) -> QueueKey:
         return (fetched.source, report.stream, report.breakdown_set, fetched.account.account_id, day)
+
+
+def _counted_twice(brought: FetchedReport, totals: DailyTotals) -> dict[SliceKey, list[SliceKey]]:
+    """Slices with rows whose day has rows in a stream that the marts add to this one, oldest first."""
+    stream, found = brought.report.stream.name, {}
+    rows = brought.slices.filter(pl.col("row_count") > 0).sort("report_date").select(SLICE).iter_rows()
+    for source, account, day, breakdown_set in rows:
+        key: SliceKey = (source, stream, account, day, breakdown_set)
+        if others := totals.elsewhere(key):
+            found[key] = others
+    return found
+
+
+def _runs(days: list[date]) -> list[tuple[date, date]]:
+    """Days in order as spans without a gap."""
+    runs: list[tuple[date, date]] = []
+    for day in days:
+        if runs and day - runs[-1][1] == timedelta(days=1):
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return runs
 
 
 def _is_failure(attempt: Attempt) -> bool:

@@ -19,11 +19,13 @@ from resources.clock import Clock
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.fetching import AccountFetcher, FetchedAccount
 from resources.connectors.pacing import Pace
-from resources.connectors.planning import Span, due_pulls
+from resources.connectors.planning import Span, due_pulls, overtaken
 from resources.connectors.scrubbing import Scrubber
-from resources.connectors.source import Account, Source
+from resources.connectors.source import Account, Pull, Source
 from resources.control.ingestion import IngestionControl, QueueKey
+from resources.landing.accounts import spelt
 from resources.landing.ledger import Ledger
+from resources.work_files import clear_left_over
 
 OpenSource = Callable[[], Source]
 
@@ -58,7 +60,7 @@ class Puller:
     def pace(self, account_id: str) -> Pace:
         return Pace(
             self.source,
-            account_id,
+            spelt(self.source, account_id),
             self.control,
             self.calls_per_hour,
             self.clock,
@@ -73,6 +75,7 @@ class Puller:
         """Everything due of one account.
 
         Args:
+            account_id: in any spelling its platform has for it.
             ledger: as it stands before the pull.
             moment: when the pull begins; its batches are ordered by it.
             span: exactly these days instead of what is due.
@@ -81,6 +84,7 @@ class Puller:
             source = self.open_source()
         except MissingCredentials as missing:
             return Skipped(str(missing))
+        account_id = spelt(self.source, account_id)
         credentials = credential_hash(source)
         stop = self.control.stopped(self.source, credentials)
         if stop is not None:
@@ -88,6 +92,12 @@ class Puller:
                 f"stopped since {stop.stopped_at:%Y-%m-%d %H:%M} UTC: {stop.reason} Renew the credentials; "
                 f"`aelp connect {self.source}` checks them and starts the source again."
             )
+        self.control.forget_killed(self.source, account_id)
+        zone = self.control.zone(self.source, account_id)
+        if zone is not None:
+            known = Account(account_id, account_id, "XXX", zone)
+            if not self._due(source, known, ledger, moment, span):
+                return Skipped("nothing is due")
         try:
             account = self._account(source, account_id)
         except PlatformError as error:
@@ -95,17 +105,8 @@ class Puller:
             if error.error_class is ErrorClass.AUTH:
                 self.control.stop_source(self.source, credentials, reason, self.clock.now())
             return Skipped(f"{error.error_class}: {reason}")
-        pulls = due_pulls(
-            self.source,
-            account,
-            source.reports,
-            ledger,
-            self.control.waiting(self.source, account_id),
-            moment.astimezone(ZoneInfo(account.timezone)).date(),
-            moment,
-            backfill_days=self.backfill_days,
-            span=span,
-        )
+        self.control.note_zone(self.source, account_id, account.timezone)
+        pulls = self._due(source, account, ledger, moment, span)
         if not pulls:
             return Skipped("nothing is due")
         keys: list[QueueKey] = [
@@ -114,12 +115,33 @@ class Puller:
             for day in pull.days
         ]
         self.control.start(keys, self.clock.now())
+        clear_left_over(self.folder)  # of killed pulls; a pull that ends removes its own
         folder = self.folder / f"{moment:%Y%m%dT%H%M%S%f}-{self.source}-{account_id}"
         fetched = AccountFetcher(source, account, self.pace(account_id), folder, moment).fetch(pulls)
+        fetched.was_asked_for = span is not None
         refused = [f for f in fetched.failures if f.error_class is ErrorClass.AUTH]
         if refused:
             self.control.stop_source(self.source, credentials, refused[0].message, self.clock.now())
         return fetched
+
+    def _due(
+        self, source: Source, account: Account, ledger: Ledger, moment: datetime, span: Span | None
+    ) -> list[Pull]:
+        today = moment.astimezone(ZoneInfo(account.timezone)).date()
+        waiting = self.control.waiting(self.source, account.account_id)
+        if over := overtaken(source.reports, waiting, today):
+            self.control.settle(over, [], self.clock.now())
+        return due_pulls(
+            self.source,
+            account,
+            source.reports,
+            ledger,
+            waiting,
+            today,
+            moment,
+            backfill_days=self.backfill_days,
+            span=span,
+        )
 
     def _account(self, source: Source, account_id: str) -> Account:
         pace, tries = self.pace(account_id), 0

@@ -23,7 +23,7 @@ from resources.connectors.pulling import Puller
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
-from resources.settings import Environment, LiveSource, Settings, SourceName
+from resources.settings import Environment, Settings, SourceName
 
 Variables = Mapping[str, str]
 
@@ -36,6 +36,7 @@ class Sources:
         control: opened on first use: a graph that is only looked at touches no control store.
         pacing_clock: goes on while `sleep` sleeps, also where `clock` stands still.
         work_folder: where pages go.
+        home: AELP_HOME: folders of the settings lie below it unless absolute, and what sources keep.
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class Sources:
     sleep: Callable[[float], None]
     control_store: Callable[[], sa.Engine]
     work_folder: Path
+    home: Path
     variables: Variables | None = None
 
     def puller(self, name: SourceName) -> Puller:
@@ -69,7 +71,7 @@ class Sources:
     def with_credentials(self) -> list[SourceName]:
         """The sources that can be called; the others say what they lack when they are opened."""
         found = []
-        for name in self.settings.sources:
+        for name in self.settings.source_names:
             with suppress(MissingCredentials):
                 self.open(name)
                 found.append(name)
@@ -82,7 +84,7 @@ class Sources:
             MissingCredentials: naming the variables to set.
         """
         variables = os.environ if self.variables is None else self.variables
-        return _OPENERS[name](self, self.settings.sources[name], variables)
+        return _OPENERS[name](self, variables)
 
 
 def open_sources(environment: Environment, settings: Settings, clock: Clock) -> Sources:
@@ -95,6 +97,7 @@ def open_sources(environment: Environment, settings: Settings, clock: Clock) -> 
         time.sleep,
         cache(lambda: open_control_store(url)),
         environment.home / "work" / "pulls",
+        environment.home,
     )
 
 
@@ -103,7 +106,7 @@ def _endpoint(variables: Variables, name: str, live: str) -> str:
     return variables.get(f"AELP_{name}_ENDPOINT") or live
 
 
-def _meta(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+def _meta(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.meta.credentials import MetaCredentials  # noqa: PLC0415
 
     credentials = MetaCredentials.from_environment(variables)
@@ -113,52 +116,147 @@ def _meta(sources: Sources, configured: LiveSource, variables: Variables) -> Sou
 
     return MetaSource(
         credentials,
-        configured.accounts,
+        sources.settings.sources["meta"].accounts,
         sleep=sources.sleep,
         now=sources.clock.now,
         base_url=_endpoint(variables, "META", LIVE),
     )
 
 
-def _google_ads(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+def _google_ads(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.google_ads.credentials import GoogleAdsCredentials  # noqa: PLC0415
 
-    given = {**variables, "AELP_GOOGLE_ADS_CUSTOMER_IDS": ",".join(configured.accounts)}
-    credentials = GoogleAdsCredentials.from_environment(given)
+    credentials = GoogleAdsCredentials.from_environment(variables)
 
     from resources.connectors.google_ads.api import LIVE_ENDPOINT  # noqa: PLC0415
     from resources.connectors.google_ads.source import GoogleAdsSource  # noqa: PLC0415
 
-    return GoogleAdsSource(credentials, endpoint=_endpoint(variables, "GOOGLE_ADS", LIVE_ENDPOINT))
+    return GoogleAdsSource(
+        credentials,
+        sources.settings.sources["google_ads"].accounts,
+        endpoint=_endpoint(variables, "GOOGLE_ADS", LIVE_ENDPOINT),
+    )
 
 
-def _tiktok(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+def _tiktok(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.tiktok import ENDPOINT, TikTok, TikTokCredentials  # noqa: PLC0415
 
-    given = {**variables, "AELP_TIKTOK_ADVERTISER_IDS": ",".join(configured.accounts)}
-    credentials = TikTokCredentials.from_environment(given)
-    return TikTok(credentials, sources.clock.now, endpoint=_endpoint(variables, "TIKTOK", ENDPOINT))
+    return TikTok(
+        TikTokCredentials.from_environment(variables),
+        sources.settings.sources["tiktok"].accounts,
+        sources.clock.now,
+        endpoint=_endpoint(variables, "TIKTOK", ENDPOINT),
+    )
 
 
-def _linkedin(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+def _linkedin(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.linkedin import ENDPOINT, LinkedIn, LinkedInCredentials  # noqa: PLC0415
 
-    given = {**variables, "AELP_LINKEDIN_ACCOUNT_IDS": ",".join(configured.accounts)}
-    credentials = LinkedInCredentials.from_environment(given)
-    return LinkedIn(credentials, sources.clock.now, endpoint=_endpoint(variables, "LINKEDIN", ENDPOINT))
+    return LinkedIn(
+        LinkedInCredentials.from_environment(variables),
+        sources.settings.sources["linkedin"].accounts,
+        sources.clock.now,
+        endpoint=_endpoint(variables, "LINKEDIN", ENDPOINT),
+    )
 
 
-def _impact(sources: Sources, configured: LiveSource, variables: Variables) -> Source:
+def _impact(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.impact import ENDPOINT, Impact, ImpactCredentials  # noqa: PLC0415
 
     credentials = ImpactCredentials.from_environment(variables)
     return Impact(credentials, endpoint=_endpoint(variables, "IMPACT", ENDPOINT))
 
 
-_OPENERS: Mapping[SourceName, Callable[[Sources, LiveSource, Variables], Source]] = {
+def _ga4(sources: Sources, variables: Variables) -> Source:
+    from resources.connectors.ga4_credentials import Ga4Credentials  # noqa: PLC0415
+
+    credentials = Ga4Credentials.from_environment(variables)
+
+    from resources.connectors.ga4 import LIVE, Ga4Source  # noqa: PLC0415
+    from resources.connectors.ga4_export import Ga4Export, IdentifierSalt  # noqa: PLC0415
+
+    configured = sources.settings.sources["ga4"]
+    export = None
+    if configured.export_folder is not None:
+        export = Ga4Export(
+            sources.home / configured.export_folder,
+            IdentifierSalt.from_environment(variables),
+            unset_is_consent=configured.unset_consent == "given",
+        )
+    return Ga4Source(
+        credentials,
+        configured.accounts,
+        export=export,
+        endpoint=_endpoint(variables, "GA4", LIVE),
+        now=sources.clock.now,
+    )
+
+
+def _orders(sources: Sources, variables: Variables) -> Source:
+    from resources.connectors.orders import OrdersCredentials, OrdersDatabase, OrdersTable  # noqa: PLC0415
+
+    configured = sources.settings.sources["orders"]
+    table = OrdersTable(
+        configured.table,
+        dict(configured.columns.items()),
+        configured.timezone or sources.settings.business_timezone,
+        configured.stored_timezone,
+        None if "store_id" in configured.columns else configured.accounts[0],
+        configured.currency,
+    )
+    return OrdersDatabase(OrdersCredentials.from_environment(variables), table)
+
+
+def _vendor_files(sources: Sources, variables: Variables) -> Source:
+    from resources.connectors.sftp import SftpCredentials, SftpInbox  # noqa: PLC0415
+    from resources.connectors.vendor_files import FolderInbox, Inbox, VendorFiles  # noqa: PLC0415
+
+    configured = sources.settings.sources["vendor_files"]
+    inbox: Inbox
+    if configured.inbox is not None:
+        inbox = FolderInbox(sources.home / configured.inbox)
+    else:
+        inbox = SftpInbox(SftpCredentials.from_environment(variables))
+    (vendor,) = configured.accounts
+    return VendorFiles(
+        inbox,
+        vendor,
+        sources.home / "vendor_files",
+        sources.settings.business_timezone,
+        settle_seconds=configured.settle_seconds,
+        now=sources.clock.now,
+        sleep=sources.sleep,
+    )
+
+
+def _ad_library(sources: Sources, variables: Variables) -> Source:
+    from resources.connectors.ad_library import (  # noqa: PLC0415
+        LIVE,
+        AdLibrary,
+        AdLibraryCredentials,
+        AdLibrarySearch,
+    )
+
+    configured = sources.settings.sources["ad_library"]
+    return AdLibrary(
+        AdLibraryCredentials.from_environment(variables),
+        [AdLibrarySearch(**search.model_dump()) for search in configured.searches],
+        sources.home / "ad_library",
+        sources.settings.business_timezone,
+        endpoint=_endpoint(variables, "AD_LIBRARY", LIVE),
+        now=sources.clock.now,
+        monthly_searches=configured.monthly_searches,
+    )
+
+
+_OPENERS: Mapping[SourceName, Callable[[Sources, Variables], Source]] = {
     "meta": _meta,
     "google_ads": _google_ads,
     "tiktok": _tiktok,
     "linkedin": _linkedin,
     "impact": _impact,
+    "ga4": _ga4,
+    "orders": _orders,
+    "vendor_files": _vendor_files,
+    "ad_library": _ad_library,
 }

@@ -15,6 +15,9 @@ import polars as pl
 
 from resources.landing.streams import Stream
 
+FOUR_HOURS = timedelta(hours=3, minutes=30)  # a pull started on the hour ends some minutes past it
+AN_HOUR = timedelta(minutes=50)
+
 
 @dataclass(frozen=True)
 class Account:
@@ -36,6 +39,7 @@ class Report:
         lookback_days: days before today that are asked for again, because the platform restates them.
         longest_days: most days one call may span.
         is_snapshot: the state of today (entities, budgets), which has no past to ask for.
+        snapshot_every: how old a snapshot must be to be asked for again.
         final_after_days: age from which the platform no longer restates a day.
     """
 
@@ -45,6 +49,7 @@ class Report:
     longest_days: int
     is_snapshot: bool = False
     final_after_days: int = 28
+    snapshot_every: timedelta = FOUR_HOURS
 
     @property
     def name(self) -> str:

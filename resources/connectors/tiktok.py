@@ -62,29 +62,26 @@ class PurchaseMetrics:
 
 @dataclass(frozen=True)
 class TikTokCredentials:
-    """A long-lived access token and the advertisers it is used for."""
+    """A long-lived access token."""
 
     access_token: str = field(repr=False)
-    advertiser_ids: tuple[str, ...]
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> TikTokCredentials:
-        """Raises MissingCredentials naming the variables that are not set."""
+        """Raises MissingCredentials naming the variable that is not set."""
         token = variables.get("AELP_TIKTOK_ACCESS_TOKEN", "").strip()
-        listed = variables.get("AELP_TIKTOK_ADVERTISER_IDS", "").split(",")
-        advertisers = tuple(advertiser.strip() for advertiser in listed if advertiser.strip())
-        given = {"AELP_TIKTOK_ACCESS_TOKEN": token, "AELP_TIKTOK_ADVERTISER_IDS": advertisers}
-        if missing := [name for name, value in given.items() if not value]:
+        if not token:
             raise MissingCredentials(
-                f"TikTok has no credentials: set {' and '.join(missing)}. `aelp connect tiktok` checks them."
+                "TikTok has no credentials: set AELP_TIKTOK_ACCESS_TOKEN. `aelp connect tiktok` checks it."
             )
-        return cls(token, advertisers)
+        return cls(token)
 
 
 class TikTok:
-    """The advertisers of one access token.
+    """Advertisers read with one access token.
 
     Args:
+        advertiser_ids: the accounts to read.
         now: the present moment; tells how old an ad group is.
         timeout_seconds: longest wait for each piece of an answer.
         page_size: rows asked for at once, 1,000 at most.
@@ -98,6 +95,7 @@ class TikTok:
     def __init__(
         self,
         credentials: TikTokCredentials,
+        advertiser_ids: Sequence[str],
         now: Callable[[], datetime],
         *,
         endpoint: str = ENDPOINT,
@@ -106,6 +104,7 @@ class TikTok:
         page_size: int = _LARGEST_PAGE,
     ) -> None:
         self._credentials = credentials
+        self._advertiser_ids = tuple(advertiser_ids)
         self._now = now
         self._purchases = PurchaseMetrics() if purchases is None else purchases
         self._page_size = page_size
@@ -129,13 +128,13 @@ class TikTok:
         self._client.close()
 
     def accounts(self) -> Sequence[Account]:
-        """The advertisers named in the credentials.
+        """The advertisers, as TikTok describes them.
 
         Raises:
             PlatformError: AUTH where one of them cannot be read, and as `pages`.
         """
         accounts = []
-        for ids in _portions(self._credentials.advertiser_ids):
+        for ids in _portions(self._advertiser_ids):
             asked = {
                 "advertiser_ids": json.dumps(ids),
                 "fields": json.dumps(["advertiser_id", "name", "currency", "timezone", "display_timezone"]),
@@ -151,7 +150,7 @@ class TikTok:
                 )
                 for advertiser in listed
             ]
-        missing = set(self._credentials.advertiser_ids) - {account.account_id for account in accounts}
+        missing = set(self._advertiser_ids) - {account.account_id for account in accounts}
         if missing:
             self._client.refuse(
                 ErrorClass.AUTH,

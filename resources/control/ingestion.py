@@ -1,6 +1,6 @@
-"""What concurrent pulls share: the retry queue, each account's budget of calls, and stopped sources.
+"""What pulls share: the retry queue, each account's budget of calls and time zone, and stopped sources.
 
-Here: those three, each a few statements on the control store. Not here: when something is due
+Here: those, each a few statements on the control store. Not here: when something is due
 (`resources.connectors.planning`) and how waiting is done (`resources.connectors.pacing`).
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from resources.control.store import CALL_BUDGETS, SLICE_QUEUE, STOPPED_SOURCES
+from resources.control.store import CALL_BUDGETS, KNOWN_ZONES, SLICE_QUEUE, STOPPED_SOURCES
 
 QueueKey = tuple[str, str, str, str, date]  # source, stream, breakdown_set, account_id, report_date
 
@@ -91,6 +91,21 @@ class IngestionControl:
             for row in rows
         }
 
+    def forget_killed(self, source: str, account_id: str) -> None:
+        """Take slices off that a killed pull of the account began; those that had failed go back to waiting.
+
+        The ledger knows what became of them. Called where a pull begins: an account has one at a time.
+        """
+        begun = sa.and_(
+            SLICE_QUEUE.c.source == source,
+            SLICE_QUEUE.c.account_id == account_id,
+            SLICE_QUEUE.c.status != "waiting",
+        )
+        failed = SLICE_QUEUE.c.error_class.is_not(None)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(SLICE_QUEUE).where(begun, failed).values(status="waiting"))
+            connection.execute(sa.delete(SLICE_QUEUE).where(begun, ~failed))
+
     def queue_sizes(self) -> dict[str, dict[str, int]]:
         """Slices by source and status."""
         statement = sa.select(SLICE_QUEUE.c.source, SLICE_QUEUE.c.status, sa.func.count()).group_by(
@@ -162,6 +177,23 @@ class IngestionControl:
         values = {"calls_left": left, "counted_at": counted_at, "blocked_until": blocked_until}
         if not connection.execute(sa.update(CALL_BUDGETS).where(where).values(values)).rowcount:
             connection.execute(sa.insert(CALL_BUDGETS).values(source=source, account_id=account_id, **values))
+
+    # --- time zones -------------------------------------------------------------------------------
+
+    def zone(self, source: str, account_id: str) -> str | None:
+        """The account's time zone as it was last told, so that what is due is known without asking."""
+        where = sa.and_(KNOWN_ZONES.c.source == source, KNOWN_ZONES.c.account_id == account_id)
+        with self._engine.begin() as connection:
+            return connection.execute(sa.select(KNOWN_ZONES.c.timezone).where(where)).scalar_one_or_none()
+
+    def note_zone(self, source: str, account_id: str, timezone: str) -> None:
+        """Remember the account's time zone."""
+        where = sa.and_(KNOWN_ZONES.c.source == source, KNOWN_ZONES.c.account_id == account_id)
+        with self._engine.begin() as connection:
+            if not connection.execute(sa.update(KNOWN_ZONES).where(where).values(timezone=timezone)).rowcount:
+                connection.execute(
+                    sa.insert(KNOWN_ZONES).values(source=source, account_id=account_id, timezone=timezone)
+                )
 
     # --- stopped sources --------------------------------------------------------------------------
 

@@ -33,6 +33,13 @@ CALL_BUDGETS = sa.Table(
     sa.Column("counted_at", sa.Float, nullable=False),
     sa.Column("blocked_until", sa.Float),
 )
+KNOWN_ZONES = sa.Table(
+    "known_zones",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("account_id", sa.String, primary_key=True),
+    sa.Column("timezone", sa.String, nullable=False),
+)
 STOPPED_SOURCES = sa.Table(
     "stopped_sources",
     METADATA,

@@ -41,6 +41,7 @@ from resources.files.values import (
     read_day,
     read_day_parts,
 )
+from resources.landing.accounts import spelt_all
 from resources.landing.streams import NUMERIC_KINDS
 
 NO_KEY = "__none__"
@@ -83,11 +84,12 @@ class Parser:
     def _draft(self, batch: Batch, record: Record, index: int, count: int) -> Draft:
         stream = self.mapping.target
         height = batch.cells.height
+        source = self._text(batch, self.mapping.source)
         columns: dict[str, pl.Series] = {
             "line": batch.lines,
             "ordinal": batch.lines * count + index,
-            "source": self._text(batch, self.mapping.source),
-            "account_id": self._text(batch, cast(Value, record.account_id)),
+            "source": source,
+            "account_id": spelt_all(source, self._text(batch, cast(Value, record.account_id))),
             "breakdown_set": pl.repeat(self.breakdown_set, height, eager=True),
         }
         unreadable: dict[str, pl.Series] = {}

@@ -14,7 +14,6 @@ from typing import Any
 import polars as pl
 
 from resources.files.fetched import FetchedFile, quarantine_frame
-from resources.files.overlap import DailyTotals
 from resources.files.torn import ROWS_REFUSED, TornSlices, named_days
 from resources.landing.ledger import (
     Attempt,
@@ -24,6 +23,7 @@ from resources.landing.ledger import (
     rows_in_force,
     slice_frame,
 )
+from resources.landing.overlap import DailyTotals
 from resources.landing.pages import LANES, SLICE, content_hashes, digests, key_text
 from resources.landing.streams import Stream
 from resources.warehouse.interface import Append, ReplaceTable, Warehouse, Write

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import date, datetime, timedelta
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from aelp_assets.ingest.connectors import pull_asset, pull_check
+from aelp_assets.ingest.connectors import LANDS, backfill_key, source_assets, source_check
+from aelp_assets.status import connection_report
 from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
@@ -20,14 +23,16 @@ from resources.sandbox.build import Simulated, simulate_account
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.platforms import served_platforms
 from resources.sandbox.servers.tiktok import TikTokServer
-from resources.settings import PROJECT_ROOT, LiveSource, Settings, load_settings
+from resources.settings import PROJECT_ROOT, LiveSource, LiveVendorFiles, Settings, SourceName, load_settings
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.tables import PYTHON_TABLES
 
 TODAY = date(2026, 6, 30)
 ACCOUNT = "7194406226318590977"
 TOKEN = "sandbox-token-of-tiktok"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 MORNING = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
 
 
@@ -54,29 +59,40 @@ class Bench:
         self.instance = dg.DagsterInstance.ephemeral()
         self.moment = MORNING
 
-    def pull(self, variables: dict[str, str], config: dict[str, str] | None = None):
-        sources = Sources(
+    def sources(self, variables: dict[str, str]) -> Sources:
+        return Sources(
             self.settings,
             FixedClock(self.moment),
             SystemClock(),
             lambda _seconds: None,
             lambda: self.engine,
             self.folder / "work",
+            self.folder,
             variables,
         )
-        asset = pull_asset("tiktok", [ACCOUNT])
-        fetch = f"fetch_tiktok_account_{ACCOUNT}"
-        run_config = {"ops": {"ops__source_pulls__tiktok": {"ops": {fetch: {"config": config or {}}}}}}
+
+    def pull(
+        self,
+        variables: dict[str, str],
+        source: SourceName = "tiktok",
+        days: tuple[str, str] | None = None,
+        **options,
+    ):
+        """What is due of a source; or, with `days`, a backfill of that range of partitions."""
+        pulls, backfills = source_assets(source, self.settings.sources[source].accounts)
+        asset = pulls if days is None else backfills
+        tags = {} if days is None else dict(zip(RANGE_TAGS, days, strict=True))
         return dg.materialize(
-            [asset, pull_check("tiktok")],
+            [asset, source_check(source, asset.key)],
             instance=self.instance,
-            run_config=run_config,
+            tags=tags,
             resources={
-                "sources": sources,
+                "sources": self.sources(variables),
                 "warehouse": self.warehouse,
                 "clock": FixedClock(self.moment),
                 "step_io_manager": dg.mem_io_manager,
             },
+            **options,
         )
 
     def spend(self) -> dict[str, float]:
@@ -122,8 +138,8 @@ def check_of(result) -> dg.AssetCheckEvaluation:
     return evaluation
 
 
-def pulled_metadata(result) -> dict[str, object]:
-    event = result.asset_materializations_for_node("ops__source_pulls__tiktok.publish_tiktok")[-1]
+def pulled_metadata(result, source: str = "tiktok") -> dict[str, object]:
+    event = result.asset_materializations_for_node(f"ops__source_pulls__{source}.publish_{source}")[-1]
     return {name: value.value for name, value in event.metadata.items()}
 
 
@@ -142,11 +158,38 @@ def test_a_pull_lands_the_account_and_marks_the_days_it_changed(bench, simulated
         assert "nothing is due" in str(pulled_metadata(again)["accounts"])
 
 
-def test_a_backfill_from_the_launchpad_reads_exactly_its_days(bench, simulated):
+def test_a_backfill_reads_exactly_the_days_of_its_partitions_in_one_run(bench, simulated):
     served = ServedAccount(simulated, lambda: MORNING)
+    first, last = date(2026, 5, 25), date(2026, 5, 27)
     with TikTokServer(served, TOKEN) as server:
-        bench.pull(variables(server), {"first_day": "2026-05-25", "last_day": "2026-05-27"})
-    assert bench.spend() == truth(served, date(2026, 5, 25), date(2026, 5, 27))
+        result = bench.pull(variables(server), days=(first.isoformat(), last.isoformat()))
+        assert bench.spend() == truth(served, first, last)
+        days = {(first + timedelta(days=n)).isoformat() for n in range(3)}
+        assert bench.instance.get_materialized_partitions(backfill_key("tiktok")) == days
+        assert bench.instance.get_materialized_partitions(dg.AssetKey(["raw", "tiktok_ads_report"])) == days
+        assert check_of(result).passed
+        # Due or not: a person asked for them.
+        calls = len(server.requests)
+        bench.pull(variables(server), days=(first.isoformat(), last.isoformat()))
+        assert len(server.requests) > calls
+
+
+def test_a_single_partition_is_a_backfill_of_one_day(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    day = date(2026, 6, 2)
+    with TikTokServer(served, TOKEN) as server:
+        _, backfills = source_assets("tiktok", [ACCOUNT])
+        assert backfills.backfill_policy == dg.BackfillPolicy.single_run()
+        bench.pull(variables(server), days=(day.isoformat(), day.isoformat()))
+    assert bench.spend() == truth(served, day, day)
+
+
+def test_days_that_are_not_over_are_left_out_of_a_backfill(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    yesterday = TODAY - timedelta(days=1)
+    with TikTokServer(served, TOKEN) as server:
+        bench.pull(variables(server), days=(yesterday.isoformat(), TODAY.isoformat()))
+    assert bench.spend() == truth(served, yesterday, yesterday)
 
 
 def test_without_credentials_the_asset_says_what_to_set_and_the_run_succeeds(bench):
@@ -196,6 +239,69 @@ def test_a_source_that_is_down_fails_its_days_and_leaves_what_there_was(bench, s
     assert "complete up to 2026-06-29" in check.description
     assert bench.spend() == before
     assert IngestionControl(bench.engine).queue_sizes()["tiktok"]["waiting"] == metadata["days_failed"]
+
+
+@pytest.fixture(scope="module")
+def platforms(simulated, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with served_platforms(ServedAccount(simulated, lambda: MORNING), home / "sandbox") as given:
+        yield home, given
+
+
+@pytest.mark.parametrize("source", get_args(SourceName))
+def test_every_source_lands_what_it_is_said_to_land(platforms, duckdb_warehouse, source):
+    home, given = platforms
+    bench = Bench(load_settings(PROJECT_ROOT / "aelp.yaml"), duckdb_warehouse, home)
+    result = bench.pull(given, source)
+    assert check_of(result).passed, check_of(result).description
+    reports = duckdb_warehouse.query(
+        "select stream, sum(rows) as rows, sum(failed_days) as failed, sum(changed_days) as changed "
+        "from ops.source_pulls group by stream"
+    )
+    assert reports["failed"].sum() == 0
+    # Of some streams a quiet account has no rows; of its first one every source has.
+    assert set(reports["stream"]) == {table.name.table for table in LANDS[source]}
+    rows = dict(reports.select("stream", "rows").rows())
+    assert rows[LANDS[source][0].name.table] >= 20
+    (account,) = duckdb_warehouse.query("select source, account_id from ops.accounts").rows()
+    assert account == (source, bench.settings.sources[source].accounts[0])
+    works, lines = connection_report(bench.sources(given), source)
+    assert works, lines
+
+
+@pytest.mark.parametrize("source", get_args(SourceName))
+def test_every_source_without_credentials_says_what_to_set(duckdb_warehouse, tmp_path, source):
+    bench = Bench(load_settings(PROJECT_ROOT / "aelp.yaml"), duckdb_warehouse, tmp_path)
+    works, lines = connection_report(bench.sources({}), source)
+    assert not works
+    assert "AELP_" in lines[0]
+    assert f"aelp connect {source}" in lines[0]
+
+
+def test_a_vendor_s_folder_is_read_without_credentials(duckdb_warehouse, tmp_path):
+    source = LiveVendorFiles(accounts=["studio"], inbox="inbox", settle_seconds=0)
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(
+        update={"sources": {"vendor_files": source}}
+    )
+    dropped = tmp_path / "inbox" / "june.csv"
+    dropped.parent.mkdir()
+    dropped.write_text("creative_id,headline\nk1,Sleep safe\nk2,Stand tall\n")
+    yesterday = (MORNING - timedelta(days=1)).timestamp()
+    os.utime(dropped, (yesterday, yesterday))
+    result = Bench(settings, duckdb_warehouse, tmp_path).pull({}, "vendor_files")
+    assert check_of(result).passed
+    rows = duckdb_warehouse.query("select report_date, account_id, creative_id from raw.vendor_creatives")
+    day = TODAY - timedelta(days=1)
+    assert sorted(rows.rows()) == [(day, "studio", "k1"), (day, "studio", "k2")]
+
+
+def test_an_export_that_is_not_there_fails_its_own_days_only(platforms, duckdb_warehouse, tmp_path):
+    _, given = platforms
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    result = Bench(settings, duckdb_warehouse, tmp_path).pull(given, "ga4")
+    assert "holds no events_" in str(pulled_metadata(result, "ga4")["accounts"])
+    complete = "select distinct stream from ops.ingest_slices where status = 'complete'"
+    assert duckdb_warehouse.query(complete)["stream"].to_list() == ["ga4_reports"]
 
 
 def test_every_stream_a_source_lands_is_a_raw_table():

@@ -7,8 +7,6 @@ from datetime import date, timedelta
 import pytest
 
 from aelp_assets.status import connection_report, source_status
-from resources.clock import FixedClock, SystemClock
-from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
@@ -32,28 +30,15 @@ def bench(duckdb_warehouse, tmp_path):
     return Bench(settings, duckdb_warehouse, tmp_path)
 
 
-def sources_of(bench: Bench, given: dict[str, str]) -> Sources:
-    clock = FixedClock(bench.moment)
-    return Sources(
-        bench.settings,
-        clock,
-        SystemClock(),
-        lambda _: None,
-        lambda: bench.engine,
-        bench.folder / "work",
-        given,
-    )
-
-
 def status(bench: Bench, given: dict[str, str]) -> dict[str, object]:
-    return source_status(bench.warehouse, sources_of(bench, given), bench.moment).row(0, named=True)
+    return source_status(bench.warehouse, bench.sources(given), bench.moment).row(0, named=True)
 
 
 def test_a_source_without_credentials_is_said_to_be_without(bench):
     told = status(bench, {})
     assert told["credentials"] == "missing"
     assert told["newest_complete_day"] is None
-    works, lines = connection_report(sources_of(bench, {}), "tiktok")
+    works, lines = connection_report(bench.sources({}), "tiktok")
     assert not works
     assert "AELP_TIKTOK_ACCESS_TOKEN" in lines[0]
 
@@ -94,11 +79,11 @@ def test_connect_lists_the_accounts_and_starts_a_stopped_source_again(bench, sim
         wrong = variables(server, "wrong-token")
         bench.pull(wrong)
         assert status(bench, wrong)["credentials"] == "refused"
-        works, lines = connection_report(sources_of(bench, wrong), "tiktok")
+        works, lines = connection_report(bench.sources(wrong), "tiktok")
         assert not works
         assert "wrong-token" not in " ".join(lines)
         assert "renew" in lines[1]
-        works, lines = connection_report(sources_of(bench, variables(server)), "tiktok")
+        works, lines = connection_report(bench.sources(variables(server)), "tiktok")
         assert works
         assert lines[0].startswith(f"{ACCOUNT}  ")
         control = IngestionControl(bench.engine)
@@ -110,6 +95,6 @@ def test_connect_says_which_configured_account_cannot_be_read(bench, simulated):
     source = bench.settings.sources["tiktok"].model_copy(update={"accounts": [ACCOUNT, "99"]})
     bench.settings = bench.settings.model_copy(update={"sources": {"tiktok": source}})
     with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
-        works, lines = connection_report(sources_of(bench, variables(server)), "tiktok")
+        works, lines = connection_report(bench.sources(variables(server)), "tiktok")
     assert not works
     assert "99" in " ".join(lines), lines

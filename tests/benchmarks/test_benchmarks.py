@@ -14,6 +14,7 @@ import pytest
 from benchmarks.accounts import TODAY, Account, Home
 from benchmarks.decisions import bandit_decisions, closed_form_tails
 from benchmarks.forecast_draws import forecast_draws
+from benchmarks.insights_pull import insights_pull
 from benchmarks.marts import marts_vs_handwritten
 from benchmarks.processes import CommandFailed, measured
 from benchmarks.record import Figure, Record, load, save
@@ -54,6 +55,21 @@ def test_a_small_decision_is_timed() -> None:
 def test_warehouse_throughput_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AELP_BENCH", str(tmp_path))
     assert all(value > 0 for value in figures(warehouse_throughput(rows=5_000)).values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pull_brings_every_row_and_says_where_the_time_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELP_BENCH", str(tmp_path))
+    # Raises unless rows, spend and the days in the ledger are the server's; dlt is not asked.
+    pulled = insights_pull(rows=3_000, scale="tiny", peer=False)
+    found, seconds = figures(pulled), pulled.details["busy with, seconds"]
+    assert pulled.config == {"scale": "tiny", "rows": 3_000}
+    assert found["rows pulled and published"] * found["whole pull"] == pytest.approx(3_000)
+    assert sum(seconds.values()) == pytest.approx(found["whole pull"], rel=0.5)
+    assert {"HTTP", "answers as rows", "pages and hashes", "publishing"} <= set(seconds)
+    assert 0 < found["share the server was busy"] < 1
     assert list(tmp_path.iterdir()) == []
 
 

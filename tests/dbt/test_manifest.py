@@ -5,12 +5,22 @@ from __future__ import annotations
 import ast
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from resources.connectors.ga4 import Ga4Credentials, Ga4Source
+from resources.connectors.ga4_export import Ga4Export
+from resources.connectors.google_ads.credentials import GoogleAdsCredentials
+from resources.connectors.google_ads.source import GoogleAdsSource
+from resources.connectors.impact import Impact, ImpactCredentials
+from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
+from resources.connectors.meta.source import MetaSource
+from resources.connectors.source import Source
+from resources.connectors.tiktok import TikTok, TikTokCredentials
 from resources.landing.streams import STREAMS
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.dbt.sources_yaml import SOURCES_YAML, expected_sources
@@ -191,3 +201,19 @@ def test_every_engine_macro_is_asserted_on_both_engines() -> None:
     # The rest is layout or plain spelling, seen wrong at once by any model.
     spelling = {"type_of", "try_cast_to", "sum_count", "sums", "numbers", "quoted", "physical_order"}
     assert {name for name in macros - spelling if f"{name}(" not in asserted} == set()
+
+
+def test_days_are_final_when_the_connectors_say_so(models: dict[str, Node]) -> None:
+    sources: list[Source] = [
+        GoogleAdsSource(GoogleAdsCredentials(access_token="-")),
+        TikTok(TikTokCredentials("-"), (), datetime.now),
+        LinkedIn(LinkedInCredentials("-"), (), datetime.now),
+        Impact(ImpactCredentials("-", "-")),
+        Ga4Source(Ga4Credentials(access_token="-"), ()),
+    ]
+    reports = [*MetaSource.reports, Ga4Export.report, *(report for one in sources for report in one.reports)]
+    told = {report.stream.name: report.final_after_days for report in reports}
+    listed = re.search(r"{% set windows = (\{.*?\}) %}", models["report_day_status"]["raw_code"], re.DOTALL)
+    assert listed
+    windows = ast.literal_eval(listed.group(1))
+    assert windows == {stream: told[stream] for stream in windows}

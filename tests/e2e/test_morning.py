@@ -89,9 +89,10 @@ def test_one_command_materialises_the_whole_graph(finished):
             for spec in asset.specs
         }
     # This home has files and no credentials: no source is pulled. The backtest is the weekly schedule's.
-    idle = {f"ops/source_pulls/{source}" for source in SETTINGS.sources} | {
-        "gaelp_training/forecast_accuracy"
+    idle = {
+        f"ops/{kind}/{name}" for kind in ("source_pulls", "source_backfills") for name in SETTINGS.sources
     }
+    idle.add("gaelp_training/forecast_accuracy")
     landed = {str(table.name).replace(".", "/") for table in EXPORTED}
     # Nothing was refused, so the landing left ops.quarantine alone.
     landed |= {"ops/ingest_slices", "ops/accounts", "ops/track_rules"}

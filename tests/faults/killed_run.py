@@ -88,13 +88,17 @@ POINTS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
 BETWEEN_RUNS = {"after_marts"}  # no Dagster run is under way there
 
 
-def main() -> None:
-    module, name, wrap = POINTS[sys.argv[1]]
+def wrap_at(module: str, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Put what `wrap` makes of a function, or of a class's method, in its place."""
     owner: Any = importlib.import_module(module)
     *path, attribute = name.split(".")
     for part in path:
         owner = getattr(owner, part)
     setattr(owner, attribute, wrap(getattr(owner, attribute)))
+
+
+def main() -> None:
+    wrap_at(*POINTS[sys.argv[1]])
     sys.argv = ["aelp", "run"]
     importlib.import_module("aelp_assets.cli").main()
 

@@ -121,6 +121,22 @@ EXPECTED: dict[str, Expected] = {
         date        store_id  order_id  value   is_new_customer  is_refunded  refunded_at       ordered_at
         2026-06-08  s1        o1        199.99  true             true         2026-06-09 12:00  2026-06-09 03:30
     """),
+    # Two calls in one row; k3 has no session of its own, and the 9th's key events were never read.
+    "gaelp_training.ga4_daily": Expected("""
+        date        account_id  session_source  session_medium  session_campaign  device_category  sessions  engaged_sessions  users  conversions  purchases  revenue  engagement_rate  conversions_per_session  is_estimate
+        2026-06-08  p1          (direct)        (none)          (not set)         desktop          4         1                 4      0            0          0        0.25             0                        true
+        2026-06-08  p1          (not set)       (not set)       (not set)         mobile           0         0                 0      1            1          0        -                -                        false
+        2026-06-08  p1          google          cpc             Security search   mobile           10        6                 9      3.25         2.25       25       0.6              0.325                    false
+        2026-06-09  p1          google          cpc             Security search   mobile           3         3                 3      -            -          -        1                -                        false
+    """),
+    # The reload counts once; the visit of the 7th came late and takes u2's purchase from (direct).
+    "gaelp_training.ga4_lagged_daily": Expected("""
+        date        visit_date  lag_days  account_id  session_source  session_medium  session_campaign  purchases  revenue
+        2026-06-08  2026-06-05  3         p1          google          cpc             Security search   1          50
+        2026-06-08  2026-06-07  1         p1          facebook        (not set)       (not set)         1          10
+        2026-06-08  2026-06-08  0         p1          (not set)       (not set)       (not set)         1          19.99
+        2026-06-09  2026-06-09  0         p1          google          cpc             (not set)         1          7
+    """),
     "gaelp_training.creative_objects": Expected("""
         platform  account_id  creative_id  headline  created_on  first_seen  last_seen
         meta      m1          cr1          Néw       2026-05-01  2026-06-08  2026-06-09
@@ -351,6 +367,32 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  meta_ads_insights          meta        m1          1    6
     """),
     # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
+    # Pulled on the 11th, g2 on the days after, too: the window of the events export alone is over, for two days.
+    "gaelp_training.report_day_status": Expected("""
+        stream                           platform    account_id  breakdown_set   date        last_pulled_age  final_after_days  is_final
+        ga4_events                       ga4         p1          none            2026-06-05  6                4                 true
+        ga4_events                       ga4         p1          none            2026-06-07  4                4                 true
+        ga4_events                       ga4         p1          none            2026-06-08  3                4                 false
+        ga4_events                       ga4         p1          none            2026-06-09  2                4                 false
+        ga4_reports                      ga4         p1          key_events      2026-06-08  3                12                false
+        ga4_reports                      ga4         p1          sessions        2026-06-08  3                12                false
+        ga4_reports                      ga4         p1          sessions        2026-06-09  2                12                false
+        google_ads_ad_performance        google_ads  g1          network_device  2026-06-08  3                30                false
+        google_ads_ad_performance        google_ads  g2          network_device  2026-06-10  3                30                false
+        google_ads_campaign_performance  google_ads  g2          network_device  2026-06-10  2                30                false
+        google_ads_conversions           google_ads  g2          action          2026-06-10  2                30                false
+        impact_actions                   impact      i1          none            2026-06-08  3                90                false
+        linkedin_ad_analytics            linkedin    l1          none            2026-06-08  3                35                false
+        meta_ads_insights                meta        m1          none            2026-06-04  7                28                false
+        meta_ads_insights                meta        m1          none            2026-06-05  6                28                false
+        meta_ads_insights                meta        m1          none            2026-06-08  3                28                false
+        meta_ads_insights                meta        m1          none            2026-06-09  2                28                false
+        meta_ads_insights                meta        m1          none            2026-06-10  1                28                false
+        meta_ads_insights_by_placement   meta        m1          placement       2026-06-08  3                28                false
+        meta_ads_insights_by_placement   meta        m2          placement       2026-06-06  5                28                false
+        meta_ads_insights_by_placement   meta        m2          placement       2026-06-08  3                28                false
+        tiktok_ads_report                tiktok      t1          none            2026-06-08  3                28                false
+    """),
     "gaelp_training.conversion_delay": Expected("""
         platform    account_id  age  cohort_days  conversions_arrived  share_arrived
         google_ads  g2          1    1            1                    1/3
@@ -394,12 +436,23 @@ EXPECTED: dict[str, Expected] = {
         2026-06-08  impact    i1          act        APPROVED  50      4.5
     """),
     "staging.stg_ga4__reports": Expected("""
-        date        account_id  report    dimensions_hash  sessions  key_events  data_loss_from_other_row
-        2026-06-08  p1          sessions  h1               10        1.5         true
+        date        account_id  report      dimensions_hash  session_source  event_name  sessions  key_events  data_loss_from_other_row
+        2026-06-08  p1          sessions    h1               google          -           10        -           -
+        2026-06-08  p1          sessions    h2               (direct)        -           4         -           true
+        2026-06-08  p1          key_events  k1               google          purchase    -         2.25        -
+        2026-06-08  p1          key_events  k2               google          sign_up     -         1           -
+        2026-06-08  p1          key_events  k3               -               purchase    -         1           -
+        2026-06-09  p1          sessions    h1               google          -           3         -           -
     """),
     "staging.stg_ga4__events": Expected("""
-        date        account_id  export_kind  event_hash  event_name  event_at          purchase_revenue
-        2026-06-08  p1          daily        e1          purchase    2026-06-08 12:00  19.99
+        date        account_id  export_kind  event_hash  event_name  event_at          user_pseudo_id_hash  purchase_revenue
+        2026-06-05  p1          daily        e2          page_view   2026-06-05 10:00  u1                   -
+        2026-06-07  p1          daily        e7          page_view   2026-06-07 20:00  u2                   -
+        2026-06-08  p1          daily        e1          purchase    2026-06-08 12:00  -                    19.99
+        2026-06-08  p1          daily        e3          purchase    2026-06-08 15:00  u1                   50
+        2026-06-08  p1          daily        e4          purchase    2026-06-08 15:01  u1                   50
+        2026-06-08  p1          daily        e5          purchase    2026-06-08 16:00  u2                   10
+        2026-06-09  p1          daily        e6          purchase    2026-06-09 09:00  u1                   7
     """),
     "staging.stg_vendor_files__creatives": Expected("""
         date        account_id  creative_id  row_no  headline  created_on

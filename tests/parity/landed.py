@@ -102,6 +102,25 @@ def _budget_change(time: str) -> Payload:
     return {"changed_at": f"2026-06-08T{time}:00Z", "old_budget": "40", "new_budget": "50"}
 
 
+_SEARCH_AD = {
+    "session_source": "google",
+    "session_medium": "cpc",
+    "session_campaign_name": "Security search",
+    "device_category": "mobile",
+}
+_DIRECT = {"session_source": "(direct)", "session_medium": "(none)", "device_category": "desktop"}
+_AD_VISIT = {"traffic_source": "google", "traffic_medium": "cpc", "traffic_campaign": "Security search"}
+
+
+def _bought(times: str, revenue: str) -> Payload:
+    return _SEARCH_AD | {"event_name": "purchase", "key_events": times, "purchase_revenue": revenue}
+
+
+def _event(name: str, at: str, browser: str = "", revenue: str = "", **fields: str) -> Payload:
+    known = {"user_pseudo_id_hash": browser, "purchase_revenue": revenue}
+    return {"event_name": name, "event_at": at} | {k: v for k, v in known.items() if v} | fields
+
+
 LANDINGS: tuple[Landing, ...] = (
     # Meta m1, without breakdown.
     Landing(
@@ -630,6 +649,62 @@ LANDINGS: tuple[Landing, ...] = (
         "none",
         [(("sc", "sg", "kw"), {"keyword_text": "alarm", "match_type": "EXACT", "clicks": "20", "cost": "4"})],
     ),
+    # Google Analytics, two calls a day: the 8th's key events are restated, the 9th's were never read.
+    *(
+        Landing(step, f"b{step - 1}1", "ga4_reports", "ga4", "p1", day(number), report, rows)
+        for step, number, report, rows in (
+            (
+                1,
+                8,
+                "sessions",
+                [
+                    (
+                        ("sessions", "h1"),
+                        _SEARCH_AD | {"sessions": "10", "engaged_sessions": "6", "total_users": "9"},
+                    ),
+                    (
+                        ("sessions", "h2"),
+                        _DIRECT
+                        | {"sessions": "4", "engaged_sessions": "1", "total_users": "4"}
+                        | {"data_loss_from_other_row": "true"},
+                    ),
+                ],
+            ),
+            (
+                1,
+                8,
+                "key_events",
+                [
+                    (("key_events", "k1"), _bought("1.5", "19.99")),
+                    (("key_events", "k2"), _SEARCH_AD | {"event_name": "sign_up", "key_events": "2"}),
+                ],
+            ),
+            (
+                2,
+                8,
+                "key_events",
+                [
+                    (("key_events", "k1"), _bought("2.25", "25")),
+                    (("key_events", "k2"), _SEARCH_AD | {"event_name": "sign_up", "key_events": "1"}),
+                    (
+                        ("key_events", "k3"),
+                        {"device_category": "mobile", "event_name": "purchase", "key_events": "1"},
+                    ),
+                ],
+            ),
+            (
+                2,
+                9,
+                "sessions",
+                [
+                    (
+                        ("sessions", "h1"),
+                        _SEARCH_AD | {"sessions": "3", "engaged_sessions": "3", "total_users": "3"},
+                    )
+                ],
+            ),
+        )
+    ),
     # Logs and snapshots tell the same thing day after day.
     *(
         Landing(step, f"b{step - 1}1", stream, source, account, day(number), "none", rows)
@@ -690,23 +765,8 @@ LANDINGS: tuple[Landing, ...] = (
                     (2, 8, [(("act",), {"state": "APPROVED", "payout": "4.5", "amount": "50"})]),
                 ),
             ),
-            (
-                "ga4_reports",
-                "ga4",
-                "p1",
-                (
-                    (
-                        1,
-                        8,
-                        [
-                            (
-                                ("sessions", "h1"),
-                                {"sessions": "10", "key_events": "1.5", "data_loss_from_other_row": "true"},
-                            )
-                        ],
-                    ),
-                ),
-            ),
+            # u1 comes by an ad on the 5th and buys on the 8th, the page loads twice; u2 and somebody without
+            # consent buy, too. On the 9th u1 buys again, by another ad. The 7th comes last: u2 was there.
             (
                 "ga4_events",
                 "ga4",
@@ -714,17 +774,39 @@ LANDINGS: tuple[Landing, ...] = (
                 (
                     (
                         1,
-                        8,
+                        5,
                         [
                             (
-                                ("daily", "e1"),
-                                {
-                                    "event_name": "purchase",
-                                    "event_at": "2026-06-08T12:00:00.5Z",
-                                    "purchase_revenue": "19.99",
-                                },
+                                ("daily", "e2"),
+                                _event("page_view", "2026-06-05T10:00:00Z", "u1", **_AD_VISIT),
                             )
                         ],
+                    ),
+                    (
+                        1,
+                        8,
+                        [
+                            (("daily", "e1"), _event("purchase", "2026-06-08T12:00:00.5Z", revenue="19.99")),
+                            (
+                                ("daily", "e3"),
+                                _event("purchase", "2026-06-08T15:00:00Z", "u1", "50", transaction_id="T1"),
+                            ),
+                            (
+                                ("daily", "e4"),
+                                _event("purchase", "2026-06-08T15:01:00Z", "u1", "50", transaction_id="T1"),
+                            ),
+                            (("daily", "e5"), _event("purchase", "2026-06-08T16:00:00Z", "u2", "10")),
+                        ],
+                    ),
+                    (
+                        2,
+                        9,
+                        [(("daily", "e6"), _event("purchase", "2026-06-09T09:00:00Z", "u1", "7", gclid="g"))],
+                    ),
+                    (
+                        3,
+                        7,
+                        [(("daily", "e7"), _event("page_view", "2026-06-07T20:00:00Z", "u2", fbclid="f"))],
                     ),
                 ),
             ),

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -6,6 +7,7 @@ import yaml
 from resources.settings import (
     PROJECT_ROOT,
     SettingsError,
+    SourceName,
     load_settings,
     read_environment,
     require_drop_folder,
@@ -138,6 +140,83 @@ def test_slates_cannot_stop_exploring(write):
 def test_true_is_no_number(write, change, path):
     with pytest.raises(SettingsError, match=rf"{path}: true and false mean nothing here"):
         load_settings(write(lambda d: d.update(change)))
+
+
+def orders(**changes):
+    columns = {"order_id": "id", "ordered_at": "at", "value": "total", "currency": "currency"}
+    return {"orders": {"accounts": ["shop"], "table": "sales", "columns": columns} | changes}
+
+
+def test_every_source_can_be_named_in_the_settings():
+    assert load_settings(PROJECT_ROOT / "aelp.yaml").source_names == list(get_args(SourceName))
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ({"pinterest": {"accounts": ["1"]}}, r"sources.pinterest: unknown key"),
+        ({"meta": {"accounts": ["1"], "pace": 1}}, r"sources.meta.pace: unknown key"),
+        ({"meta": {"accounts": []}}, r"sources.meta.accounts: .* at least 1 item"),
+        ({"meta": {"accounts": ["1", "1"]}}, r"sources.meta.accounts: an account stands twice"),
+        (
+            {"meta": {"accounts": ["1"], "calls_per_hour": 0}},
+            r"sources.meta.calls_per_hour: must be at least 1, at most 1e\+06",
+        ),
+        (
+            {"ga4": {"accounts": ["1"], "backfill_days": 9999}},
+            r"sources.ga4.backfill_days: must be at least 1, at most 1,125",
+        ),
+        ({"google_ads": {"accounts": ["northstar"]}}, r"sources.google_ads.accounts.0: .* as 123-456-7890"),
+        ({"ga4": {"accounts": ["G-ABC123"]}}, r"sources.ga4.accounts.0: .* is a measurement id"),
+        ({"ga4": {"accounts": ["1"], "unset_consent": "maybe"}}, r"sources.ga4.unset_consent: .*'refused'"),
+        (orders(table="sales; drop table sales"), r"sources.orders.table: must be a table or view"),
+        (orders(columns={"order_id": 'x" from y --'}), r"sources.orders.columns.order_id: .* plain column"),
+        (orders(columns={"profit": "p"}), r"sources.orders.columns.profit"),
+        (orders(columns={"order_id": "id", "value": "v"}), r"sources.orders: columns: .* ordered_at"),
+        (orders(accounts=["a", "b"]), r"sources.orders: columns: name the column of store_id"),
+        (orders(currency="USD"), r"sources.orders: currency: give either"),
+        (orders(timezone="New York"), r"sources.orders.timezone: must be an IANA time zone"),
+        ({"vendor_files": {"accounts": ["a", "b"]}}, r"sources.vendor_files.accounts: .* at most 1 item"),
+        (
+            {"vendor_files": {"accounts": ["a"], "settle_seconds": -1}},
+            r"sources.vendor_files.settle_seconds: must be at least 0, at most 600",
+        ),
+        ({"ad_library": {"searches": []}}, r"sources.ad_library.searches: .* at least 1 item"),
+        ({"ad_library": {"searches": [{}]}}, r"sources.ad_library.searches.0: .* either terms or page_ids"),
+        (
+            {"ad_library": {"searches": [{"terms": "a", "page_ids": ["1"]}]}},
+            r"sources.ad_library.searches.0: .* either terms or page_ids",
+        ),
+        (
+            {"ad_library": {"searches": [{"page_ids": list("12345678901")}]}},
+            r"sources.ad_library.searches.0.page_ids: .* at most 10 items",
+        ),
+        (
+            {"ad_library": {"searches": [{"terms": "a", "countries": ["usa"]}]}},
+            r"sources.ad_library.searches.0.countries.0: must be an ISO country code",
+        ),
+        (
+            {"ad_library": {"searches": [{"terms": "a"}], "monthly_searches": 0}},
+            r"sources.ad_library.monthly_searches: must be at least 1, at most 100,000",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_meant_is_refused_with_its_path(write, sources, said):
+    with pytest.raises(SettingsError, match=said):
+        load_settings(write(lambda d: d.update(sources=sources)))
+
+
+def test_a_secret_is_not_a_setting(write):
+    for name, key in (("orders", "url"), ("ga4", "access_token"), ("vendor_files", "password")):
+        path = write(lambda d, name=name, key=key: d["sources"][name].update({key: "s3cret"}))
+        with pytest.raises(SettingsError, match=rf"sources.{name}.{key}: unknown key") as error:
+            load_settings(path)
+        assert "s3cret" not in str(error.value)
+
+
+def test_a_customer_id_is_spelt_as_google_spells_it(write):
+    path = write(lambda d: d["sources"]["google_ads"].update(accounts=["4721189034"]))
+    assert load_settings(path).sources["google_ads"].accounts == ["472-118-9034"]
 
 
 @pytest.mark.parametrize("start", ["2999-01-01", "1970-01-01"])

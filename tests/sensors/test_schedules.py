@@ -1,5 +1,6 @@
 """The clock's part across a year: one decision per local morning, whatever the clocks do."""
 
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo
@@ -8,10 +9,12 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator  # what the daemon itself walks
 
+from aelp_assets.jobs import pull_sources
 from aelp_assets.partitions import decision_days
-from sensors.schedules import SCHEDULES, daily_decision, weekly_backtest
+from sensors.schedules import SCHEDULES, daily_decision, pulls_every_hour, weekly_backtest
 
 NEW_YORK = ZoneInfo("America/New_York")
+HOURLY = pulls_every_hour(pull_sources(["tiktok"]))
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 SPRING_FORWARD, FALL_BACK = date(2026, 3, 8), date(2026, 11, 1)
 
@@ -64,3 +67,39 @@ def test_the_backtest_runs_on_tuesdays():
     days = [requests(weekly_backtest, moment)[0].partition_key for moment in moments(weekly_backtest, *YEAR)]
     assert len(days) == 52
     assert {date.fromisoformat(day).strftime("%A") for day in days} == {"Tuesday"}
+
+
+def pull_tick(instance, moment):
+    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=moment)
+    return HOURLY.evaluate_tick(context)
+
+
+def test_every_hour_asks_once_also_where_the_clock_is_put_back():
+    start = datetime(2026, 11, 1, tzinfo=NEW_YORK)
+    hours = moments(HOURLY, start, start.astimezone(UTC) + timedelta(hours=25))
+    assert len(hours) == 25
+    with dg.instance_for_test() as instance:
+        keys = [request.run_key for hour in hours for request in pull_tick(instance, hour).run_requests]
+        assert len(set(keys)) == 25
+        again = [request.run_key for request in pull_tick(instance, hours[0]).run_requests]
+    assert again == keys[:1]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_pull_under_way_is_not_overtaken_by_the_next(status):
+    hour = datetime(2026, 6, 30, 9, tzinfo=UTC)
+    with dg.instance_for_test() as instance:
+        run = instance.add_run(dg.DagsterRun("pull_sources", run_id=str(uuid.uuid4()), status=status))
+        tick = pull_tick(instance, hour)
+        assert tick.run_requests == []
+        assert "still queued or running" in tick.skip_message
+        instance.report_run_canceled(run)
+        assert len(pull_tick(instance, hour + timedelta(hours=1)).run_requests) == 1
+
+
+def test_a_run_of_another_job_does_not_hold_the_pull():
+    with dg.instance_for_test() as instance:
+        instance.add_run(
+            dg.DagsterRun("decide", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED)
+        )
+        assert pull_tick(instance, datetime(2026, 6, 30, 9, tzinfo=UTC)).run_requests

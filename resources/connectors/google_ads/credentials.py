@@ -28,7 +28,6 @@ class GoogleAdsCredentials:
     Attributes:
         login_customer_id: the manager account access comes through, if any.
         developer_token: sent only where given; access follows the Cloud project.
-        customer_ids: accounts to read; empty: all the login reaches.
         token_uri: where refresh_token is turned into access tokens.
     """
 
@@ -39,15 +38,14 @@ class GoogleAdsCredentials:
     access_token: str | None = field(default=None, repr=False)
     login_customer_id: str | None = None
     developer_token: str | None = field(default=None, repr=False)
-    customer_ids: tuple[str, ...] = ()
     token_uri: str = TOKEN_URI
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> GoogleAdsCredentials:
-        """Read AELP_GOOGLE_ADS_* variables; customer ids may carry dashes and are parted by commas.
+        """Read AELP_GOOGLE_ADS_* variables; the manager's id may carry dashes.
 
         Raises:
-            MissingCredentials: no complete way to log in, or an id that is none; names the variables.
+            MissingCredentials: no complete way to log in, or a manager's id that is none; names them.
         """
         given: dict[str, Any] = {
             name: variables.get(_PREFIX + name.upper(), "").strip() or None
@@ -69,14 +67,7 @@ class GoogleAdsCredentials:
                 "(path of a service account's JSON key). `aelp connect google_ads` checks them."
             )
         manager = variables.get(f"{_PREFIX}LOGIN_CUSTOMER_ID", "").strip()
-        accounts = variables.get(f"{_PREFIX}CUSTOMER_IDS", "")
-        return cls(
-            **given,
-            login_customer_id=_digits(manager, "LOGIN_CUSTOMER_ID") if manager else None,
-            customer_ids=tuple(
-                _digits(account.strip(), "CUSTOMER_IDS") for account in accounts.split(",") if account.strip()
-            ),
-        )
+        return cls(**given, login_customer_id=_manager(manager) if manager else None)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -111,10 +102,10 @@ class GoogleAdsCredentials:
         )
 
 
-def _digits(account_id: str, variable: str) -> str:
+def _manager(account_id: str) -> str:
     digits = account_id.replace("-", "")
     if re.fullmatch(r"\d{10}", digits) is None:
         raise MissingCredentials(
-            f"Google Ads: {_PREFIX}{variable} has {account_id!r}, which is no customer id (123-456-7890)."
+            f"Google Ads: {_PREFIX}LOGIN_CUSTOMER_ID is {account_id!r}, no customer id (123-456-7890)."
         )
     return digits

@@ -58,9 +58,9 @@ _BY_STATUS: Mapping[grpc.StatusCode, ErrorClass] = {
 _REMEDIES: Mapping[str, str] = {
     "CUSTOMER_NOT_ENABLED": (
         "The account was closed or never activated: reactivate it in Google Ads, or leave it out of "
-        "AELP_GOOGLE_ADS_CUSTOMER_IDS."
+        "sources.google_ads.accounts in the settings."
     ),
-    "CUSTOMER_NOT_FOUND": "Check AELP_GOOGLE_ADS_CUSTOMER_IDS.",
+    "CUSTOMER_NOT_FOUND": "Check sources.google_ads.accounts in the settings.",
     "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT": "Google has suspended the account: appeal in Google Ads.",
     "USER_PERMISSION_DENIED": (
         "Give this login read access to the account; where access comes through a manager account, set "

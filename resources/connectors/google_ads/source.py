@@ -62,7 +62,8 @@ class GoogleAdsSource:
     """Reads Google Ads accounts through SearchStream.
 
     Args:
-        credentials: who asks, and which accounts.
+        credentials: who asks.
+        customer_ids: the accounts to read, with or without dashes; none: all the login reaches.
         endpoint: host and port; a loopback address is spoken to without TLS.
         timeout_seconds: for each call, streaming included.
         lookback_days: how long days are asked for again, 1 to 90. Conversions arrive for as long as the
@@ -76,6 +77,7 @@ class GoogleAdsSource:
     def __init__(
         self,
         credentials: GoogleAdsCredentials,
+        customer_ids: Sequence[str] = (),
         *,
         endpoint: str = LIVE_ENDPOINT,
         timeout_seconds: float = 300.0,
@@ -84,7 +86,7 @@ class GoogleAdsSource:
         if not 1 <= lookback_days <= _LONGEST_WINDOW_DAYS:
             raise ValueError(f"lookback_days must be 1 to {_LONGEST_WINDOW_DAYS} (found {lookback_days})")
         self._api = GoogleAdsApi(credentials, endpoint, timeout_seconds)
-        self._wanted = credentials.customer_ids
+        self._wanted = tuple(map(digits, customer_ids))
         self._manager = credentials.login_customer_id
         self._reports = (
             *(
@@ -119,7 +121,7 @@ class GoogleAdsSource:
         self._api.close()
 
     def accounts(self) -> Sequence[Account]:
-        """Accounts named in the credentials, else the manager's clients, else all the login reaches.
+        """The accounts that were named, else the manager's clients, else all the login reaches.
 
         An account that is closed is left out with a warning, so that it does not stop the others.
 

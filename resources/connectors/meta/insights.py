@@ -194,17 +194,22 @@ def _days(answered: Sequence[Row], pull: Pull) -> pl.Series:
 
 def _actions(answered: Sequence[Row]) -> dict[str, pl.Series]:
     """Purchases and their values by window, and video metrics; an action that is missing is zero."""
-    names = [f"{what}_{window}" for what in ("purchases", "purchase_value") for window in _WINDOWS]
-    values: dict[str, list[str]] = {name: [] for name in (*names, "video_3s_views", *_VIDEO)}
+    by_window = [(window, list[str](), list[str]()) for window in _WINDOWS]
+    views, videos = list[str](), [(field, list[str]()) for field in _VIDEO.values()]
     for row in answered:
         counts, amounts = _by_type(row, "actions"), _by_type(row, "action_values")
         kind = next((kind for kind in PURCHASE_ACTIONS if kind in counts or kind in amounts), "")
-        for window in _WINDOWS:
-            values[f"purchases_{window}"].append(_amount(counts.get(kind), window))
-            values[f"purchase_value_{window}"].append(_amount(amounts.get(kind), window))
-        values["video_3s_views"].append(_amount(counts.get(_VIEW), "value"))
-        for name, field in _VIDEO.items():
-            values[name].append(_amount(_by_type(row, field).get(_VIEW), "value") if field in row else "0")
+        bought, worth = counts.get(kind), amounts.get(kind)
+        for window, purchases, value in by_window:
+            purchases.append(_amount(bought, window))
+            value.append(_amount(worth, window))
+        views.append(_amount(counts.get(_VIEW), "value"))
+        for field, watched in videos:
+            watched.append(_amount(_by_type(row, field).get(_VIEW), "value") if field in row else "0")
+    values = {f"purchases_{window}": purchases for window, purchases, _ in by_window}
+    values |= {f"purchase_value_{window}": value for window, _, value in by_window}
+    values |= {"video_3s_views": views}
+    values |= {name: watched for name, (_, watched) in zip(_VIDEO, videos, strict=True)}
     return {name: pl.Series(name, texts, dtype=pl.String) for name, texts in values.items()}
 
 
@@ -212,11 +217,12 @@ def _by_type(row: Row, field: str) -> dict[str, Row]:
     entries = row.get(field)
     if entries is None:
         return {}
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, Mapping) and isinstance(entry.get("action_type"), str) for entry in entries
-    ):
+    try:
+        by_type: dict[str, Row] = {entry["action_type"]: entry for entry in entries}
+    except (TypeError, KeyError):  # of JSON's values only an object has a name to be asked for
+        by_type = {}
+    if not isinstance(entries, list) or (entries and {*map(type, by_type)} != {str}):
         raise PlatformError(ErrorClass.TRANSIENT, f"Meta sent {field} in an unknown shape.")
-    by_type: dict[str, Row] = {entry["action_type"]: entry for entry in entries}
     if len(by_type) < len(entries):
         raise PlatformError(
             ErrorClass.PERMANENT, f"Meta sent an action type twice in {field}: which one counts is unknown."

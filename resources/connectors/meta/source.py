@@ -24,7 +24,7 @@ from resources.connectors.meta.insights import BY_AD, BY_HOUR, BY_PLACEMENT, Sha
 from resources.connectors.meta.jobs import InsightsJobs
 from resources.connectors.meta.levers import lever_records
 from resources.connectors.meta.texts import frame, part, parts, required, text
-from resources.connectors.source import Account, Page, Pull, Report
+from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 _LONGEST_DAYS = 30
@@ -39,7 +39,7 @@ ENTITIES = Report(STREAMS["meta_entities"], "none", 0, 1, is_snapshot=True)
 CREATIVES = Report(STREAMS["creatives"], "none", 0, 1, is_snapshot=True)
 LEVERS = Report(STREAMS["levers"], "none", 0, 1, is_snapshot=True)
 ACTIVITIES = Report(STREAMS["meta_activities"], "none", 3, _LONGEST_DAYS, final_after_days=3)
-HOURLY = Report(STREAMS["meta_hourly_spend"], "none", 0, 1, is_snapshot=True)
+HOURLY = Report(STREAMS["meta_hourly_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
 
 _SHAPES: Mapping[str, Shape] = {INSIGHTS.name: BY_AD, PLACEMENTS.name: BY_PLACEMENT, HOURLY.name: BY_HOUR}
 

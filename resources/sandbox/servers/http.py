@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A JSON answer."""
+    """A JSON answer; a body of bytes is JSON already."""
 
     body: Any
     status: int = 200
@@ -85,7 +85,8 @@ class LoopbackServer:
                     return
                 try:
                     answered = answer(request)
-                    text = json.dumps(answered.body).encode()
+                    body = answered.body
+                    text = body if isinstance(body, bytes) else json.dumps(body).encode()
                 except Exception as error:  # the server's own fault, which a test must not miss
                     self.errors.append(error)
                     answered, text = Answer(None, 500), b"{}"

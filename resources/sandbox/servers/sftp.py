@@ -7,9 +7,10 @@ the files' rows mean.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -62,11 +63,14 @@ class SftpServer:
         """The public key as known_hosts writes it."""
         return self._key.export_public_key().decode().strip()
 
-    def deliver(self, name: str, content: bytes | str) -> None:
-        """Put a whole file where the vendor drops them."""
-        (self.folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    def deliver(self, name: str, content: bytes | str, at: datetime | None = None) -> None:
+        """Put a whole file where the vendor drops them, as if it had come at that moment (default: now)."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if at is not None:
+            os.utime(path, (at.timestamp(), at.timestamp()))
 
-    def deliver_creatives(self, name: str, first: date, last: date) -> int:
+    def deliver_creatives(self, name: str, first: date, last: date, at: datetime | None = None) -> int:
         """Deliver the creatives that ran on these days; how many there are."""
         window = self._served.window(first, last)
         if window is None:
@@ -75,7 +79,7 @@ class SftpServer:
         wanted = [
             c for c in frame.columns if c not in ("source", "account_id", "snapshot_date", "image_file")
         ]
-        self.deliver(name, frame.select(wanted).write_csv())
+        self.deliver(name, frame.select(wanted).write_csv(), at)
         return frame.height
 
     def _run(self, task: Coroutine[Any, Any, Result]) -> Result:

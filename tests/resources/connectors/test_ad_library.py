@@ -214,20 +214,6 @@ def test_the_same_question_has_the_same_hash_however_it_is_put():
     assert one.query_hash == other.query_hash != RIVAL.query_hash
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"terms": "a", "page_ids": ("1",)},
-        {"page_ids": tuple("12345678901")},
-        {"terms": "a", "countries": ()},
-    ],
-)
-def test_a_search_meta_would_refuse_is_refused_at_once(arguments):
-    with pytest.raises(ValueError, match="ad library search"):
-        AdLibrarySearch(**arguments)
-
-
 def test_the_missing_variable_is_named():
     with pytest.raises(MissingCredentials, match="AELP_AD_LIBRARY_ACCESS_TOKEN"):
         AdLibraryCredentials.from_environment({})

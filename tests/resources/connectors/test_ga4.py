@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.ga4 import Ga4Credentials, Ga4Source
+from resources.connectors.ga4 import Ga4Source
+from resources.connectors.ga4_credentials import Ga4Credentials
+from resources.connectors.ga4_export import Ga4Export, IdentifierSalt
 from resources.connectors.source import Account, Pull
 from resources.landing.pages import payload_text
 from resources.landing.streams import STREAMS
@@ -17,6 +19,7 @@ from resources.sandbox.backend_frames import orders_frame
 from resources.sandbox.frames import Window
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.ga4 import PROPERTY_ID, Ga4Server, Tokens
+from resources.sandbox.servers.ga4_export import write_events
 
 TOKEN = "ya29.test-token-of-the-sandbox"
 FIRST, LAST = date(2026, 6, 20), date(2026, 6, 26)
@@ -25,9 +28,11 @@ NOW = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)  # 05:00 in Los Angeles
 
 
 def source_of(server: Ga4Server, token: str = TOKEN, **arguments) -> Ga4Source:
-    credentials = Ga4Credentials((PROPERTY_ID,), access_token=token)
+    credentials = Ga4Credentials(access_token=token)
     return Ga4Source(
-        credentials, **{"endpoint": server.endpoint, "timeout_seconds": 20.0, "now": lambda: NOW} | arguments
+        credentials,
+        (PROPERTY_ID,),
+        **{"endpoint": server.endpoint, "timeout_seconds": 20.0, "now": lambda: NOW} | arguments,
     )
 
 
@@ -169,26 +174,28 @@ def test_a_token_is_sent_in_the_clear_to_loopback_names_only(served):
     assert error.error_class is ErrorClass.TRANSIENT
 
 
-@pytest.mark.parametrize(
-    ("variables", "named"),
-    [
-        ({}, "AELP_GA4_SERVICE_ACCOUNT_FILE and AELP_GA4_PROPERTY_IDS"),
-        ({"AELP_GA4_ACCESS_TOKEN": "t"}, "AELP_GA4_PROPERTY_IDS"),
-        ({"AELP_GA4_ACCESS_TOKEN": "t", "AELP_GA4_PROPERTY_IDS": "G-ABC123"}, "measurement id"),
-    ],
-)
-def test_missing_credentials_are_named(variables, named):
-    with pytest.raises(MissingCredentials, match=named):
-        Ga4Credentials.from_environment(variables)
+def test_missing_credentials_are_named():
+    with pytest.raises(MissingCredentials, match="AELP_GA4_SERVICE_ACCOUNT_FILE"):
+        Ga4Credentials.from_environment({})
 
 
 def test_an_unreadable_key_file_is_named_without_its_content(tmp_path):
     key = tmp_path / "key.json"
     key.write_text('{"private_key": "very secret"}')
-    credentials = Ga4Credentials.from_environment(
-        {"AELP_GA4_SERVICE_ACCOUNT_FILE": str(key), "AELP_GA4_PROPERTY_IDS": f"properties/{PROPERTY_ID}, 42"}
-    )
-    assert credentials.property_ids == (PROPERTY_ID, "42")
+    credentials = Ga4Credentials.from_environment({"AELP_GA4_SERVICE_ACCOUNT_FILE": str(key)})
     with pytest.raises(MissingCredentials, match=r"key\.json") as caught:
-        credentials.google()
+        Ga4Source(credentials, (PROPERTY_ID,))
     assert "very secret" not in str(caught.value)
+
+
+def test_an_export_is_one_more_report_of_the_same_source(served, tmp_path):
+    salt = IdentifierSalt("a salt of the sandbox only")
+    write_events(served, tmp_path / f"analytics_{PROPERTY_ID}", LAST)
+    with Ga4Server(served, TOKEN) as server:
+        source = source_of(server, export=Ga4Export(tmp_path, salt))
+        report = source.reports[-1]
+        account = Account(PROPERTY_ID, PROPERTY_ID, "USD", ZONE)
+        (page,) = source.pages(Pull(account, report, LAST, LAST))
+        assert server.requests == [], "files are read without a call"
+    assert (report.name, page.rows.height > 100) == ("ga4_events/none", True)
+    assert set(source.secrets) == {TOKEN, salt.salt}

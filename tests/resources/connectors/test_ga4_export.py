@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,19 +19,25 @@ from resources.landing.pages import payload_text
 from resources.landing.streams import STREAMS
 from resources.sandbox.backend_frames import orders_frame
 from resources.sandbox.frames import Window
-from resources.sandbox.servers.ga4_export import consent, write_events
+from resources.sandbox.servers import ga4_export
+from resources.sandbox.servers.ga4_export import consent
 
 DAY = date(2026, 6, 25)
 SALT = IdentifierSalt("a salt of the sandbox only")
+FOLDER = "analytics_318204466"
 ACCOUNT = Account("318204466", "318204466", "USD", "America/New_York")
 
 
+def write_events(served, folder, day: date, kind="daily"):
+    return ga4_export.write_events(served, folder / FOLDER, day, kind)
+
+
 def source_of(folder, salt: IdentifierSalt = SALT, **arguments) -> Ga4Export:
-    return Ga4Export(folder, ACCOUNT.account_id, ACCOUNT.currency, ACCOUNT.timezone, salt, **arguments)
+    return Ga4Export(folder, salt, **arguments)
 
 
 def rows_of(source: Ga4Export, day: date = DAY) -> pl.DataFrame:
-    pages = source.pages(Pull(ACCOUNT, source.reports[0], day, day))
+    pages = source.pages(Pull(ACCOUNT, source.report, day, day))
     return pl.concat([page.rows for page in pages])
 
 
@@ -72,10 +79,10 @@ def test_daily_counts_before_fresh_and_fresh_before_intraday(served, tmp_path):
 def test_the_shards_of_one_table_are_read_together(served, tmp_path):
     whole = write_events(served, tmp_path / "whole", DAY)
     table = pq.read_table(whole)
-    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / FOLDER).mkdir(parents=True)
     for number in range(2):
         shard = table.slice(number * 300, 300 if number == 0 else None)
-        pq.write_table(shard, tmp_path / "shards" / f"events_20260625_{number:012d}.parquet")
+        pq.write_table(shard, tmp_path / "shards" / FOLDER / f"events_20260625_{number:012d}.parquet")
     expected = rows_of(source_of(tmp_path / "whole")).sort("event_hash")
     assert rows_of(source_of(tmp_path / "shards")).sort("event_hash").equals(expected)
 
@@ -140,11 +147,21 @@ def test_the_same_table_gives_the_same_rows_twice(served, tmp_path):
 
 def test_two_events_exactly_alike_are_both_kept(served, tmp_path):
     table = pq.read_table(write_events(served, tmp_path / "one", DAY)).slice(0, 1)
-    (tmp_path / "two").mkdir()
-    import pyarrow as pa
-
-    pq.write_table(pa.concat_tables([table, table]), tmp_path / "two" / "events_20260625.parquet")
+    (tmp_path / "two" / FOLDER).mkdir(parents=True)
+    pq.write_table(pa.concat_tables([table, table]), tmp_path / "two" / FOLDER / "events_20260625.parquet")
     assert rows_of(source_of(tmp_path / "two"))["event_hash"].n_unique() == 2
+
+
+def test_a_link_that_is_none_loses_only_itself(served, tmp_path):
+    path = write_events(served, tmp_path, DAY)
+    events = pq.read_table(path)
+    (event,) = events.slice(0, 1).to_pylist()
+    for param in event["event_params"]:
+        if param["key"] == "page_location":
+            param["value"]["string_value"] = "http://[broken/checkout?gclid=1"
+    pq.write_table(pa.Table.from_pylist([event], schema=events.schema), path)
+    (row,) = rows_of(source_of(tmp_path)).iter_rows(named=True)
+    assert json.loads(row["event_params"])["page_location"] is None
 
 
 def test_a_day_that_is_not_exported_yet_is_waited_for_and_not_taken_for_empty(served, tmp_path):
@@ -158,9 +175,9 @@ def test_broken_misnamed_and_foreign_files_are_errors(served, tmp_path):
     whole = write_events(served, tmp_path / "cut", DAY)
     whole.write_bytes(whole.read_bytes()[:-100])
     assert failure(source_of(tmp_path / "cut")).error_class is ErrorClass.TRANSIENT
-    write_events(served, tmp_path / "odd", DAY).rename(tmp_path / "odd" / "events_june.parquet")
+    write_events(served, tmp_path / "odd", DAY).rename(tmp_path / "odd" / FOLDER / "events_june.parquet")
     assert "is not named as exported" in str(failure(source_of(tmp_path / "odd")))
-    write_events(served, tmp_path / "off", DAY).rename(tmp_path / "off" / "events_20260624.parquet")
+    write_events(served, tmp_path / "off", DAY).rename(tmp_path / "off" / FOLDER / "events_20260624.parquet")
     assert "another day" in str(failure(source_of(tmp_path / "off"), date(2026, 6, 24)))
     assert "holds no events_" in str(failure(source_of(tmp_path / "none")))
 

@@ -51,12 +51,14 @@ def serve(served: ServedAccount) -> Iterator[Serve]:
     def start(
         *faults: Fault,
         credentials: GoogleAdsCredentials | None = None,
+        customer_ids: tuple[str, ...] = (),
         timeout_seconds: float = 10.0,
         **options: Any,
     ) -> tuple[GoogleAdsServer, GoogleAdsSource]:
         server = GoogleAdsServer(served, TOKEN, FaultScript(faults), **{"batch_rows": 40, **options})
         source = GoogleAdsSource(
             credentials or GoogleAdsCredentials(access_token=TOKEN),
+            customer_ids,
             endpoint=server.endpoint,
             timeout_seconds=timeout_seconds,
         )
@@ -449,7 +451,7 @@ def test_a_developer_token_is_sent_only_where_given(serve: Serve) -> None:
 
 @pytest.mark.parametrize("customer_ids", [(), (CUSTOMER_ID,)])
 def test_a_disabled_customer_is_loud(serve: Serve, customer_ids: tuple[str, ...]) -> None:
-    server, source = serve(credentials=GoogleAdsCredentials(access_token=TOKEN, customer_ids=customer_ids))
+    server, source = serve(customer_ids=customer_ids)
     server.disable()
     with pytest.raises(PlatformError, match="CUSTOMER_NOT_ENABLED"):
         source.accounts()
@@ -460,8 +462,7 @@ def test_a_disabled_customer_is_loud(serve: Serve, customer_ids: tuple[str, ...]
 
 
 def test_a_closed_account_does_not_hide_the_others(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    credentials = GoogleAdsCredentials(access_token=TOKEN, customer_ids=("1234567890", CUSTOMER_ID))
-    server, source = serve(credentials=credentials)
+    server, source = serve(customer_ids=("123-456-7890", CUSTOMER_ID))
     message = "The customer account can't be accessed because it is not yet enabled."
     server.refuse_next(
         Refusal.of(_STATUS.PERMISSION_DENIED, "authorization_error", "CUSTOMER_NOT_ENABLED", message)
@@ -648,18 +649,16 @@ def test_credentials_are_read_from_their_variables() -> None:
         "AELP_GOOGLE_ADS_CLIENT_SECRET": "very-secret",
         "AELP_GOOGLE_ADS_REFRESH_TOKEN": "1//refresh",
         "AELP_GOOGLE_ADS_LOGIN_CUSTOMER_ID": "901-811-6230",
-        "AELP_GOOGLE_ADS_CUSTOMER_IDS": "472-118-9034, 1234567890",
     }
     credentials = GoogleAdsCredentials.from_environment(variables)
     assert credentials.login_customer_id == MANAGER_ID
-    assert credentials.customer_ids == (CUSTOMER_ID, "1234567890")
     assert set(credentials.secrets) == {"very-secret", "1//refresh"}
     assert "very-secret" not in repr(credentials)
 
 
-def test_a_customer_id_that_is_none_is_named() -> None:
-    variables = {"AELP_GOOGLE_ADS_ACCESS_TOKEN": TOKEN, "AELP_GOOGLE_ADS_CUSTOMER_IDS": "northstar"}
-    with pytest.raises(MissingCredentials, match="CUSTOMER_IDS has 'northstar'"):
+def test_a_manager_s_id_that_is_none_is_named() -> None:
+    variables = {"AELP_GOOGLE_ADS_ACCESS_TOKEN": TOKEN, "AELP_GOOGLE_ADS_LOGIN_CUSTOMER_ID": "northstar"}
+    with pytest.raises(MissingCredentials, match="LOGIN_CUSTOMER_ID is 'northstar'"):
         GoogleAdsCredentials.from_environment(variables)
 
 

@@ -46,7 +46,8 @@ def connected(
 ) -> Iterator[tuple[LinkedIn, LinkedInServer]]:
     with LinkedInServer(served, TOKEN, FaultScript(faults), longest_uri) as server:
         source = LinkedIn(
-            LinkedInCredentials(token, accounts),
+            LinkedInCredentials(token),
+            accounts,
             served.now,
             endpoint=server.url,
             timeout_seconds=0.4,
@@ -286,7 +287,7 @@ def test_levers_are_those_of_the_sandbox(several: ServedAccount, per_page: int) 
 @contextmanager
 def answering(answer: Callable[[Request], Answer]) -> Iterator[LinkedIn]:
     with LoopbackServer(answer, FaultScript()) as server:
-        source = LinkedIn(LinkedInCredentials(TOKEN), lambda: NOW, endpoint=server.url)
+        source = LinkedIn(LinkedInCredentials(TOKEN), (), lambda: NOW, endpoint=server.url)
         try:
             yield source
         finally:
@@ -366,8 +367,6 @@ def test_a_group_that_divides_its_budget_is_the_lever_of_its_campaigns() -> None
 def test_missing_credentials_name_their_variables() -> None:
     with pytest.raises(MissingCredentials, match=r"AELP_LINKEDIN_ACCESS_TOKEN"):
         LinkedInCredentials.from_environment({})
-    given = LinkedInCredentials.from_environment(
-        {"AELP_LINKEDIN_ACCESS_TOKEN": TOKEN, "AELP_LINKEDIN_ACCOUNT_IDS": "5, 6"}
-    )
-    assert given.account_ids == ("5", "6")
+    given = LinkedInCredentials.from_environment({"AELP_LINKEDIN_ACCESS_TOKEN": f" {TOKEN}\n"})
+    assert given == LinkedInCredentials(TOKEN)
     assert TOKEN not in repr(given)

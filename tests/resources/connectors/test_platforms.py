@@ -89,9 +89,16 @@ def by_file_and_by_api(simulated, served, duckdb_warehouse, tmp_path: Path):
         }
     )
     engine = open_control_store(f"sqlite:///{tmp_path}/control.sqlite")
-    with served_platforms(served) as variables:
+    with served_platforms(served, tmp_path / "sandbox") as variables:
         sources = Sources(
-            settings, clock, SystemClock(), lambda _: None, lambda: engine, tmp_path / "pulls", variables
+            settings,
+            clock,
+            SystemClock(),
+            lambda _: None,
+            lambda: engine,
+            tmp_path / "pulls",
+            tmp_path,
+            variables,
         )
         for name, account in ACCOUNTS.items():
             puller, ledger = sources.puller(name), read_ledger(duckdb_warehouse, name)

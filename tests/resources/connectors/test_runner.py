@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -9,18 +10,30 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, PlatformError
-from resources.connectors.planning import Span
-from resources.connectors.source import Page, Pull
-from resources.control.ingestion import IngestionControl
+from resources.connectors.fetching import FetchedAccount
+from resources.connectors.planning import Span, due_pulls, overtaken
+from resources.connectors.source import AN_HOUR, Page, Pull, Report
+from resources.control.ingestion import IngestionControl, Waiting
 from resources.control.store import open_control_store
+from resources.landing.ledger import Attempt, Ledger, read_ledger
+from resources.landing.streams import STREAMS
 from resources.warehouse.interface import ReplaceTable, Warehouse
 from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT
-from tests.resources.connectors.paper import ACCOUNT, TODAY, TOKEN, Bench, PaperPlatform, VirtualTime
+from tests.resources.connectors.paper import (
+    ACCOUNT,
+    REPORT,
+    START,
+    TODAY,
+    TOKEN,
+    Bench,
+    PaperPlatform,
+    VirtualTime,
+)
 
 TABLES = [ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT]
 
@@ -91,6 +104,64 @@ def test_what_is_due_depends_on_age_and_last_reading(bench):
     bench.wait(hours=20)
     restated = bench.fetch(platform).reports[0].slices["report_date"]
     assert (restated.min(), restated.max()) == (day(28 - 1), TODAY)
+
+
+def test_each_snapshot_is_taken_as_often_as_its_report_says(bench):
+    stream = STREAMS["levers"]
+    hourly = Report(stream, "hourly", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
+    others = Report(stream, "none", 0, 1, is_snapshot=True)
+    ledger = Ledger()
+    for report in (hourly, others):
+        taken = Attempt("1", "1", "complete", 1, "", 1, "", START)
+        ledger.note(("tiktok", stream.name, "1", TODAY, report.breakdown_set), taken)
+
+    def due(minutes: float) -> list[str]:
+        moment = START + timedelta(minutes=minutes)
+        pulls = due_pulls("tiktok", ACCOUNT, [hourly, others], ledger, {}, TODAY, moment, backfill_days=5)
+        return sorted(pull.report.breakdown_set for pull in pulls)
+
+    assert [due(minutes) for minutes in (10, 49)] == [[], []]
+    assert due(55) == ["hourly"]
+    assert due(235) == ["hourly", "none"]
+
+
+def test_every_hour_of_two_days_each_day_is_read_as_often_as_its_age_asks(bench):
+    platform = PaperPlatform(week())
+    bench.run(platform)
+    read: Counter[date] = Counter()
+    for _ in range(48):
+        bench.wait(hours=1)
+        fetched = bench.fetch(platform)
+        if fetched.reports:
+            read.update(fetched.reports[0].slices["report_date"])
+            bench.wait(minutes=5)
+            bench.publish(fetched)
+            bench.wait(minutes=-5)
+    assert read[day(1)] == 12, "every four hours"
+    assert read[day(20)] == 2, "every day"
+    assert read[day(40)] == 0
+
+
+def test_what_waits_for_a_moment_that_is_over_leaves_the_queue(bench):
+    snapshot = Report(STREAMS["levers"], "none", 0, 1, is_snapshot=True)
+    why = Waiting(1, "TRANSIENT", "502", None)
+    of_yesterday = ("tiktok", "levers", "none", "1", day(1))
+    of_today = ("tiktok", "levers", "none", "1", TODAY)
+    of_a_day = ("tiktok", "tiktok_ads_report", "none", "1", day(1))
+    waiting = dict.fromkeys([of_yesterday, of_today, of_a_day], why)
+    assert overtaken([REPORT, snapshot], waiting, TODAY) == [of_yesterday]
+
+
+def test_a_day_that_failed_is_asked_for_again_however_old_it_is(bench):
+    platform = PaperPlatform(
+        {day(200): {"ad1": 5}}, lambda pull, call: PlatformError(ErrorClass.TRANSIENT, "502")
+    )
+    bench.run(platform, Span(day(200), day(200)))
+    platform.before_page = lambda pull, call: None
+    bench.wait(hours=2)
+    bench.run(platform)
+    assert bench.in_force() == platform.truth
+    assert bench.control.queue_sizes() == {}
 
 
 def test_a_person_may_ask_for_any_span(bench):
@@ -372,6 +443,14 @@ _changes = st.lists(
 )
 
 
+def restate(platform: PaperPlatform, changes: list[tuple[int, str, int | None]]) -> None:
+    for ago, ad, impressions in changes:
+        if impressions is None:
+            platform.truth[day(ago)].pop(ad, None)
+        else:
+            platform.truth[day(ago)][ad] = impressions
+
+
 @settings(
     max_examples=25,
     deadline=None,
@@ -396,11 +475,7 @@ def test_whatever_fails_and_changes_the_rows_in_force_become_the_truth(
         transform=lambda pages, pull: [*pages[:duplicates], *pages],
     )
     for changes in mornings:
-        for ago, ad, impressions in changes:
-            if impressions is None:
-                platform.truth[day(ago)].pop(ad, None)
-            else:
-                platform.truth[day(ago)][ad] = impressions
+        restate(platform, changes)
         bench.run(platform)
         bench.in_force()  # never doubled
         bench.wait(hours=4)
@@ -411,6 +486,76 @@ def test_whatever_fails_and_changes_the_rows_in_force_become_the_truth(
         bench.wait(hours=4)
     assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if rows}
     assert bench.control.queue_sizes() == {}
+
+
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("restate"), _changes),
+        st.tuples(st.just("fetch"), st.booleans()),  # whether it reads everything or only what is due
+        st.tuples(st.just("publish"), st.integers(0, 3)),
+        st.tuples(st.just("wait"), st.sampled_from([1, 20, 240, 1440])),
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=_steps, faults=st.dictionaries(st.integers(1, 20), _errors, max_size=4))
+@example(  # two runs read at once, restated in between; the one that read first publishes last
+    steps=[
+        ("fetch", True),
+        ("wait", 1),
+        ("restate", [(2, "ad0", 7), (3, "ad1", None)]),
+        ("fetch", True),
+        ("publish", 1),
+        ("publish", 0),
+    ],
+    faults={},
+)
+@example(  # restated after it was read: published as read, followed by the next pull
+    steps=[("fetch", True), ("restate", [(1, "ad0", 8)]), ("wait", 20), ("publish", 0)], faults={}
+)
+def test_runs_of_one_account_may_overlap_in_any_order(duckdb_warehouse, tmp_path_factory, steps, faults):
+    bench = bench_on(duckdb_warehouse, tmp_path_factory.mktemp("overlap"))
+    for table in TABLES:
+        duckdb_warehouse.write(ReplaceTable(table, pl.DataFrame(schema=table.polars_schema)))
+    platform = PaperPlatform(week(2), before_page=lambda pull, call: faults.get(call))
+    fetched: list[FetchedAccount] = []
+    read_as: dict[str, dict[date, dict[str, int]]] = {}
+    for step, what in steps:
+        if step == "restate":
+            restate(platform, what)
+        elif step == "wait":
+            bench.wait(minutes=what)
+        elif step == "publish" and fetched:
+            bench.publish(fetched.pop(what % len(fetched)))
+            bench.wait(seconds=1)
+        elif step == "fetch":
+            bench.wait(seconds=1)  # one warehouse plans one run after another
+            fetched.append(bench.fetch(platform, Span(day(28), day(1)) if what else None))
+            for report in fetched[-1].reports:
+                read_as[report.stamp.batch_id] = {when: dict(ads) for when, ads in platform.truth.items()}
+        in_force = bench.in_force()  # never doubled
+        newest = read_ledger(duckdb_warehouse).complete
+        for key, attempt in newest.items():
+            said = read_as[attempt.batch_id].get(key[3], {})
+            assert in_force.get(key[3], {}) == said, "a day is what its newest published reading said"
+    for outcome in fetched:
+        bench.publish(outcome)
+        bench.wait(seconds=1)
+    platform.before_page = lambda pull, call: None
+    for _ in range(3):
+        bench.run(platform, Span(day(28), bench.time.now().date()))
+        bench.wait(hours=4)
+    assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if rows}
+    assert bench.control.queue_sizes() == {}
+    assert not any(bench.folder.iterdir()), "published pages are removed"
 
 
 def test_the_account_is_noted_with_its_currency_and_zone(bench):

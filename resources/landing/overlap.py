@@ -1,7 +1,7 @@
 """Days of an account that two formats claim: counted from both, every mart would hold them twice.
 
-Here: comparing a file's days with the other streams of the ledger. Not here: other campaigns inside one
-stream (`publishing.py`), which may be the rest of a day.
+Here: comparing the days of a file or a pull with the other streams of the ledger. Not here: other campaigns
+inside one stream (`resources.files.publishing`), which may be the rest of a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from resources.warehouse import tables
 # marts count exactly one.
 _TOTALS = (
     (tables.META_ADS_INSIGHTS, tables.META_ADS_INSIGHTS_BY_PLACEMENT),
-    (tables.GOOGLE_ADS_AD_PERFORMANCE,),
+    (tables.GOOGLE_ADS_AD_PERFORMANCE, tables.GOOGLE_ADS_CAMPAIGN_PERFORMANCE),
     (tables.TIKTOK_ADS_REPORT,),
     (tables.LINKEDIN_AD_ANALYTICS,),
     (tables.FILE_AD_PERFORMANCE,),
@@ -49,7 +49,7 @@ class DailyTotals:
             format_name: the file's format.
             landing: path of the file by batch, for those landing together with this one.
         """
-        twice = [(key, other) for key in keys if (other := self._elsewhere(key)) is not None]
+        twice = [(key, other) for key in keys for other in self.elsewhere(key)[:1]]
         if not twice:
             return None
         key, other = min(twice, key=lambda pair: (pair[0][2], str(pair[0][3])))
@@ -64,15 +64,19 @@ class DailyTotals:
             "`source` or an account of its own."
         )
 
-    def _elsewhere(self, key: SliceKey) -> SliceKey | None:
-        """A slice of the same day with rows in another group of streams."""
+    def elsewhere(self, key: SliceKey) -> list[SliceKey]:
+        """Slices of the same day with rows in another group of streams."""
         if key[1] not in _GROUP:
-            return None
-        for other in self._slices.get(_account_day(key), ()):
-            attempt = self._ledger.complete.get(other)
-            if _GROUP[other[1]] != _GROUP[key[1]] and attempt is not None and attempt.row_count:
-                return other
-        return None
+            return []
+        return [
+            other
+            for other in self._slices.get(_account_day(key), ())
+            if _GROUP[other[1]] != _GROUP[key[1]] and self._holds_rows(other)
+        ]
+
+    def _holds_rows(self, key: SliceKey) -> bool:
+        attempt = self._ledger.complete.get(key)
+        return attempt is not None and attempt.row_count > 0
 
 
 def _account_day(key: SliceKey) -> AccountDay:
