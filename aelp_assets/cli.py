@@ -100,7 +100,7 @@ def demo(
         if served:
             account = ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine)
             os.environ.update(servers.enter_context(served_platforms(account, sandbox)))
-        _run(started)
+        _run(started, with_backtest=True)
 
 
 @app.command()

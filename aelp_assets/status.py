@@ -17,6 +17,7 @@ from resources.connectors.pulling import credential_hash
 from resources.connectors.registry import Sources
 from resources.connectors.scrubbing import Scrubber
 from resources.control.ingestion import IngestionControl
+from resources.landing.accounts import spelt
 from resources.settings import SourceName
 from resources.warehouse.interface import Warehouse
 
@@ -46,11 +47,13 @@ def source_status(
         in the retry queue), error_class of the newest failure since the last complete pull.
     """
     control = IngestionControl(sources.control_store())
-    queued = control.queue_sizes()
     rows = []
     for name in sources.settings.source_names if names is None else names:
+        waiting = control.waiting_classes(
+            name, [spelt(name, account) for account in sources.settings.sources[name].accounts]
+        )
         slices = warehouse.query(
-            "select account_id, stream, report_date, status, error_class, completed_at "
+            "select account_id, stream, breakdown_set, report_date, status, error_class, completed_at "
             "from ops.ingest_slices where source = $source and report_date >= $since",
             {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
         )
@@ -79,8 +82,8 @@ def source_status(
                 "hours_since_pull": None if newest is None else (now - newest).total_seconds() / 3600.0,
                 "within_a_day": prompt,
                 "meets_service_level": None if prompt is None else prompt >= SERVICE_LEVEL,
-                "waiting": queued.get(name, {}).get("waiting", 0),
-                "error_class": since["error_class"][-1] if since.height else None,
+                "waiting": len(waiting),
+                "error_class": since["error_class"][-1] if since.height else next(iter(waiting), None),
             }
         )
     schema = {
@@ -136,23 +139,29 @@ def _ago(hours: float | None) -> str:
 
 
 def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:
-    """Of the judged days' slices, the share first completed within 24 hours of the day's end."""
+    """Of the judged days, the share first complete within 24 hours of the day's end; a missing one is late.
+
+    Days of a backfill were over before anyone asked for them: each report is judged from its first regular
+    day on.
+    """
+    kind = ["account_id", "stream", "breakdown_set"]
     last = (now - timedelta(days=2)).date()
     first = last - timedelta(days=_JUDGED_DAYS - 1)
-    firsts = (
-        complete.filter(pl.col("report_date").is_between(first, last))
-        .group_by("account_id", "stream", "report_date")
-        .agg(pl.col("completed_at").min())
+    wanted = (
+        complete.group_by(kind)
+        .agg(report_date=pl.max_horizontal(pl.col("completed_at").min().dt.date(), pl.lit(first)))
+        .filter(pl.col("report_date") <= last)
+        .with_columns(pl.date_ranges("report_date", pl.lit(last)))
+        .explode("report_date")
     )
-    # Days of a backfill were complete before anyone asked for them: judged from the first regular day on.
-    started = complete["completed_at"].min()
-    if not isinstance(started, datetime):
+    if wanted.is_empty():
         return None
-    judged = firsts.filter(pl.col("report_date") >= started.date())
-    if judged.is_empty():
-        return None
+    came = complete.group_by(*kind, "report_date").agg(pl.col("completed_at").min())
     due = pl.col("report_date").cast(pl.Datetime("us", "UTC")) + timedelta(days=2)
-    return float(judged.select((pl.col("completed_at") <= due).mean()).item())
+    prompt = wanted.join(came, on=[*kind, "report_date"], how="left").select(
+        (pl.col("completed_at") <= due).fill_null(value=False).mean()
+    )
+    return float(prompt.item())
 
 
 def _credentials(sources: Sources, control: IngestionControl, name: SourceName) -> str:

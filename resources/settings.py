@@ -128,10 +128,9 @@ class TrackRule(Section):
 
 
 class Attribution(Section):
-    """How long a cohort keeps gaining conversions, and how far back a load restates."""
+    """How long a cohort keeps gaining conversions."""
 
     maturity_days: Annotated[int, Field(ge=0, le=90)] = 14
-    lookback_days: Annotated[int, Field(ge=0, le=90)] = 7
 
 
 class Reward(Section):

@@ -26,6 +26,7 @@ from resources.landing.ledger import Ledger, read_ledger
 from resources.settings import Settings, SourceName
 from resources.warehouse import tables
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import Table
 
 _BETWEEN_STEPS = "step_io_manager"
@@ -104,49 +105,45 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
         warehouse: dg.ResourceParam[Warehouse], clock: dg.ResourceParam[Clock]
     ) -> tuple[Ledger, datetime]:
         """Read what the ledger knows of the source."""
-        ledger = read_ledger(warehouse, source)
+        with tried_again_while_locked():
+            ledger = read_ledger(warehouse, source)
         return ledger, ledger.next_moment(clock.now())
 
-    fetches = {account: _fetch_op(source, account) for account in accounts}
+    # Account by account: where one breaks, the others' rows land all the same.
+    steps = {account: (_fetch_op(source, account), _publish_op(source, account)) for account in accounts}
 
     @dg.op(
-        name=f"publish_{source}",
+        name=f"report_{source}",
         ins={_op_name(account): dg.In() for account in accounts},
-        pool=WAREHOUSE_POOL,
         out=dg.Out(dagster_type=dg.Nothing),
     )
-    def publish(
-        context: dg.OpExecutionContext,
-        warehouse: dg.ResourceParam[Warehouse],
-        sources: dg.ResourceParam[Sources],
-        clock: dg.ResourceParam[Clock],
-        **fetched: Any,
-    ) -> None:
-        """Changed days, ledger and accounts in a transaction per account; then which days changed."""
-        puller, reports, told = sources.puller(source), [], []
-        for account in accounts:
-            outcome = fetched[_op_name(account)]
-            if isinstance(outcome, Skipped):
-                context.log.warning(f"{source} {account}: {outcome.reason}")
-                told.append({"account": account, "report": "", "outcome": outcome.reason})
-                continue
-            publisher = AccountPublisher(warehouse, puller.control, puller.pace(account))
-            published = publisher.publish(outcome, clock.now())
-            reports += published
-            told += [_told(context, source, account, report) for report in published]
-        mark_landed(context, _changed_days(reports))
+    def report(context: dg.OpExecutionContext, **published: Any) -> None:
+        """What became of every account, in one table."""
+        outcomes = [published[_op_name(account)] for account in accounts]
+        reports = [told for outcome in outcomes if not isinstance(outcome, Skipped) for told in outcome]
+        table = [
+            row
+            for account, outcome in zip(accounts, outcomes, strict=True)
+            for row in (
+                [{"account": account, "report": "", "outcome": outcome.reason}]
+                if isinstance(outcome, Skipped)
+                else [_told(account, told) for told in outcome]
+            )
+        ]
         context.add_output_metadata(
             {
-                "accounts": markdown_table(pl.DataFrame(told)),
-                "rows_appended": sum(report.rows for report in reports),
-                "days_changed": sum(len(report.changed) for report in reports),
-                "days_failed": sum(len(report.failed) for report in reports),
+                "accounts": markdown_table(pl.DataFrame(table)),
+                "rows_appended": sum(told.rows for told in reports),
+                "days_changed": sum(len(told.changed) for told in reports),
+                "days_failed": sum(len(told.failed) for told in reports),
             }
         )
 
     def pulled() -> Any:
         planned = plan()
-        return publish(**{_op_name(account): fetch(planned) for account, fetch in fetches.items()})
+        return report(
+            **{_op_name(account): publish(fetch(planned)) for account, (fetch, publish) in steps.items()}
+        )
 
     return pulled
 
@@ -179,6 +176,37 @@ def _fetch_op(source: SourceName, account: str) -> Callable[..., Any]:
     return fetch
 
 
+def _publish_op(source: SourceName, account: str) -> Callable[..., Any]:
+    @dg.op(
+        name=f"publish_{source}_{_op_name(account)}",
+        pool=WAREHOUSE_POOL,
+        out=dg.Out(dagster_type=dg.Any, io_manager_key=_BETWEEN_STEPS),
+    )
+    def publish(
+        context: dg.OpExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        sources: dg.ResourceParam[Sources],
+        clock: dg.ResourceParam[Clock],
+        fetched: Any,
+    ) -> list[PublishedReport] | Skipped:
+        """Changed days, ledger and account in one transaction; then which days changed."""
+        if isinstance(fetched, Skipped):
+            context.log.warning(f"{source} {account}: {fetched.reason}")
+            return fetched
+        puller = sources.puller(source)
+        with tried_again_while_locked():
+            publisher = AccountPublisher(warehouse, puller.control, puller.pace(account))
+            published = publisher.publish(fetched, clock.now())
+        mark_landed(context, _changed_days(published))
+        for report in published:
+            told = _told(account, report)
+            said = f"{source} {account} {told['report']}: {told['outcome']}"
+            (context.log.error if report.failure else context.log.info)(said)
+        return published
+
+    return publish
+
+
 def _asked_days(context: dg.OpExecutionContext) -> Span | None:
     """The days of the run's partitions; None, for what is due, where the run has none."""
     if not context.has_partitions:
@@ -187,10 +215,7 @@ def _asked_days(context: dg.OpExecutionContext) -> Span | None:
     return Span(date.fromisoformat(asked.start), date.fromisoformat(asked.end))
 
 
-def _told(
-    context: dg.OpExecutionContext, source: str, account: str, report: PublishedReport
-) -> dict[str, str]:
-    name = f"{report.stream}/{report.breakdown_set}"
+def _told(account: str, report: PublishedReport) -> dict[str, str]:
     outcome = f"{len(report.changed)} days changed, {len(report.unchanged)} as before, {report.rows:,} rows"
     if report.unconfirmed:
         outcome += f"; {len(report.unconfirmed)} days now empty, believed at the next pull"
@@ -199,10 +224,7 @@ def _told(
         outcome += f"; {len(report.failed)} days failed ({failure.error_class}): {failure.message}"
         if report.next_attempt_at is not None:
             outcome += f"; next try {report.next_attempt_at:%d %b %H:%M} UTC"
-        context.log.error(f"{source} {account} {name}: {outcome}")
-    else:
-        context.log.info(f"{source} {account} {name}: {outcome}")
-    return {"account": account, "report": name, "outcome": outcome}
+    return {"account": account, "report": f"{report.stream}/{report.breakdown_set}", "outcome": outcome}
 
 
 def _changed_days(reports: list[PublishedReport]) -> pl.DataFrame:

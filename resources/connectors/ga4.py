@@ -8,9 +8,11 @@ exported files are read (`ga4_export`), retries.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,7 +27,8 @@ from google.analytics.data_v1beta.services.beta_analytics_data.transports.grpc i
     BetaAnalyticsDataGrpcTransport,
 )
 from google.api_core import exceptions as google_errors
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import RefreshError, TransportError
+from google.auth.transport.requests import Request
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.ga4_credentials import Ga4Credentials
@@ -100,7 +103,6 @@ class Ga4Source:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         page_size: int = 100_000,
     ) -> None:
-        self._token = credentials.access_token
         self._google = credentials.google()
         self._property_ids = tuple(property_ids)
         self._export = export
@@ -108,7 +110,7 @@ class Ga4Source:
         self._timeout = timeout_seconds
         self._now = now
         self._page_size = page_size
-        self._scrub = Scrubber(self.secrets)
+        self._signing = threading.Lock()
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -119,7 +121,7 @@ class Ga4Source:
 
     @property
     def secrets(self) -> Sequence[str]:
-        told = [] if self._token is None else [self._token]
+        told = [self._google.token] if self._google.token else []
         return told if self._export is None else [*told, *self._export.secrets]
 
     def accounts(self) -> Sequence[Account]:
@@ -284,23 +286,18 @@ class Ga4Source:
         return (midnight.astimezone(UTC) - local.astimezone(UTC)).total_seconds()
 
     def _run(self, request: ga.RunReportRequest) -> ga.RunReportResponse:
+        signature = self._signature()
         try:
             answer: ga.RunReportResponse = self._client.run_report(
-                request, retry=None, timeout=self._timeout, metadata=self._bearer()
+                request, retry=None, timeout=self._timeout, metadata=signature
             )
             return answer
         except google_errors.GoogleAPICallError as error:
             raised = self._sorted(error)
-        except GoogleAuthError as error:
-            kind = type(error).__name__
-            raised = PlatformError(
-                ErrorClass.AUTH,
-                f"GA4: Google gives no access token ({kind}). Check the service account's key.",
-            )
         raise raised
 
     def _sorted(self, error: google_errors.GoogleAPICallError) -> PlatformError:
-        said = self._scrub(str(error.message))[:400]
+        said = Scrubber(self.secrets)(str(error.message))[:400]
         code = error.grpc_status_code
         kind = ErrorClass.TRANSIENT
         wait: float | None = None
@@ -328,22 +325,47 @@ class Ga4Source:
 
     @cached_property
     def _client(self) -> Any:
-        if not self._is_loopback:
-            transport = BetaAnalyticsDataGrpcTransport(host=self._endpoint, credentials=self._google)
+        if _LOOPBACK.match(self._endpoint) is None:
+            host = self._endpoint if ":" in self._endpoint else f"{self._endpoint}:443"
+            options = [("grpc.max_receive_message_length", -1)]
+            channel = grpc.secure_channel(host, grpc.ssl_channel_credentials(), options=options)
         else:
             channel = grpc.insecure_channel(self._endpoint, options=[("grpc.enable_http_proxy", 0)])
-            transport = BetaAnalyticsDataGrpcTransport(channel=channel)
-        return BetaAnalyticsDataClient(transport=transport)
+        return BetaAnalyticsDataClient(transport=BetaAnalyticsDataGrpcTransport(channel=channel))
 
-    @property
-    def _is_loopback(self) -> bool:
-        return _LOOPBACK.match(self._endpoint) is not None
+    def _signature(self) -> list[tuple[str, str]]:
+        """Headers that carry the access token, renewed first where it has run out.
 
-    def _bearer(self) -> list[tuple[str, str]]:
-        """gRPC sends call credentials over TLS only: on loopback the token is put beside the call."""
-        if not self._is_loopback or self._token is None:
-            return []
-        return [("authorization", f"Bearer {self._token}")]
+        Put beside the call: renewed within it by the SDK, a revoked key reads as 503 and would be retried
+        for ever.
+
+        Raises:
+            PlatformError: AUTH where Google refuses to renew it, TRANSIENT where it cannot be asked.
+        """
+        with self._signing:
+            if not self._google.valid:
+                self._renew()
+            headers: dict[str, str] = {}
+            self._google.apply(headers)
+        return list(headers.items())
+
+    def _renew(self) -> None:
+        request = functools.partial(Request(), timeout=min(self._timeout, 60.0))
+        try:
+            self._google.refresh(request)
+        except RefreshError as error:
+            again = bool(getattr(error, "retryable", False))
+        except TransportError:
+            again = True
+        else:
+            return
+        if again:
+            raise PlatformError(ErrorClass.TRANSIENT, "GA4: Google's token server could not be reached.")
+        raise PlatformError(
+            ErrorClass.AUTH,
+            "GA4: Google gives no access token: the service account or its key is revoked, disabled or "
+            "wrong. Check AELP_GA4_SERVICE_ACCOUNT_FILE.",
+        )
 
 
 def dimensions_hash(values: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ STREAM = STREAMS["ga4_events"]
 KINDS = ("daily", "fresh", "intraday")  # the first a day has is the one that counts
 ROWS_PER_PAGE = 20_000
 
-_FILE = re.compile(r"^events_(?:(fresh|intraday)_)?(\d{8})(?:[-_]\d+)?\.parquet$")
+_FILE = re.compile(r"^events_(?:(fresh|intraday)_)?(\d{8})(?:[-_](\d+))?\.parquet$")
 _CLICK_IDS = frozenset({"gclid", "fbclid", "dclid", "gbraid", "wbraid", "msclkid", "ttclid", "li_fat_id"})
 _PERSONAL = re.compile(r"user_?id|client_?id|e?-?mail|phone|first_?name|last_?name|address", re.I)
 _ADDRESS = re.compile(r"[^\s@/]+(?:@|%40)[^\s@/]+\.[^\s@/]+")
@@ -101,6 +101,7 @@ class Ga4Export:
                     _WHEN_UNEXPORTED,
                 )
             if kind is not None:
+                self._require_one_table(tables[day, kind], day, folder)
                 yield from self._events(tables[day, kind], day, kind)
             else:
                 yield Page(page_rows([], STREAM))
@@ -120,6 +121,21 @@ class Ga4Export:
                 "tables there under their own names.",
             )
         return found
+
+    def _require_one_table(self, paths: Sequence[Path], day: date, folder: Path) -> None:
+        """Read beside its own copy, every event would count twice."""
+        shards = [None if named is None else named[3] for named in (_FILE.match(p.name) for p in paths)]
+        numbers = {None if shard is None else int(shard) for shard in shards}
+        is_whole = len(numbers) == len(paths) and (None not in numbers or len(paths) == 1)
+        if is_whole and len({path.parent for path in paths}) == 1:
+            return
+        names = [str(path.relative_to(folder)) for path in paths]
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        raise PlatformError(
+            ErrorClass.PERMANENT,
+            f"GA4 export: {folder} holds the table of {day} more than once: {shown}. Keep one file, or the "
+            "numbered parts of one export in one folder, and move the others away.",
+        )
 
     def _events(self, paths: Sequence[Path], day: date, kind: str) -> Iterator[Page]:
         seen: Counter[str] = Counter()

@@ -98,7 +98,7 @@ class OrdersDatabase:
 
     @property
     def reports(self) -> Sequence[Report]:
-        return (Report(STREAM, "none", lookback_days=28, longest_days=92, final_after_days=90),)
+        return (Report(STREAM, "none", lookback_days=90, longest_days=92, final_after_days=90),)
 
     @cached_property
     def secrets(self) -> Sequence[str]:
@@ -115,8 +115,10 @@ class OrdersDatabase:
     def accounts(self) -> Sequence[Account]:
         """The stores in the table; their currency is XXX where orders come in several.
 
+        Orders without a store or a currency say nothing of either.
+
         Raises:
-            PlatformError: the database cannot be read.
+            PlatformError: the database cannot be read, or no order of a store has a currency.
         """
         table = self._table
         with self._connection() as connection:
@@ -127,14 +129,23 @@ class OrdersDatabase:
                 wanted = [source.c[table.columns[n]] for n in ("store_id", "currency") if n in table.columns]
                 pairs = {
                     (
-                        table.store_id or str(row._mapping[table.columns["store_id"]]),
-                        table.currency or str(row._mapping[table.columns["currency"]]).upper(),
+                        table.store_id or _written(row._mapping[table.columns["store_id"]]),
+                        table.currency or _written(row._mapping[table.columns["currency"]]).strip().upper(),
                     )
                     for row in connection.execute(sa.select(*wanted).distinct())
                 }
-        stores: dict[str, set[str]] = {}
+        stores: dict[str, set[str]] = {store: set() for store, _ in pairs if store}
         for store, currency in pairs:
-            stores.setdefault(store, set()).add(currency)
+            if store and currency:
+                stores[store].add(currency)
+        moneyless = [store for store, found in stores.items() if not found]
+        if moneyless:
+            raise PlatformError(
+                ErrorClass.PERMANENT,
+                f"orders: no order of store {_listed(moneyless)} has a currency (column "
+                f"{table.columns['currency']} of {table.name}). Fill it, or give sources.orders.currency "
+                "in place of the column.",
+            )
         return [
             Account(store, store, next(iter(found)) if len(found) == 1 else "XXX", table.zone)
             for store, found in sorted(stores.items())
@@ -154,6 +165,8 @@ class OrdersDatabase:
             source, types = self._described(connection)
             key = source.c[self._table.columns["order_id"]]
             placed = types[self._table.columns["ordered_at"]]
+            if _is_text(connection, placed):
+                self._require_dates(connection, source, pull)
             conditions = self._conditions(connection, source, placed, pull)
             if connection.execute(sa.select(key).where(*conditions, key.is_(None)).limit(1)).first():
                 raise PlatformError(
@@ -180,6 +193,21 @@ class OrdersDatabase:
                     "Point the connector at a view with one row an order.",
                 )
 
+    def _require_dates(self, connection: sa.Connection, source: sa.TableClause, pull: Pull) -> None:
+        """Days of texts are compared as texts: 07/01/2026 or 1782900000 would lie outside any day, unseen."""
+        key, placed = (source.c[self._table.columns[name]] for name in ("order_id", "ordered_at"))
+        shapeless: sa.ColumnElement[bool] = placed.not_like("____-__-__%")
+        if connection.dialect.name == "sqlite":
+            shapeless = sa.or_(shapeless, sa.func.typeof(placed) != "text")
+        query = sa.select(key, placed).where(placed.is_not(None), shapeless, *self._of_store(source, pull))
+        found = connection.execute(query.limit(1)).first()
+        if found is not None:
+            raise self._unreadable(str(found[0]), "ordered_at", found[1])
+
+    def _of_store(self, source: sa.TableClause, pull: Pull) -> list[sa.ColumnElement[bool]]:
+        column = self._table.columns.get("store_id")
+        return [] if column is None else [source.c[column] == pull.account.account_id]
+
     def _conditions(
         self, connection: sa.Connection, source: sa.TableClause, kind: SqlType, pull: Pull
     ) -> list[sa.ColumnElement[bool]]:
@@ -188,7 +216,7 @@ class OrdersDatabase:
         first, after = pull.first, pull.last + timedelta(days=1)
         low: Any
         high: Any
-        if connection.dialect.name == "sqlite" or isinstance(kind, sa.String):
+        if _is_text(connection, kind):
             # Text of any offset: its date is at most a day off. `_rows` drops what lies outside.
             low, high = (first - timedelta(days=1)).isoformat(), (after + timedelta(days=1)).isoformat()
         elif isinstance(kind, sa.DateTime):
@@ -206,10 +234,7 @@ class OrdersDatabase:
                 f"orders: {placed.name} is of type {kind}, which is no moment. Make a view in which it is a "
                 "timestamp and name that view.",
             )
-        conditions: list[sa.ColumnElement[bool]] = [placed >= low, placed < high]
-        if "store_id" in table.columns:
-            conditions.append(source.c[table.columns["store_id"]] == pull.account.account_id)
-        return conditions
+        return [placed >= low, placed < high, *self._of_store(source, pull)]
 
     def _rows(self, rows: list[dict[str, Any]], pull: Pull) -> pl.DataFrame:
         table, zone = self._table, ZoneInfo(self._table.zone)
@@ -274,10 +299,11 @@ class OrdersDatabase:
 
     def _unreadable(self, order: str, name: str, value: object) -> PlatformError:
         shown = "empty" if value is None or value == "" else repr(value)[:60]
+        plainly = "as 2026-06-30 17:05:00" if STREAM.fields.get(name) == "timestamp" else "plainly"
         return PlatformError(
             ErrorClass.PERMANENT,
             f"orders: {name} of order {order} is {shown}, which cannot be read. Mend it in the database, or "
-            f"point the connector at a view that writes {self._table.columns[name]} plainly.",
+            f"point the connector at a view that writes {self._table.columns[name]} {plainly}.",
         )
 
     # --- the database ---------------------------------------------------------------------------------
@@ -389,6 +415,15 @@ def _reading(url: URL) -> URL:
     ):
         return url
     return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
+
+
+def _is_text(connection: sa.Connection, kind: SqlType) -> bool:
+    """Whether moments compare as text; SQLite has no type for them, whatever the column declares."""
+    return connection.dialect.name == "sqlite" or isinstance(kind, sa.String)
+
+
+def _written(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from resources.connectors.source import FOUR_HOURS, Account, Pull, Report
 from resources.control.ingestion import QueueKey, Waiting
@@ -43,9 +44,9 @@ def due_pulls(
     """The pulls that are due now, newest days first.
 
     A day of the last week is due again after four hours, a day the platform may still restate after a day,
-    an older one only if it was never read and lies within the backfill. A day that failed is due when its
-    wait is over, however old it is. A snapshot is of today and due by its report's own interval. Days are the
-    account's own.
+    an older one within the backfill if it was never read, or last read before it was final: the source was
+    down for longer than its lookback. A day that failed is due when its wait is over, however old it is. A
+    snapshot is of today and due by its report's own interval. Days are the account's own.
 
     Args:
         today: the account-local day; it is not over, so reports of days end yesterday.
@@ -73,9 +74,9 @@ def due_pulls(
 
 
 def overtaken(reports: Iterable[Report], waiting: Mapping[QueueKey, Waiting], today: date) -> list[QueueKey]:
-    """What waits for a moment that is over: yesterday's snapshot cannot be taken any more."""
-    snapshots = {(report.stream.name, report.breakdown_set) for report in reports if report.is_snapshot}
-    return [key for key in waiting if key[1:3] in snapshots and key[4] < today]
+    """What waits in vain: yesterday's snapshot cannot be taken any more, nor a report no longer asked for."""
+    kinds = {(report.stream.name, report.breakdown_set): report.is_snapshot for report in reports}
+    return [key for key in waiting if kinds.get(key[1:3], True) and (key[4] < today or key[1:3] not in kinds)]
 
 
 def _is_due(
@@ -101,7 +102,10 @@ def _is_due(
         return since >= report.snapshot_every
     age = (today - day).days
     if age > report.lookback_days:
-        return last.status != "complete"
+        read_at = complete.completed_at
+        read_on = min(read_at.astimezone(ZoneInfo(account.timezone)).date(), read_at.astimezone(UTC).date())
+        read_young = (read_on - day).days < report.final_after_days < age
+        return last.status != "complete" or read_young
     return since >= (RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY)
 
 

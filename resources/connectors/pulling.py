@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from resources.connectors.pacing import Pace
 from resources.connectors.planning import Span, due_pulls, overtaken
 from resources.connectors.scrubbing import Scrubber
 from resources.connectors.source import Account, Pull, Source
-from resources.control.ingestion import IngestionControl, QueueKey
+from resources.control.ingestion import IngestionControl, QueueKey, Waiting
 from resources.landing.accounts import spelt
 from resources.landing.ledger import Ledger
 from resources.work_files import clear_left_over
@@ -104,6 +104,8 @@ class Puller:
             reason = Scrubber(source.secrets)(str(error))
             if error.error_class is ErrorClass.AUTH:
                 self.control.stop_source(self.source, credentials, reason, self.clock.now())
+            else:
+                self._note_unreadable(source, account_id, error, reason)
             return Skipped(f"{error.error_class}: {reason}")
         self.control.note_zone(self.source, account_id, account.timezone)
         pulls = self._due(source, account, ledger, moment, span)
@@ -123,6 +125,22 @@ class Puller:
         if refused:
             self.control.stop_source(self.source, credentials, refused[0].message, self.clock.now())
         return fetched
+
+    def _note_unreadable(self, source: Source, account_id: str, error: PlatformError, reason: str) -> None:
+        """Queue yesterday of every report: an account nobody can read is not one where nothing is due."""
+        now = self.clock.now()
+        yesterday = now.astimezone(UTC).date() - timedelta(days=1)
+        waiting = self.control.waiting(self.source, account_id)
+        attempts = 1 + max((why.attempts for why in waiting.values()), default=0)
+        why = Waiting(
+            attempts, error.error_class, reason, self.pace(account_id).next_attempt(error, attempts)
+        )
+        keys: list[QueueKey] = [
+            (self.source, report.stream.name, report.breakdown_set, account_id, yesterday)
+            for report in source.reports
+            if not report.is_snapshot
+        ]
+        self.control.settle([], [(key, why) for key in keys], now)
 
     def _due(
         self, source: Source, account: Account, ledger: Ledger, moment: datetime, span: Span | None
@@ -160,7 +178,13 @@ class Puller:
                 f"{', '.join(sorted(readable)) or 'none'}. Grant access, or correct `sources.{self.source}."
                 "accounts` in the settings.",
             )
-        return readable[account_id]
+        account = readable[account_id]
+        if account.timezone not in available_timezones():
+            raise PlatformError(
+                ErrorClass.PERMANENT,
+                f"account {account_id} keeps its days in {account.timezone!r}, a time zone unknown here.",
+            )
+        return account
 
 
 def credential_hash(source: Source) -> str:

@@ -12,8 +12,14 @@ from urllib.parse import quote
 
 HIDDEN = "[secret]"
 # Whatever a platform calls it, and even where the value is not one we sent.
+# In queries, headers, JSON, and Python's dicts and pairs: name, separator, perhaps a scheme, value.
 _NAMED = re.compile(
-    r"(?i)(access_token|appsecret_proof|client_secret|refresh_token|authorization)(=|\"?: *\"?)[^\s&\"',)]+"
+    r"""(?ix)
+    ( (?: (?:access|refresh|developer)[_-]?token | appsecret[_-]?proof | client[_-]?secret | authorization )
+      (?: \\*["']? [ \t]* [=:] | \\*["'][ \t]*, ) [ \t]* (?: b(?=["']) )? (?: \\*(["']) )?
+      (?: (?:basic|bearer|digest|oauth|token) [ \t]+ )? )
+    (?(2) (?: (?!\\*\2) . )+ | [^\s&"',)]+ )
+    """
 )
 
 
@@ -28,7 +34,7 @@ class Scrubber:
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return _NAMED.sub(rf"\1\2{HIDDEN}", text)
+        return _NAMED.sub(rf"\1{HIDDEN}", text)
 
 
 class ScrubbedLogs(logging.Filter):

@@ -231,7 +231,12 @@ class VendorFiles:
         return found
 
     def _candidates(self) -> list[Listed]:
-        known = {(d.name, d.size, d.modified) for d in self.deliveries()}
+        # What the archive lost is fetched again, even where the vendor's copy kept its time.
+        known = {
+            (d.name, d.size, d.modified)
+            for d in self.deliveries()
+            if d.size > LARGEST_FILE or (self._archive / "files" / d.sha256).exists()
+        }
         return [
             file
             for file in self._inbox.listed()
@@ -241,9 +246,13 @@ class VendorFiles:
         ]
 
     def _keep(self, file: Listed, content: bytes) -> Delivery | None:
-        """Archive a version; None where its content was there before, under whatever name."""
+        """Archive a version; None where its content was there before, under whatever name.
+
+        Delivered again, it also mends an archive that has lost it.
+        """
         digest = hashlib.sha256(content).hexdigest()
-        is_new = all(delivery.sha256 != digest for delivery in self.deliveries())
+        same = [delivery for delivery in self.deliveries() if delivery.sha256 == digest]
+        is_new = not same
         read = read_vendor_file(content)
         refused = sum(row.outcome == "refused" for row in read.outcomes)
         reason = read.refusal if is_new else "its content was delivered before."
@@ -257,11 +266,12 @@ class VendorFiles:
             refused,
             reason,
         )
-        if is_new:
+        if self._archived(digest) is None:
             _write(self._archive / "files" / digest, content)
             _write(self.outcome_file(delivery), outcome_report(read).encode())
         # The index last: a version it names is whole.
-        self._note(delivery)
+        if all((d.name, d.size, d.modified) != (file.name, file.size, file.modified) for d in same):
+            self._note(delivery)
         return delivery if is_new else None
 
     def _set_aside(self, file: Listed) -> Delivery:
@@ -285,12 +295,17 @@ class VendorFiles:
         day = datetime.fromtimestamp(file.modified, self._zone).date()
         return min(max(day, today - timedelta(days=LOOKBACK_DAYS - 1)), today)
 
-    def _read(self, delivery: Delivery) -> ReadFile:
+    def _archived(self, digest: str) -> bytes | None:
+        """A kept version; None where it is lost or no longer what was kept."""
         try:
-            content = (self._archive / "files" / delivery.sha256).read_bytes()
+            content = (self._archive / "files" / digest).read_bytes()
         except FileNotFoundError:
-            content = b""
-        if hashlib.sha256(content).hexdigest() != delivery.sha256:
+            return None
+        return content if hashlib.sha256(content).hexdigest() == digest else None
+
+    def _read(self, delivery: Delivery) -> ReadFile:
+        content = self._archived(delivery.sha256)
+        if content is None:
             raise PlatformError(
                 ErrorClass.PERMANENT,
                 f"vendor files: the archive has lost or changed {delivery.name} ({delivery.sha256[:12]}). "

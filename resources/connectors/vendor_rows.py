@@ -30,6 +30,7 @@ _BOMS = (
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ROUNDED = re.compile(r"^\d(?:\.\d+)?[eE]\+\d+$")
+_COLUMN = re.compile(r"[\w .()/-]+")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -138,6 +139,11 @@ def _header(names: Sequence[str]) -> list[str]:
     for name in header:
         if not name:
             raise ValueError("line 1: a column has no name.")
+        if not _COLUMN.fullmatch(name):
+            raise ValueError(
+                f"line 1: the column name {name[:60]!r} cannot be read. Use letters, digits, spaces and "
+                "_ - . ( ) / only."
+            )
         if header.count(name) > 1:
             raise ValueError(f"line 1: two columns are named {name}.")
     return header

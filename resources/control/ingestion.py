@@ -106,6 +106,16 @@ class IngestionControl:
             connection.execute(sa.update(SLICE_QUEUE).where(begun, failed).values(status="waiting"))
             connection.execute(sa.delete(SLICE_QUEUE).where(begun, ~failed))
 
+    def waiting_classes(self, source: str, accounts: Iterable[str]) -> list[str]:
+        """The error class of every slice of these accounts that waits for another try."""
+        statement = sa.select(SLICE_QUEUE.c.error_class).where(
+            SLICE_QUEUE.c.source == source,
+            SLICE_QUEUE.c.account_id.in_(list(accounts)),
+            SLICE_QUEUE.c.status == "waiting",
+        )
+        with self._engine.begin() as connection:
+            return sorted(connection.execute(statement).scalars())
+
     def queue_sizes(self) -> dict[str, dict[str, int]]:
         """Slices by source and status."""
         statement = sa.select(SLICE_QUEUE.c.source, SLICE_QUEUE.c.status, sa.func.count()).group_by(

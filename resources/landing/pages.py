@@ -51,11 +51,11 @@ def payload_text(frame: pl.DataFrame, stream: Stream, as_text: Collection[str] =
             column = _escaped(column)
         if column.null_count() == len(column):
             continue
-        value = pl.lit(column)
+        value, key = pl.lit(column), json.dumps(name, ensure_ascii=False)
         if column.null_count():
-            pieces.append(pl.concat_str(pl.lit(f',"{name}":"'), value, pl.lit('"')))
+            pieces.append(pl.concat_str(pl.lit(f',{key}:"'), value, pl.lit('"')))
         else:
-            pieces += [pl.lit(f',"{name}":"'), value, pl.lit('"')]
+            pieces += [pl.lit(f',{key}:"'), value, pl.lit('"')]
     if not pieces:
         return pl.repeat("{}", frame.height, eager=True)
     body = pl.concat_str(pieces, ignore_nulls=True)

@@ -15,6 +15,7 @@ import pytest
 from aelp_assets.ingest.connectors import LANDS, backfill_key, source_assets, source_check
 from aelp_assets.status import connection_report
 from resources.clock import FixedClock, SystemClock
+from resources.connectors.pulling import Puller
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
@@ -76,10 +77,11 @@ class Bench:
         variables: dict[str, str],
         source: SourceName = "tiktok",
         days: tuple[str, str] | None = None,
+        accounts: list[str] | None = None,
         **options,
     ):
         """What is due of a source; or, with `days`, a backfill of that range of partitions."""
-        pulls, backfills = source_assets(source, self.settings.sources[source].accounts)
+        pulls, backfills = source_assets(source, accounts or self.settings.sources[source].accounts)
         asset = pulls if days is None else backfills
         tags = {} if days is None else dict(zip(RANGE_TAGS, days, strict=True))
         return dg.materialize(
@@ -139,7 +141,7 @@ def check_of(result) -> dg.AssetCheckEvaluation:
 
 
 def pulled_metadata(result, source: str = "tiktok") -> dict[str, object]:
-    event = result.asset_materializations_for_node(f"ops__source_pulls__{source}.publish_{source}")[-1]
+    event = result.asset_materializations_for_node(f"ops__source_pulls__{source}.report_{source}")[-1]
     return {name: value.value for name, value in event.metadata.items()}
 
 
@@ -302,6 +304,36 @@ def test_an_export_that_is_not_there_fails_its_own_days_only(platforms, duckdb_w
     assert "holds no events_" in str(pulled_metadata(result, "ga4")["accounts"])
     complete = "select distinct stream from ops.ingest_slices where status = 'complete'"
     assert duckdb_warehouse.query(complete)["stream"].to_list() == ["ga4_reports"]
+
+
+def test_an_account_that_cannot_be_read_is_no_account_where_nothing_is_due(bench, simulated):
+    served = ServedAccount(simulated, lambda: MORNING)
+    broken = FaultScript([Fault(FaultKind.HTML_ERROR, "/", nth=1, times=1000)])
+    with TikTokServer(served, TOKEN, broken) as server:
+        check = check_of(bench.pull(variables(server)))
+    assert not check.passed
+    assert "wait for another try (TRANSIENT); no day is complete yet" in check.description
+    bench.moment = MORNING + timedelta(hours=2)
+    with TikTokServer(served, TOKEN) as server:
+        assert check_of(bench.pull(variables(server))).passed
+
+
+def test_where_one_account_breaks_the_others_land_all_the_same(bench, simulated, monkeypatch):
+    pull = Puller.pull
+
+    def broken(self, account_id, *others):
+        if account_id == "broken":
+            raise RuntimeError("a fault nobody foresaw")
+        return pull(self, account_id, *others)
+
+    monkeypatch.setattr(Puller, "pull", broken)
+    served = ServedAccount(simulated, lambda: MORNING)
+    with TikTokServer(served, TOKEN) as server:
+        result = bench.pull(variables(server), accounts=["broken", ACCOUNT], raise_on_error=False)
+    assert not result.success
+    first, last = TODAY - timedelta(days=20), TODAY - timedelta(days=1)
+    assert {day: cost for day, cost in bench.spend().items() if day >= first} == truth(served, first, last)
+    assert bench.instance.get_materialized_partitions(dg.AssetKey(["raw", "tiktok_ads_report"]))
 
 
 def test_every_stream_a_source_lands_is_a_raw_table():

@@ -65,6 +65,15 @@ def test_days_that_come_late_break_the_service_level(bench, simulated):
             assert status(bench, variables(server))["meets_service_level"] is prompt
 
 
+def test_days_nobody_read_break_the_service_level(bench, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+        bench.moment = MORNING + timedelta(days=12)
+        told = status(bench, variables(server))
+    assert told["within_a_day"] < 0.2
+    assert told["meets_service_level"] is False
+
+
 def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated):
     down = FaultScript([Fault(FaultKind.HTML_ERROR, "/report/", times=1000)])
     with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN, down) as server:

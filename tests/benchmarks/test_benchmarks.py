@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from benchmarks.accounts import TODAY, Account, Home
 from benchmarks.decisions import bandit_decisions, closed_form_tails
 from benchmarks.forecast_draws import forecast_draws
 from benchmarks.insights_pull import insights_pull
+from benchmarks.large_file import large_file, write_export
 from benchmarks.marts import marts_vs_handwritten
 from benchmarks.processes import CommandFailed, measured
 from benchmarks.record import Figure, Record, load, save
@@ -71,6 +73,30 @@ def test_a_pull_brings_every_row_and_says_where_the_time_went(
     assert {"HTTP", "answers as rows", "pages and hashes", "publishing"} <= set(seconds)
     assert 0 < found["share the server was busy"] < 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_file_lands_whole_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELP_BENCH", str(tmp_path))
+    # Raises unless rows, days and spend in the warehouse are the file's.
+    landed = large_file(rows=20_000)
+    found = figures(landed)
+    assert landed.config == {"rows": 20_000}
+    assert found["rows landed"] * found["whole landing"] == pytest.approx(20_000)
+    halves = found["of it, reading and checking the file"] + found["of it, publishing"]
+    assert 0 < halves < found["whole landing"]
+    assert found["peak memory until the file is read"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_file_is_as_long_as_asked_for_and_its_spend_is_known(tmp_path: Path) -> None:
+    export = write_export(tmp_path / "drop" / "file.csv", 23_457)
+    rows = pl.read_csv(export.path, schema_overrides={"Account ID": pl.String, "Ad ID": pl.String})
+    assert (rows.height, rows["Reporting starts"].n_unique()) == (export.rows, export.days) == (23_457, 5)
+    assert int((rows["Amount spent (USD)"] * 100).round().cast(pl.Int64).sum()) == export.cents
+    assert rows["Account ID"].n_unique() == 4
+    assert not rows.select("Reporting starts", "Ad ID", "Platform", "Placement").is_duplicated().any()
 
 
 # --- the instruments -----------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import polars as pl
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.ga4 import Ga4Source
@@ -20,6 +23,7 @@ from resources.sandbox.frames import Window
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.ga4 import PROPERTY_ID, Ga4Server, Tokens
 from resources.sandbox.servers.ga4_export import write_events
+from resources.sandbox.servers.http import Answer, LoopbackServer
 
 TOKEN = "ya29.test-token-of-the-sandbox"
 FIRST, LAST = date(2026, 6, 20), date(2026, 6, 26)
@@ -177,6 +181,59 @@ def test_a_token_is_sent_in_the_clear_to_loopback_names_only(served):
 def test_missing_credentials_are_named():
     with pytest.raises(MissingCredentials, match="AELP_GA4_SERVICE_ACCOUNT_FILE"):
         Ga4Credentials.from_environment({})
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    """Writes a service account's key that asks this token server."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+    def write(token_server: LoopbackServer) -> Ga4Credentials:
+        path = tmp_path / "service.json"
+        told = {
+            "type": "service_account", "client_email": "aelp@northstar.example", "private_key_id": "1",
+            "private_key": key.decode(), "token_uri": f"{token_server.url}/token",
+        }  # fmt: skip
+        path.write_text(json.dumps(told))
+        return Ga4Credentials(service_account_file=str(path))
+
+    return write
+
+
+def test_a_service_account_gets_one_token_for_many_calls_and_keeps_it_secret(served, key_file):
+    answer = Answer({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
+    with LoopbackServer(lambda _: answer, FaultScript()) as tokens, Ga4Server(served, TOKEN) as server:
+        source = Ga4Source(key_file(tokens), (PROPERTY_ID,), endpoint=server.endpoint, now=lambda: NOW)
+        assert list(source.secrets) == []
+        assert rows_of(source, page_size=40).height > 40
+        assert len(tokens.requests) == 1
+    assert list(source.secrets) == [TOKEN]
+
+
+@pytest.mark.parametrize("endpoint", [None, "127.0.0.2:9"])
+def test_a_revoked_service_account_stops_the_source_before_any_call(served, key_file, endpoint):
+    answer = Answer(
+        {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}, status=400
+    )
+    with LoopbackServer(lambda _: answer, FaultScript()) as tokens, Ga4Server(served, TOKEN) as server:
+        source = Ga4Source(
+            key_file(tokens), (PROPERTY_ID,), endpoint=endpoint or server.endpoint, timeout_seconds=2.0
+        )  # 127.0.0.2 is spoken to in TLS
+        error = failure(server, source)
+        assert server.requests == []
+    assert error.error_class is ErrorClass.AUTH
+    assert "AELP_GA4_SERVICE_ACCOUNT_FILE" in str(error)
+
+
+def test_a_token_server_that_cannot_be_reached_is_asked_again_later(served, key_file):
+    with LoopbackServer(lambda _: Answer({}), FaultScript()) as tokens:
+        credentials = key_file(tokens)
+    with Ga4Server(served, TOKEN) as server:
+        error = failure(server, Ga4Source(credentials, (PROPERTY_ID,), endpoint=server.endpoint))
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert "token server" in str(error)
 
 
 def test_an_unreadable_key_file_is_named_without_its_content(tmp_path):

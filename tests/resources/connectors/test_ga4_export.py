@@ -87,6 +87,44 @@ def test_the_shards_of_one_table_are_read_together(served, tmp_path):
     assert rows_of(source_of(tmp_path / "shards")).sort("event_hash").equals(expected)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "events_20260625_000.parquet",
+        "copy/events_20260625.parquet",
+        "copy/events_20260625_000.parquet",
+    ],
+)
+def test_a_day_that_is_there_twice_is_refused_and_its_files_named(served, tmp_path, other):
+    whole = write_events(served, tmp_path, DAY)
+    copy = tmp_path / FOLDER / other
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_bytes(whole.read_bytes())
+    error = failure(source_of(tmp_path))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert "more than once" in str(error)
+    assert other in str(error)
+    assert f" {whole.name}" in str(error)
+
+
+@pytest.mark.parametrize("second", ["copy/events_20260625_001.parquet", "events_20260625-0.parquet"])
+def test_a_shard_elsewhere_or_numbered_again_is_a_second_copy(served, tmp_path, second):
+    whole = write_events(served, tmp_path, DAY)
+    for name in ("events_20260625_000.parquet", second):
+        path = tmp_path / FOLDER / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(whole.read_bytes())
+    whole.unlink()
+    assert failure(source_of(tmp_path)).error_class is ErrorClass.PERMANENT
+
+
+def test_a_copy_of_one_day_holds_up_no_other(served, tmp_path):
+    earlier = write_events(served, tmp_path, date(2026, 6, 24))
+    earlier.with_name("events_20260624_0.parquet").write_bytes(earlier.read_bytes())
+    write_events(served, tmp_path, DAY)
+    assert rows_of(source_of(tmp_path)).height > 0
+
+
 def test_identifiers_are_hashed_with_the_salt_and_only_with_consent(served, orders, tmp_path):
     write_events(served, tmp_path, DAY)
     rows = rows_of(source_of(tmp_path)).filter(pl.col("event_name") == "purchase")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -14,9 +14,11 @@ import pytest
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.orders import OrdersCredentials, OrdersDatabase, OrdersTable
+from resources.connectors.planning import due_pulls
 from resources.connectors.source import Account, Pull
 from resources.files.drop import FileDrop
 from resources.files.landing import land
+from resources.landing.ledger import Attempt, Ledger
 from resources.landing.pages import payload_text
 from resources.landing.streams import STREAMS
 from resources.sandbox.backend_frames import orders_frame
@@ -192,6 +194,93 @@ def test_a_password_never_shows_in_an_error_or_a_repr():
         assert error.__cause__ is None
         assert any(password in secret or "pa55" in secret for secret in source.secrets)
     assert not [text for text in texts if "pa55" in text]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("'06/25/2026 10:00:00'", "'06/25/2026 10:00:00'"),
+        ("'20260625T100000Z'", "'20260625T100000Z'"),
+        ("'2026-6-25 10:00:00'", "'2026-6-25 10:00:00'"),
+        ("1782381600", "1782381600"),
+        ("cast('2026-06-25 10:00:00' as blob)", "b'2026-06-25 10:00:00'"),
+        ("''", "empty"),
+    ],
+)
+def test_moments_that_do_not_compare_as_text_are_refused_and_not_taken_for_other_days(
+    url, tmp_path, value, shown
+):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(f"update orders set ordered_at = {value} where rowid = 5")
+        database.execute("update orders set ordered_at = null where rowid = 6")
+    database.close()
+    error = refused(source_of(url))
+    assert error.error_class is ErrorClass.PERMANENT
+    assert "ordered_at of order" in str(error)
+    assert f"is {shown}," in str(error)
+    assert "writes ordered_at as 2026-06-30 17:05:00" in str(error)
+
+
+def test_another_stores_odd_moments_and_orders_without_any_hold_nothing_up(url, tmp_path):
+    before = rows_of(source_of(url))
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        row = database.execute("select * from orders limit 1").fetchone()
+        for order, store, at in (("x1", "other", "06/25/2026"), ("x2", STORE_ID, None)):
+            changed = dict(zip(orders_columns(database), row, strict=True))
+            changed |= {"order_id": order, "store_id": store, "ordered_at": at}
+            marks = ", ".join("?" * len(changed))
+            database.execute(f"insert into orders values ({marks})", list(changed.values()))
+    database.close()
+    assert rows_of(source_of(url)).equals(before)
+
+
+def orders_columns(database: sqlite3.Connection) -> list[str]:
+    return [column[1] for column in database.execute("pragma table_info(orders)")]
+
+
+@pytest.mark.parametrize("condition", ["rowid = 3", "rowid > 1"])
+def test_orders_without_a_currency_or_store_say_nothing_of_either(url, tmp_path, condition):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(f"update orders set currency = null where {condition}")
+        database.execute("update orders set store_id = null, currency = 'EUR' where rowid = 4")
+    database.close()
+    assert source_of(url).accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+
+
+def test_a_store_whose_orders_have_no_currency_at_all_is_named(url, tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("update orders set currency = null")
+    database.close()
+    with pytest.raises(PlatformError, match=f"no order of store {STORE_ID} has a currency") as caught:
+        source_of(url).accounts()
+    assert caught.value.error_class is ErrorClass.PERMANENT
+    columns = {field: field for field in FIELDS if field != "currency"}
+    settled = source_of(url, table_of(columns=columns, currency="EUR"))
+    assert settled.accounts() == [Account(STORE_ID, STORE_ID, "EUR", ZONE)]
+
+
+def test_a_refund_of_an_order_two_months_old_is_read_in_one_pull(url, tmp_path):
+    source = source_of(url)
+    now = datetime(2026, 8, 28, 12, tzinfo=UTC)
+    account, report = Account(STORE_ID, STORE_ID, "USD", ZONE), source.reports[0]
+    ledger = Ledger()
+    for age in range(1, 120):
+        key = (source.name, report.stream.name, STORE_ID, now.date() - timedelta(days=age), "none")
+        ledger.note(key, attempt(now - timedelta(days=1)))
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(
+            "update orders set refunded_at = '2026-08-27T10:00:00+00:00' where rowid = "
+            "(select max(rowid) from orders where ordered_at >= '2026-06-25' and ordered_at < '2026-06-26')"
+        )
+    database.close()
+    due = due_pulls(source.name, account, [report], ledger, {}, now.date(), now, backfill_days=90)
+    assert [(one.first, one.last) for one in due] == [(date(2026, 5, 30), date(2026, 8, 27))]
+    rows = pl.concat([page.rows for page in source.pages(due[0])])
+    assert "2026-08-27T10:00:00+00:00" in rows["refunded_at"].to_list()
+
+
+def attempt(at: datetime) -> Attempt:
+    return Attempt("1", "1", "complete", 1, "", 1, "", at)
 
 
 def test_an_order_listed_twice_is_refused_even_across_pages(url, tmp_path):

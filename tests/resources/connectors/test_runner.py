@@ -142,6 +142,30 @@ def test_every_hour_of_two_days_each_day_is_read_as_often_as_its_age_asks(bench)
     assert read[day(40)] == 0
 
 
+def test_days_last_read_before_they_were_final_are_read_once_more_after_an_outage(bench):
+    read_at_age_one = START - timedelta(days=39)
+    day_read_young, day_read_late = day(40), day(41)
+    ledger = Ledger()
+    for which, moment in ((day_read_young, read_at_age_one), (day_read_late, START - timedelta(days=10))):
+        attempt = Attempt("1", "1", "complete", 1, "", 1, "", moment)
+        ledger.note(("tiktok", REPORT.stream.name, "1", which, REPORT.breakdown_set), attempt)
+
+    def due() -> set[date]:
+        pulls = due_pulls("tiktok", ACCOUNT, [REPORT], ledger, {}, TODAY, START, backfill_days=41)
+        return {which for pull in pulls for which in pull.days}
+
+    assert day_read_young in due()
+    assert day_read_late not in due()
+    again = Attempt("2", "1", "complete", 1, "", 1, "", START)
+    ledger.note(("tiktok", REPORT.stream.name, "1", day_read_young, REPORT.breakdown_set), again)
+    assert day_read_young not in due(), "once is enough"
+
+
+def test_what_waits_for_a_report_no_longer_asked_for_leaves_the_queue(bench):
+    gone = ("ga4", "ga4_events", "none", "1", day(1))
+    assert overtaken([REPORT], {gone: Waiting(1, "PERMANENT", "no folder", None)}, TODAY) == [gone]
+
+
 def test_what_waits_for_a_moment_that_is_over_leaves_the_queue(bench):
     snapshot = Report(STREAMS["levers"], "none", 0, 1, is_snapshot=True)
     why = Waiting(1, "TRANSIENT", "502", None)

@@ -35,6 +35,15 @@ def test_a_known_secret_is_hidden_however_it_is_spelt(text):
         ('"refresh_token": "r-1"', '"refresh_token": "[secret]"'),
         ("client_secret=s3cret", "client_secret=[secret]"),
         ("appsecret_proof=0f0f", "appsecret_proof=[secret]"),
+        ("authorization: Bearer ya29.abc and so on", "authorization: Bearer [secret] and so on"),
+        ("Authorization=Basic%20dTpw&x=1", "Authorization=[secret]&x=1"),
+        ("{'access_token': 'abc', 'ok': 1}", "{'access_token': '[secret]', 'ok': 1}"),
+        ("{'access_token': b'abc'}", "{'access_token': b'[secret]'}"),
+        ("[('authorization', 'Bearer ya29.abc')]", "[('authorization', 'Bearer [secret]')]"),
+        ('{"client_secret": "a, b)c"}', '{"client_secret": "[secret]"}'),
+        ('{\\"access_token\\": \\"abc\\"}', '{\\"access_token\\": \\"[secret]\\"}'),
+        ("Access-Token: abc", "Access-Token: [secret]"),
+        ("developer-token: dev-1", "developer-token: [secret]"),
     ],
 )
 def test_what_is_named_like_a_secret_is_hidden_though_nobody_knows_it(text, left):
@@ -53,6 +62,8 @@ def test_a_secret_is_gone_from_any_text(secret, before, after):
 def test_ordinary_texts_are_left_alone():
     text = "ads_insights of account 418802716650377, 2026-06-01 to 2026-06-07: 502 from the platform"
     assert Scrubber([TOKEN, ""])(text) == text
+    told = "Google refused to renew the access token: the refresh token, or its authorization, is expired."
+    assert Scrubber([])(told) == told
 
 
 def test_log_records_are_scrubbed_with_their_arguments(caplog):

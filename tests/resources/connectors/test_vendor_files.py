@@ -200,6 +200,8 @@ def test_every_refused_row_is_reported_with_its_line_and_the_rest_lands(vendor):
         (b"creative_id,headline\nk1,Schl\xe4f\n", "CSV UTF-8"),
         (b'creative_id,headline\nk1,"open\nk2,x\n', "line 2"),
         (b"creative_id,headline,Headline\nk1,a,b\n", "two columns are named headline"),
+        (b'creative_id,headline,"no""te"\nk1,a,b\n', "the column name 'no\"te' cannot be read"),
+        (b"creative_id,headline,$.a[0]\nk1,a,b\n", "the column name '$.a[0]' cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_whole_and_blocks_no_other(vendor, content, said):
@@ -260,6 +262,36 @@ def test_a_version_lost_from_the_archive_is_an_error_not_an_empty_day(vendor, tm
     error = vendor.fails()
     assert error.error_class is ErrorClass.PERMANENT
     assert "lost or changed a.csv" in str(error)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "again.csv"])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_file_dropped_again_mends_the_archive_that_lost_it(vendor, tmp_path, name, is_gone):
+    vendor.server.deliver("a.csv", ROWS)
+    before = vendor.rows()
+    (kept,) = (tmp_path / "archive" / "files").iterdir()
+    (vendor.server.folder / "a.csv").unlink()
+    kept.unlink() if is_gone else kept.write_bytes(b"other")
+    assert vendor.fails().error_class is ErrorClass.PERMANENT
+    vendor.server.deliver(name, ROWS)
+    os.utime(vendor.server.folder / name, (1_782_820_000, 1_782_820_000))
+    assert vendor.rows().equals(before)
+    assert [d.refusal for d in vendor.source.deliveries()] == ["", "its content was delivered before."]
+
+
+def test_what_the_archive_lost_comes_back_from_an_inbox_that_still_has_it(vendor, tmp_path):
+    vendor.server.deliver("a.csv", ROWS)
+    before = vendor.rows()
+    for kept in (tmp_path / "archive" / "files").iterdir():
+        kept.unlink()
+    assert vendor.rows().equals(before)
+    assert len(vendor.source.deliveries()) == 1
+
+
+def test_usual_column_names_are_accepted():
+    read = read_vendor_file("creative_id,headline,Size (px),Ort/Größe,v1.2\nk1,a,1,2,3\n".encode())
+    assert not read.refusal
+    assert set(read.rows[0].fields) == {"headline", "size_(px)", "ort/grösse", "v1.2"}
 
 
 def test_a_folder_serves_as_an_inbox_too(tmp_path):
