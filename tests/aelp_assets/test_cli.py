@@ -32,7 +32,7 @@ def test_the_demo_never_writes_into_a_person_s_export_folder(home, tmp_path, mon
     written = []
     monkeypatch.setattr("resources.sandbox.build_sandbox", lambda folder, *_, **__: written.append(folder))
     landed_from = []
-    monkeypatch.setattr(cli, "_run", lambda _: landed_from.append(os.environ["AELP_DROP"]))
+    monkeypatch.setattr(cli, "_run", lambda *_, **__: landed_from.append(os.environ["AELP_DROP"]))
     cli.demo(scale="tiny", today=date(2026, 6, 30))
     assert written == [home / "sandbox" / "drop"]
     assert landed_from == [str(home / "sandbox" / "drop")]
