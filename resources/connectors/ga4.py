@@ -8,11 +8,9 @@ exported files are read (`ga4_export`), retries.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,12 +25,11 @@ from google.analytics.data_v1beta.services.beta_analytics_data.transports.grpc i
     BetaAnalyticsDataGrpcTransport,
 )
 from google.api_core import exceptions as google_errors
-from google.auth.exceptions import RefreshError, TransportError
-from google.auth.transport.requests import Request
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.ga4_credentials import Ga4Credentials
 from resources.connectors.ga4_export import Ga4Export
+from resources.connectors.google_login import GoogleLogin
 from resources.connectors.rows import decimal_text, page_rows, text
 from resources.connectors.scrubbing import Scrubber
 from resources.connectors.source import Account, Page, Pull, Report
@@ -103,14 +100,15 @@ class Ga4Source:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         page_size: int = 100_000,
     ) -> None:
-        self._google = credentials.google()
         self._property_ids = tuple(property_ids)
         self._export = export
         self._endpoint = endpoint
         self._timeout = timeout_seconds
         self._now = now
         self._page_size = page_size
-        self._signing = threading.Lock()
+        self._login = GoogleLogin(
+            credentials.google(), timeout_seconds, "GA4", "Check AELP_GA4_SERVICE_ACCOUNT_FILE."
+        )
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -121,7 +119,7 @@ class Ga4Source:
 
     @property
     def secrets(self) -> Sequence[str]:
-        told = [self._google.token] if self._google.token else []
+        told = [self._login.token] if self._login.token else []
         return told if self._export is None else [*told, *self._export.secrets]
 
     def accounts(self) -> Sequence[Account]:
@@ -286,7 +284,7 @@ class Ga4Source:
         return (midnight.astimezone(UTC) - local.astimezone(UTC)).total_seconds()
 
     def _run(self, request: ga.RunReportRequest) -> ga.RunReportResponse:
-        signature = self._signature()
+        signature = self._login.signature()
         try:
             answer: ga.RunReportResponse = self._client.run_report(
                 request, retry=None, timeout=self._timeout, metadata=signature
@@ -332,40 +330,6 @@ class Ga4Source:
         else:
             channel = grpc.insecure_channel(self._endpoint, options=[("grpc.enable_http_proxy", 0)])
         return BetaAnalyticsDataClient(transport=BetaAnalyticsDataGrpcTransport(channel=channel))
-
-    def _signature(self) -> list[tuple[str, str]]:
-        """Headers that carry the access token, renewed first where it has run out.
-
-        Put beside the call: renewed within it by the SDK, a revoked key reads as 503 and would be retried
-        for ever.
-
-        Raises:
-            PlatformError: AUTH where Google refuses to renew it, TRANSIENT where it cannot be asked.
-        """
-        with self._signing:
-            if not self._google.valid:
-                self._renew()
-            headers: dict[str, str] = {}
-            self._google.apply(headers)
-        return list(headers.items())
-
-    def _renew(self) -> None:
-        request = functools.partial(Request(), timeout=min(self._timeout, 60.0))
-        try:
-            self._google.refresh(request)
-        except RefreshError as error:
-            again = bool(getattr(error, "retryable", False))
-        except TransportError:
-            again = True
-        else:
-            return
-        if again:
-            raise PlatformError(ErrorClass.TRANSIENT, "GA4: Google's token server could not be reached.")
-        raise PlatformError(
-            ErrorClass.AUTH,
-            "GA4: Google gives no access token: the service account or its key is revoked, disabled or "
-            "wrong. Check AELP_GA4_SERVICE_ACCOUNT_FILE.",
-        )
 
 
 def dimensions_hash(values: Sequence[str]) -> str:

@@ -6,8 +6,6 @@ Here: the channel, authorization, timeouts, exceptions turned into PlatformError
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,12 +23,11 @@ from google.ads.googleads.v26.services.services.google_ads_service.transports.gr
 from google.ads.googleads.v26.services.types.customer_service import ListAccessibleCustomersRequest
 from google.ads.googleads.v26.services.types.google_ads_service import SearchGoogleAdsStreamRequest
 from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import RefreshError, TransportError
-from google.auth.transport.requests import Request
 
-from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.errors import PlatformError
 from resources.connectors.google_ads.credentials import GoogleAdsCredentials
 from resources.connectors.google_ads.failures import platform_error
+from resources.connectors.google_login import GoogleLogin
 from resources.connectors.scrubbing import Scrubber
 
 API_VERSION = "v26"
@@ -54,10 +51,14 @@ class GoogleAdsApi:
     """
 
     def __init__(self, credentials: GoogleAdsCredentials, endpoint: str, timeout_seconds: float) -> None:
-        self._google = credentials.google()
+        self._login = GoogleLogin(
+            credentials.google(),
+            timeout_seconds,
+            "Google Ads",
+            "Renew AELP_GOOGLE_ADS_REFRESH_TOKEN (or AELP_GOOGLE_ADS_SERVICE_ACCOUNT_FILE).",
+        )
         self._known_secrets = credentials.secrets
         self._timeout_seconds = timeout_seconds
-        self._signing = threading.Lock()
         host = endpoint if ":" in endpoint else f"{endpoint}:443"
         channel = (
             grpc.insecure_channel(host, options=_OPTIONS)
@@ -75,7 +76,7 @@ class GoogleAdsApi:
     @property
     def secrets(self) -> Sequence[str]:
         """What was given, and the access token now in use."""
-        token = self._google.token
+        token = self._login.token
         return [*self._known_secrets, token] if token else list(self._known_secrets)
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class GoogleAdsApi:
             PlatformError: refused, or broken off; rows already yielded are then not the answer.
         """
         request = SearchGoogleAdsStreamRequest(customer_id=customer_id, query=query)
-        metadata = self._signature()
+        metadata = self._login.signature()
         responses = 0
         stream: Any = None
         try:
@@ -113,7 +114,7 @@ class GoogleAdsApi:
         Raises:
             PlatformError: refused.
         """
-        metadata = self._signature()
+        metadata = self._login.signature()
         try:
             response = self._customers.list_accessible_customers(
                 request=ListAccessibleCustomersRequest(),
@@ -129,35 +130,3 @@ class GoogleAdsApi:
 
     def _scrubbed(self, error: PlatformError) -> PlatformError:
         return PlatformError(error.error_class, Scrubber(self.secrets)(str(error)), error.wait_seconds)
-
-    def _signature(self) -> list[tuple[str, str]]:
-        """Headers that carry the access token, renewed first where it has run out.
-
-        Raises:
-            PlatformError: AUTH where Google refuses to renew it, TRANSIENT where it cannot be asked.
-        """
-        with self._signing:
-            if not self._google.valid:
-                self._renew()
-            headers: dict[str, str] = {}
-            self._google.apply(headers)
-        return list(headers.items())
-
-    def _renew(self) -> None:
-        request = functools.partial(Request(), timeout=min(self._timeout_seconds, 60.0))
-        try:
-            self._google.refresh(request)
-        except RefreshError as error:
-            again = bool(getattr(error, "retryable", False))
-        except TransportError:
-            again = True
-        else:
-            return
-        if again:
-            raise PlatformError(ErrorClass.TRANSIENT, "Google's token server could not be reached.") from None
-        raise PlatformError(
-            ErrorClass.AUTH,
-            "Google refused to renew the access token: the refresh token or key is expired, revoked or "
-            "wrong. "
-            "Renew AELP_GOOGLE_ADS_REFRESH_TOKEN (or AELP_GOOGLE_ADS_SERVICE_ACCOUNT_FILE).",
-        )
