@@ -69,6 +69,9 @@ CustomerId = Annotated[
 PropertyId = Annotated[
     str, _written_as(r"\d+", "a property id, a number such as 312345678 (G-… is a measurement id)")
 ]
+ProjectName = Annotated[
+    str, _written_as("[a-z][a-z0-9-]{4,28}[a-z0-9]", "a Google Cloud project id such as northstar-web")
+]
 LibraryName = Annotated[str, _written_as("ad_library", "ad_library, the one account there is")]
 PageId = Annotated[str, _written_as(r"\d+", "a page id, a number")]
 Country = Annotated[str, _written_as("[A-Z]{2}", "an ISO country code such as US")]
@@ -238,14 +241,21 @@ class LiveGoogleAds(LiveSource):
 class LiveGa4(LiveSource):
     """`accounts` are property ids.
 
-    `export_folder`, where given, holds the Parquet files of each property's BigQuery export in a folder
-    `analytics_<property id>`, as BigQuery names the dataset. `unset_consent` says what it means that the
-    site asked nobody.
+    The properties' exported events are read from BigQuery where `export_project` names the Google Cloud
+    project they are linked to, or from Parquet files in `export_folder`; either holds an
+    `analytics_<property id>` per property. `unset_consent` says what it means that the site asked nobody.
     """
 
     accounts: Annotated[list[PropertyId], Field(min_length=1)]
     export_folder: FolderName | None = None
+    export_project: ProjectName | None = None
     unset_consent: Literal["refused", "given"] = "refused"
+
+    @model_validator(mode="after")
+    def _exported_to_one_place(self) -> LiveGa4:
+        if self.export_folder is not None and self.export_project is not None:
+            raise ValueError("give export_folder or export_project, not both: events would be read twice")
+        return self
 
 
 OrderField = Literal[

@@ -16,7 +16,9 @@ from google.oauth2 import service_account
 
 from resources.connectors.errors import MissingCredentials
 
-SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
+ANALYTICS = "https://www.googleapis.com/auth/analytics.readonly"
+# The Storage Read API takes no narrower scope; what may be read is up to the account's roles.
+BIGQUERY = "https://www.googleapis.com/auth/bigquery"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Ga4Credentials:
             )
         return cls(key_file, token)
 
-    def google(self) -> Any:
-        """google-auth credentials that may only read.
+    def google(self, scope: str = ANALYTICS) -> Any:
+        """google-auth credentials for one API.
 
         Raises:
             MissingCredentials: the key file cannot be read.
@@ -48,7 +50,7 @@ class Ga4Credentials:
             return oauth2.Credentials(token=self.access_token)  # type: ignore[no-untyped-call]
         try:
             return service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-                self.service_account_file, scopes=[SCOPE]
+                self.service_account_file, scopes=[scope]
             )
         except (OSError, ValueError, GoogleAuthError) as error:
             kind = type(error).__name__

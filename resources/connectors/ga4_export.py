@@ -1,8 +1,8 @@
-"""Google Analytics events from Parquet files of its BigQuery export.
+"""Google Analytics events from the tables of its BigQuery export.
 
 An event is what one browser sent; a conversion is a purchase event, without any attribution.
-Here: which file counts for a day, what of an event is kept, what is hashed or dropped for want of consent.
-Not here: sessions and attribution (staging), the Data API (`ga4`).
+Here: which table counts for a day, what of an event is kept, what is hashed or dropped for want of consent.
+Not here: where the tables lie (`ga4_tables`), sessions and attribution (dbt), the Data API (`ga4`).
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.ga4_tables import ExportedTables, table_name
 from resources.connectors.rows import decimal_text, page_rows, text
 from resources.connectors.source import Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 STREAM = STREAMS["ga4_events"]
 KINDS = ("daily", "fresh", "intraday")  # the first a day has is the one that counts
-ROWS_PER_PAGE = 20_000
 
-_FILE = re.compile(r"^events_(?:(fresh|intraday)_)?(\d{8})(?:[-_](\d+))?\.parquet$")
 _CLICK_IDS = frozenset({"gclid", "fbclid", "dclid", "gbraid", "wbraid", "msclkid", "ttclid", "li_fat_id"})
 _PERSONAL = re.compile(r"user_?id|client_?id|e?-?mail|phone|first_?name|last_?name|address", re.I)
 _ADDRESS = re.compile(r"[^\s@/]+(?:@|%40)[^\s@/]+\.[^\s@/]+")
@@ -63,18 +58,19 @@ class IdentifierSalt:
 
 
 class Ga4Export:
-    """Events of properties from folders of exported tables.
+    """Events of properties from their exported tables.
 
     Args:
-        folder: holds a folder `analytics_<property id>` per property, with the files in it or below.
         unset_is_consent: whether `Unset` (the site asks nobody) counts as consent. It does not by itself.
     """
 
     # Daily tables are rewritten for three days. A day a pull: a missing table holds up no other day.
     report = Report(STREAM, "none", lookback_days=4, longest_days=1, final_after_days=4)
 
-    def __init__(self, folder: Path, salt: IdentifierSalt, *, unset_is_consent: bool = False) -> None:
-        self._folder = folder
+    def __init__(
+        self, tables: ExportedTables, salt: IdentifierSalt, *, unset_is_consent: bool = False
+    ) -> None:
+        self._tables = tables
         self._salt = salt
         self._consents = frozenset({"Yes", "Unset"} if unset_is_consent else {"Yes"})
 
@@ -86,81 +82,45 @@ class Ga4Export:
         """Events of the pull's days, each day from its best table alone.
 
         Raises:
-            PlatformError: TRANSIENT where a day is not exported yet, PERMANENT where a file is wrong.
+            PlatformError: TRANSIENT where a day is not exported yet, PERMANENT where a table is wrong, or as
+                the tables say.
         """
-        folder = self._folder / f"analytics_{pull.account.account_id}"
-        tables = self._tables(folder)
-        earliest = min(day for day, _ in tables)
+        property_id = pull.account.account_id
+        found = self._tables.found(property_id)
+        earliest = min(day for day, _ in found)
         for day in pull.days:
-            kind = next((kind for kind in KINDS if (day, kind) in tables), None)
+            kind = next((kind for kind in KINDS if (day, kind) in found), None)
             if kind is None and day >= earliest:
                 # TRANSIENT, not DEFER: that would hold up the days that are there.
                 raise PlatformError(
                     ErrorClass.TRANSIENT,
-                    f"GA4 export: there is no table of {day} in {folder} yet",
+                    f"GA4 export: there is no table of {day} in {self._tables.where(property_id)} yet",
                     _WHEN_UNEXPORTED,
                 )
             if kind is not None:
-                self._require_one_table(tables[day, kind], day, folder)
-                yield from self._events(tables[day, kind], day, kind)
+                yield from self._events(property_id, day, kind)
             else:
                 yield Page(page_rows([], STREAM))
 
-    def _tables(self, folder: Path) -> dict[tuple[date, str], list[Path]]:
-        found: dict[tuple[date, str], list[Path]] = {}
-        for path in sorted(folder.rglob("events_*.parquet")):
-            named = _FILE.match(path.name)
-            if named is None:
-                raise self._unreadable(path, "is not named as exported tables are (events_20260630.parquet)")
-            day = datetime.strptime(named[2], "%Y%m%d").date()  # noqa: DTZ007 - a day has no zone
-            found.setdefault((day, named[1] or "daily"), []).append(path)
-        if not found:
-            raise PlatformError(
-                ErrorClass.PERMANENT,
-                f"GA4 export: {folder} holds no events_*.parquet. Export the property's BigQuery "
-                "tables there under their own names.",
-            )
-        return found
-
-    def _require_one_table(self, paths: Sequence[Path], day: date, folder: Path) -> None:
-        """Read beside its own copy, every event would count twice."""
-        shards = [None if named is None else named[3] for named in (_FILE.match(p.name) for p in paths)]
-        numbers = {None if shard is None else int(shard) for shard in shards}
-        is_whole = len(numbers) == len(paths) and (None not in numbers or len(paths) == 1)
-        if is_whole and len({path.parent for path in paths}) == 1:
-            return
-        names = [str(path.relative_to(folder)) for path in paths]
-        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        raise PlatformError(
-            ErrorClass.PERMANENT,
-            f"GA4 export: {folder} holds the table of {day} more than once: {shown}. Keep one file, or the "
-            "numbered parts of one export in one folder, and move the others away.",
-        )
-
-    def _events(self, paths: Sequence[Path], day: date, kind: str) -> Iterator[Page]:
+    def _events(self, property_id: str, day: date, kind: str) -> Iterator[Page]:
         seen: Counter[str] = Counter()
-        count = 0
-        for path in paths:
-            try:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=ROWS_PER_PAGE):
-                        rows = [self._row(event, day, kind, seen, path) for event in batch.to_pylist()]
-                        count += len(rows)
-                        yield Page(page_rows(rows, STREAM))
-            except (pa.ArrowException, OSError) as error:
-                # A file still being copied reads like a broken one: the next look may find it whole.
-                raise PlatformError(
-                    ErrorClass.TRANSIENT, f"GA4 export: {path.name} cannot be read ({type(error).__name__})"
-                ) from None
-        if not count:
+        is_empty = True
+        for events in self._tables.events(property_id, day, kind):
+            is_empty = False
+            yield Page(page_rows([self._row(event, day, kind, seen) for event in events], STREAM))
+        if is_empty:
             yield Page(page_rows([], STREAM))
 
     def _row(
-        self, event: Mapping[str, Any], day: date, kind: str, seen: Counter[str], path: Path
+        self, event: Mapping[str, Any], day: date, kind: str, seen: Counter[str]
     ) -> dict[str, str | date | None]:
         at, name = event.get("event_timestamp"), event.get("event_name")
         if not isinstance(at, int) or not isinstance(name, str) or event.get("event_date") != f"{day:%Y%m%d}":
-            raise self._unreadable(path, f"has an event without name or time, or another day than {day}")
+            raise PlatformError(
+                ErrorClass.PERMANENT,
+                f"GA4 export: {table_name(day, kind)} has an event without name or time, or another day than "
+                f"{day}. Export it again.",
+            )
         params = _named_values(event.get("event_params"))
         privacy = event.get("privacy_info") or {}
         may_measure = privacy.get("analytics_storage") in self._consents
@@ -203,9 +163,6 @@ class Ga4Export:
         digest = self._salt.hashed(json.dumps(event, sort_keys=True, default=str))
         seen[digest] += 1
         return digest if seen[digest] == 1 else self._salt.hashed(f"{digest}:{seen[digest]}")
-
-    def _unreadable(self, path: Path, what: str) -> PlatformError:
-        return PlatformError(ErrorClass.PERMANENT, f"GA4 export: {path.name} {what}. Export it again.")
 
 
 def _named_values(records: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
@@ -24,6 +25,10 @@ from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
 from resources.settings import Environment, Settings, SourceName
+
+if TYPE_CHECKING:
+    from resources.connectors.ga4_credentials import Ga4Credentials
+    from resources.connectors.ga4_tables import ExportedTables
 
 Variables = Mapping[str, str]
 
@@ -176,10 +181,11 @@ def _ga4(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.ga4_export import Ga4Export, IdentifierSalt  # noqa: PLC0415
 
     configured = sources.settings.sources["ga4"]
+    tables = _ga4_tables(sources, variables, credentials)
     export = None
-    if configured.export_folder is not None:
+    if tables is not None:
         export = Ga4Export(
-            sources.home / configured.export_folder,
+            tables,
             IdentifierSalt.from_environment(variables),
             unset_is_consent=configured.unset_consent == "given",
         )
@@ -190,6 +196,25 @@ def _ga4(sources: Sources, variables: Variables) -> Source:
         endpoint=_endpoint(variables, "GA4", LIVE),
         now=sources.clock.now,
     )
+
+
+def _ga4_tables(sources: Sources, variables: Variables, credentials: Ga4Credentials) -> ExportedTables | None:
+    configured = sources.settings.sources["ga4"]
+    if configured.export_folder is not None:
+        from resources.connectors.ga4_tables import ParquetTables  # noqa: PLC0415
+
+        return ParquetTables(sources.home / configured.export_folder)
+    if configured.export_project is not None:
+        from resources.connectors.ga4_bigquery import BigQueryTables  # noqa: PLC0415
+        from resources.connectors.ga4_credentials import BIGQUERY  # noqa: PLC0415
+
+        return BigQueryTables(
+            configured.export_project,
+            credentials.google(BIGQUERY),
+            variables.get("AELP_GA4_EXPORT_ENDPOINT"),
+            variables.get("AELP_GA4_EXPORT_STORAGE_ENDPOINT"),
+        )
+    return None
 
 
 def _orders(sources: Sources, variables: Variables) -> Source:

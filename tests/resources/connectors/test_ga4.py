@@ -15,6 +15,7 @@ from resources.connectors.errors import ErrorClass, MissingCredentials, Platform
 from resources.connectors.ga4 import Ga4Source
 from resources.connectors.ga4_credentials import Ga4Credentials
 from resources.connectors.ga4_export import Ga4Export, IdentifierSalt
+from resources.connectors.ga4_tables import ParquetTables
 from resources.connectors.source import Account, Pull
 from resources.landing.pages import payload_text
 from resources.landing.streams import STREAMS
@@ -249,7 +250,7 @@ def test_an_export_is_one_more_report_of_the_same_source(served, tmp_path):
     salt = IdentifierSalt("a salt of the sandbox only")
     write_events(served, tmp_path / f"analytics_{PROPERTY_ID}", LAST)
     with Ga4Server(served, TOKEN) as server:
-        source = source_of(server, export=Ga4Export(tmp_path, salt))
+        source = source_of(server, export=Ga4Export(ParquetTables(tmp_path), salt))
         report = source.reports[-1]
         account = Account(PROPERTY_ID, PROPERTY_ID, "USD", ZONE)
         (page,) = source.pages(Pull(account, report, LAST, LAST))

@@ -14,6 +14,7 @@ import pytest
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.ga4_export import Ga4Export, IdentifierSalt
+from resources.connectors.ga4_tables import ParquetTables
 from resources.connectors.source import Account, Pull
 from resources.landing.pages import payload_text
 from resources.landing.streams import STREAMS
@@ -33,7 +34,7 @@ def write_events(served, folder, day: date, kind="daily"):
 
 
 def source_of(folder, salt: IdentifierSalt = SALT, **arguments) -> Ga4Export:
-    return Ga4Export(folder, salt, **arguments)
+    return Ga4Export(ParquetTables(folder), salt, **arguments)
 
 
 def rows_of(source: Ga4Export, day: date = DAY) -> pl.DataFrame:
