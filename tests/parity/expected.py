@@ -454,6 +454,22 @@ EXPECTED: dict[str, Expected] = {
         2026-06-08  p1          daily        e5          purchase    2026-06-08 16:00  u2                   10
         2026-06-09  p1          daily        e6          purchase    2026-06-09 09:00  u1                   7
     """),
+    "staging.stg_ga4__sessions": Expected("""
+        date        account_id  user_pseudo_id_hash  ga_session_id  started_at        ended_at          events  page_views  purchases  source    medium  campaign         gclid  fbclid
+        2026-06-05  p1          u1                   u1.05          2026-06-05 10:00  2026-06-05 10:00  1       1           0          google    cpc     Security search  -      -
+        2026-06-07  p1          u2                   u2.07          2026-06-07 20:00  2026-06-07 20:00  1       1           0          facebook  -       -                -      f
+        2026-06-08  p1          u1                   u1.08          2026-06-08 15:00  2026-06-08 15:01  2       0           2          -         -       -                -      -
+        2026-06-08  p1          u2                   u2.08          2026-06-08 16:00  2026-06-08 16:00  1       0           1          -         -       -                -      -
+        2026-06-09  p1          u1                   u1.09          2026-06-09 09:00  2026-06-09 09:00  1       0           1          google    cpc     -                g      -
+    """),
+    "staging.stg_ga4__conversions": Expected("""
+        date        account_id  event_hash  event_at          user_pseudo_id_hash  ga_session_id  transaction_id  gclid  purchase_revenue
+        2026-06-08  p1          e1          2026-06-08 12:00  -                    -              -               -      19.99
+        2026-06-08  p1          e3          2026-06-08 15:00  u1                   u1.08          T1              -      50
+        2026-06-08  p1          e4          2026-06-08 15:01  u1                   u1.08          T1              -      50
+        2026-06-08  p1          e5          2026-06-08 16:00  u2                   u2.08          -               -      10
+        2026-06-09  p1          e6          2026-06-09 09:00  u1                   u1.09          -               g      7
+    """),
     "staging.stg_vendor_files__creatives": Expected("""
         date        account_id  creative_id  row_no  headline  created_on
         2026-06-08  acme        v1           1       Öl        2026-06-01

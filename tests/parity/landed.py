@@ -117,7 +117,8 @@ def _bought(times: str, revenue: str) -> Payload:
 
 
 def _event(name: str, at: str, browser: str = "", revenue: str = "", **fields: str) -> Payload:
-    known = {"user_pseudo_id_hash": browser, "purchase_revenue": revenue}
+    session = f"{browser}.{at[8:10]}" if browser else ""  # one a day
+    known = {"user_pseudo_id_hash": browser, "ga_session_id": session, "purchase_revenue": revenue}
     return {"event_name": name, "event_at": at} | {k: v for k, v in known.items() if v} | fields
 
 

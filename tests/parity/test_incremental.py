@@ -150,6 +150,8 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "staging.stg_impact__actions",
         "staging.stg_ga4__reports",
         "staging.stg_ga4__events",
+        "staging.stg_ga4__sessions",
+        "staging.stg_ga4__conversions",
         "staging.stg_ops__pulled_days",
         "staging.stg_ops__conversions_as_pulled",
         "staging.stg_ops__slices_without_breakdown",

@@ -4,40 +4,18 @@
 {% set lag_days = 30 %}
 {{ daily_config(cluster=['account_id', 'session_source'], rolling_days=lag_days) }}
 
-with events as (
+with visits as (
     select
         date,
         account_id,
-        export_kind,
-        event_hash,
-        event_name,
-        event_at,
         user_pseudo_id_hash,
-        transaction_id,
-        purchase_revenue,
-        -- A Google click id is only ever on an ad's link; Facebook's is on every link that leaves Facebook.
-        coalesce(
-            nullif(traffic_source, '(direct)'),
-            case when gclid is not null then 'google' when fbclid is not null then 'facebook' end
-        ) as source,
-        case when traffic_source is null and gclid is not null then 'cpc' else traffic_medium end as medium,
-        traffic_campaign as campaign
-    from {{ ref('stg_ga4__events') }}
-    where {{ in_window('date', before=lag_days) }}
-),
-
-visits as (
-    select
-        date,
-        account_id,
-        event_hash,
-        event_at,
-        user_pseudo_id_hash,
+        ga_session_id,
+        started_at,
         source,
         coalesce(medium, '(not set)') as medium,
         coalesce(campaign, '(not set)') as campaign
-    from events
-    where source is not null and user_pseudo_id_hash is not null
+    from {{ ref('stg_ga4__sessions') }}
+    where source is not null and {{ in_window('date', before=lag_days) }}
 ),
 
 -- A page that is loaded again sends its purchase again.
@@ -48,8 +26,8 @@ sent as (
             partition by account_id, transaction_id
             order by event_at, event_hash
         ) as sent_before
-    from events
-    where event_name = 'purchase'
+    from {{ ref('stg_ga4__conversions') }}
+    where {{ in_window('date', before=lag_days) }}
 ),
 
 purchases as (
@@ -76,14 +54,14 @@ paired as (
         visits.campaign,
         row_number() over (
             partition by purchases.account_id, purchases.date, purchases.export_kind, purchases.event_hash
-            order by visits.event_at desc, visits.event_hash desc
+            order by visits.started_at desc, visits.ga_session_id desc
         ) as recency
     from purchases
     left join visits
         on
             purchases.account_id = visits.account_id
             and purchases.user_pseudo_id_hash = visits.user_pseudo_id_hash
-            and purchases.event_at >= visits.event_at
+            and purchases.event_at >= visits.started_at
             and {{ add_days('purchases.date', '-' ~ lag_days) }} <= visits.date
 ),
 
