@@ -1,6 +1,6 @@
 """The control store's database: SQLite in AELP_HOME by default, any SQLAlchemy URL instead.
 
-Here: opening it and its tables. Not here: what the rows mean (`ingestion`).
+Here: opening it and its tables. Not here: what the rows mean (`ingestion`, `governance`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,98 @@ STOPPED_SOURCES = sa.Table(
     sa.Column("credential_hash", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("stopped_at", sa.Float, nullable=False),
+)
+
+LEVER_STATES = sa.Table(
+    "lever_states",
+    METADATA,
+    sa.Column("states_hash", sa.String, primary_key=True),
+    sa.Column("as_of_date", sa.Date, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),  # the frame as Arrow IPC
+)
+PROPOSALS = sa.Table(
+    "proposals",
+    METADATA,
+    sa.Column("proposal_id", sa.String, primary_key=True),
+    sa.Column("as_of_date", sa.Date, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("decision_id", sa.String, nullable=False),
+    sa.Column("track", sa.String, nullable=False),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("lever_id", sa.String, nullable=False),
+    sa.Column("lever_level", sa.String, nullable=False),
+    sa.Column("entity_name", sa.String),
+    sa.Column("currency", sa.String),
+    sa.Column("current_budget", sa.String, nullable=False),  # money as text: SQLite has no decimals
+    sa.Column("proposed_budget", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("states_hash", sa.String, nullable=False),
+    sa.Column("settings_hash", sa.String, nullable=False),
+    sa.Column("payload", sa.String, nullable=False),  # JSON: the exact calls, there and back
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Index("proposals_by_lever", "platform", "account_id", "lever_id", "as_of_date"),
+)
+APPROVALS = sa.Table(
+    "approvals",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("approval_id", sa.String, nullable=False, unique=True),
+    sa.Column("proposal_id", sa.String, nullable=False, index=True),
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("verdict", sa.String, nullable=False),  # approve or reject
+    sa.Column("approver", sa.String, nullable=False),
+    sa.Column("amount", sa.String, nullable=False),  # dollars a day it adds
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("decided_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("signature", sa.String, nullable=False),
+)
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("change_id", sa.String, nullable=False, unique=True),
+    sa.Column("proposal_id", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),  # apply or rollback
+    sa.Column("undoes", sa.String, unique=True),  # a change is undone once
+    sa.Column("person", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("lever_id", sa.String, nullable=False),
+    sa.Column("before", sa.String, nullable=False),  # JSON: budget and status
+    sa.Column("after", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("message", sa.String),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),
+    sa.Index("changes_by_lever", "platform", "account_id", "lever_id"),
+)
+OUTBOX = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("change_id", sa.String, primary_key=True),
+    sa.Column("proposal_id", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("request", sa.String, nullable=False),  # JSON: the one call
+    sa.Column("request_hash", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # shadow: never sent; queued, sent
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("sent_at", sa.Float),
+)
+KILL_SWITCH = sa.Table(
+    "kill_switch",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("person", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
 )
 
 

@@ -1,0 +1,448 @@
+"""Proposals and who decides them: authority, signatures, every invariant checked again, the kill switch.
+
+Here: the states a proposal passes through. Not here: what to propose (`models`), changes and their way back
+(`change_feed`), calls (`payloads`), signatures (`signing`), sending.
+
+A proposal is pending, perhaps awaiting a second approver, then approved, rejected, superseded or expired;
+an approved one may be rolled back. Every step is one transaction that all other steps wait for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from models.guardrails import GuardrailLimits, verify_decisions
+from resources.control import change_feed, records
+from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
+from resources.control.records import JUDGED, LEVER, OPEN, LeverKey, Mode, Record, Refused, Verdict
+from resources.control.signing import ApproverKeys, canonical, content_hash
+from resources.control.store import APPROVALS, KILL_SWITCH, PROPOSALS
+
+_EDITS = ("raise", "cut", "stop")
+_DECIDED = ("approved", "rolled_back")
+
+
+@dataclass(frozen=True)
+class Approver:
+    """A person who may decide.
+
+    Attributes:
+        daily_limit: dollars of daily budget they may add alone on one morning's proposals; None: any. Beyond
+            it a second approver signs too. Cuts and stops add nothing.
+        simulated: stands for a person in the sandbox, and is refused anywhere else.
+    """
+
+    name: str
+    daily_limit: Decimal | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What became of a morning's edits: ids of proposals, and why some are none."""
+
+    new: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+class Governance:
+    """Decisions about money in one control store.
+
+    Args:
+        engine: of `open_control_store`.
+        approvers: nobody else may decide.
+        limits: the guardrails in force now.
+        keys: the approvers' keys, as far as this process may sign or check.
+        mode: what approved changes lead to. `shadow` sends nothing, ever.
+        valid_for: how long a proposal may be decided on, and its approval used.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        approvers: Sequence[Approver],
+        limits: GuardrailLimits,
+        keys: ApproverKeys,
+        mode: Mode = "shadow",
+        valid_for: timedelta = timedelta(hours=24),
+    ) -> None:
+        self._engine = engine
+        self._approvers = {approver.name: approver for approver in approvers}
+        self._limits = limits
+        self._keys = keys
+        self._mode = mode
+        self._valid_for = valid_for
+
+    # --- proposing --------------------------------------------------------------------------------
+
+    def propose(
+        self,
+        decisions: pl.DataFrame,
+        states: pl.DataFrame,
+        targets: Mapping[LeverKey, LeverTarget],
+        *,
+        as_of_date: date,
+        settings_hash: str,
+        now: datetime,
+    ) -> Proposed:
+        """Put a morning's edits before people: one proposal per lever and day, the newest counts.
+
+        A lever that was already decided on that morning keeps that decision. The same decisions proposed
+        again change nothing.
+
+        Args:
+            decisions: rows of `bandit_decisions`, or made by hand in its columns.
+            states: `STATE_SCHEMA`, all levers of that morning.
+            targets: the entities that can be written.
+        Raises:
+            Refused: an edit breaks a money invariant, alone or with what is approved.
+        """
+        edits = decisions.filter(pl.col("type").is_in(_EDITS) & ~pl.col("advisory")).sort(*LEVER)
+        outcome = Proposed()
+        with records.alone(self._engine) as connection:
+            records.expire(connection, now)
+            this_morning = PROPOSALS.c.as_of_date == as_of_date
+            decided = records.proposals(connection, this_morning, PROPOSALS.c.status.in_(_DECIDED))
+            taken = {records.key_of(row) for row in decided}
+            fresh = [row for row in edits.iter_rows(named=True) if records.key_of(row) not in taken]
+            outcome.left_out.extend(
+                f"{row['lever_id']}: already decided this morning"
+                for row in edits.iter_rows(named=True)
+                if records.key_of(row) in taken
+            )
+            approved = [row for row in decided if row["status"] == "approved"]
+            together = pl.concat([records.judged(approved), _as_judged(edits, fresh)])
+            records.require(verify_decisions(together, states, self._limits, now))
+            states_hash = records.keep_states(connection, states, as_of_date)
+            for row in fresh:
+                target = targets.get(records.key_of(row))
+                try:
+                    payload = _payload(row, target)
+                except Unwritable as error:
+                    outcome.left_out.append(str(error))
+                    continue
+                about = {
+                    "as_of_date": as_of_date,
+                    "states_hash": states_hash,
+                    "settings_hash": settings_hash,
+                }
+                self._put(connection, row, payload, about, now, outcome)
+        return outcome
+
+    def _put(
+        self,
+        connection: sa.Connection,
+        row: Record,
+        payload: Mapping[str, Any],
+        about: Mapping[str, Any],
+        now: datetime,
+        outcome: Proposed,
+    ) -> None:
+        """Store one proposal in the place of the lever's open one."""
+        lever, payload_hash = records.key_of(row), content_hash(payload)
+        proposal_id = records.short_hash(f"{about['as_of_date']}|{'|'.join(lever)}|{payload_hash}")
+        here = PROPOSALS.c.proposal_id == proposal_id
+        known = records.proposals(connection, here)
+        if known and known[0]["status"] != "superseded":
+            outcome.known.append(proposal_id)
+            return
+        same_lever = [PROPOSALS.c[name] == value for name, value in zip(LEVER, lever, strict=True)]
+        for other in records.proposals(connection, *same_lever, PROPOSALS.c.status.in_(OPEN)):
+            records.set_status(connection, other["proposal_id"], "superseded")
+            outcome.superseded.append(other["proposal_id"])
+        connection.execute(sa.delete(PROPOSALS).where(here))
+        connection.execute(
+            sa.insert(PROPOSALS).values(
+                proposal_id=proposal_id,
+                **{name: row[name] for name in (*LEVER, "type", "decision_id", "track", "reason")},
+                lever_level=payload["target"]["lever_level"],
+                entity_name=payload["target"]["entity_name"],
+                currency=payload["target"]["currency"],
+                current_budget=money(row["current_budget"]),
+                proposed_budget=money(row["proposed_budget"]),
+                payload=canonical(payload),
+                payload_hash=payload_hash,
+                status="pending",
+                created_at=now.timestamp(),
+                expires_at=(now + self._valid_for).timestamp(),
+                **about,
+            )
+        )
+        outcome.new.append(proposal_id)
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    def approve(self, proposal_id: str, approver: str, reason: str, now: datetime) -> str:
+        """Sign a proposal; returns its status: approved, or awaiting_second.
+
+        Once enough people have signed, the change enters the change feed and its call the outbox.
+
+        Args:
+            proposal_id: whole, or as many first characters as tell it apart.
+        Raises:
+            Refused: the kill switch is on, it may not be decided on any more, this person may not decide it,
+                or a money invariant does not hold any more.
+            MissingKey: the approver's key is not there.
+        """
+        with records.alone(self._engine) as connection:
+            self._require_alive(connection)
+            proposal = self._decidable(connection, proposal_id, now)
+            person = self._person(approver, reason)
+            signed = {
+                row["approver"] for row in records.approvals(connection, proposal["proposal_id"], "approve")
+            }
+            if approver in signed:
+                raise Refused(f"{approver} has signed {proposal['proposal_id']}; a second person must.")
+            self._verify(connection, proposal, now)
+            self._sign(connection, proposal, "approve", approver, reason, now)
+            (*_, own) = records.approvals(connection, proposal["proposal_id"], "approve")
+            alone = self._within_limit(connection, person, proposal, own)
+            status = "approved" if alone or signed else "awaiting_second"
+            records.set_status(connection, proposal["proposal_id"], status)
+            if status == "approved":
+                change_feed.enter(
+                    connection,
+                    proposal,
+                    json.loads(proposal["payload"]),
+                    kind="apply",
+                    mode=self._mode,
+                    person=approver,
+                    reason=reason,
+                    now=now,
+                )
+        return status
+
+    def reject(self, proposal_id: str, approver: str, reason: str, now: datetime) -> None:
+        """Sign that a proposal is not to be.
+
+        Raises:
+            Refused, MissingKey: as `approve`; a rejection needs no limit and no guardrail.
+        """
+        with records.alone(self._engine) as connection:
+            proposal = self._decidable(connection, proposal_id, now)
+            self._person(approver, reason)
+            self._sign(connection, proposal, "reject", approver, reason, now)
+            records.set_status(connection, proposal["proposal_id"], "rejected")
+
+    def is_approved(self, proposal_id: str, now: datetime) -> bool:
+        """Whether enough people signed exactly what the proposal says, with signatures that verify and stand.
+
+        Raises:
+            MissingKey: a signature cannot be checked.
+        """
+        with self._engine.begin() as connection:
+            (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == proposal_id)
+            if content_hash(json.loads(proposal["payload"])) != proposal["payload_hash"]:
+                return False
+            standing = [
+                row
+                for row in records.approvals(connection, proposal_id, "approve")
+                if self._stands(row, proposal, now)
+            ]
+            alone = any(
+                self._within_limit(connection, self._approvers[row["approver"]], proposal, row)
+                for row in standing
+            )
+        return len({row["approver"] for row in standing}) >= (1 if alone else 2)
+
+    def _stands(self, approval: Record, proposal: Record, now: datetime) -> bool:
+        person = self._approvers.get(approval["approver"])
+        return (
+            person is not None
+            and (self._mode == "sandbox" or not person.simulated)
+            and approval["expires_at"] > now.timestamp()
+            and Decimal(approval["amount"]) == _added(proposal)
+            and self._keys.is_signed(
+                person.name, self._document(approval, proposal["payload_hash"]), approval["signature"]
+            )
+        )
+
+    def _decidable(self, connection: sa.Connection, proposal_id: str, now: datetime) -> Record:
+        records.expire(connection, now)
+        named = PROPOSALS.c.proposal_id.startswith(proposal_id, autoescape=True)
+        found = records.proposals(connection, named)
+        if len(found) != 1 or not proposal_id:
+            raise Refused(f"{proposal_id!r} does not name one proposal; `aelp proposals` lists them.")
+        if found[0]["status"] not in OPEN:
+            raise Refused(
+                f"{found[0]['proposal_id']} is {found[0]['status']}; it can no longer be decided on."
+            )
+        return found[0]
+
+    def _person(self, approver: str, reason: str) -> Approver:
+        person = self._approvers.get(approver)
+        if person is None:
+            known = ", ".join(sorted(self._approvers)) or "nobody yet"
+            raise Refused(f"{approver} may not decide; the settings' `approvers` name {known}.")
+        if person.simulated and self._mode != "sandbox":
+            raise Refused(f"{approver} stands for a person in the sandbox only; this is {self._mode}.")
+        if not reason.strip():
+            raise Refused("A decision needs a reason: those who come later read it.")
+        return person
+
+    def _within_limit(
+        self, connection: sa.Connection, person: Approver, proposal: Record, signed: Record
+    ) -> bool:
+        """Whether all this person had signed for that morning, up to this, stays within their limit."""
+        if person.daily_limit is None:
+            return True
+        this_morning = sa.select(PROPOSALS.c.proposal_id).where(
+            PROPOSALS.c.as_of_date == proposal["as_of_date"]
+        )
+        amounts = sa.select(APPROVALS.c.amount).where(
+            APPROVALS.c.approver == person.name,
+            APPROVALS.c.verdict == "approve",
+            APPROVALS.c.sequence <= signed["sequence"],
+            APPROVALS.c.proposal_id.in_(this_morning),
+        )
+        added = sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
+        return added <= person.daily_limit
+
+    def _verify(self, connection: sa.Connection, proposal: Record, now: datetime) -> None:
+        """The money invariants of this proposal together with all that is approved for the same morning."""
+        this_morning = PROPOSALS.c.as_of_date == proposal["as_of_date"]
+        approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+        states = records.states_under(connection, proposal["states_hash"])
+        found = verify_decisions(records.judged([*approved, proposal]), states, self._limits, now)
+        others = {"/".join(records.key_of(row)) for row in approved}
+        records.require([violation for violation in found if violation.where not in others])
+
+    def _sign(
+        self,
+        connection: sa.Connection,
+        proposal: Record,
+        verdict: Verdict,
+        approver: str,
+        reason: str,
+        now: datetime,
+    ) -> None:
+        row = {
+            "proposal_id": proposal["proposal_id"],
+            "verdict": verdict,
+            "approver": approver,
+            "amount": money(_added(proposal)),
+            "reason": reason.strip(),
+            "decided_at": now.timestamp(),
+            "expires_at": (now + self._valid_for).timestamp(),
+        }
+        document = self._document(row, proposal["payload_hash"])
+        connection.execute(
+            sa.insert(APPROVALS).values(
+                approval_id=records.short_hash(canonical(document)),
+                payload_hash=proposal["payload_hash"],
+                signature=self._keys.sign(approver, document),
+                **row,
+            )
+        )
+
+    def _document(self, approval: Record, payload_hash: str) -> dict[str, Any]:
+        """What a signature stands under: the mode too, so that a sandbox approval opens nothing live."""
+        names = ("proposal_id", "verdict", "approver", "amount", "reason", "decided_at", "expires_at")
+        return {name: approval[name] for name in names} | {"payload_hash": payload_hash, "mode": self._mode}
+
+    # --- the way back and the kill switch -----------------------------------------------------------
+
+    def roll_back(
+        self, change_id: str, person: str, reason: str, now: datetime, *, cascade: bool = False
+    ) -> list[str]:
+        """Undo a change by its exact inverse, which its approval approved too; returns the new changes' ids.
+
+        Args:
+            cascade: undo later changes of the lever first, newest first.
+        Raises:
+            Refused: the kill switch is on, this person may not, or as `change_feed.roll_back`.
+        """
+        with records.alone(self._engine) as connection:
+            self._require_alive(connection)
+            self._person(person, reason)
+            return change_feed.roll_back(
+                connection,
+                change_id,
+                cascade=cascade,
+                limits=self._limits,
+                mode=self._mode,
+                person=person,
+                reason=reason,
+                now=now,
+            )
+
+    def kill(self, *, is_on: bool, person: str, reason: str, now: datetime) -> None:
+        """Stop everything that could move money, or let it go on; anyone may stop, approvers may let go on.
+
+        Raises:
+            Refused: no reason, or somebody else lets it go on.
+        """
+        if not is_on:
+            self._person(person, reason)
+        elif not reason.strip():
+            raise Refused("The kill switch needs a reason: those who find everything stopped read it.")
+        row = {"is_on": is_on, "person": person, "reason": reason.strip(), "at": now.timestamp()}
+        with records.alone(self._engine) as connection:
+            connection.execute(sa.insert(KILL_SWITCH).values(**row))
+
+    def killed(self) -> str | None:
+        """Who stopped everything, when and why; None while nothing is stopped."""
+        with self._engine.begin() as connection:
+            return _killed(connection)
+
+    def _require_alive(self, connection: sa.Connection) -> None:
+        killed = _killed(connection)
+        if killed is not None:
+            raise Refused(f"{killed}. `aelp kill off` lets it go on.")
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def proposals(self, now: datetime) -> list[Record]:
+        """All proposals, newest morning first, those that ran out marked so."""
+        with records.alone(self._engine) as connection:
+            records.expire(connection, now)
+            return records.proposals(connection)
+
+    def changes(self) -> list[Record]:
+        """The change feed, newest first, each with its call in the outbox."""
+        with self._engine.begin() as connection:
+            return list(reversed(records.changes(connection)))
+
+
+def _payload(row: Record, target: LeverTarget | None) -> dict[str, Any]:
+    """The change an edit asks for; a stop pauses and leaves the budget as it is."""
+    if target is None:
+        raise Unwritable(f"{row['lever_id']}: no such lever is known to the platform")
+    before = LeverValue(row["current_budget"], "active")
+    if row["type"] == "stop":
+        return change_payload(target, before, LeverValue(row["current_budget"], "paused"))
+    return change_payload(target, before, LeverValue(row["proposed_budget"], "active"))
+
+
+def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:
+    """The fresh edits as they came, so that the verifier sees what was asked and not what was stored."""
+    return pl.DataFrame(
+        [[row[name] for name in JUDGED] for row in fresh],
+        schema={name: edits.schema[name] for name in JUDGED},
+        orient="row",
+    )
+
+
+def _added(proposal: Record) -> Decimal:
+    """Dollars a day a proposal adds."""
+    return max(Decimal(0), Decimal(proposal["proposed_budget"]) - Decimal(proposal["current_budget"]))
+
+
+def _killed(connection: sa.Connection) -> str | None:
+    newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    if row is None or not row.is_on:
+        return None
+    since = datetime.fromtimestamp(row.at, UTC)
+    return f"{row.person} stopped everything at {since:%Y-%m-%d %H:%M} UTC: {row.reason}"

@@ -1,0 +1,163 @@
+"""Rows of the decisions about money, and the transaction they change in.
+
+Here: reading proposals, approvals, changes and lever states, and the one lock. Not here: what a step may do
+(`governance`, `change_feed`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import polars as pl
+import sqlalchemy as sa
+
+from models.guardrails import STATE_SCHEMA, Violation
+from resources.control.payloads import LeverValue
+from resources.control.store import APPROVALS, CHANGES, LEVER_STATES, OUTBOX, PROPOSALS
+
+Mode = Literal["shadow", "sandbox", "live"]
+Verdict = Literal["approve", "reject"]
+Record = Mapping[str, Any]
+LeverKey = tuple[str, str, str]
+
+LEVER = ("platform", "account_id", "lever_id")
+OPEN = ("pending", "awaiting_second")
+JUDGED = (*LEVER, "type", "advisory", "current_budget", "proposed_budget")
+BUDGET = pl.Decimal(38, 9)
+
+
+class Refused(Exception):
+    """What was asked is not allowed: says which rule, and what a person can do."""
+
+
+@contextmanager
+def alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction no other decision runs beside: sums over proposals must not change meanwhile."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("LOCK TABLE proposals IN SHARE ROW EXCLUSIVE MODE")
+        yield connection
+
+
+def proposals(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Record]:
+    """Proposals, newest morning first."""
+    order = PROPOSALS.c.as_of_date.desc(), PROPOSALS.c.track, PROPOSALS.c.proposal_id
+    statement = sa.select(PROPOSALS).where(*where).order_by(*order)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def approvals(connection: sa.Connection, proposal_id: str, verdict: Verdict) -> list[Record]:
+    """Signatures under a proposal, oldest first."""
+    statement = (
+        sa.select(APPROVALS)
+        .where(APPROVALS.c.proposal_id == proposal_id, APPROVALS.c.verdict == verdict)
+        .order_by(APPROVALS.c.sequence)
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def changes(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Record]:
+    """Changes with their calls in the outbox, oldest first."""
+    call = OUTBOX.c.request, OUTBOX.c.request_hash, OUTBOX.c.status.label("outbox_status")
+    statement = (
+        sa.select(CHANGES, *call)
+        .join(OUTBOX, OUTBOX.c.change_id == CHANGES.c.change_id)
+        .where(*where)
+        .order_by(CHANGES.c.sequence)
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def set_status(connection: sa.Connection, proposal_id: str, status: str) -> None:
+    """Move a proposal on."""
+    here = PROPOSALS.c.proposal_id == proposal_id
+    connection.execute(sa.update(PROPOSALS).where(here).values(status=status))
+
+
+def expire(connection: sa.Connection, now: datetime) -> None:
+    """Close what nobody decided in time."""
+    late = PROPOSALS.c.status.in_(OPEN), PROPOSALS.c.expires_at <= now.timestamp()
+    connection.execute(sa.update(PROPOSALS).where(*late).values(status="expired"))
+
+
+# --- lever states -----------------------------------------------------------------------------------
+
+
+def keep_states(connection: sa.Connection, states: pl.DataFrame, as_of_date: date) -> str:
+    """Store a morning's lever states under the sha256 of their bytes, which is returned."""
+    buffer = io.BytesIO()
+    states.select(list(STATE_SCHEMA)).sort(*LEVER).write_ipc(buffer, compression="zstd")
+    states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
+    known = sa.select(LEVER_STATES.c.states_hash).where(LEVER_STATES.c.states_hash == states_hash)
+    if connection.execute(known).one_or_none() is None:
+        row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
+        connection.execute(sa.insert(LEVER_STATES).values(**row))
+    return states_hash
+
+
+def states_under(connection: sa.Connection, states_hash: str) -> pl.DataFrame:
+    """The lever states stored under a hash.
+
+    Raises:
+        Refused: they no longer have that hash.
+    """
+    statement = sa.select(LEVER_STATES.c.document).where(LEVER_STATES.c.states_hash == states_hash)
+    document: bytes = connection.execute(statement).scalar_one()
+    if hashlib.sha256(document).hexdigest() != states_hash:
+        raise Refused(f"The lever states {states_hash[:16]} were changed after the decision.")
+    return pl.read_ipc(io.BytesIO(document))
+
+
+def newest_states(connection: sa.Connection) -> pl.DataFrame:
+    """The lever states of the newest morning anything was proposed on."""
+    newest = sa.select(LEVER_STATES.c.states_hash).order_by(LEVER_STATES.c.as_of_date.desc()).limit(1)
+    return states_under(connection, connection.execute(newest).scalar_one())
+
+
+# --- what the verifier judges -----------------------------------------------------------------------
+
+
+def judged(rows: Sequence[Record]) -> pl.DataFrame:
+    """Proposals as the verifier reads decisions."""
+    schema: dict[str, Any] = dict.fromkeys((*LEVER, "type"), pl.String)
+    schema |= {"advisory": pl.Boolean, "current_budget": BUDGET, "proposed_budget": BUDGET}
+    records = [
+        [
+            *(row[name] for name in (*LEVER, "type")),
+            False,
+            *map(Decimal, (row["current_budget"], row["proposed_budget"])),
+        ]
+        for row in rows
+    ]
+    return pl.DataFrame(records, schema=schema, orient="row")
+
+
+def require(violations: Sequence[Violation]) -> None:
+    """Raises: Refused, with the first of the violations in words."""
+    if violations:
+        said = "; ".join(f"{v.rule} ({v.where}): {v.message}" for v in violations[:5])
+        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        raise Refused(f"The guardrails refuse it: {said}{more}.")
+
+
+def key_of(row: Record) -> LeverKey:
+    """Platform, account and lever."""
+    return row["platform"], row["account_id"], row["lever_id"]
+
+
+def spends(document: str) -> Decimal:
+    """What a lever of that value (as stored in a change) spends a day at most: nothing while it is paused."""
+    value = LeverValue.read(json.loads(document))
+    return value.budget if value.status == "active" else Decimal(0)
+
+
+def short_hash(text: str) -> str:
+    """Sixteen hexadecimal digits that name a thing by its content."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

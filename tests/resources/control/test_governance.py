@@ -1,0 +1,463 @@
+"""Proposals, approvals, changes and rollbacks: who may do what; nothing gets round the invariants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, plan_decisions
+from resources.control.governance import Approver, Governance
+from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload
+from resources.control.records import Refused
+from resources.control.signing import ApproverKeys, MissingKey, key_variable
+from resources.control.store import APPROVALS, LEVER_STATES, PROPOSALS, open_control_store
+
+MORNING = date(2026, 6, 30)
+NINE = datetime(2026, 6, 30, 13, tzinfo=UTC)
+TEN = NINE + timedelta(hours=1)
+KEYS = {key_variable(name): f"a long secret of {name}" for name in ("jo", "sam", "robot")}
+APPROVERS = (Approver("jo", Decimal(30)), Approver("sam"), Approver("robot", simulated=True))
+LIMITS = GuardrailLimits(
+    tracks={"security": TrackLimits(Decimal(30_000), Decimal(240), Decimal(6_000))},
+    total_daily_cap=Decimal(60_000),
+)
+
+
+def lever(name: str, **changes: Any) -> dict[str, Any]:
+    """A healthy lever at 500 a day, well inside its cap, for which the sampler asks the double."""
+    row = dict.fromkeys(STATE_SCHEMA.names()) | {
+        "platform": "meta",
+        "account_id": "a1",
+        "lever_id": name,
+        "track": "security",
+        "lever_level": "adset",
+        "lever_source": "platform",
+        "has_lever": True,
+        "is_shared": False,
+        "decision_eligible": True,
+        "status": "active",
+        "learning_state": "active",
+        "budget_type": "daily",
+        "currency": "USD",
+        **dict.fromkeys(("current_budget", "midnight_budget", "budget_7_days_ago"), Decimal(500)),
+        "minimum_budget": Decimal(1),
+        "budget_increment": Decimal("0.01"),
+        "last_edited_at": NINE - timedelta(days=10),
+        "thompson_budget": 1000.0,
+        "matured_spend": Decimal(14_000),
+        "p_cac_above_cap": 0.02,
+        "track_p_cac_above_cap": 0.05,
+        "expected_loss_rate": 0.001,
+        "marginal_contribution": 0.3,
+        "track_contribution": 0.4,
+    }
+    return row | changes
+
+
+def states_of(*levers: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(levers, schema=STATE_SCHEMA, orient="row")
+
+
+def decisions_of(states: pl.DataFrame) -> pl.DataFrame:
+    decisions = plan_decisions(states, LIMITS, NINE)
+    return decisions.with_columns(decision_id="d-" + pl.col("lever_id"))
+
+
+def targets_of(states: pl.DataFrame) -> dict[tuple[str, str, str], LeverTarget]:
+    return {
+        (row["platform"], row["account_id"], row["lever_id"]): LeverTarget(
+            row["platform"], row["account_id"], row["lever_id"], row["lever_level"], f"id-{row['lever_id']}",
+            f"Ad set {row['lever_id']}", row["currency"],
+        )
+        for row in states.iter_rows(named=True)
+    }  # fmt: skip
+
+
+@pytest.fixture
+def engine(tmp_path) -> sa.Engine:
+    return open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+
+
+def governing(engine: sa.Engine, **changes: Any) -> Governance:
+    return Governance(
+        engine, **({"approvers": APPROVERS, "limits": LIMITS, "keys": ApproverKeys(KEYS)} | changes)
+    )
+
+
+def proposed(governance: Governance, *levers: Mapping[str, Any], decisions=None, at=NINE) -> list[str]:
+    states = states_of(*levers)
+    made = decisions_of(states) if decisions is None else decisions
+    outcome = governance.propose(
+        made, states, targets_of(states), as_of_date=at.date(), settings_hash="s", now=at
+    )
+    return outcome.new
+
+
+def status_of(governance: Governance, proposal_id: str, now: datetime = TEN) -> str:
+    (found,) = [row for row in governance.proposals(now) if row["proposal_id"] == proposal_id]
+    return found["status"]
+
+
+# --- proposing ----------------------------------------------------------------------------------------
+
+
+def test_a_morning_s_edits_become_one_proposal_each_and_again_change_nothing(engine):
+    governance = governing(engine)
+    levers = [lever("l1"), lever("l2"), lever("l3", thompson_budget=500.0)]
+    first = proposed(governance, *levers)
+    assert len(first) == 2
+    assert proposed(governance, *levers) == []
+    rows = governance.proposals(NINE)
+    assert {row["lever_id"] for row in rows} == {"l1", "l2"}
+    assert {(row["current_budget"], row["proposed_budget"]) for row in rows} == {("500.00", "525.00")}
+    assert {row["status"] for row in rows} == {"pending"}
+
+
+def test_a_newer_proposal_for_a_lever_takes_the_place_of_the_open_one(engine):
+    governance = governing(engine)
+    (old,) = proposed(governance, lever("l1"))
+    (new,) = proposed(governance, lever("l1", thompson_budget=510.0))
+    assert (status_of(governance, old), status_of(governance, new)) == ("superseded", "pending")
+    (tomorrow,) = proposed(governance, lever("l1"), at=NINE + timedelta(hours=23))
+    assert status_of(governance, new, NINE + timedelta(hours=23)) == "superseded"
+    assert status_of(governance, tomorrow, NINE + timedelta(hours=23)) == "pending"
+
+
+def test_a_lever_decided_on_this_morning_gets_no_second_proposal(engine):
+    governance = governing(engine)
+    (first,) = proposed(governance, lever("l1"))
+    governance.approve(first, "sam", "fine", TEN)
+    states = states_of(lever("l1", thompson_budget=510.0))
+    outcome = governance.propose(
+        decisions_of(states), states, targets_of(states), as_of_date=MORNING, settings_hash="s", now=TEN
+    )
+    assert outcome.new == []
+    assert outcome.left_out == ["l1: already decided this morning"]
+
+
+def test_declared_levers_are_never_proposed_and_unwritable_ones_are_named(engine):
+    governance = governing(engine)
+    assert proposed(governance, lever("l1", lever_source="declared")) == []
+    states = states_of(lever("l1", platform="google_ads", lever_level="campaign"), lever("l2"))
+    targets = targets_of(states)
+    del targets["meta", "a1", "l2"]
+    outcome = governance.propose(
+        decisions_of(states), states, targets, as_of_date=MORNING, settings_hash="s", now=NINE
+    )
+    assert outcome.new == []
+    assert [said.split(":")[0] for said in outcome.left_out] == ["l1", "l2"]
+    assert "pull google_ads again" in outcome.left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"proposed_budget": Decimal(900)}, "pace"),
+        ({"current_budget": Decimal(100), "proposed_budget": Decimal(105)}, "stale"),
+        ({"type": "stop", "proposed_budget": Decimal(0)}, "without its evidence"),
+        ({"lever_id": "l9"}, "no such lever"),
+        ({"proposed_budget": Decimal("524.999")}, "increment"),
+    ],
+)
+def test_a_hand_made_proposal_that_breaks_an_invariant_is_refused_and_leaves_nothing(engine, changes, rule):
+    governance = governing(engine)
+    made = decisions_of(states_of(lever("l1")))
+    for name, value in changes.items():
+        made = made.with_columns(pl.lit(value).cast(made.schema[name]).alias(name))
+    with pytest.raises(Refused, match=rule):
+        proposed(governance, lever("l1"), decisions=made)
+    assert governance.proposals(NINE) == []
+
+
+# --- approving ----------------------------------------------------------------------------------------
+
+
+def test_an_approval_signs_the_payload_and_enters_a_change_that_shadow_never_sends(engine):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    assert governance.approve(proposal_id[:6], "jo", "it pays", TEN) == "approved"
+    assert governance.is_approved(proposal_id, TEN)
+    (change,) = governance.changes()
+    assert (change["mode"], change["status"], change["outbox_status"]) == ("shadow", "shadow", "shadow")
+    assert json.loads(change["before"]) == {"budget": "500.00", "status": "active"}
+    assert json.loads(change["after"]) == {"budget": "525.00", "status": "active"}
+    assert json.loads(change["request"]) == {
+        "method": "POST",
+        "path": "/v26.0/id-l1",
+        "form": {"daily_budget": "52500"},
+    }
+
+
+def test_beyond_a_manager_s_daily_limit_a_second_person_signs(engine):
+    governance = governing(engine)
+    first, second = proposed(governance, lever("l1"), lever("l2"))
+    assert governance.approve(first, "jo", "25 of my 30", TEN) == "approved"
+    assert governance.approve(second, "jo", "50 in all", TEN) == "awaiting_second"
+    assert not governance.is_approved(second, TEN)
+    assert len(governance.changes()) == 1
+    with pytest.raises(Refused, match="a second person"):
+        governance.approve(second, "jo", "me again", TEN)
+    assert governance.approve(second, "sam", "agreed", TEN) == "approved"
+    assert governance.is_approved(second, TEN)
+    assert governance.is_approved(first, TEN), "what was signed within the limit stays so"
+
+
+@pytest.mark.parametrize(
+    ("who", "why", "told"),
+    [
+        ("eve", "hello", "may not decide"),
+        ("jo", "  ", "needs a reason"),
+        ("robot", "simulated", "in the sandbox only"),
+    ],
+)
+def test_nobody_else_and_nobody_without_a_reason_decides(engine, who, why, told):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    for decide in (governance.approve, governance.reject):
+        with pytest.raises(Refused, match=told):
+            decide(proposal_id, who, why, TEN)
+    assert status_of(governance, proposal_id) == "pending"
+
+
+def test_the_simulated_approver_opens_the_sandbox_and_nothing_else(engine):
+    sandbox = governing(engine, mode="sandbox")
+    (proposal_id,) = proposed(sandbox, lever("l1"))
+    assert sandbox.approve(proposal_id, "robot", "the loop closes", TEN) == "approved"
+    assert sandbox.is_approved(proposal_id, TEN)
+    (change,) = sandbox.changes()
+    assert (change["mode"], change["status"], change["outbox_status"]) == ("sandbox", "prepared", "queued")
+    for mode in ("shadow", "live"):
+        assert not governing(engine, mode=mode).is_approved(proposal_id, TEN)
+        trusting = (Approver("robot"),)
+        assert not governing(engine, mode=mode, approvers=trusting).is_approved(proposal_id, TEN)
+
+
+def test_without_a_key_nobody_signs(engine):
+    governance = governing(engine, keys=ApproverKeys({key_variable("jo"): "short"}))
+    (proposal_id,) = proposed(governance, lever("l1"))
+    with pytest.raises(MissingKey, match="AELP_APPROVER_KEY_JO"):
+        governance.approve(proposal_id, "jo", "fine", TEN)
+    assert status_of(governance, proposal_id) == "pending"
+    assert governance.changes() == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"amount": "0.00"},
+        {"approver": "sam"},
+        {"reason": "another"},
+        {"expires_at": 9e12},
+        {"signature": "0" * 64},
+    ],
+)
+def test_a_forged_approval_opens_nothing(engine, forged):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    governance.approve(proposal_id, "jo", "fine", TEN)
+    with engine.begin() as connection:
+        connection.execute(sa.update(APPROVALS).values(**forged))
+    assert not governance.is_approved(proposal_id, TEN)
+
+
+def test_a_payload_changed_after_the_approval_opens_nothing(engine):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    governance.approve(proposal_id, "jo", "fine", TEN)
+    with engine.begin() as connection:
+        payload = connection.execute(sa.select(PROPOSALS.c.payload)).scalar_one()
+        connection.execute(sa.update(PROPOSALS).values(payload=payload.replace("52500", "92500")))
+    assert not governance.is_approved(proposal_id, TEN)
+
+
+def test_proposals_and_approvals_run_out(engine):
+    governance = governing(engine)
+    late = NINE + timedelta(hours=25)
+    first, second = proposed(governance, lever("l1"), lever("l2"))
+    governance.approve(first, "sam", "fine", TEN)
+    assert not governance.is_approved(first, TEN + timedelta(hours=24))
+    with pytest.raises(Refused, match="is expired"):
+        governance.approve(second, "sam", "too late", late)
+    assert status_of(governance, second, late) == "expired"
+
+
+def test_a_rejected_proposal_stays_so(engine):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    governance.reject(proposal_id, "jo", "a launch is coming", TEN)
+    with pytest.raises(Refused, match="is rejected"):
+        governance.approve(proposal_id, "sam", "no", TEN)
+    assert proposed(governance, lever("l1")) == [], "the same edit is not put before them again"
+
+
+def test_the_invariants_are_checked_again_when_a_person_decides(engine):
+    (proposal_id,) = proposed(governing(engine), lever("l1"))
+    tighter = GuardrailLimits(tracks=LIMITS.tracks, total_daily_cap=Decimal(600))
+    with pytest.raises(Refused, match="exceeds the cap"):
+        governing(engine, limits=tighter).approve(proposal_id, "sam", "fine", TEN)
+    with engine.begin() as connection:
+        connection.execute(sa.update(LEVER_STATES).values(document=b"other states"))
+    with pytest.raises(Refused, match="changed after the decision"):
+        governing(engine).approve(proposal_id, "sam", "fine", TEN)
+
+
+def test_two_people_at_once_make_one_change(engine, tmp_path):
+    (proposal_id,) = proposed(governing(engine), lever("l1"))
+
+    def approve(name: str) -> str:
+        own = governing(open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}"))
+        try:
+            return own.approve(proposal_id, name, "at once", TEN)
+        except Refused as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(approve, ["jo", "sam"]))
+    assert said[1] == "approved"
+    assert "is approved" in said[0]
+    assert len(governing(engine).changes()) == 1
+
+
+# --- the way back -------------------------------------------------------------------------------------
+
+
+def test_a_rollback_is_the_exact_inverse_and_happens_once(engine):
+    governance = governing(engine)
+    (proposal_id,) = proposed(governance, lever("l1"))
+    governance.approve(proposal_id, "jo", "it pays", TEN)
+    (change,) = governance.changes()
+    (undone,) = governance.roll_back(change["change_id"], "jo", "it did not", TEN)
+    assert governance.roll_back(change["change_id"], "sam", "again", TEN) == [undone]
+    newest, _ = governance.changes()
+    assert (newest["kind"], newest["undoes"]) == ("rollback", change["change_id"])
+    assert (newest["before"], newest["after"]) == (change["after"], change["before"])
+    assert json.loads(newest["request"])["form"] == {"daily_budget": "50000"}
+    assert status_of(governance, proposal_id) == "rolled_back"
+
+
+def test_a_later_change_stands_in_the_way_unless_all_are_unwound(engine):
+    governance = governing(engine)
+    later = NINE + timedelta(days=4)
+    (first,) = proposed(governance, lever("l1"))
+    governance.approve(first, "sam", "one", TEN)
+    raised = dict.fromkeys(("current_budget", "midnight_budget"), Decimal(525))
+    (second,) = proposed(governance, lever("l1", **raised), at=later)
+    governance.approve(second, "sam", "two", later)
+    newer, older = governance.changes()
+    with pytest.raises(Refused, match=newer["change_id"]):
+        governance.roll_back(older["change_id"], "sam", "undo", later)
+    undone = governance.roll_back(older["change_id"], "sam", "undo both", later, cascade=True)
+    budgets = [json.loads(row["after"])["budget"] for row in reversed(governance.changes())]
+    assert budgets == ["525.00", "551.25", "525.00", "500.00"]
+    assert len(undone) == 2
+
+
+def test_undoing_a_stop_waits_until_the_evidence_is_gone(engine):
+    governance = governing(engine)
+    losing = {"p_cac_above_cap": 0.95, "thompson_budget": None}
+    (proposal_id,) = proposed(governance, lever("l1", **losing), lever("l2", thompson_budget=500.0))
+    governance.approve(proposal_id, "jo", "it loses", TEN)
+    (change,) = governance.changes()
+    assert json.loads(change["request"])["form"] == {"status": "PAUSED"}
+    with pytest.raises(Refused, match="demand a stop"):
+        governance.roll_back(change["change_id"], "sam", "I like it", TEN)
+    tomorrow = NINE + timedelta(days=1)
+    proposed(governance, lever("l1", status="paused", current_budget=Decimal(500)), lever("l2"), at=tomorrow)
+    (undone,) = governance.roll_back(change["change_id"], "sam", "restated", tomorrow)
+    (newest,) = [row for row in governance.changes() if row["change_id"] == undone]
+    assert json.loads(newest["request"])["form"] == {"status": "ACTIVE"}
+
+
+def test_undoing_a_cut_obeys_the_caps(engine):
+    governance = governing(engine)
+    (proposal_id,) = proposed(
+        governance, lever("l1", thompson_budget=100.0), lever("l2", thompson_budget=500.0)
+    )
+    governance.approve(proposal_id, "jo", "less", TEN)
+    (change,) = governance.changes()
+    tight = GuardrailLimits(tracks=LIMITS.tracks, total_daily_cap=Decimal(900))
+    with pytest.raises(Refused, match="exceeds the cap"):
+        governing(engine, limits=tight).roll_back(change["change_id"], "jo", "more", TEN)
+    assert len(governance.roll_back(change["change_id"], "jo", "more", TEN)) == 1
+
+
+# --- the kill switch ----------------------------------------------------------------------------------
+
+
+def test_the_kill_switch_stops_approvals_and_rollbacks_in_every_mode_and_anyone_may_pull_it(engine):
+    governance = governing(engine)
+    first, second = proposed(governance, lever("l1"), lever("l2"))
+    governance.approve(first, "sam", "fine", TEN)
+    (change,) = governance.changes()
+    governance.kill(is_on=True, person="eve", reason="spend explodes", now=TEN)
+    for mode in ("shadow", "sandbox", "live"):
+        stopped = governing(engine, mode=mode)
+        with pytest.raises(Refused, match=r"eve stopped everything .* spend explodes"):
+            stopped.approve(second, "sam", "fine", TEN)
+        with pytest.raises(Refused, match="eve stopped everything"):
+            stopped.roll_back(change["change_id"], "sam", "undo", TEN)
+    with pytest.raises(Refused, match="may not decide"):
+        governance.kill(is_on=False, person="eve", reason="all good", now=TEN)
+    governance.kill(is_on=False, person="jo", reason="a reporting error", now=TEN)
+    assert governance.killed() is None
+    assert governance.approve(second, "sam", "fine", TEN) == "approved"
+
+
+# --- payloads -----------------------------------------------------------------------------------------
+
+
+def change(platform: str, level: str, before: LeverValue, after: LeverValue, **target: Any) -> dict[str, Any]:
+    described = {"account_id": "472-118-9034", "currency": "USD", "budget_id": "77"} | target
+    names = {"lever_id": f"{level}_1", "lever_level": level, "entity_id": "1", "entity_name": "x"}
+    return change_payload(LeverTarget(platform, **names, **described), before, after)
+
+
+FIFTY, SIXTY = LeverValue(Decimal(50), "active"), LeverValue(Decimal("60.5"), "active")
+STOPPED = LeverValue(Decimal(50), "paused")
+
+
+def test_every_platform_s_call_is_in_its_own_units():
+    meta = change("meta", "adset", FIFTY, SIXTY)
+    assert meta["request"]["form"] == {"daily_budget": "6050"}
+    assert change("meta", "adset", FIFTY, LeverValue(Decimal(60), "active"), currency="JPY")["request"][
+        "form"
+    ] == {"daily_budget": "60"}
+    google = change("google_ads", "campaign", FIFTY, SIXTY)["request"]
+    assert google["customer_id"] == "4721189034"
+    assert google["operations"] == [
+        {
+            "update": {
+                "resource_name": "customers/4721189034/campaignBudgets/77",
+                "amount_micros": 60_500_000,
+            },
+            "update_mask": ["amount_micros"],
+        }
+    ]
+    tiktok = change("tiktok", "adgroup", FIFTY, STOPPED)
+    assert tiktok["request"]["body"]["operation_status"] == "DISABLE"
+    assert tiktok["inverse"]["body"]["operation_status"] == "ENABLE"
+    linkedin = change("linkedin", "campaign", FIFTY, SIXTY)["request"]
+    assert linkedin["body"]["patch"]["$set"]["dailyBudget"] == {"amount": "60.50", "currencyCode": "USD"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "level", "before", "after", "told"),
+    [
+        ("meta", "ad", FIFTY, SIXTY, "campaigns and ad sets"),
+        ("meta", "adset", FIFTY, FIFTY, "either the budget or the status"),
+        ("meta", "adset", FIFTY, LeverValue(Decimal(60), "paused"), "either the budget or the status"),
+        ("meta", "adset", FIFTY, LeverValue(Decimal("60.005"), "active"), "whole number"),
+        ("impact", "campaign", FIFTY, SIXTY, "cannot be written"),
+    ],
+)
+def test_a_change_no_call_makes_is_refused(platform, level, before, after, told):
+    with pytest.raises(Unwritable, match=told):
+        change(platform, level, before, after)
