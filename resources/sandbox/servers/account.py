@@ -1,18 +1,21 @@
 """What the sandbox servers serve: one simulated business as it was known at a moment.
 
-Here: turning days and the present into windows of the simulated reports. Not here: any platform's shape.
+Here: turning days and the present into windows of the simulated reports, and into last night's levers. Not
+here: any platform's shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from resources.sandbox.backend_frames import levers_frame
 from resources.sandbox.build import Simulated
 from resources.sandbox.frames import Reports, Window
 
@@ -30,6 +33,7 @@ class ServedAccount:
 
     simulated: Simulated
     now: Callable[[], datetime]
+    _levers: dict[int, list[dict[str, Any]]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def today(self) -> date:
@@ -55,3 +59,11 @@ class ServedAccount:
         if window is None:
             return report(self.reports, Window(0, 0, 0)).clear()
         return report(self.reports, window)
+
+    def levers(self, source: str) -> list[dict[str, Any]]:
+        """A platform's budget levers as they stood at the end of yesterday; not to be changed."""
+        business, ledger = self.simulated.business, self.simulated.ledger
+        known = min(business.day_of(self.today) - 1, ledger.days - 1)
+        if known not in self._levers:
+            self._levers = {known: levers_frame(business, ledger, Window(known, known, known)).to_dicts()}
+        return [lever for lever in self._levers[known] if lever["source"] == source]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import httpx
 import polars as pl
 import pytest
 
@@ -282,6 +283,98 @@ def test_levers_are_those_of_the_sandbox(several: ServedAccount, per_page: int) 
     assert page.rows["learning_state"].unique().to_list() == ["active"]
     rows = page.rows.drop("report_date", "learning_state").to_dicts()
     assert {row["lever_id"]: row for row in rows} == expected
+
+
+def write(server: LinkedInServer, path: str, body: object, **headers: str) -> httpx.Response:
+    given = {
+        "Authorization": f"Bearer {TOKEN}",
+        "LinkedIn-Version": "202603",
+        "X-Restli-Protocol-Version": "2.0.0",
+        "X-RestLi-Method": "PARTIAL_UPDATE",
+    }
+    return httpx.post(f"{server.url}/rest/adAccounts/{path}", json=body, headers=given | headers)
+
+
+def levers(source: LinkedIn) -> dict[str, dict[str, object]]:
+    (page,) = source.pages(Pull(ACCOUNT, source.reports[1], NOW.date(), NOW.date()))
+    return {row["entity_id"]: row for row in page.rows.to_dicts()}
+
+
+def test_budget_and_status_are_written_in_one_update(several: ServedAccount) -> None:
+    with connected(several) as (source, server):
+        before = levers(source)
+        campaign = next(entity for entity, row in before.items() if row["status"] == "active")
+        money = {"amount": "75.50", "currencyCode": "USD"}
+        fields = {"dailyBudget": money, "status": "PAUSED"}
+        reply = write(server, f"508733911/adCampaigns/{campaign}", {"patch": {"$set": fields}})
+        after = levers(source)
+    assert (reply.status_code, reply.content, "content-length" in reply.headers) == (204, b"", False)
+    changed = {"budget": "75.5", "status": "paused", "last_edited_at": "2026-06-30T12:00:00+00:00"}
+    assert after == before | {campaign: before[campaign] | changed}
+
+
+def test_a_paused_group_pauses_its_campaigns_without_editing_them(several: ServedAccount) -> None:
+    with connected(several) as (source, server):
+        before = levers(source)
+        group = next(row["campaign_id"] for row in before.values() if row["status"] == "active")
+        path = f"508733911/adCampaignGroups/{group}"
+        assert write(server, path, {"patch": {"$set": {"status": "PAUSED"}}}).status_code == 204
+        paused = levers(source)
+        assert write(server, path, {"patch": {"$set": {"status": "ACTIVE"}}}).status_code == 204
+        assert levers(source) == before
+    assert paused == {
+        entity: row | ({"status": "paused"} if row["campaign_id"] == group else {})
+        for entity, row in before.items()
+    }
+
+
+def budget(amount: object, currency: str = "USD") -> dict[str, object]:
+    return {"patch": {"$set": {"dailyBudget": {"amount": amount, "currencyCode": currency}}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (budget("9.99"), "FIELD_VALUE_TOO_LOW", "dailyBudget/amount"),
+        (budget("50", "EUR"), "CURRENCY_MISMATCH", "dailyBudget/currencyCode"),
+        (budget(50), "FIELD_INVALID", "dailyBudget/amount"),
+        (budget("much"), "FIELD_INVALID", "dailyBudget/amount"),
+        (budget("Infinity"), "FIELD_INVALID", "dailyBudget/amount"),
+        ({"patch": {"$set": {"status": "NAPPING"}}}, "FIELD_INVALID", "status"),
+        ({"patch": {"$set": {"status": "PAUSED", "name": "new"}}}, "FIELD_INVALID", "name"),
+    ],
+)
+def test_a_refused_update_names_its_field_and_changes_nothing(
+    served: ServedAccount, body: object, code: str, field: str
+) -> None:
+    with connected(served) as (source, server):
+        before = levers(source)
+        reply = write(server, f"508733911/adCampaigns/{next(iter(before))}", body)
+        assert levers(source) == before
+    assert (reply.status_code, reply.json()["code"]) == (400, code)
+    (told,) = reply.json()["errorDetails"]["inputErrors"]
+    assert (told["code"], told["input"]["inputPath"]["fieldPath"]) == (code, field)
+
+
+def test_an_update_is_only_taken_for_what_it_is_and_from_whom_it_may_come(served: ServedAccount) -> None:
+    pause = {"patch": {"$set": {"status": "PAUSED"}}}
+    with connected(served) as (source, server):
+        before = levers(source)
+        campaign, group = next((entity, row["campaign_id"]) for entity, row in before.items())
+        mine = f"508733911/adCampaigns/{campaign}"
+        refused = [
+            write(server, mine, pause, **{"X-RestLi-Method": "UPDATE"}),
+            write(server, mine, {"$set": {"status": "PAUSED"}}),
+            write(server, mine, {"patch": {"$set": {}}}),
+            write(server, f"508733911/adCampaignGroups/{group}", budget("50")),
+            write(server, f"508733911/adCampaigns/{group}", pause),
+            write(server, f"7/adCampaigns/{campaign}", pause),
+            write(server, mine, pause, Authorization="Bearer old"),
+        ]
+        assert levers(source) == before
+        server.revoke_access()
+        refused.append(write(server, mine, pause))
+    assert [reply.status_code for reply in refused] == [400, 400, 400, 400, 404, 403, 401, 403]
 
 
 @contextmanager

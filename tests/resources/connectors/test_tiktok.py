@@ -247,6 +247,119 @@ def test_an_ad_group_a_few_days_old_is_learning(served: ServedAccount) -> None:
         assert rows["learning_state"].unique().to_list() == [state]
 
 
+def write(server: TikTokServer, path: str, body: object, token: str = TOKEN) -> tuple[int, str, object]:
+    reply = httpx.post(f"{server.url}/open_api/v1.3{path}", json=body, headers={"Access-Token": token})
+    assert reply.status_code == 200
+    told = reply.json()
+    return told["code"], told["message"], told["data"]
+
+
+def levers(source: TikTok) -> dict[str, dict[str, object]]:
+    today = date(2026, 6, 30)
+    (page,) = source.pages(Pull(ACCOUNT, source.reports[1], today, today))
+    return {row["entity_id"]: row for row in page.rows.to_dicts()}
+
+
+BUDGETS, STATUSES = "/adgroup/budget/update/", "/adgroup/status/update/"
+CAMPAIGN_STATUSES = "/campaign/status/update/"
+
+
+def test_several_ad_groups_are_written_in_one_call(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        before = levers(source)
+        budgets = [{"adgroup_id": each, "budget": 40 + at} for at, each in enumerate(before)]
+        ids = list(before)
+        assert write(server, BUDGETS, {"advertiser_id": ADVERTISER, "budget": budgets}) == (0, "OK", {})
+        body = {"advertiser_id": ADVERTISER, "adgroup_ids": ids, "operation_status": "DISABLE"}
+        assert write(server, STATUSES, body) == (0, "OK", {"adgroup_ids": ids, "status": "DISABLE"})
+        after = levers(source)
+    assert [row["budget"] for row in after.values()] == [str(40 + at) for at in range(len(ids))]
+    assert {row["status"] for row in after.values()} == {"paused"}
+    assert {row["last_edited_at"] for row in after.values()} == {"2026-06-30T12:00:00+00:00"}
+
+
+def test_a_paused_campaign_pauses_its_ad_groups_without_editing_them(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        before = levers(source)
+        campaign = next(iter(before.values()))["campaign_id"]
+        body = {"advertiser_id": ADVERTISER, "campaign_ids": [campaign], "operation_status": "DISABLE"}
+        code, _, data = write(server, CAMPAIGN_STATUSES, body)
+        after = levers(source)
+        listed = httpx.get(
+            f"{server.url}/open_api/v1.3/adgroup/get/?page_size=1000", headers={"Access-Token": TOKEN}
+        ).json()["data"]["list"]
+    assert (code, data) == (
+        0,
+        {
+            "campaign_ids": [campaign],
+            "status": "DISABLE",
+            "campaign_list": [{"campaign_id": campaign, "status": "DISABLE"}],
+        },
+    )
+    paused = {entity for entity, row in before.items() if row["campaign_id"] == campaign}
+    assert after == {
+        entity: row | ({"status": "paused"} if entity in paused else {}) for entity, row in before.items()
+    }
+    shown = {row["adgroup_id"]: (row["operation_status"], row["secondary_status"]) for row in listed}
+    assert {shown[entity] for entity in paused if before[entity]["status"] == "active"} == {
+        ("ENABLE", "ADGROUP_STATUS_CAMPAIGN_DISABLE")
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "code", "said"),
+    [
+        (BUDGETS, {"budget": [{"adgroup_id": "ID", "budget": 19.99}]}, 40002, "at least 20"),
+        (BUDGETS, {"budget": [{"adgroup_id": "ID", "budget": "50"}]}, 40002, "a number"),
+        (BUDGETS, {"budget": [{"adgroup_id": "ID", "budget": True}]}, 40002, "a number"),
+        (BUDGETS, {"budget": [{"adgroup_id": "9", "budget": 50}]}, 40002, "does not exist"),
+        (BUDGETS, {"budget": []}, 40002, "1-20"),
+        (BUDGETS, {"budget": [{"adgroup_id": "ID", "budget": 50}] * 21}, 40002, "1-20"),
+        (
+            BUDGETS,
+            {"budget": [{"adgroup_id": "ID", "budget": 50}], "scheduled_budget": []},
+            40002,
+            "not served",
+        ),
+        (
+            BUDGETS,
+            {"budget": [{"adgroup_id": "ID", "budget": 50}], "advertiser_id": "1"},
+            40001,
+            "permission",
+        ),
+        (STATUSES, {"adgroup_ids": ["ID"], "operation_status": "PAUSED"}, 40002, "operation_status"),
+        (STATUSES, {"adgroup_ids": ["ID", "9"], "operation_status": "DISABLE"}, 40002, "not all"),
+        (STATUSES, {"adgroup_ids": ["ID"] * 21, "operation_status": "DISABLE"}, 40002, "1-20"),
+        (CAMPAIGN_STATUSES, {"campaign_ids": ["ID"], "operation_status": "DISABLE"}, 40002, "not all"),
+        ("/campaign/update/", {"campaign_id": "ID", "budget": 50}, 40002, "does not exist"),
+        ("/campaign/update/", {"campaign_id": "CAMPAIGN", "budget": 50}, 40002, "BUDGET_MODE_INFINITE"),
+    ],
+)
+def test_a_refused_write_says_why_and_changes_nothing(
+    served: ServedAccount, path: str, given: dict[str, object], code: int, said: str
+) -> None:
+    with connected(served) as (source, server):
+        before = levers(source)
+        adgroup = next(iter(before))
+        text = json.dumps({"advertiser_id": ADVERTISER, **given}).replace('ID"', f'{adgroup}"')
+        body = json.loads(text.replace("CAMPAIGN", str(before[adgroup]["campaign_id"])))
+        told = write(server, path, body)
+        assert told[0] == code
+        assert said in told[1]
+        assert levers(source) == before
+
+
+def test_one_bad_budget_keeps_the_others_from_being_written(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        before = levers(source)
+        first, *_, last = before
+        budgets = [{"adgroup_id": first, "budget": 50}, {"adgroup_id": last, "budget": 1}]
+        assert write(server, BUDGETS, {"advertiser_id": ADVERTISER, "budget": budgets})[0] == 40002
+        assert write(server, BUDGETS, ["no object"])[0] == 40002
+        assert write(server, BUDGETS, {"advertiser_id": ADVERTISER, "budget": budgets[:1]}, "old")[0] == 40105
+        assert levers(source) == before
+
+
 ROW = {
     "dimensions": {"ad_id": "3", "stat_time_day": "2026-06-29 00:00:00"},
     "metrics": {"campaign_id": "1", "adgroup_id": "2", "impressions": "5", "clicks": "0", "spend": "1.50"},

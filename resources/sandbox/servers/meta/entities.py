@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from resources.sandbox import copywriting
-from resources.sandbox.backend_frames import creatives_frame, levers_frame
+from resources.sandbox.backend_frames import creatives_frame
 from resources.sandbox.catalogue import CURRENCY, META, PLATFORMS
 from resources.sandbox.frames import Window
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
@@ -55,7 +55,6 @@ class EntityStore:
     served: ServedAccount
     written: dict[str, Written] = field(default_factory=dict)
     log: Objects = field(default_factory=list)
-    _lever_days: dict[int, Objects] = field(default_factory=dict)
 
     @property
     def _known(self) -> int:
@@ -63,11 +62,7 @@ class EntityStore:
         return min(business.day_of(self.served.today) - 1, ledger.days - 1)
 
     def _levers(self) -> Objects:
-        simulated, known = self.served.simulated, self._known
-        if known not in self._lever_days:
-            frame = levers_frame(simulated.business, simulated.ledger, Window(known, known, known))
-            self._lever_days = {known: frame.filter(pl.col("source") == "meta").to_dicts()}
-        return self._lever_days[known]
+        return self.served.levers(PLATFORMS[META].name)
 
     def account(self) -> dict[str, Any]:
         return {

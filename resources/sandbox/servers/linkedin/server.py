@@ -1,25 +1,28 @@
-"""A loopback LinkedIn Marketing API (Rest.li) over a simulated account.
+"""The HTTP side of the loopback LinkedIn API: who may ask, what is answered, what goes wrong.
 
-Here: LinkedIn's paths, finders, cursors, error bodies and faults. Not here: the numbers (`frames`,
-`backend_frames`), transport faults (`http`).
+Here: LinkedIn's paths, finders, cursors and faults. Not here: the numbers (`frames`), objects (`entities`),
+writes (`writes`), transport faults (`http`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from types import TracebackType
 from typing import Any
 
 import polars as pl
 
-from resources.sandbox.backend_frames import levers_frame
 from resources.sandbox.catalogue import CURRENCY, LINKEDIN, PLATFORMS
-from resources.sandbox.frames import Reports, Window
+from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.linkedin.entities import ACCOUNT_ID, Entities, Objects
+from resources.sandbox.servers.linkedin.wire import error, no_access
+from resources.sandbox.servers.linkedin.writes import PATH, Writes
+from resources.sandbox.servers.written import WrittenChanges
 
 MOST_ELEMENTS = 15_000  # of one analytics answer; the rest is left out without a word
 LARGEST_PAGE = 1000
@@ -35,25 +38,18 @@ _METRICS: Mapping[str, tuple[str, str]] = {
     "conversionValueInLocalCurrency": ("Total Conversion Value", ".2f"),
 }
 _DRIFT = (FaultKind.UNKNOWN_FIELD, FaultKind.MISSING_FIELD)
-
-
-def _error(status: int, code: str, service_code: int, message: str, **headers: str) -> Answer:
-    body = {"status": status, "serviceErrorCode": service_code, "code": code, "message": message}
-    return Answer(body, status, headers)
-
-
 _THROTTLED = "Resource level throttle {} limit for calls to this resource is reached."
 _REFUSALS = {
-    FaultKind.THROTTLE: _error(
+    FaultKind.THROTTLE: error(
         429,
         "TOO_MANY_REQUESTS",
         101,
         _THROTTLED.format("APPLICATION_AND_MEMBER MINUTE"),
         **{"Retry-After": "37"},
     ),
-    FaultKind.DAILY_QUOTA: _error(429, "TOO_MANY_REQUESTS", 101, _THROTTLED.format("APPLICATION DAY")),
-    FaultKind.SERVER_ERROR: _error(500, "INTERNAL_SERVER_ERROR", 0, "Internal Server Error"),
-    FaultKind.EXPIRED_TOKEN: _error(
+    FaultKind.DAILY_QUOTA: error(429, "TOO_MANY_REQUESTS", 101, _THROTTLED.format("APPLICATION DAY")),
+    FaultKind.SERVER_ERROR: error(500, "INTERNAL_SERVER_ERROR", 0, "Internal Server Error"),
+    FaultKind.EXPIRED_TOKEN: error(
         401, "EXPIRED_ACCESS_TOKEN", 65602, "The token used in the request has expired"
     ),
 }
@@ -82,16 +78,19 @@ class LinkedInServer:
         self._token = token
         self._longest_uri = longest_uri
         self._faults = FaultScript() if faults is None else faults
-        self._server = LoopbackServer(self._answer, self._faults)
-        account = f"/rest/adAccounts/{PLATFORMS[LINKEDIN].account_id}"
+        written = WrittenChanges(lambda: served.now())
+        self._entities = Entities(served, written)
+        self._writes = Writes(self._entities, written)
+        account = f"/rest/adAccounts/{ACCOUNT_ID}"
         self._routes: Mapping[tuple[str, str], Callable[[Request], Answer]] = {
             ("/rest/adAnalytics", "analytics"): self._analytics,
             ("/rest/adAccounts", "search"): self._accounts,
             ("/rest/adAccountUsers", "authenticatedUser"): self._users,
-            (f"{account}/adCampaignGroups", "search"): self._groups,
-            (f"{account}/adCampaigns", "search"): self._campaigns,
-            (f"{account}/creatives", "criteria"): self._creatives,
+            (f"{account}/adCampaignGroups", "search"): self._listing(self._entities.groups),
+            (f"{account}/adCampaigns", "search"): self._listing(self._entities.campaigns),
+            (f"{account}/creatives", "criteria"): self._listing(self._entities.creatives),
         }
+        self._server = LoopbackServer(self._answer, self._faults)
 
     @property
     def url(self) -> str:
@@ -122,35 +121,39 @@ class LinkedInServer:
     def _answer(self, request: Request) -> Answer:
         headers = {name.casefold(): value for name, value in request.headers.items()}
         if headers.get("authorization") != f"Bearer {self._token}":
-            return _error(401, "INVALID_ACCESS_TOKEN", 65600, "Invalid access token")
+            return error(401, "INVALID_ACCESS_TOKEN", 65600, "Invalid access token")
         if not re.fullmatch(r"20\d{4}", headers.get("linkedin-version", "")):
-            return _error(400, "VERSION_MISSING", 0, "A version must be present.")
+            return error(400, "VERSION_MISSING", 0, "A version must be present.")
         if headers.get("x-restli-protocol-version") != "2.0.0":
-            return _error(400, "ILLEGAL_ARGUMENT", 0, "Rest.li protocol 2.0.0 is needed for List()")
+            return error(400, "ILLEGAL_ARGUMENT", 0, "Rest.li protocol 2.0.0 is needed for List()")
         if sum(len(name) + len(value) for name, value in request.form.items()) > self._longest_uri:
             return Answer({"message": "URI Too Long"}, 414)
         due = self._faults.due(request.path, tuple(_REFUSALS))
         if due is not None:
             return _REFUSALS[due]
+        if request.method == "POST" and (patched := PATH.match(request.path)):
+            if not self.has_access:
+                return no_access(request.path)
+            return self._writes.answer(patched, headers.get("x-restli-method", ""), request.body)
         route = self._routes.get((request.path, request.form.get("q", "")))
         if route is None or request.method != "GET":
-            return _error(404, "RESOURCE_NOT_FOUND", 0, f"No virtual resource found: {request.path}")
+            return error(404, "RESOURCE_NOT_FOUND", 0, f"No virtual resource found: {request.path}")
         return route(request)
 
     def _analytics(self, request: Request) -> Answer:
         form = request.form
         if (form.get("pivot"), form.get("timeGranularity")) != ("CREATIVE", "DAILY"):
-            return _error(400, "ILLEGAL_ARGUMENT", 0, "pivot or timeGranularity is not valid")
+            return error(400, "ILLEGAL_ARGUMENT", 0, "pivot or timeGranularity is not valid")
         asked = form.get("fields", "impressions,clicks").split(",")
         matched = _DATE_RANGE.match(form.get("dateRange", ""))
         if matched is None or len(asked) > MOST_METRICS:
-            return _error(400, "ILLEGAL_ARGUMENT", 0, "dateRange or fields is not valid")
+            return error(400, "ILLEGAL_ARGUMENT", 0, "dateRange or fields is not valid")
         parts = [int(part) for part in matched.groups()]
         rows = self.served.rows(Reports.linkedin, date(*parts[:3]), date(*parts[3:]))
         rows = rows.filter(~pl.col("Start Date (in UTC)").is_in([day.isoformat() for day in self.hidden]))
         if "campaigns" in form:
             rows = rows.filter(pl.col("Campaign ID").is_in(_ids(form["campaigns"])))
-        elif _ids(form.get("accounts", "")) != [PLATFORMS[LINKEDIN].account_id]:
+        elif _ids(form.get("accounts", "")) != [ACCOUNT_ID]:
             rows = rows.clear()
         if not self.has_access:  # empty, not refused
             rows = rows.clear()
@@ -170,7 +173,7 @@ class LinkedInServer:
     def _accounts(self, request: Request) -> Answer:
         platform = PLATFORMS[LINKEDIN]
         described = {
-            "id": int(platform.account_id),
+            "id": int(ACCOUNT_ID),
             "name": platform.account_name,
             "currency": CURRENCY,
             "status": "ACTIVE",
@@ -181,81 +184,15 @@ class LinkedInServer:
 
     def _users(self, request: Request) -> Answer:
         role = {
-            "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
+            "account": f"urn:li:sponsoredAccount:{ACCOUNT_ID}",
             "user": "urn:li:person:K1RwyVNukt",
-            "role": "VIEWER",
+            "role": "CAMPAIGN_MANAGER",
         }
         roles = [role] if self.has_access else []
         return Answer({"paging": {"start": 0, "count": 10, "links": []}, "elements": roles})
 
-    def _groups(self, request: Request) -> Answer:
-        campaigns = self.served.simulated.business.campaigns
-        return self._page(
-            request,
-            [
-                {
-                    "id": int(campaigns.id[index]),
-                    "name": campaigns.name[index],
-                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
-                    "status": "ACTIVE",
-                }
-                for index, platform in enumerate(campaigns.platform)
-                if platform == LINKEDIN
-            ],
-        )
-
-    def _campaigns(self, request: Request) -> Answer:
-        """Campaigns with the budgets in force at the end of yesterday."""
-        simulated = self.served.simulated
-        yesterday = self.served.today - timedelta(days=1)
-        window = self.served.window(yesterday, yesterday) or Window(0, 0, 0)
-        levers = levers_frame(simulated.business, simulated.ledger, window)
-        created = datetime.combine(simulated.business.start - timedelta(days=200), time(15), UTC)
-        return self._page(
-            request,
-            [
-                {
-                    "id": int(lever["entity_id"]),
-                    "name": lever["entity_name"],
-                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
-                    "campaignGroup": f"urn:li:sponsoredCampaignGroup:{lever['campaign_id']}",
-                    "dailyBudget": {"amount": f"{lever['budget']:.2f}", "currencyCode": CURRENCY},
-                    "costType": "CPM",
-                    "type": "SPONSORED_UPDATES",
-                    "status": "ACTIVE" if lever["status"] == "active" else "PAUSED",
-                    "changeAuditStamps": {
-                        "created": {"time": _epoch(created)},
-                        "lastModified": {"time": _epoch(datetime.fromisoformat(lever["last_edited_at"]))},
-                    },
-                }
-                for lever in levers.filter(pl.col("source") == "linkedin").to_dicts()
-            ],
-        )
-
-    def _creatives(self, request: Request) -> Answer:
-        """Creatives launched by the end of yesterday."""
-        business = self.served.simulated.business
-        today = business.day_of(self.served.today)
-        listed = []
-        for index, adset in enumerate(business.ads.adset):
-            first = int(business.ads.first_day[index])
-            if business.campaigns.platform[business.adsets.campaign[adset]] != LINKEDIN or first >= today:
-                continue
-            running = bool(today <= business.ads.last_day[index])
-            created = datetime.combine(business.date_of(max(first, -200)), time(15), UTC)
-            listed.append(
-                {
-                    "id": f"urn:li:sponsoredCreative:{business.ads.id[index]}",
-                    "name": business.ads.name[index],
-                    "account": f"urn:li:sponsoredAccount:{PLATFORMS[LINKEDIN].account_id}",
-                    "campaign": f"urn:li:sponsoredCampaign:{business.adsets.id[adset]}",
-                    "intendedStatus": "ACTIVE" if running else "PAUSED",
-                    "isServing": running,
-                    "createdAt": _epoch(created),
-                    "lastModifiedAt": _epoch(created),
-                }
-            )
-        return self._page(request, listed)
+    def _listing(self, listed: Callable[[], Objects]) -> Callable[[Request], Answer]:
+        return lambda request: self._page(request, listed())
 
     def _page(self, request: Request, listed: Sequence[dict[str, Any]]) -> Answer:
         """One page behind a cursor, with the paging faults."""
@@ -263,7 +200,7 @@ class LinkedInServer:
         token = request.form.get("pageToken", "")
         start = int(token.removeprefix("DgGerr1iVQ")) if token else 0
         if not 1 <= size <= LARGEST_PAGE:
-            return _error(400, "ILLEGAL_ARGUMENT", 0, f"pageSize must lie between 1 and {LARGEST_PAGE}")
+            return error(400, "ILLEGAL_ARGUMENT", 0, f"pageSize must lie between 1 and {LARGEST_PAGE}")
         following = start + size
         able: list[FaultKind] = []
         if following < len(listed):
@@ -299,7 +236,3 @@ def _element(row: Mapping[str, Any], asked: Sequence[str]) -> dict[str, Any]:
 def _ids(listed: str) -> list[str]:
     """The ids of `List(urn:li:x:1,urn:li:x:2)`."""
     return [urn.rpartition(":")[2] for urn in listed.removeprefix("List(").removesuffix(")").split(",")]
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

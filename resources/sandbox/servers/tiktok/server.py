@@ -1,26 +1,28 @@
-"""A loopback TikTok Business API v1.3 over a simulated account.
+"""The HTTP side of the loopback TikTok API: who may ask, what is answered, what goes wrong.
 
-Here: TikTok's paths, envelopes, paging, return codes and faults. Not here: the numbers (`frames`,
-`backend_frames`), transport faults (`http`). Every answer is HTTP 200; the body's code says what happened.
+Here: TikTok's paths, envelopes, paging, return codes and faults; every answer is HTTP 200, the body's code
+says what happened. Not here: the numbers (`frames`), objects (`entities`), writes, transport faults (`http`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from resources.sandbox.backend_frames import levers_frame
 from resources.sandbox.catalogue import CURRENCY, PLATFORMS, TIKTOK
-from resources.sandbox.frames import Reports, Window
+from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.tiktok.entities import ADVERTISER_ID, Entities
+from resources.sandbox.servers.tiktok.writes import INVALID, NO_PERMISSION, Refusal, Writes
+from resources.sandbox.servers.written import WrittenChanges
 
 ROOT = "/open_api/v1.3"
 LONGEST_DAYS = 30
@@ -62,14 +64,17 @@ class TikTokServer:
         self.hidden: set[date] = set()
         self._token = token
         self._faults = FaultScript() if faults is None else faults
-        self._server = LoopbackServer(self._answer, self._faults)
+        written = WrittenChanges(lambda: served.now())
+        self._entities = Entities(served, written)
+        self._writes = Writes(self._entities, written)
         self._routes: Mapping[str, Callable[[Request], Answer]] = {
             "/advertiser/info/": self._advertisers,
             "/report/integrated/get/": self._report,
-            "/campaign/get/": self._campaigns,
-            "/adgroup/get/": self._adgroups,
+            "/campaign/get/": lambda request: self._page(request, self._entities.campaigns()),
+            "/adgroup/get/": lambda request: self._page(request, self._entities.adgroups()),
             "/ad/get/": self._ads,
         }
+        self._server = LoopbackServer(self._answer, self._faults)
 
     @property
     def url(self) -> str:
@@ -100,7 +105,10 @@ class TikTokServer:
         due = self._faults.due(request.path, tuple(_REFUSALS))
         if due is not None:
             return _refused(*_REFUSALS[due])
-        route = self._routes.get(request.path.removeprefix(ROOT))
+        path = request.path.removeprefix(ROOT)
+        if request.method == "POST" and path in self._writes:
+            return self._write(path, request)
+        route = self._routes.get(path)
         if route is None or request.method != "GET":
             return Answer({"code": 40006, "message": "Unsupported path", "request_id": _REQUEST_ID}, 404)
         return route(request)
@@ -108,11 +116,11 @@ class TikTokServer:
     def _advertisers(self, request: Request) -> Answer:
         platform = PLATFORMS[TIKTOK]
         asked = json.loads(request.form.get("advertiser_ids", "[]"))
-        if any(advertiser != platform.account_id for advertiser in asked):
-            return _refused(40001, "No permission to operate advertiser.")
+        if any(advertiser != ADVERTISER_ID for advertiser in asked):
+            return _refused(NO_PERMISSION, "No permission to operate advertiser.")
         offset = datetime.now(ZoneInfo(ACCOUNT_ZONE)).utcoffset() or timedelta()
         described = {
-            "advertiser_id": platform.account_id,
+            "advertiser_id": ADVERTISER_ID,
             "name": platform.account_name,
             "currency": CURRENCY,
             "timezone": f"Etc/GMT{-offset // timedelta(hours=1):+d}",
@@ -123,20 +131,20 @@ class TikTokServer:
 
     def _report(self, request: Request) -> Answer:
         form = request.form
-        if form.get("advertiser_id") != PLATFORMS[TIKTOK].account_id:
-            return _refused(40001, "No permission to operate advertiser.")
+        if form.get("advertiser_id") != ADVERTISER_ID:
+            return _refused(NO_PERMISSION, "No permission to operate advertiser.")
         dimensions, metrics = json.loads(form["dimensions"]), json.loads(form["metrics"])
         if (
             form.get("report_type"),
             form.get("data_level"),
         ) != ("BASIC", "AUCTION_AD") or sorted(dimensions) != ["ad_id", "stat_time_day"]:
-            return _refused(40002, "dimensions: not supported at this data_level")
+            return _refused(INVALID, "dimensions: not supported at this data_level")
         unknown = [metric for metric in metrics if metric not in _METRICS]
         if unknown:
-            return _refused(40002, f"metrics: invalid metric fields {unknown}")
+            return _refused(INVALID, f"metrics: invalid metric fields {unknown}")
         first, last = date.fromisoformat(form["start_date"]), date.fromisoformat(form["end_date"])
         if (last - first).days >= LONGEST_DAYS or last < first:
-            return _refused(40002, "The time span exceeds 30 days when stat_time_day is a dimension")
+            return _refused(INVALID, "The time span exceeds 30 days when stat_time_day is a dimension")
         rows = self.served.rows(Reports.tiktok, first, last)
         rows = rows.filter(~pl.col("By Day").is_in([day.isoformat() for day in self.hidden]))
         listed = [
@@ -152,95 +160,21 @@ class TikTokServer:
         ]
         return self._page(request, listed)
 
-    def _campaigns(self, request: Request) -> Answer:
-        business = self.served.simulated.business
-        return self._page(
-            request,
-            [
-                {
-                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
-                    "campaign_id": business.campaigns.id[index],
-                    "campaign_name": business.campaigns.name[index],
-                    "objective_type": "WEB_CONVERSIONS",
-                    "budget_mode": "BUDGET_MODE_INFINITE",
-                    "budget": 0.0,
-                    "budget_optimize_on": False,
-                    "operation_status": "ENABLE",
-                    "secondary_status": "CAMPAIGN_STATUS_ENABLE",
-                    "create_time": _utc(datetime.combine(business.start, time(15), UTC)),
-                }
-                for index, platform in enumerate(business.campaigns.platform)
-                if platform == TIKTOK
-            ],
-        )
-
-    def _adgroups(self, request: Request) -> Answer:
-        """Ad groups with the budgets in force at the end of yesterday."""
-        simulated = self.served.simulated
-        business = simulated.business
-        yesterday = self.served.today - timedelta(days=1)
-        window = self.served.window(yesterday, yesterday) or Window(0, 0, 0)
-        levers = levers_frame(business, simulated.ledger, window).filter(pl.col("source") == "tiktok")
-        names = dict(zip(business.campaigns.id, business.campaigns.name, strict=True))
-        launched = {
-            entity: business.date_of(max(int(day), -200))
-            for entity, day in zip(business.levers.entity_id, business.levers.first_day, strict=True)
-        }
-        return self._page(
-            request,
-            [
-                {
-                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
-                    "campaign_id": lever["campaign_id"],
-                    "campaign_name": names[lever["campaign_id"]],
-                    "adgroup_id": lever["entity_id"],
-                    "adgroup_name": lever["entity_name"],
-                    "budget_mode": "BUDGET_MODE_DAY",
-                    "budget": lever["budget"],
-                    "operation_status": "ENABLE" if lever["status"] == "active" else "DISABLE",
-                    "secondary_status": "ADGROUP_STATUS_DELIVERY_OK"
-                    if lever["status"] == "active"
-                    else "ADGROUP_STATUS_DISABLE",
-                    "optimization_goal": "CONVERT",
-                    "create_time": _utc(datetime.combine(launched[lever["entity_id"]], time(15), UTC)),
-                    "modify_time": _utc(datetime.fromisoformat(lever["last_edited_at"])),
-                }
-                for lever in levers.to_dicts()
-            ],
-        )
-
     def _ads(self, request: Request) -> Answer:
-        """Ads launched by the end of yesterday, perhaps only some of them."""
-        business = self.served.simulated.business
-        today = business.day_of(self.served.today)
         wanted = json.loads(request.form.get("filtering", "{}")).get("ad_ids")
-        listed = []
-        for index, adset in enumerate(business.ads.adset):
-            campaign = business.adsets.campaign[adset]
-            ad, first = business.ads.id[index], int(business.ads.first_day[index])
-            if business.campaigns.platform[campaign] != TIKTOK or first >= today:
-                continue
-            if wanted is not None and ad not in wanted:
-                continue
-            listed.append(
-                {
-                    "advertiser_id": PLATFORMS[TIKTOK].account_id,
-                    "campaign_id": business.campaigns.id[campaign],
-                    "campaign_name": business.campaigns.name[campaign],
-                    "adgroup_id": business.adsets.id[adset],
-                    "adgroup_name": business.adsets.name[adset],
-                    "ad_id": ad,
-                    "ad_name": business.ads.name[index],
-                    "operation_status": "ENABLE" if today <= business.ads.last_day[index] else "DISABLE",
-                }
-            )
-        return self._page(request, listed)
+        return self._page(request, self._entities.ads(wanted))
+
+    def _write(self, path: str, request: Request) -> Answer:
+        try:
+            return _ok(self._writes.apply(path, request.body))
+        except Refusal as refusal:
+            return _refused(refusal.code, str(refusal))
 
     def _page(self, request: Request, listed: Sequence[dict[str, Any]]) -> Answer:
         """One page of a list, with the paging and drift faults."""
         number, size = int(request.form.get("page", "1")), int(request.form.get("page_size", "10"))
         if not 1 <= size <= LARGEST_PAGE:
-            return _refused(40002, f"page_size: should be between 1 and {LARGEST_PAGE}")
+            return _refused(INVALID, f"page_size: should be between 1 and {LARGEST_PAGE}")
         pages = -(-len(listed) // size)
         able: list[FaultKind] = list(_DRIFT) if listed else []
         if 1 < number < pages:
@@ -274,7 +208,3 @@ def _ok(data: Mapping[str, Any]) -> Answer:
 
 def _refused(code: int, message: str) -> Answer:
     return Answer({"code": code, "message": message, "request_id": _REQUEST_ID, "data": {}})
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
