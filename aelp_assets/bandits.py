@@ -14,7 +14,7 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.artifacts import store_frames
-from aelp_assets.metadata import asset_key, check, markdown_table, picture, table_out
+from aelp_assets.metadata import asset_key, check, markdown_table, picture, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
     LEVER_DAYS,
@@ -27,7 +27,7 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models import bandits
-from models.guardrails import GuardrailLimits, TrackLimits, verify_decisions
+from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
 from resources.code_version import module_hash
 from resources.settings import Environment, Settings
@@ -36,6 +36,10 @@ SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few mi
 _POSTERIORS_SHOWN = [
     *("track", "lever_id", "spend", "reward_mean"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_above_cap", "p_best"),
+]
+_STATES_SHOWN = [
+    *("track", "lever_id", "status", "learning_state", "current_budget", "last_edited_at"),
+    *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
 _CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
 
@@ -123,6 +127,7 @@ def run_decision(
         "bandit_posteriors": table_out(
             "gaelp_training.bandit_posteriors", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE
         ),
+        "lever_states": table_out("ops.lever_states", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE),
         "bandit_decisions": table_out(
             "gaelp_training.bandit_decisions", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE
         ),
@@ -150,8 +155,8 @@ def bandit(
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
-) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
-    """Posteriors and decisions of one morning, from one set of joint draws."""
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
+    """Posteriors, lever states and decisions of one morning, from one set of joint draws."""
     morning = morning_of(context)
     frames = {
         "budget_levers": budget_levers,
@@ -215,7 +220,9 @@ def bandit(
             )
         ],
     )
-    return believed, decided
+    states = day.states.select(pl.lit(morning).alias("as_of_date"), *STATE_SCHEMA)
+    known = result(states, columns=_STATES_SHOWN, key="ops.lever_states")
+    return believed, known, decided
 
 
 def _decision_ids(decisions: pl.DataFrame, input_hash: str) -> pl.Series:

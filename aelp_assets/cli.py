@@ -28,7 +28,10 @@ from resources.settings import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from resources.connectors.registry import Sources
+    from resources.control.governance import Governance
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,11 +45,13 @@ Scale = Literal["tiny", "demo", "medium", "seed"]
 
 def main() -> None:
     """Entry point: faults a person can mend end in one message and exit code 2, not a traceback."""
+    from resources.control.records import Refused
+    from resources.control.signing import MissingKey
     from resources.warehouse.interface import WarehouseError
 
     try:
         app()
-    except (SettingsError, WarehouseError) as fault:
+    except (SettingsError, WarehouseError, Refused, MissingKey) as fault:
         typer.echo(str(fault), err=True)
         sys.exit(2)
 
@@ -189,6 +194,92 @@ def connect(
         raise typer.Exit(1)
 
 
+_By = Annotated[
+    str, typer.Option("--by", envvar="AELP_APPROVER", help="Who decides: an approver of the settings.")
+]
+_Reason = Annotated[str, typer.Option("--reason", help="Why: those who come later read it.")]
+
+
+@app.command()
+def proposals(
+    everything: Annotated[bool, typer.Option("--all", help="Also what was decided or ran out.")] = False,
+) -> None:
+    """List the budget changes that wait for a decision."""
+    from aelp_assets.decision_report import print_proposals
+    from aelp_assets.file_report import terminal
+
+    governance, now = _governance()
+    print_proposals(
+        terminal(), governance.proposals(now), now, everything=everything, killed=governance.killed()
+    )
+
+
+@app.command()
+def approve(
+    proposal: Annotated[str, typer.Argument(help="Its id, or the first characters of it.")],
+    by: _By,
+    reason: _Reason,
+) -> None:
+    """Sign a proposal; beyond your daily limit a second approver signs too."""
+    governance, now = _governance()
+    status = governance.approve(proposal, by, reason, now)
+    if status == "awaiting_second":
+        typer.echo(f"Signed by {by}; it is beyond {by}'s daily limit, so a second approver must sign too.")
+        return
+    change = governance.changes()[0]
+    typer.echo(
+        f"Approved: change {change['change_id']} ({change['mode']}). The call it stands for:\n"
+        f"{change['request']}\n`aelp rollback {change['change_id']} --by {by} --reason …` undoes it."
+    )
+
+
+@app.command()
+def reject(
+    proposal: Annotated[str, typer.Argument(help="Its id, or the first characters of it.")],
+    by: _By,
+    reason: _Reason,
+) -> None:
+    """Sign that a proposal is not to be."""
+    governance, now = _governance()
+    governance.reject(proposal, by, reason, now)
+    typer.echo("Rejected.")
+
+
+@app.command()
+def changes() -> None:
+    """List approved changes and rollbacks, newest first."""
+    from aelp_assets.decision_report import print_changes
+    from aelp_assets.file_report import terminal
+
+    governance, now = _governance()
+    print_changes(terminal(), governance.changes(), now)
+
+
+@app.command()
+def rollback(
+    change: Annotated[str, typer.Argument(help="Its id, or the first characters of it.")],
+    by: _By,
+    reason: _Reason,
+    cascade: Annotated[bool, typer.Option(help="Undo the lever's later changes first.")] = False,
+) -> None:
+    """Undo a change by its exact inverse."""
+    governance, now = _governance()
+    for undone in governance.roll_back(change, by, reason, now, cascade=cascade):
+        typer.echo(f"Rolled back: change {undone}.")
+
+
+@app.command()
+def kill(
+    switch: Annotated[Literal["on", "off"], typer.Argument(help="on stops every approval and every write.")],
+    by: _By,
+    reason: _Reason,
+) -> None:
+    """Stop everything that could move money at once, or let it go on."""
+    governance, now = _governance()
+    governance.kill(is_on=switch == "on", person=by, reason=reason, now=now)
+    typer.echo(governance.killed() or "Everything goes on.")
+
+
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000) -> None:
     """Open the Dagster UI on loopback over the same instance, as the last morning was run.
@@ -257,6 +348,19 @@ def _sources(environment: Environment) -> Sources:
     from resources.connectors.registry import open_sources
 
     return open_sources(environment, _settings(environment), clock_from_environment())
+
+
+def _governance() -> tuple[Governance, datetime]:
+    """The decisions of this environment, and the present moment in the business's zone."""
+    from aelp_assets.governance import open_governance
+    from resources.clock import clock_from_environment
+    from resources.home import recall_context
+
+    recall_context(read_environment())  # a simulated morning is decided on at its own time
+    environment = read_environment()
+    settings = _settings(environment)
+    now = clock_from_environment().now().astimezone(settings.timezone)
+    return open_governance(environment, settings), now
 
 
 def _settings(environment: Environment) -> Settings:

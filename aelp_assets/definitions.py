@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, planning, publishing
+from aelp_assets import bandits, baselines, forecasts, governance, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -26,6 +26,7 @@ from resources.warehouse import open_warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
 from resources.work_files import StepFiles
 from sensors.automation import CONDITIONS, model_refresh
+from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
 from sensors.schedules import SCHEDULES, pulls_every_hour
@@ -40,6 +41,8 @@ ASSETS: list[dg.AssetsDefinition] = [
     forecasts.forecast_accuracy,
     bandits.bandit,
     planning.slates,
+    governance.submission,
+    governance.governance_mirror,
     reporting,
     publishing.analyst_copy,
 ]
@@ -110,7 +113,12 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],
         jobs=[*JOBS, *pulling],
         schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],
-        sensors=[dropped_files, restated_days, model_refresh if follows_today else asleep(model_refresh)],
+        sensors=[
+            dropped_files,
+            restated_days,
+            decided_proposals,
+            model_refresh if follows_today else asleep(model_refresh),
+        ],
         resources=used,
         executor=dg.in_process_executor,
     )

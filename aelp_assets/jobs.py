@@ -12,8 +12,10 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from aelp_assets.ingest.connectors import pull_key
+from aelp_assets.metadata import asset_key
 from aelp_assets.transform import transform
 from resources.settings import SourceName
+from resources.warehouse.tables import GOVERNANCE_TABLES
 
 land_files = dg.define_asset_job(
     "land_files",
@@ -27,9 +29,16 @@ transform_days = dg.define_asset_job(
 )
 decide = dg.define_asset_job(
     "decide",
-    selection=dg.AssetSelection.groups("audits", "baselines", "forecasts", "bandits", "planning", "reporting")
+    selection=dg.AssetSelection.groups(
+        "audits", "baselines", "forecasts", "bandits", "planning", "governance", "reporting"
+    )
     - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
-    description="One morning: audits, baselines, forecasts, guarded decisions, slates, reporting views.",
+    description="One morning: audits, baselines, forecasts, guarded decisions, slates, proposals, views.",
+)
+mirror_governance = dg.define_asset_job(
+    "mirror_governance",
+    selection=dg.AssetSelection.assets(*(asset_key(str(table.name)) for table in GOVERNANCE_TABLES)),
+    description="Proposals, approvals and changes as the control store has them, into ops.",
 )
 backtest = dg.define_asset_job(
     "backtest",
@@ -53,4 +62,4 @@ def pull_sources(sources: Sequence[SourceName]) -> UnresolvedAssetJobDefinition:
     )
 
 
-JOBS = [land_files, transform_days, decide, backtest, audit]
+JOBS = [land_files, transform_days, decide, mirror_governance, backtest, audit]

@@ -122,13 +122,19 @@ def result(
     plot: Figure | None = None,
     checks: list[dg.AssetCheckResult] | None = None,
     columns: Sequence[str] | None = None,
+    key: str | None = None,
     **extra: Any,
 ) -> dg.MaterializeResult:
-    """A materialisation that carries the frame, a preview (of `columns`), an optional plot and its checks."""
+    """A materialisation that carries the frame, a preview (of `columns`), an optional plot and its checks.
+
+    Args:
+        key: the table, where an asset has several.
+    """
     metadata: dict[str, Any] = {"preview": markdown_table(frame, columns=columns), **extra}
     if plot is not None:
         metadata["plot"] = picture(plot)
-    return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [])
+    named = None if key is None else asset_key(key)
+    return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [], asset_key=named)
 
 
 def asset_key(dotted: str) -> dg.AssetKey:

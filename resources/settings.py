@@ -208,6 +208,29 @@ class Slates(Section):
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
 
+class Approver(Section):
+    """A person who may decide; the key they sign with is AELP_APPROVER_KEY_<NAME>.
+
+    `daily_limit`, dollars of daily budget they may add alone on one morning's proposals; beyond it a second
+    approver signs too. Without one, any amount.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    daily_limit: Dollars | None = None
+
+
+class Governance(Section):
+    approvers: tuple[Approver, ...] = ()
+    valid_hours: Annotated[int, Field(ge=1, le=72)] = 24
+
+    @field_validator("approvers")
+    @classmethod
+    def _each_once(cls, approvers: tuple[Approver, ...]) -> tuple[Approver, ...]:
+        if len({approver.name for approver in approvers}) < len(approvers):
+            raise ValueError("an approver stands twice")
+        return approvers
+
+
 SourceName = Literal[
     "meta", "google_ads", "tiktok", "linkedin", "impact", "ga4", "orders", "vendor_files", "ad_library"
 ]
@@ -368,6 +391,7 @@ class Settings(Section):
     bandit: Bandit = Bandit()
     guardrails: Guardrails
     slates: Slates = Slates()
+    governance: Governance = Governance()
     sources: LiveSources = {}
 
     @field_validator("history_start")

@@ -23,7 +23,7 @@ from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
-from resources.control.store import open_control_store
+from resources.control.store import control_url, open_control_store
 from resources.settings import Environment, Settings, SourceName
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Sources:
 
 def open_sources(environment: Environment, settings: Settings, clock: Clock) -> Sources:
     """The live sources of this environment: control store at AELP_CONTROL_URL, by default in AELP_HOME."""
-    url = os.environ.get("AELP_CONTROL_URL") or f"sqlite:///{environment.home / 'control.sqlite'}"
+    url = control_url(environment.home, os.environ)
     return Sources(
         settings,
         clock,

@@ -24,7 +24,7 @@ from resources.control import change_feed, records
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
 from resources.control.records import JUDGED, LEVER, OPEN, LeverKey, Mode, Record, Refused, Verdict
 from resources.control.signing import ApproverKeys, canonical, content_hash
-from resources.control.store import APPROVALS, KILL_SWITCH, PROPOSALS
+from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, PROPOSALS
 
 _EDITS = ("raise", "cut", "stop")
 _DECIDED = ("approved", "rolled_back")
@@ -408,6 +408,18 @@ class Governance:
         with records.alone(self._engine) as connection:
             records.expire(connection, now)
             return records.proposals(connection)
+
+    def stamp(self) -> str:
+        """Changes whenever somebody decides, undoes, or pulls the kill switch."""
+        newest = [sa.select(sa.func.max(t.c.sequence)) for t in (APPROVALS, CHANGES, KILL_SWITCH)]
+        with self._engine.begin() as connection:
+            return "-".join(str(connection.execute(one).scalar_one() or 0) for one in newest)
+
+    def approvals(self) -> list[Record]:
+        """Every signed decision, oldest first."""
+        statement = sa.select(APPROVALS).order_by(APPROVALS.c.sequence)
+        with self._engine.begin() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
 
     def changes(self) -> list[Record]:
         """The change feed, newest first, each with its call in the outbox."""

@@ -65,7 +65,12 @@ def approvals(connection: sa.Connection, proposal_id: str, verdict: Verdict) -> 
 
 def changes(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Record]:
     """Changes with their calls in the outbox, oldest first."""
-    call = OUTBOX.c.request, OUTBOX.c.request_hash, OUTBOX.c.status.label("outbox_status")
+    call = (
+        OUTBOX.c.request,
+        OUTBOX.c.request_hash,
+        OUTBOX.c.status.label("outbox_status"),
+        OUTBOX.c.sent_at,
+    )
     statement = (
         sa.select(CHANGES, *call)
         .join(OUTBOX, OUTBOX.c.change_id == CHANGES.c.change_id)

@@ -5,6 +5,9 @@ Here: opening it and its tables. Not here: what the rows mean (`ingestion`, `gov
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
@@ -140,6 +143,11 @@ KILL_SWITCH = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
 )
+
+
+def control_url(home: Path, variables: Mapping[str, str]) -> str:
+    """Where the control store is: AELP_CONTROL_URL, by default a file in AELP_HOME."""
+    return variables.get("AELP_CONTROL_URL") or f"sqlite:///{home / 'control.sqlite'}"
 
 
 def open_control_store(url: str) -> sa.Engine:

@@ -489,6 +489,7 @@ STREAMS: Mapping[str, Stream] = {
                 "lever_level": "text",
                 "campaign_id": "text",
                 "entity_id": "text",
+                "budget_id": "text",
                 "entity_name": "text",
                 "budget_type": "text",
                 "currency": "text",

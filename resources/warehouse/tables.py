@@ -345,6 +345,142 @@ TRANSFORMED_DAYS = Table(
     grain=("report_date",),
     partition="report_date",
 )
+_MONEY_IN_FORCE: tuple[_Row, ...] = (
+    ("current_budget", "NUMERIC", "Budget in force; NULL where unknown."),
+    ("midnight_budget", "NUMERIC", "At the start of the account's day; NULL where unknown: no increase."),
+    ("budget_7_days_ago", "NUMERIC", "NULL: a new lever, counted from 0."),
+    ("minimum_budget", "NUMERIC", "Lowest the platform accepts."),
+    ("budget_increment", "NUMERIC", "Smallest step the platform accepts."),
+)
+LEVER_STATES = Table(
+    name=TableName("ops", "lever_states"),
+    description="What the guardrails knew of every lever that morning: proposals are judged on it again.",
+    columns=_columns(
+        _AS_OF,
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("track", "STRING", "Track."),
+        ("lever_level", "STRING", "campaign, adset, adgroup or ad."),
+        ("lever_source", "STRING", "platform, or declared by a mapping."),
+        ("has_lever", "BOOL", "False for an arm whose budget sits elsewhere."),
+        ("is_shared", "BOOL", "Whether other campaigns draw on it too."),
+        ("decision_eligible", "BOOL", "Whether the account's data may be decided on."),
+        ("status", "STRING", "active or paused."),
+        ("learning_state", "STRING", "learning, active or limited."),
+        ("budget_type", "STRING", "daily or lifetime."),
+        ("currency", "STRING", "ISO 4217 code."),
+        *_MONEY_IN_FORCE,
+        ("last_edited_at", "TIMESTAMP", "NULL: no edit on record."),
+        ("thompson_budget", "FLOAT64", "What the sampler asks for; NULL: no change."),
+        ("matured_spend", "NUMERIC", "In the posterior's window."),
+        ("p_cac_above_cap", "FLOAT64", "Of the lever."),
+        ("track_p_cac_above_cap", "FLOAT64", "Of its track."),
+        ("expected_loss_rate", "FLOAT64", "E[max(0, 1 - cap * signups per dollar)]; NULL counts as 1."),
+        ("marginal_contribution", "FLOAT64", "Contribution of one more dollar, net of that dollar."),
+        ("track_contribution", "FLOAT64", "Contribution of the track's average dollar, net."),
+    ),
+    grain=("as_of_date", "platform", "account_id", "lever_id"),
+    partition="as_of_date",
+)
+PROPOSALS = Table(
+    name=TableName("ops", "proposals"),
+    description="Edits put before people, one per lever and morning, with what became of them.",
+    columns=_columns(
+        ("proposal_id", "STRING", "Names the lever, the morning and the exact change.", True),
+        _AS_OF,
+        ("type", "STRING", "raise, cut or stop.", True),
+        ("decision_id", "STRING", "In bandit_decisions.", True),
+        ("track", "STRING", "Track.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("entity_name", "STRING", "Its name."),
+        ("currency", "STRING", "ISO 4217 code of the budgets."),
+        ("current_budget", "NUMERIC", "In force that morning.", True),
+        ("proposed_budget", "NUMERIC", "A stop proposes 0.", True),
+        ("reason", "STRING", "One sentence for a person.", True),
+        ("payload_hash", "STRING", "sha256 of the exact change people sign.", True),
+        (
+            "status",
+            "STRING",
+            "pending, awaiting_second, approved, rejected, superseded, expired or rolled_back.",
+            True,
+        ),
+        ("created_at", "TIMESTAMP", "When it was put before people.", True),
+        ("expires_at", "TIMESTAMP", "Until when it may be decided on.", True),
+    ),
+    grain=("proposal_id",),
+)
+APPROVALS = Table(
+    name=TableName("ops", "approvals"),
+    description="Signed decisions of people on proposals, rejections too.",
+    columns=_columns(
+        ("approval_id", "STRING", "Names the decision.", True),
+        ("proposal_id", "STRING", "Proposal.", True),
+        ("payload_hash", "STRING", "The change that was signed.", True),
+        ("verdict", "STRING", "approve or reject.", True),
+        ("approver", "STRING", "Who.", True),
+        ("amount", "NUMERIC", "Dollars of daily budget it adds.", True),
+        ("reason", "STRING", "Why.", True),
+        ("decided_at", "TIMESTAMP", "When.", True),
+        ("expires_at", "TIMESTAMP", "Until when it may be used.", True),
+    ),
+    grain=("approval_id",),
+)
+CANARY_CHANGES = Table(
+    name=TableName("ops", "canary_changes"),
+    description="The change feed: every approved change and every rollback, in the order they were made.",
+    columns=_columns(
+        ("sequence", "INT64", "Order of the changes.", True),
+        ("change_id", "STRING", "Names the change.", True),
+        ("proposal_id", "STRING", "Proposal it comes from.", True),
+        ("kind", "STRING", "apply or rollback.", True),
+        ("undoes", "STRING", "The change a rollback undoes."),
+        ("person", "STRING", "Who made it.", True),
+        ("reason", "STRING", "Why.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("mode", "STRING", "shadow, sandbox or live.", True),
+        ("status", "STRING", "shadow: never sent; prepared, applied, refused.", True),
+        ("message", "STRING", "What went wrong."),
+        ("created_at", "TIMESTAMP", "When it was made.", True),
+        ("finished_at", "TIMESTAMP", "When it was done."),
+    ),
+    grain=("change_id",),
+)
+CANARY_BUDGETS_SNAPSHOT = Table(
+    name=TableName("ops", "canary_budgets_snapshot"),
+    description="What each changed lever said before the change and what it says after.",
+    columns=_columns(
+        ("change_id", "STRING", "Change.", True),
+        ("proposal_id", "STRING", "Proposal it comes from.", True),
+        ("moment", "STRING", "before or after.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("budget", "NUMERIC", "Daily budget, account currency.", True),
+        ("status", "STRING", "active or paused.", True),
+    ),
+    grain=("change_id", "moment"),
+)
+OUTBOX = Table(
+    name=TableName("ops", "outbox"),
+    description="The exact call of every change, as the platform takes it; in shadow it is never sent.",
+    columns=_columns(
+        ("change_id", "STRING", "Change.", True),
+        ("proposal_id", "STRING", "Proposal it comes from.", True),
+        ("mode", "STRING", "shadow, sandbox or live.", True),
+        ("request", "STRING", "The call as JSON text.", True),
+        ("request_hash", "STRING", "sha256 of the call.", True),
+        ("status", "STRING", "shadow, queued or sent.", True),
+        ("created_at", "TIMESTAMP", "When it was put there.", True),
+        ("sent_at", "TIMESTAMP", "When it was sent; NULL where it never was."),
+    ),
+    grain=("change_id",),
+)
+GOVERNANCE_TABLES = (PROPOSALS, APPROVALS, CANARY_CHANGES, CANARY_BUDGETS_SNAPSHOT, OUTBOX)
 
 OPS_TABLES = (
     INGEST_SLICES,
@@ -356,6 +492,8 @@ OPS_TABLES = (
     FILE_LANDINGS,
     SOURCE_PULLS,
     TRANSFORMED_DAYS,
+    LEVER_STATES,
+    *GOVERNANCE_TABLES,
 )
 
 # --- gaelp_training: model outputs ------------------------------------------------------------------

@@ -90,6 +90,7 @@ platform_levers as (
         'platform' as lever_source,
         campaign_id,
         entity_id,
+        budget_id,
         entity_name,
         budget_type,
         currency,
@@ -146,6 +147,7 @@ declared_levers as (
         'declared' as lever_source,
         max(entities.campaign_id) as campaign_id,
         entities.entity_id,
+        cast(null as {{ type_of('STRING') }}) as budget_id,
         case
             when entities.lever_level = 'campaign' then max(entities.campaign_name)
             else entities.entity_id

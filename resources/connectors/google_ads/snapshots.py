@@ -171,6 +171,7 @@ def levers(ask: Ask, today: date, timezone: str) -> list[Row]:
             "lever_level": "campaign",
             "campaign_id": row["campaign_id"],
             "entity_id": row["campaign_id"],
+            "budget_id": (row["budget_name"] or "").rpartition("/")[2] or None,
             "entity_name": row["name"],
             "budget_type": "daily" if row["period"] == "DAILY" else "lifetime",
             "currency": row["currency"],

@@ -12,6 +12,7 @@ with final as (
         levers.lever_source,
         levers.campaign_id,
         levers.entity_id,
+        levers.budget_id,
         levers.entity_name,
         coalesce(tracks.track, 'unassigned') as track,
         levers.budget_type,

@@ -3,6 +3,7 @@
     'lever_level': 'STRING',
     'campaign_id': 'STRING',
     'entity_id': 'STRING',
+    'budget_id': 'STRING',
     'entity_name': 'STRING',
     'budget_type': 'STRING',
     'currency': 'STRING',

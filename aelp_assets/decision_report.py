@@ -1,0 +1,74 @@
+"""What people see of proposals and changes in a terminal.
+
+Here: printing. Not here: deciding (`resources.control`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table as Grid
+
+from resources.control.records import OPEN, Record
+
+
+def print_proposals(
+    console: Console, proposals: Sequence[Record], zone: datetime, *, everything: bool, killed: str | None
+) -> None:
+    """Print what may be decided on, or with `everything` all there ever was.
+
+    Args:
+        zone: any moment in the zone times are shown in.
+        killed: who stopped everything; None while nothing is stopped.
+    """
+    if killed is not None:
+        console.print(f"[bold red]{killed}[/]. Nothing can be approved until `aelp kill off`.")
+    shown = [row for row in proposals if everything or row["status"] in OPEN]
+    if not shown:
+        console.print("Nothing waits for a decision." if proposals else "Nothing has been proposed yet.")
+        return
+    for row in shown:
+        until = datetime.fromtimestamp(row["expires_at"], zone.tzinfo)
+        state = (
+            f"until {until:%d %b %H:%M}" if row["status"] == "pending" else row["status"].replace("_", " ")
+        )
+        lever = f"{row['track']} · {row['platform']} · {escape(row['entity_name'])}"
+        console.print(f"[bold]{row['proposal_id']}[/]  {lever}: {_step(row)} a day · {state}", soft_wrap=True)
+        console.print(Padding(escape(row["reason"]), (0, 0, 0, 2)))
+
+
+def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -> None:
+    """Print the change feed, newest first."""
+    if not changes:
+        console.print("Nothing has been changed yet.")
+        return
+    grid = Grid("change", "when", "lever", "from", "to", "by", "why", "mode", box=None, pad_edge=False)
+    for row in changes:
+        when = datetime.fromtimestamp(row["created_at"], zone.tzinfo)
+        grid.add_row(
+            row["change_id"] + (f"\nundoes {row['undoes']}" if row["undoes"] else ""),
+            f"{when:%d %b %H:%M}",
+            f"{row['platform']} · {row['lever_id']}",
+            _value(row["before"]),
+            _value(row["after"]),
+            row["person"],
+            row["reason"],
+            row["mode"],
+        )
+    console.print(grid)
+
+
+def _step(row: Record) -> str:
+    before, after = Decimal(row["current_budget"]), Decimal(row["proposed_budget"])
+    return f"{before:,.2f} → {after:,.2f}" if row["type"] != "stop" else f"{before:,.2f} → stop"
+
+
+def _value(document: str) -> str:
+    value = json.loads(document)
+    return f"{Decimal(value['budget']):,.2f}" + (" paused" if value["status"] == "paused" else "")

@@ -1,0 +1,179 @@
+"""From decisions to people and back: proposals put before them, and what they made of them.
+
+Here: submitting a morning's edits to the control store, and its read-only mirror in `ops`. Not here: who may
+decide what (`resources.control`), what to propose (`models`).
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import sqlalchemy as sa
+
+from aelp_assets.bandits import guardrail_limits
+from aelp_assets.metadata import markdown_table, result, table_out
+from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
+from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
+from models.guardrails import STATE_SCHEMA
+from resources.clock import Clock
+from resources.code_version import module_hash
+from resources.control.governance import Approver, Governance
+from resources.control.payloads import LeverTarget
+from resources.control.records import Refused
+from resources.control.signing import ApproverKeys
+from resources.control.store import control_url, open_control_store
+from resources.settings import Environment, Settings
+from resources.warehouse import tables
+from resources.warehouse.schema import Table
+
+_SHOWN = ["track", "entity_name", "type", "current_budget", "proposed_budget", "status", "proposal_id"]
+_CODE = module_hash("resources.control.governance", "resources.control.payloads")
+SUBMISSION = dg.AssetKey(["governance", "submission"])
+
+
+def open_governance(environment: Environment, settings: Settings) -> Governance:
+    """The decisions of this environment's control store, under the settings' guardrails and approvers."""
+    return Governance(
+        _engine(environment),
+        approvers=[
+            Approver(approver.name, approver.daily_limit) for approver in settings.governance.approvers
+        ],
+        limits=guardrail_limits(settings),
+        keys=ApproverKeys(os.environ),
+        valid_for=timedelta(hours=settings.governance.valid_hours),
+    )
+
+
+def _engine(environment: Environment) -> sa.Engine:
+    return open_control_store(control_url(environment.home, os.environ))
+
+
+@dg.asset(
+    key=SUBMISSION,
+    ins={
+        "bandit_decisions": dg.AssetIn(
+            key=["gaelp_training", "bandit_decisions"], partition_mapping=same_morning
+        ),
+        "lever_states": dg.AssetIn(key=["ops", "lever_states"], partition_mapping=same_morning),
+        "budget_levers": dg.AssetIn(
+            key=["gaelp_training", "budget_levers"], partition_mapping=days_before(7)
+        ),
+    },
+    group_name="governance",
+    owners=CAMPAIGN_MANAGEMENT,
+    freshness_policy=DECISION_FRESHNESS,
+    partitions_def=decision_days,
+    code_version=_CODE,
+    pool=WAREHOUSE_POOL,
+)
+def submission(
+    context: dg.AssetExecutionContext,
+    bandit_decisions: pl.DataFrame,
+    lever_states: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """The morning's edits put before people; `aelp proposals` lists them, `aelp approve` decides."""
+    morning = morning_of(context)
+    now = clock.now()
+    if morning < now.astimezone(settings.timezone).date():
+        return dg.MaterializeResult(metadata={"new": 0, "left_out": "A past morning is put before nobody."})
+    governance = open_governance(environment, settings)
+    try:
+        outcome = governance.propose(
+            bandit_decisions,
+            lever_states.select(STATE_SCHEMA.names()).cast(STATE_SCHEMA),
+            lever_targets(budget_levers),
+            as_of_date=morning,
+            settings_hash=settings.content_hash,
+            now=now,
+        )
+    except Refused as refused:
+        raise dg.Failure(str(refused)) from None
+    pending = [row for row in governance.proposals(now) if row["as_of_date"] == morning]
+    shown = mirror(tables.PROPOSALS, pending)
+    return dg.MaterializeResult(
+        metadata={
+            "preview": markdown_table(shown, columns=_SHOWN),
+            "new": len(outcome.new),
+            "unchanged": len(outcome.known),
+            "superseded": len(outcome.superseded),
+            "left_out": dg.MetadataValue.md("\n".join(f"- {said}" for said in outcome.left_out) or "none"),
+        }
+    )
+
+
+def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], LeverTarget]:
+    """The entity behind each lever of the newest snapshot, as its platform names it; not of declared ones."""
+    newest = pl.col("date").max().over("platform", "account_id")
+    current = budget_levers.filter(pl.col("lever_source") == "platform", pl.col("date") == newest)
+    return {
+        (row["platform"], row["account_id"], row["lever_id"]): LeverTarget(
+            platform=row["platform"],
+            account_id=row["account_id"],
+            lever_id=row["lever_id"],
+            lever_level=row["lever_level"],
+            entity_id=row["entity_id"],
+            entity_name=row["entity_name"] or row["entity_id"],
+            currency=row["currency"],
+            budget_id=row["budget_id"],
+        )
+        for row in current.iter_rows(named=True)
+    }
+
+
+@dg.multi_asset(
+    name="governance_mirror",
+    deps=[SUBMISSION],
+    outs={
+        table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
+        for table in tables.GOVERNANCE_TABLES
+    },
+    group_name="governance",
+    pool=WAREHOUSE_POOL,
+)
+def governance_mirror(
+    settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+    clock: dg.ResourceParam[Clock],
+) -> Iterator[dg.MaterializeResult]:
+    """The control store as analysts and lineage see it; decisions are made there, never here."""
+    governance = open_governance(environment, settings)
+    changes = governance.changes()
+    snapshots = [
+        {**change, "moment": moment, **json.loads(change[moment])}
+        for change in changes
+        for moment in ("before", "after")
+    ]
+    calls = [{**change, "status": change["outbox_status"]} for change in changes]
+    frames = {
+        "proposals": governance.proposals(clock.now()),
+        "approvals": governance.approvals(),
+        "canary_changes": changes,
+        "canary_budgets_snapshot": snapshots,
+        "outbox": calls,
+    }
+    for table in tables.GOVERNANCE_TABLES:
+        yield result(mirror(table, frames[table.name.table]), key=str(table.name))
+
+
+def mirror(table: Table, rows: Any) -> pl.DataFrame:
+    """Rows of the control store in a table's columns: money out of text, moments out of seconds."""
+    kinds: dict[str, Any] = {"STRING": pl.String, "INT64": pl.Int64, "DATE": pl.Date}
+    columns = {}
+    for column in table.columns:
+        values = [row.get(column.name) for row in rows]
+        if column.type == "TIMESTAMP":
+            moments = [None if v is None else datetime.fromtimestamp(v, UTC) for v in values]
+            columns[column.name] = pl.Series(moments, dtype=pl.Datetime("us", "UTC"))
+        elif column.type == "NUMERIC":
+            columns[column.name] = pl.Series(values, dtype=pl.String).cast(pl.Decimal(38, 9))
+        else:
+            columns[column.name] = pl.Series(values, dtype=kinds[column.type])
+    return pl.DataFrame(columns)

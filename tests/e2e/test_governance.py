@@ -1,0 +1,124 @@
+"""From the morning's decisions to a person's: proposals, the CLI, the mirror, and a past morning."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from aelp_assets.governance import SUBMISSION, open_governance
+from aelp_assets.metadata import asset_key
+from resources.control.signing import key_variable
+from resources.warehouse import tables
+from sensors.decisions import decided_proposals
+from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home
+from tests.e2e.test_command_line import aelp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+
+NINE = datetime(TODAY.year, TODAY.month, TODAY.day, 9, tzinfo=SETTINGS.timezone)
+DECIDE = {"dagster/partition": TODAY.isoformat()}
+MIRROR = [asset_key(str(table.name)) for table in tables.GOVERNANCE_TABLES]
+EDITS = (
+    "select platform, lever_id, type, proposed_budget from gaelp_training.bandit_decisions"
+    " where type in ('raise', 'cut', 'stop') and not advisory"
+)
+KEY = {key_variable("maya"): "a long secret of maya", key_variable("daniel"): "a long secret of daniel"}
+
+
+def mirrored(home: Home, table: str) -> pl.DataFrame:
+    assert home.execute("mirror_governance", TODAY, {}).success
+    return home.sql(f"select * from ops.{table}")
+
+
+def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_applied(finished):
+    home, _ = finished
+    # The sandbox's export of Google Ads names no campaign budgets.
+    writable = home.sql(f"{EDITS} and platform <> 'google_ads' order by all")
+    proposed = home.sql("select platform, lever_id, type, proposed_budget from ops.proposals order by all")
+    assert proposed.equals(writable)
+    assert proposed.height > 2
+    assert home.sql("select distinct status from ops.proposals")["status"].to_list() == ["pending"]
+    for table in ("approvals", "canary_changes", "canary_budgets_snapshot", "outbox"):
+        assert home.sql(f"select * from ops.{table}").is_empty(), table
+
+
+def test_a_person_approves_rejects_and_rolls_back_in_the_shell(home):
+    (first, second) = home.sql(
+        "select proposal_id from ops.proposals where type <> 'stop' order by proposed_budget limit 2"
+    )["proposal_id"]
+    listed = aelp(home, "proposals")
+    assert first in listed.stdout, listed.stderr
+    approved = aelp(home, "approve", first, "--by", "daniel", "--reason", "it pays", **KEY)
+    assert "(shadow)" in approved.stdout, approved.stderr
+    rejected = aelp(home, "reject", second, "--by", "maya", "--reason", "a launch is near", **KEY)
+    assert rejected.stdout == "Rejected.\n", rejected.stderr
+    again = aelp(home, "approve", first, "--by", "daniel", "--reason", "twice", **KEY)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "is approved; it can no longer be decided on" in again.stderr
+    keyless = aelp(home, "reject", second[:8], "--by", "maya", "--reason", "no key")
+    assert keyless.returncode == 2
+    assert "Traceback" not in keyless.stderr
+
+    changes = mirrored(home, "canary_changes")
+    assert changes.select("kind", "mode", "status", "person").rows() == [
+        ("apply", "shadow", "shadow", "daniel")
+    ]
+    calls = home.sql("select request, status, sent_at from ops.outbox")
+    assert calls["status"].to_list() == ["shadow"]
+    assert calls["sent_at"].to_list() == [None]
+    assert json.loads(calls["request"][0])["method"] == "POST"
+    (change_id,) = changes["change_id"]
+    undone = aelp(home, "rollback", change_id, "--by", "maya", "--reason", "it did not", **KEY)
+    assert undone.returncode == 0, undone.stderr
+    assert sorted(mirrored(home, "canary_changes")["kind"]) == ["apply", "rollback"]
+    budgets = home.sql("select * from ops.canary_budgets_snapshot order by budget")["budget"].unique()
+    assert budgets.len() == 2, "the way back ends where it began"
+    statuses = dict(home.sql("select proposal_id, status from ops.proposals").rows())
+    assert (statuses[first], statuses[second]) == ("rolled_back", "rejected")
+    stopped = aelp(home, "kill", "on", "--by", "anyone", "--reason", "spend explodes")
+    assert "anyone stopped everything" in stopped.stdout
+    assert "Nothing can be approved" in aelp(home, "proposals").stdout
+
+
+def test_a_past_morning_puts_nothing_before_people(home):
+    done = home.execute("decide", TOMORROW, DECIDE, selection=[SUBMISSION])
+    assert done.success
+    (submitted,) = done.get_asset_materialization_events()
+    assert "past morning" in str(submitted.materialization.metadata["left_out"].value)
+    before = home.sql("select count(*) n from ops.proposals")["n"].item()
+    assert mirrored(home, "proposals").height == before
+
+
+def test_a_second_decision_of_the_morning_keeps_what_people_decided(home):
+    with home.entered(TODAY, **KEY) as environment:
+        governance = open_governance(environment, SETTINGS)
+        stops = [row for row in governance.proposals(NINE) if row["type"] == "stop"]
+        governance.approve(stops[0]["proposal_id"], "maya", "it loses money", NINE)
+    assert home.execute("decide", TODAY, DECIDE, selection=[SUBMISSION, *MIRROR]).success
+    statuses = dict(home.sql("select proposal_id, status from ops.proposals").rows())
+    assert statuses[stops[0]["proposal_id"]] == "approved"
+    assert sorted(statuses.values()).count("pending") == len(statuses) - 1
+
+
+def test_a_decision_wakes_the_mirror_once(home):
+    def tick(cursor: str | None) -> dg.SensorResult:
+        with home.entered(TODAY, **KEY) as environment, dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_sensor_context(
+                instance=instance,
+                cursor=cursor,
+                resources={"environment": environment, "settings": SETTINGS},
+            )
+            return decided_proposals(context)
+
+    assert tick(None).skip_reason is not None
+    with home.entered(TODAY, **KEY) as environment:
+        governance = open_governance(environment, SETTINGS)
+        proposal = governance.proposals(NINE)[0]
+        governance.reject(proposal["proposal_id"], "maya", "no", NINE + timedelta(hours=1))
+    woken = tick(None)
+    assert len(woken.run_requests) == 1
+    assert tick(woken.cursor).skip_reason is not None
