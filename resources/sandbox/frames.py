@@ -73,7 +73,7 @@ class Reports:
         return business.campaigns.platform[business.adsets.campaign[business.ads.adset]]
 
     @cached_property
-    def _labels(self) -> pl.DataFrame:
+    def labels(self) -> pl.DataFrame:
         """Ids and names of everything above each ad, one row per ad."""
         business = self.business
         campaign = business.adsets.campaign[business.ads.adset]
@@ -251,7 +251,7 @@ class Reports:
         dates = pl.Series(
             [self.business.date_of(d).isoformat() for d in range(first, last + 1)], dtype=pl.String
         )
-        labels = self._labels.select(sorted({v for v in names.values() if v not in ("date", "currency")}))[ad]
+        labels = self.labels.select(sorted({v for v in names.values() if v not in ("date", "currency")}))[ad]
         columns = {
             header: dates.gather(day - first)
             if label == "date"

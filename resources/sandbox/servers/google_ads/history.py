@@ -1,4 +1,4 @@
-"""What was changed in the simulated Google account: each budget's last edit, the log of the last 30 days.
+"""What was changed in the Google account: each budget's last edit, the log of the last 30 days.
 
 Here: change_status and change_event. Not here: the entities themselves (`tables`).
 """
@@ -17,7 +17,7 @@ _VALUE = {"CAMPAIGN_BUDGET": "amount", "CAMPAIGN": "status"}
 
 
 class History:
-    """Changes the simulated manager made, and those made through the API (`written`, oldest first)."""
+    """Changes the account's manager made, and those made through the API (`written`, oldest first)."""
 
     def __init__(self, tables: Tables, written: Sequence[Written]) -> None:
         self._tables = tables
@@ -32,7 +32,7 @@ class History:
         """Each budget's last edit, as old as Google remembers."""
         edits = {w.campaign_id: w.moment for w in self._written if w.resource_type == "CAMPAIGN_BUDGET"}
         return (
-            self._tables.levers(self._tables.known, self._tables.known)
+            self._tables.levers_lately(1)
             .select(
                 pl.col("campaign_id").cast(pl.Int64).alias("campaign.id"),
                 pl.col("last_edited_at")
@@ -58,7 +58,7 @@ class History:
         """Budget edits of the last 30 days, and what was changed through the API."""
         cents = (pl.col("budget") * 100).round(0).cast(pl.Int64).mul(10_000)
         simulated = (
-            self._tables.levers(max(0, self._tables.known - 29), self._tables.known)
+            self._tables.levers_lately(30)
             .sort("lever_id", "snapshot_date")
             .with_columns(new_amount=cents)
             .with_columns(old_amount=pl.col("new_amount").shift(1).over("lever_id"))
