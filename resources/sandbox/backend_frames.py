@@ -5,6 +5,7 @@ Here: columns of these exports. Not here: the ad platforms' reports (`frames`) o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,17 @@ from resources.sandbox.orders import Orders
 from resources.sandbox.world import Business
 
 LINK = "https://www.northstar.example"
+_TEXT, _MONEY = pl.String(), pl.Float64()
+LEVER_COLUMNS: Mapping[str, pl.DataType] = {
+    "source": _TEXT, "account_id": _TEXT, "snapshot_date": _TEXT, "lever_id": _TEXT, "lever_level": _TEXT,
+    "campaign_id": _TEXT, "entity_id": _TEXT, "entity_name": _TEXT, "budget_type": _TEXT, "currency": _TEXT,
+    "budget": _MONEY, "minimum_budget": _MONEY, "budget_increment": _MONEY, "is_shared": pl.Boolean(),
+    "learning_state": _TEXT, "last_edited_at": _TEXT, "status": _TEXT,
+}  # fmt: skip
+CREATIVE_COLUMNS = (
+    "source", "account_id", "snapshot_date", "creative_id", "creative_name", "format", "headline", "body",
+    "call_to_action", "link_url", "image_file", "image_hash", "theme", "created_on",
+)  # fmt: skip
 
 
 def orders_frame(business: Business, orders: Orders, window: Window) -> pl.DataFrame:

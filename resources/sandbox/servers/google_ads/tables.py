@@ -163,7 +163,7 @@ class Tables:
         )
 
     def ads(self) -> pl.DataFrame:
-        """Ads that ever ran; those that ended or were deleted are REMOVED. An ad without texts is a banner."""
+        """Ads that ever ran; those that ended or were deleted are REMOVED. Ads without texts are banners."""
         known, text_ad = self._served.known, "ad_group_ad.ad.responsive_search_ad"
         texts = self._served.creatives(GOOGLE).select("creative_id", "headline", "body", "link_url")
         has_texts = pl.col("headline").is_not_null()

@@ -48,6 +48,7 @@ class EntityStore:
     written: dict[str, Written] = field(default_factory=dict)
     log: Objects = field(default_factory=list)
     _nights: dict[date, tuple[Objects, Objects]] = field(default_factory=dict)
+    _spent: dict[date, int] = field(default_factory=dict)
 
     def _last_night(self) -> tuple[Objects, Objects]:
         """Ads and levers as known last night."""
@@ -73,8 +74,11 @@ class EntityStore:
         }
 
     def _spent_cents(self) -> int:
-        rows = self.served.rows(Reports.meta, self.served.start, self.served.known)
-        return int((rows[f"Amount spent ({CURRENCY})"] * 100).round().sum())
+        known = self.served.known
+        if known not in self._spent:
+            rows = self.served.rows(Reports.meta, self.served.start, known)
+            self._spent = {known: int((rows[f"Amount spent ({CURRENCY})"] * 100).round().sum())}
+        return self._spent[known]
 
     def minimum_budgets(self) -> Objects:
         amounts = {"imp": 1, "high_freq": 5, "low_freq": 40, "video_views": 5}
