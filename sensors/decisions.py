@@ -1,6 +1,6 @@
 """What people decide in the control store wakes its mirror in `ops`.
 
-Here: noticing. Not here: deciding (`aelp`, `resources.control`), the mirror itself (`aelp_assets.governance`).
+Here: noticing. Not here: deciding (`aelp`, `resources.control`), the mirror (`aelp_assets.governance`).
 """
 
 import dagster as dg
@@ -22,7 +22,7 @@ def decided_proposals(
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult:
-    """One mirror per state of the control store; one that fails is made up for by the next, or by the morning."""
+    """One mirror per state of the store; one that fails is made up for by the next, or by the morning."""
     stamp = open_governance(environment, settings).stamp()
     if stamp == (context.cursor or "0-0-0"):
         return dg.SensorResult(skip_reason="nobody has decided anything since", cursor=context.cursor)

@@ -411,9 +411,10 @@ class Governance:
 
     def stamp(self) -> str:
         """Changes whenever somebody decides, undoes, or pulls the kill switch."""
-        newest = [sa.select(sa.func.max(t.c.sequence)) for t in (APPROVALS, CHANGES, KILL_SWITCH)]
+        logs = APPROVALS, CHANGES, KILL_SWITCH
+        newest = [sa.select(sa.func.coalesce(sa.func.max(log.c.sequence), 0)) for log in logs]
         with self._engine.begin() as connection:
-            return "-".join(str(connection.execute(one).scalar_one() or 0) for one in newest)
+            return "-".join(str(connection.execute(one).scalar_one()) for one in newest)
 
     def approvals(self) -> list[Record]:
         """Every signed decision, oldest first."""

@@ -5,6 +5,7 @@ Here: columns of these exports. Not here: the ad platforms' reports (`frames`) o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from resources.sandbox import copywriting
-from resources.sandbox.catalogue import CURRENCY, LEARNING_STATES, PLATFORMS, STORE_ID, TIMEZONE, TRACKS
+from resources.sandbox.catalogue import (
+    CURRENCY,
+    GOOGLE,
+    LEARNING_STATES,
+    PLATFORMS,
+    STORE_ID,
+    TIMEZONE,
+    TRACKS,
+)
 from resources.sandbox.frames import Window
 from resources.sandbox.laws import IntArray
 from resources.sandbox.ledger import Ledger
@@ -21,6 +30,17 @@ from resources.sandbox.orders import Orders
 from resources.sandbox.world import Business
 
 LINK = "https://www.northstar.example"
+_TEXT, _MONEY = pl.String(), pl.Float64()
+LEVER_COLUMNS: Mapping[str, pl.DataType] = {
+    "source": _TEXT, "account_id": _TEXT, "snapshot_date": _TEXT, "lever_id": _TEXT, "lever_level": _TEXT,
+    "campaign_id": _TEXT, "entity_id": _TEXT, "entity_name": _TEXT, "budget_type": _TEXT, "currency": _TEXT,
+    "budget": _MONEY, "minimum_budget": _MONEY, "budget_increment": _MONEY, "is_shared": pl.Boolean(),
+    "learning_state": _TEXT, "last_edited_at": _TEXT, "status": _TEXT,
+}  # fmt: skip
+CREATIVE_COLUMNS = (
+    "source", "account_id", "snapshot_date", "creative_id", "creative_name", "format", "headline", "body",
+    "call_to_action", "link_url", "image_file", "image_hash", "theme", "created_on",
+)  # fmt: skip
 
 
 def orders_frame(business: Business, orders: Orders, window: Window) -> pl.DataFrame:
@@ -166,7 +186,16 @@ def levers_frame(business: Business, ledger: Ledger, window: Window) -> pl.DataF
             "last_edited_at": _timestamps(business, edited, minute, np.ones(size, dtype=np.bool_)),
             "status": pl.Series(["paused", "active"]).gather(active.astype(np.int64)),
         }
+    ).with_columns(
+        pl.when(pl.col("source") == PLATFORMS[GOOGLE].name)
+        .then(google_budget_id(pl.col("entity_id").cast(pl.Int64)).cast(pl.String))
+        .alias("budget_id")
     )
+
+
+def google_budget_id(campaign_id: pl.Expr) -> pl.Expr:
+    """Id of a campaign's budget, which at Google is an object of its own."""
+    return campaign_id + 8_000_000_000
 
 
 def moment(business: Business, known_through: int, minute: int) -> float:

@@ -73,7 +73,7 @@ class Reports:
         return business.campaigns.platform[business.adsets.campaign[business.ads.adset]]
 
     @cached_property
-    def _labels(self) -> pl.DataFrame:
+    def labels(self) -> pl.DataFrame:
         """Ids and names of everything above each ad, one row per ad."""
         business = self.business
         campaign = business.adsets.campaign[business.ads.adset]
@@ -104,7 +104,7 @@ class Reports:
         return self._with_labels(
             ad_days.ad[seen.ad_days][kept],
             ad_days.day[seen.ad_days][kept],
-            _META_NAMES,
+            META_NAMES,
             {
                 "Impressions": total(delivery.impressions[seen.rows]),
                 "Reach": ad_days.reach[seen.ad_days][kept],
@@ -127,7 +127,7 @@ class Reports:
         return self._with_labels(
             ad,
             delivery.day[seen.rows][rows],
-            _META_NAMES,
+            META_NAMES,
             {
                 "Platform": keys[0],
                 "Placement": keys[1],
@@ -152,7 +152,7 @@ class Reports:
         return self._with_labels(
             ad,
             delivery.day[seen.rows][rows],
-            _GOOGLE_NAMES,
+            GOOGLE_NAMES,
             {
                 "Network (with search partners)": keys[0],
                 "Device": keys[1],
@@ -251,7 +251,7 @@ class Reports:
         dates = pl.Series(
             [self.business.date_of(d).isoformat() for d in range(first, last + 1)], dtype=pl.String
         )
-        labels = self._labels.select(sorted({v for v in names.values() if v not in ("date", "currency")}))[ad]
+        labels = self.labels.select(sorted({v for v in names.values() if v not in ("date", "currency")}))[ad]
         columns = {
             header: dates.gather(day - first)
             if label == "date"
@@ -263,7 +263,7 @@ class Reports:
         return pl.DataFrame(columns | metrics)
 
 
-_META_NAMES = {
+META_NAMES = {
     "Reporting starts": "date",
     "Reporting ends": "date",
     "Account ID": "account_id",
@@ -277,7 +277,7 @@ _META_NAMES = {
     "Creative ID": "creative_id",
     "Currency": "currency",
 }
-_GOOGLE_NAMES = {
+GOOGLE_NAMES = {
     "Day": "date",
     "Customer ID": "account_id",
     "Account name": "account_name",

@@ -1,4 +1,4 @@
-"""What was changed in the simulated Google account: each budget's last edit, the log of the last 30 days.
+"""What was changed in the Google account: each budget's last edit, the log of the last 30 days.
 
 Here: change_status and change_event. Not here: the entities themselves (`tables`).
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
+from resources.sandbox.backend_frames import google_budget_id
 from resources.sandbox.servers.google_ads.tables import Tables, name_of
 from resources.sandbox.servers.google_ads.writes import Written
 
@@ -17,7 +18,7 @@ _VALUE = {"CAMPAIGN_BUDGET": "amount", "CAMPAIGN": "status"}
 
 
 class History:
-    """Changes the simulated manager made, and those made through the API (`written`, oldest first)."""
+    """Changes the account's manager made, and those made through the API (`written`, oldest first)."""
 
     def __init__(self, tables: Tables, written: Sequence[Written]) -> None:
         self._tables = tables
@@ -32,7 +33,7 @@ class History:
         """Each budget's last edit, as old as Google remembers."""
         edits = {w.campaign_id: w.moment for w in self._written if w.resource_type == "CAMPAIGN_BUDGET"}
         return (
-            self._tables.levers(self._tables.known, self._tables.known)
+            self._tables.levers_lately(1)
             .select(
                 pl.col("campaign_id").cast(pl.Int64).alias("campaign.id"),
                 pl.col("last_edited_at")
@@ -42,7 +43,7 @@ class History:
                 pl.lit("CHANGED").alias("change_status.resource_status"),
             )
             .with_columns(
-                (pl.col("campaign.id") + 8_000_000_000).alias("budget"),
+                google_budget_id(pl.col("campaign.id")).alias("budget"),
                 pl.coalesce(
                     pl.col("campaign.id").replace_strict(edits, default=None, return_dtype=pl.String),
                     "change_status.last_change_date_time",
@@ -58,7 +59,7 @@ class History:
         """Budget edits of the last 30 days, and what was changed through the API."""
         cents = (pl.col("budget") * 100).round(0).cast(pl.Int64).mul(10_000)
         simulated = (
-            self._tables.levers(max(0, self._tables.known - 29), self._tables.known)
+            self._tables.levers_lately(30)
             .sort("lever_id", "snapshot_date")
             .with_columns(new_amount=cents)
             .with_columns(old_amount=pl.col("new_amount").shift(1).over("lever_id"))
@@ -76,7 +77,7 @@ class History:
         event = "change_event"
         return (
             pl.concat([simulated, self._written_events(simulated.schema)])
-            .with_columns((pl.col("campaign.id") + 8_000_000_000).alias("budget"))
+            .with_columns(google_budget_id(pl.col("campaign.id")).alias("budget"))
             .with_columns(
                 pl.when(pl.col("type") == "CAMPAIGN")
                 .then(name_of("campaigns", "campaign.id"))

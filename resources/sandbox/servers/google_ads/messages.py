@@ -13,8 +13,8 @@ from google.ads.googleads.v26.services.types.google_ads_service import SearchGoo
 
 from resources.sandbox.servers.google_ads.failures import REQUEST_ID
 
-# Kept as whole hundredths in the tables, so that sums are exact.
-HUNDREDTHS = frozenset(
+# Kept as whole millionths in the tables, so that sums are exact.
+MILLIONTHS = frozenset(
     f"metrics.{name}"
     for name in ("conversions", "conversions_value", "all_conversions", "all_conversions_value")
 )
@@ -30,7 +30,7 @@ def batches(rows: pl.DataFrame, asked: Sequence[str], size: int) -> Iterator[Any
             message = response.results.add()
             for path, value in zip(rows.columns, values, strict=True):
                 if value is not None:
-                    _assign(message, path.split("."), value / 100 if path in HUNDREDTHS else value)
+                    _assign(message, path.split("."), value / 1_000_000 if path in MILLIONTHS else value)
         yield response
 
 

@@ -1,4 +1,4 @@
-"""The simulated Google account's numbers by day, columns named by field path.
+"""The Google account's numbers by day, columns named by field path.
 
 Here: ad by day, network and device, and what adds up from it. Not here: entities (`tables`), GAQL (`gaql`).
 """
@@ -10,21 +10,22 @@ from datetime import date
 import polars as pl
 
 from resources.sandbox.frames import Reports
-from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.google_ads.tables import CUSTOMER_ID, NEWSLETTER, PURCHASE, Tables
 
+_MILLIONTHS = 1_000_000
 _NETWORKS = {
     "Google search": "SEARCH",
     "Search partners": "SEARCH_PARTNERS",
     "Google Display Network": "CONTENT",
 }
-_DEVICES = {"Mobile phones": "MOBILE", "Computers": "DESKTOP", "Tablets": "TABLET"}
+_DEVICES = {"Mobile phones": "MOBILE", "Computers": "DESKTOP", "Tablets": "TABLET", "Other": "OTHER"}
 
 
 class Performance:
     """Reports of the account as known now; `tables` has what its rows belong to."""
 
-    def __init__(self, served: ServedAccount, tables: Tables, without_ads: frozenset[str]) -> None:
+    def __init__(self, served: Served, tables: Tables, without_ads: frozenset[str]) -> None:
         self._served = served
         self._tables = tables
         self._without_ads = [int(campaign) for campaign in without_ads]
@@ -71,12 +72,18 @@ class Performance:
         )
 
     def _cells(self, first: date, last: date) -> pl.DataFrame:
-        """Ad by day, network and device; money in micros, conversions in hundredths."""
+        """Ad by day, network and device; money and conversions in millionths."""
         rows = self._served.rows(Reports.google_ads, first, last)
         is_max = pl.col("campaign.id").is_in(self._without_ads)
 
-        def whole(column: str, unit: int) -> pl.Expr:
-            return (pl.col(column) * 100).round(0).cast(pl.Int64).mul(unit)
+        def millionths(column: str) -> pl.Expr:
+            return (pl.col(column) * _MILLIONTHS).round(0).cast(pl.Int64)
+
+        # Of ten clicks one signs up for the newsletter, unless the account says what else it counts.
+        sign_ups = pl.col("Clicks") // 10 * _MILLIONTHS
+        everything = (
+            millionths("All conv.") if "All conv." in rows.columns else millionths("Conversions") + sign_ups
+        )
 
         return rows.select(
             pl.col("Day").alias("segments.date"),
@@ -89,12 +96,12 @@ class Performance:
             pl.col("Device").replace_strict(_DEVICES).alias("segments.device"),
             pl.col("Impr.").alias("metrics.impressions"),
             pl.col("Clicks").alias("metrics.clicks"),
-            whole("Cost", 10_000).alias("metrics.cost_micros"),
-            whole("Conversions", 1).alias("metrics.conversions"),
-            whole("Conv. value", 1).alias("metrics.conversions_value"),
+            millionths("Cost").alias("metrics.cost_micros"),
+            millionths("Conversions").alias("metrics.conversions"),
+            millionths("Conv. value").alias("metrics.conversions_value"),
             pl.col("View-through conv.").alias("metrics.view_through_conversions"),
-            (whole("Conversions", 1) + pl.col("Clicks") // 10 * 100).alias("metrics.all_conversions"),
-            whole("Conv. value", 1).alias("metrics.all_conversions_value"),
+            everything.alias("metrics.all_conversions"),
+            millionths("Conv. value").alias("metrics.all_conversions_value"),
             pl.lit(0).alias("metrics.video_trueview_views"),
             *(
                 pl.lit(0.0).alias(f"metrics.video_{rate}_rate")
@@ -111,7 +118,7 @@ class Performance:
 def _with_actions(cells: pl.DataFrame) -> pl.DataFrame:
     """Every row once per conversion action; other metrics ride on the first, so that sums stay right."""
     action = pl.lit(f"customers/{CUSTOMER_ID}/conversionActions/")
-    other = pl.col("metrics.clicks") // 10 * 100
+    other = pl.col("metrics.all_conversions") - pl.col("metrics.conversions")
     named = (
         "segments.conversion_action",
         "segments.conversion_action_name",
@@ -122,7 +129,7 @@ def _with_actions(cells: pl.DataFrame) -> pl.DataFrame:
         (action + str(PURCHASE)).alias(named[0]),
         pl.lit("Purchase").alias(named[1]),
         pl.lit("PURCHASE").alias(named[2]),
-        (pl.col("metrics.all_conversions") - other).alias("metrics.all_conversions"),
+        pl.col("metrics.conversions").alias("metrics.all_conversions"),
     )
     newsletter = cells.with_columns(
         (action + str(NEWSLETTER)).alias(named[0]),
@@ -130,5 +137,5 @@ def _with_actions(cells: pl.DataFrame) -> pl.DataFrame:
         pl.lit("SIGNUP").alias(named[2]),
         *((pl.col(name) * 0).alias(name) for name in metrics if name != "metrics.all_conversions"),
         other.alias("metrics.all_conversions"),
-    )
+    ).filter(pl.col("metrics.all_conversions") > 0)
     return pl.concat([purchases, newsletter])

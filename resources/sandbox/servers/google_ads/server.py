@@ -34,7 +34,7 @@ from google.ads.googleads.v26.services.types.google_ads_service import (
 )
 
 from resources.sandbox.catalogue import CURRENCY, TIMEZONE
-from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.google_ads import failures, gaql
 from resources.sandbox.servers.google_ads.failures import Refusal
@@ -84,7 +84,7 @@ class GoogleAdsServer:
 
     def __init__(
         self,
-        served: ServedAccount,
+        served: Served,
         token: str,
         faults: FaultScript | None = None,
         *,

@@ -1,4 +1,4 @@
-"""The simulated Google account as one frame per resource, columns named by field path.
+"""The Google account as one frame per resource, columns named by field path.
 
 Here: what each resource of the API would hold. Not here: GAQL (`gaql`) or the wire (`messages`, `server`).
 """
@@ -6,14 +6,13 @@ Here: what each resource of the API would hold. Not here: GAQL (`gaql`) or the w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 
 import polars as pl
 
-from resources.sandbox import copywriting
-from resources.sandbox.backend_frames import LINK, levers_frame
-from resources.sandbox.catalogue import CURRENCY, GOOGLE, PLATFORMS, TIMEZONE, TRACKS
-from resources.sandbox.frames import Window
-from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.backend_frames import google_budget_id
+from resources.sandbox.catalogue import CURRENCY, GOOGLE, PLATFORMS, TIMEZONE
+from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.google_ads.writes import Written
 
 CUSTOMER_ID = PLATFORMS[GOOGLE].account_id.replace("-", "")
@@ -40,7 +39,7 @@ class Tables:
 
     def __init__(
         self,
-        served: ServedAccount,
+        served: Served,
         removed_ads: set[str],
         edits: Mapping[int, Mapping[str, object]],
         written: list[Written],
@@ -74,7 +73,7 @@ class Tables:
             {
                 "customer.id": int(CUSTOMER_ID),
                 "customer.resource_name": f"customers/{CUSTOMER_ID}",
-                "customer.descriptive_name": PLATFORMS[GOOGLE].account_name,
+                "customer.descriptive_name": self._served.account_name(GOOGLE),
                 "customer.currency_code": CURRENCY,
                 "customer.time_zone": TIMEZONE,
                 "customer.status": "ENABLED",
@@ -83,15 +82,20 @@ class Tables:
         )
 
     def campaigns(self) -> pl.DataFrame:
-        """Campaigns that were ever launched, with their budgets."""
-        levers = self.levers(self.known, self.known)
+        """Campaigns that were ever launched, with their budgets as far as they are known."""
+        known = self._served.known
+        named = self._served.ads(GOOGLE).select("campaign_id", "campaign_name", "channel")
+        levers = named.unique(maintain_order=True).join(
+            self.levers(known, known), on="campaign_id", how="left", maintain_order="left"
+        )
         budgets = self._last_written("CAMPAIGN_BUDGET")
         statuses = self._last_written("CAMPAIGN")
         is_max = pl.col("campaign.id").is_in(self._without_ads)
         campaigns = levers.select(
             pl.col("campaign_id").cast(pl.Int64).alias("campaign.id"),
-            pl.col("entity_name").alias("campaign.name"),
+            pl.col("campaign_name").alias("campaign.name"),
             pl.col("status")
+            .fill_null("active")
             .replace_strict({"active": "ENABLED", "paused": "PAUSED"})
             .alias("campaign.status"),
             pl.col("learning_state")
@@ -99,9 +103,9 @@ class Tables:
             .alias("campaign.bidding_strategy_system_status"),
             pl.lit("SERVING").alias("campaign.serving_status"),
             pl.lit("MAXIMIZE_CONVERSIONS").alias("campaign.bidding_strategy_type"),
-            pl.lit(f"{self._served.simulated.business.start} 00:00:00").alias("campaign.start_date_time"),
-            (pl.col("campaign_id").cast(pl.Int64) + 8_000_000_000).alias("campaign_budget.id"),
-            pl.col("entity_name").alias("campaign_budget.name"),
+            pl.lit(f"{self._served.start} 00:00:00").alias("campaign.start_date_time"),
+            google_budget_id(pl.col("campaign_id").cast(pl.Int64)).alias("campaign_budget.id"),
+            pl.col("campaign_name").alias("campaign_budget.name"),
             (pl.col("budget") * 100)
             .round(0)
             .cast(pl.Int64)
@@ -112,17 +116,14 @@ class Tables:
             pl.lit(1).alias("campaign_budget.reference_count"),
             pl.lit("DAILY").alias("campaign_budget.period"),
             pl.lit("ENABLED").alias("campaign_budget.status"),
+            "channel",
         ).with_columns(
             name_of("campaigns", "campaign.id").alias("campaign.resource_name"),
             name_of("campaignBudgets", "campaign_budget.id").alias("campaign_budget.resource_name"),
             name_of("campaignBudgets", "campaign_budget.id").alias("campaign.campaign_budget"),
             pl.when(is_max)
             .then(pl.lit("PERFORMANCE_MAX"))
-            .otherwise(
-                pl.when(pl.col("campaign.name").str.contains("Display"))
-                .then(pl.lit("DISPLAY"))
-                .otherwise(pl.lit("SEARCH"))
-            )
+            .otherwise(pl.col("channel"))
             .alias("campaign.advertising_channel_type"),
             pl.coalesce(
                 pl.col("campaign.id").replace_strict(budgets, default=None, return_dtype=pl.Int64),
@@ -142,17 +143,17 @@ class Tables:
         return campaigns
 
     def ad_groups(self) -> pl.DataFrame:
-        business = self._served.simulated.business
-        groups = pl.DataFrame(
-            {
-                "ad_group.id": pl.Series(business.adsets.id).cast(pl.Int64),
-                "ad_group.name": business.adsets.name,
-                "campaign.id": pl.Series(business.campaigns.id)
-                .gather(business.adsets.campaign)
-                .cast(pl.Int64),
-                "ad_group.status": "ENABLED",
-            }
-        ).join(self.campaigns(), on="campaign.id", how="inner", maintain_order="left")
+        groups = (
+            self._served.ads(GOOGLE)
+            .select(
+                pl.col("adset_id").cast(pl.Int64).alias("ad_group.id"),
+                pl.col("adset_name").alias("ad_group.name"),
+                pl.col("campaign_id").cast(pl.Int64).alias("campaign.id"),
+                pl.lit("ENABLED").alias("ad_group.status"),
+            )
+            .unique(maintain_order=True)
+            .join(self.campaigns(), on="campaign.id", how="inner", maintain_order="left")
+        )
         search = pl.col("campaign.advertising_channel_type") == "SEARCH"
         return groups.filter(~pl.col("campaign.id").is_in(self._without_ads)).with_columns(
             name_of("adGroups", "ad_group.id").alias("ad_group.resource_name"),
@@ -163,39 +164,31 @@ class Tables:
         )
 
     def ads(self) -> pl.DataFrame:
-        """Ads that ever ran; those that ended or were deleted are REMOVED."""
-        business = self._served.simulated.business
-        ads, creatives, known = business.ads, business.creatives, self.known
-        mine = [
-            index
-            for index, platform in enumerate(self._served.reports.ad_platform)
-            if platform == GOOGLE and ads.first_day[index] <= known
-        ]
-        shown = [int(ads.creative[index]) for index in mine]
+        """Ads that ever ran; those that ended or were deleted are REMOVED. Ads without texts are banners."""
+        known, text_ad = self._served.known, "ad_group_ad.ad.responsive_search_ad"
+        texts = self._served.creatives(GOOGLE).select("creative_id", "headline", "body", "link_url")
+        has_texts = pl.col("headline").is_not_null()
         return (
-            pl.DataFrame(
-                {
-                    "ad_group_ad.ad.id": [int(ads.id[index]) for index in mine],
-                    "ad_group.id": [int(business.adsets.id[ads.adset[index]]) for index in mine],
-                    "ad_group_ad.ad.name": [ads.name[index] for index in mine],
-                    "ad_group_ad.ad.type": "RESPONSIVE_SEARCH_AD",
-                    "ad_group_ad.status": [
-                        "REMOVED"
-                        if ads.id[index] in self._removed or ads.last_day[index] <= known
-                        else "ENABLED"
-                        for index in mine
-                    ],
-                    "ad_group_ad.ad.final_urls": [
-                        [f"{LINK}/{TRACKS[creatives.track[c]].name}/{copywriting.theme_name(creatives, c)}"]
-                        for c in shown
-                    ],
-                    "ad_group_ad.ad.responsive_search_ad.headlines": [
-                        [copywriting.headline(creatives, c), "Cancel any time"] for c in shown
-                    ],
-                    "ad_group_ad.ad.responsive_search_ad.descriptions": [
-                        [copywriting.body(creatives, c)] for c in shown
-                    ],
-                }
+            self._served.ads(GOOGLE)
+            .filter(pl.col("first_day") <= known)
+            .join(texts, on="creative_id", how="left", maintain_order="left")
+            .select(
+                pl.col("ad_id").cast(pl.Int64).alias("ad_group_ad.ad.id"),
+                pl.col("adset_id").cast(pl.Int64).alias("ad_group.id"),
+                pl.col("ad_name").alias("ad_group_ad.ad.name"),
+                pl.when(has_texts)
+                .then(pl.lit("RESPONSIVE_SEARCH_AD"))
+                .otherwise(pl.lit("IMAGE_AD"))
+                .alias("ad_group_ad.ad.type"),
+                pl.when(pl.col("ad_id").is_in(list(self._removed)) | (pl.col("last_day") <= known))
+                .then(pl.lit("REMOVED"))
+                .otherwise(pl.lit("ENABLED"))
+                .alias("ad_group_ad.status"),
+                pl.when(has_texts).then(pl.concat_list("link_url")).alias("ad_group_ad.ad.final_urls"),
+                pl.when(has_texts)
+                .then(pl.concat_list("headline", pl.lit("Cancel any time")))
+                .alias(f"{text_ad}.headlines"),
+                pl.when(has_texts).then(pl.concat_list("body")).alias(f"{text_ad}.descriptions"),
             )
             .join(self.ad_groups(), on="ad_group.id", how="inner", maintain_order="left")
             .with_columns(
@@ -295,7 +288,8 @@ class Tables:
         budget = pl.col("campaign_budget.amount_micros")
         kind = "recommendation.campaign_budget_recommendation"
         impact = "recommendation.impact"
-        return self.campaigns().select(
+        known = self.campaigns().filter(budget.is_not_null())
+        return known.select(
             name_of("recommendations", "campaign.id").alias("recommendation.resource_name"),
             pl.lit("CAMPAIGN_BUDGET").alias("recommendation.type"),
             pl.lit(False).alias("recommendation.dismissed"),
@@ -311,14 +305,12 @@ class Tables:
             pl.lit(2.4).alias(f"{impact}.potential_metrics.conversions"),
         )
 
-    # --- the account as the simulation reports it --------------------------------------------------------
+    # --- budgets of the past ---------------------------------------------------------------------------
 
-    @property
-    def known(self) -> int:
-        business = self._served.simulated.business
-        return min(business.day_of(self._served.today) - 1, self._served.simulated.ledger.days - 1)
+    def levers(self, first: date, last: date) -> pl.DataFrame:
+        return self._served.levers(GOOGLE, first, last)
 
-    def levers(self, first: int, last: int) -> pl.DataFrame:
-        simulated = self._served.simulated
-        frame = levers_frame(simulated.business, simulated.ledger, Window(first, last, self.known))
-        return frame.filter(pl.col("source") == "google_ads")
+    def levers_lately(self, days: int) -> pl.DataFrame:
+        """Every lever at the close of each of the last so many known days."""
+        known = self._served.known
+        return self.levers(known - timedelta(days=days - 1), known)

@@ -47,7 +47,8 @@ class Entities:
     def campaigns(self) -> Objects:
         """Campaigns with the budgets in force at the end of yesterday, or written since."""
         listed = []
-        for lever in self._served.levers(PLATFORMS[LINKEDIN].name):
+        known = self._served.known
+        for lever in self._served.levers(LINKEDIN, known, known).iter_rows(named=True):
             written = self._written.of(lever["entity_id"])
             amount = f"{lever['budget']:.2f}" if written.budget is None else f"{written.budget:f}"
             edited = datetime.fromisoformat(lever["last_edited_at"])

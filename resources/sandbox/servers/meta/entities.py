@@ -1,27 +1,19 @@
-"""Campaigns, ad sets, ads, creatives and the activity log of the simulated Meta account, and writes to them.
+"""Campaigns, ad sets, ads, creatives and the activity log of the Meta account, and writes to them.
 
 Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
-from functools import cached_property
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
-import polars as pl
-
-from resources.sandbox import copywriting
-from resources.sandbox.backend_frames import creatives_frame
 from resources.sandbox.catalogue import CURRENCY, META, PLATFORMS
-from resources.sandbox.frames import Window
-from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ACCOUNT_ZONE, Served, moment_of
 from resources.sandbox.servers.meta.wire import Refusal
 
 ACCOUNT_ID = PLATFORMS[META].account_id
@@ -52,32 +44,41 @@ class Written:
 class EntityStore:
     """The account's objects as they were last night, and later writes."""
 
-    served: ServedAccount
+    served: Served
     written: dict[str, Written] = field(default_factory=dict)
     log: Objects = field(default_factory=list)
+    _nights: dict[date, tuple[Objects, Objects]] = field(default_factory=dict)
+    _spent: dict[date, int] = field(default_factory=dict)
 
-    @property
-    def _known(self) -> int:
-        business, ledger = self.served.simulated.business, self.served.simulated.ledger
-        return min(business.day_of(self.served.today) - 1, ledger.days - 1)
-
-    def _levers(self) -> Objects:
-        return self.served.levers(PLATFORMS[META].name)
+    def _last_night(self) -> tuple[Objects, Objects]:
+        """Ads and levers as known last night."""
+        known = self.served.known
+        if known not in self._nights:
+            levers = self.served.levers(META, known, known)
+            self._nights = {known: (self.served.ads(META).to_dicts(), levers.to_dicts())}
+        return self._nights[known]
 
     def account(self) -> dict[str, Any]:
         return {
             "id": f"act_{ACCOUNT_ID}",
             "account_id": ACCOUNT_ID,
-            "name": PLATFORMS[META].account_name,
+            "name": self.served.account_name(META),
             "account_status": 1,
             "currency": CURRENCY,
             "timezone_name": ACCOUNT_ZONE,
             "timezone_offset_hours_utc": -4,
             "min_daily_budget": _MINIMUM_CENTS,
             "spend_cap": "0",
-            "amount_spent": "184220915",
-            "created_time": "2024-01-09T10:00:00-0500",
+            "amount_spent": str(self._spent_cents()),
+            "created_time": self._time(self.served.start - timedelta(days=600)),
         }
+
+    def _spent_cents(self) -> int:
+        known = self.served.known
+        if known not in self._spent:
+            rows = self.served.rows(Reports.meta, self.served.start, known)
+            self._spent = {known: int((rows[f"Amount spent ({CURRENCY})"] * 100).round().sum())}
+        return self._spent[known]
 
     def minimum_budgets(self) -> Objects:
         amounts = {"imp": 1, "high_freq": 5, "low_freq": 40, "video_views": 5}
@@ -87,53 +88,46 @@ class EntityStore:
         ]
 
     def campaigns(self) -> Objects:
-        business = self.served.simulated.business
+        ads, levers = self._last_night()
+        budgets = {lever["entity_id"]: lever for lever in levers}
+        created = self.served.start - timedelta(days=500)
         objects = []
-        levers = self._levers()
-        for index in dict.fromkeys(business.campaigns.id.index(lever["campaign_id"]) for lever in levers):
-            campaign_id = business.campaigns.id[index]
-            mine = [lever for lever in levers if lever["campaign_id"] == campaign_id]
-            own = [lever for lever in mine if lever["lever_level"] == "campaign"]
-            paused = own and own[0]["status"] == "paused"
-            configured = self.written.get(campaign_id, Written()).status or ("PAUSED" if paused else "ACTIVE")
+        for index, (campaign_id, ad) in enumerate({ad["campaign_id"]: ad for ad in ads}.items()):
+            lever = budgets.get(campaign_id)
+            configured = self._configured(campaign_id, lever)
             entity = {
                 "id": campaign_id,
                 "account_id": ACCOUNT_ID,
-                "name": business.campaigns.name[index],
+                "name": ad["campaign_name"],
                 "objective": "OUTCOME_SALES",
                 "buying_type": "AUCTION",
                 "status": configured,
                 "configured_status": configured,
                 "effective_status": configured,
                 "is_adset_budget_sharing_enabled": False,
-                "created_time": self._time(-500 + index),
-                "updated_time": self._time(self._known),
-                "start_time": self._time(-498 + index),
+                "created_time": self._time(created + timedelta(days=index)),
+                "updated_time": self._time(self.served.known),
+                "start_time": self._time(created + timedelta(days=index + 2)),
             }
-            if own:
-                entity |= {"daily_budget": self._budget(own[0]), "bid_strategy": "LOWEST_COST_WITHOUT_CAP"}
-            objects.append(entity)
+            objects.append(entity | self._budget(lever))
         return objects
 
     def adsets(self) -> Objects:
-        business = self.served.simulated.business
+        ads, levers = self._last_night()
         campaigns = {entity["id"]: entity for entity in self.campaigns()}
-        by_lever = {lever["lever_id"]: lever for lever in self._levers()}
+        budgets = {lever["entity_id"]: lever for lever in levers}
+        by_id = {lever["lever_id"]: lever for lever in levers}
+        created = self.served.start - timedelta(days=500)
         objects = []
-        for index, adset_id in enumerate(business.adsets.id):
-            lever = by_lever.get(business.levers.id[business.adsets.lever[index]])
-            if lever is None:
-                continue
-            own = lever["lever_level"] == "adset"
-            configured = "PAUSED" if own and lever["status"] == "paused" else "ACTIVE"
-            configured = self.written.get(adset_id, Written()).status or configured
-            paused_above = campaigns[lever["campaign_id"]]["effective_status"] != "ACTIVE"
-            edited = datetime.fromisoformat(lever["last_edited_at"])
+        for index, (adset_id, ad) in enumerate({ad["adset_id"]: ad for ad in ads}.items()):
+            own, lever = budgets.get(adset_id), by_id.get(ad["lever_id"])
+            configured = self._configured(adset_id, own)
+            paused_above = campaigns[ad["campaign_id"]]["effective_status"] != "ACTIVE"
             entity = {
                 "id": adset_id,
                 "account_id": ACCOUNT_ID,
-                "campaign_id": lever["campaign_id"],
-                "name": business.adsets.name[index],
+                "campaign_id": ad["campaign_id"],
+                "name": ad["adset_name"],
                 "status": configured,
                 "configured_status": configured,
                 "effective_status": "CAMPAIGN_PAUSED"
@@ -141,97 +135,74 @@ class EntityStore:
                 else configured,
                 "billing_event": "IMPRESSIONS",
                 "optimization_goal": "OFFSITE_CONVERSIONS",
-                "learning_stage_info": {
-                    "status": _LEARNING[lever["learning_state"]],
-                    "conversions": 50,
-                    "last_sig_edit_ts": int(edited.timestamp()),
-                    "attribution_windows": ["1d_view", "7d_click"],
-                },
                 "targeting": _TARGETING | {"age_min": 25 + index % 10},
                 "attribution_spec": [
                     {"event_type": "CLICK_THROUGH", "window_days": 7},
                     {"event_type": "VIEW_THROUGH", "window_days": 1},
                 ],
-                "created_time": self._time(-500 + index),
-                "updated_time": self._time(self._known),
-                "start_time": self._time(-498 + index),
+                "created_time": self._time(created + timedelta(days=index)),
+                "updated_time": self._time(self.served.known),
+                "start_time": self._time(created + timedelta(days=index + 2)),
             }
-            if own:
-                entity |= {"daily_budget": self._budget(lever), "bid_strategy": "LOWEST_COST_WITHOUT_CAP"}
-            objects.append(entity)
+            if lever is not None:
+                entity["learning_stage_info"] = {
+                    "status": _LEARNING[lever["learning_state"]],
+                    "conversions": 50,
+                    "last_sig_edit_ts": int(datetime.fromisoformat(lever["last_edited_at"]).timestamp()),
+                    "attribution_windows": ["1d_view", "7d_click"],
+                }
+            objects.append(entity | self._budget(own))
         return objects
 
     def ads(self) -> Objects:
-        business, today = self.served.simulated.business, self._known + 1
+        today = self.served.known + timedelta(days=1)
         adsets = {entity["id"]: entity for entity in self.adsets()}
         objects = []
-        for index, ad_id in enumerate(business.ads.id):
-            adset = adsets.get(business.adsets.id[business.ads.adset[index]])
-            first, last = int(business.ads.first_day[index]), int(business.ads.last_day[index])
-            if adset is None or first - 2 > today:
+        for index, ad in enumerate(self._last_night()[0]):
+            created = ad["first_day"] - timedelta(days=2)
+            if created > today:
                 continue
-            if last <= today:
+            if ad["last_day"] is not None and ad["last_day"] <= today:
                 status = _ENDED[index % 2]
-            elif first > today:
+            elif ad["first_day"] > today:
                 status = "PENDING_REVIEW"
             else:
-                above = adset["effective_status"]
+                above = adsets[ad["adset_id"]]["effective_status"]
                 status = "ADSET_PAUSED" if above == "PAUSED" else str(above)
             configured = status if status in _ENDED else "ACTIVE"
+            entity = {
+                "id": ad["ad_id"],
+                "account_id": ACCOUNT_ID,
+                "campaign_id": ad["campaign_id"],
+                "adset_id": ad["adset_id"],
+                "name": ad["ad_name"],
+                "status": configured,
+                "configured_status": configured,
+                "effective_status": status,
+                "created_time": self._time(created),
+                "updated_time": self._time(min(ad["last_day"] or today, today)),
+            }
             objects.append(
-                {
-                    "id": ad_id,
-                    "account_id": ACCOUNT_ID,
-                    "campaign_id": adset["campaign_id"],
-                    "adset_id": adset["id"],
-                    "name": business.ads.name[index],
-                    "status": configured,
-                    "configured_status": configured,
-                    "effective_status": status,
-                    "creative": {"id": business.creative_ids[business.ads.creative[index]]},
-                    "created_time": self._time(first - 2),
-                    "updated_time": self._time(min(last, today)),
-                }
+                entity | ({"creative": {"id": ad["creative_id"]}} if ad["creative_id"] is not None else {})
             )
         return objects
 
     def creatives(self) -> Objects:
-        window = Window(0, self._known, self._known)
-        frame = creatives_frame(self.served.simulated.business, window, self._image_hashes, "images")
-        return [
-            _creative(record) for record in frame.filter(pl.col("source") == "meta").iter_rows(named=True)
-        ]
-
-    @cached_property
-    def _image_hashes(self) -> dict[int, str]:
-        business = self.served.simulated.business
-        rendered = range(len(business.creatives)) if business.scale.render_images else range(0)
-        return {
-            index: hashlib.sha256(copywriting.render(business.creatives, index)).hexdigest()
-            for index in rendered
-        }
+        return [_creative(record) for record in self.served.creatives(META).iter_rows(named=True)]
 
     def activities(self) -> Objects:
-        """Budget edits of the simulated manager, and what was written here, newest first."""
-        business, states = self.served.simulated.business, self.served.simulated.ledger.levers
-        events = list(self.log)
-        for lever in np.flatnonzero(business.levers.platform == META):
-            level = business.levers.level[lever]
-            edits = states.last_edit[: self._known + 1, lever]
-            second = 9 * 3600 + 60 * ((int(lever) * 37) % 480)
-            for day in np.unique(edits):
-                budgets = states.budget[:, lever]
-                old, new = (float(budgets[max(0, int(day) - back)]) for back in (1, 0))
-                events.append(
-                    self._event(
-                        self._moment(int(day), second),
-                        _EVENTS[level],
-                        _OBJECTS[level],
-                        business.levers.entity_id[lever],
-                        business.levers.entity_name[lever],
-                        {"old_value": round(old * 100), "new_value": round(new * 100)},
-                    )
-                )
+        """Budget edits of the account's manager, and what was written here, newest first."""
+        events = self.log + [
+            self._event(
+                edit.moment,
+                _EVENTS[edit.level],
+                _OBJECTS[edit.level],
+                edit.entity_id,
+                edit.entity_name,
+                {"old_value": round(edit.old * 100), "new_value": round(edit.new * 100)},
+            )
+            for edit in self.served.budget_edits(META)
+        ]
         return sorted(events, key=lambda event: event["event_time"], reverse=True)
 
     def write(self, entity_id: str, form: Mapping[str, str]) -> dict[str, Any]:
@@ -273,16 +244,20 @@ class EntityStore:
             )
         return {"success": True}
 
-    def _budget(self, lever: Mapping[str, Any]) -> str:
-        written = self.written.get(lever["entity_id"], Written()).budget_cents
-        return str(written if written is not None else round(lever["budget"] * 100))
+    def _configured(self, entity_id: str, own: Mapping[str, Any] | None) -> str:
+        paused = own is not None and own["status"] == "paused"
+        return self.written.get(entity_id, Written()).status or ("PAUSED" if paused else "ACTIVE")
 
-    def _moment(self, day: int, second: int) -> datetime:
-        midnight = datetime.combine(self.served.simulated.business.date_of(day), time())
-        return (midnight + timedelta(seconds=second)).replace(tzinfo=ZoneInfo(ACCOUNT_ZONE))
+    def _budget(self, own: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The fields of an object's own budget; none where it carries none."""
+        if own is None:
+            return {}
+        written = self.written.get(own["entity_id"], Written()).budget_cents
+        cents = written if written is not None else round(own["budget"] * 100)
+        return {"daily_budget": str(cents), "bid_strategy": "LOWEST_COST_WITHOUT_CAP"}
 
-    def _time(self, day: int) -> str:
-        return self._moment(day, 36_000).strftime("%Y-%m-%dT%H:%M:%S%z")
+    def _time(self, day: date) -> str:
+        return moment_of(day, 36_000).strftime("%Y-%m-%dT%H:%M:%S%z")
 
     def _event(
         self, when: datetime, event: str, object_type: str, object_id: str, name: str, extra: dict[str, Any]

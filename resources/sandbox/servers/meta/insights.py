@@ -1,4 +1,4 @@
-"""Insights: the simulated reports as rows on the wire, filtered the way the Graph API filters.
+"""Insights: the account's reports as rows on the wire, filtered the way the Graph API filters.
 
 Here: fields, levels, breakdowns, status filters. Not here: jobs, pages, faults (`server`).
 """
@@ -15,10 +15,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from resources.sandbox.catalogue import CURRENCY
-from resources.sandbox.copywriting import FORMATS
-from resources.sandbox.frames import Reports, Window
-from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
+from resources.sandbox.catalogue import CURRENCY, META
+from resources.sandbox.frames import Reports
+from resources.sandbox.servers.account import ACCOUNT_ZONE, Served
 from resources.sandbox.servers.meta.wire import Refusal, money
 
 PLACEMENT = ("publisher_platform", "platform_position", "impression_device")
@@ -149,7 +148,7 @@ class InsightsTable:
         hidden: days the platform no longer reports.
     """
 
-    served: ServedAccount
+    served: Served
     ad_status: Callable[[], Mapping[str, str]]
     campaign_status: Callable[[], Mapping[str, str]]
     purchase_types: tuple[str, ...] = PURCHASE_TYPES
@@ -184,13 +183,8 @@ class InsightsTable:
         frame = frame.rename(_COLUMNS | _CENTS | _COUNTS, strict=False)
         frame = frame.with_columns((pl.col(*_CENTS.values()) * 100).round().cast(pl.Int64))
         frame = frame.filter(~pl.col("date_start").is_in([day.isoformat() for day in self.hidden]))
-        business = self.served.simulated.business
-        videos = [
-            business.ads.id[ad]
-            for ad in range(len(business.ads.id))
-            if FORMATS[business.creatives.format[business.ads.creative[ad]]] == "video"
-        ]
-        frame = frame.with_columns(is_video=pl.col("ad_id").is_in(videos))
+        videos = self.served.ads(META).filter(pl.col("format") == "video")["ad_id"]
+        frame = frame.with_columns(is_video=pl.col("ad_id").is_in(videos.implode()))
         ad_status, campaign_status = self.ad_status(), self.campaign_status()
         allowed = dict(question.filters)
         for name, values in allowed.items():
@@ -219,7 +213,7 @@ class InsightsTable:
                 continue
             elif name in record:
                 value = record[name]
-                if name not in _SPARSE or value:
+                if value or (value is not None and name not in _SPARSE):
                     row[name] = str(value)
                 continue
             else:
@@ -266,14 +260,11 @@ class InsightsTable:
     def _hours(self, question: Question) -> list[dict[str, Any]]:
         """Today's delivery by ad set and finished hour; other days have none here."""
         served = self.served
-        ledger, reports = served.simulated.ledger, served.reports
-        today = served.simulated.business.day_of(served.today)
-        inside = question.first <= served.today <= question.last
         if question.level != "adset":
             raise Refusal(100, f"(#100) level {question.level} is not served with this breakdown")
-        if not inside or not 0 <= today < ledger.days:
+        if not question.first <= served.today <= question.last:
             return []
-        frame = reports.meta(Window(today, today, today)).rename(_COLUMNS | _CENTS, strict=False)
+        frame = served.rows_today(Reports.meta).rename(_COLUMNS | _CENTS, strict=False)
         for name, values in question.filters:
             if name == "campaign.id":
                 frame = frame.filter(pl.col("campaign_id").is_in(values))

@@ -1,4 +1,4 @@
-"""Meta's Graph API on loopback, serving a simulated account: insights, jobs, objects, activity, writes.
+"""Meta's Graph API on loopback, serving one account: insights, jobs, objects, activity, writes.
 
 Here: routes, the token, jobs and which faults are played where. Not here: rows (`insights`), objects
 (`entities`), shapes (`wire`).
@@ -13,7 +13,7 @@ from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 
-from resources.sandbox.servers.account import ServedAccount
+from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
 from resources.sandbox.servers.meta import wire
@@ -47,7 +47,7 @@ class MetaServer:
     """Use as a context manager; `url` is what a session's GRAPH is set to.
 
     Args:
-        served: the business and its present moment.
+        served: the account and its present moment.
         token: the only access token that is let in.
         faults: what goes wrong, asked with the path (`/v26.0/act_…/insights`).
         stall_seconds: how long a stalled call is kept waiting.
@@ -60,7 +60,7 @@ class MetaServer:
     """
 
     def __init__(
-        self, served: ServedAccount, token: str, faults: FaultScript | None = None, stall_seconds: float = 2.0
+        self, served: Served, token: str, faults: FaultScript | None = None, stall_seconds: float = 2.0
     ) -> None:
         self._served = served
         self._token = token

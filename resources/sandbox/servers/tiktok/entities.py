@@ -61,7 +61,8 @@ class Entities:
             for entity, day in zip(business.levers.entity_id, business.levers.first_day, strict=True)
         }
         listed = []
-        for lever in self._served.levers(PLATFORMS[TIKTOK].name):
+        known = self._served.known
+        for lever in self._served.levers(TIKTOK, known, known).iter_rows(named=True):
             adgroup_id, campaign = lever["entity_id"], campaigns[lever["campaign_id"]]
             written = self._written.of(adgroup_id)
             status = written.status or ("ENABLE" if lever["status"] == "active" else "DISABLE")
