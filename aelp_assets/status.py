@@ -175,7 +175,7 @@ def _credentials(sources: Sources, control: IngestionControl, name: SourceName) 
 def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:
     """One read-only call with a source's credentials: whether it works, and what to say in plain words.
 
-    Where it works, a source that was stopped for its credentials is started again.
+    Where it works, a source that was stopped for its credentials is started again; nothing else is written.
     """
     wanted = sources.settings.sources[name].accounts
     try:
@@ -188,7 +188,8 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
         said = Scrubber(source.secrets)(str(error))
         named = f"The settings name {', '.join(wanted)}; some platforms refuse all for one that is not yours."
         return False, [f"{name} says: {said}", _REMEDIES[error.error_class], named]
-    IngestionControl(sources.control_store()).resume_source(name)
+    if sources.has_control_store():
+        IngestionControl(sources.control_store()).resume_source(name)
     readable = {account.account_id for account in accounts}
     lines = [
         f"{account.account_id}  {account.name} · {account.currency} · {account.timezone}"
@@ -202,3 +203,19 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
             f"sources.{name}.accounts in the settings."
         )
     return not unknown, lines or [f"{name} answers, but these credentials can read no account."]
+
+
+def save_credentials(sources: Sources, name: SourceName) -> str:
+    """Keep the credentials a source is called with, for its owner alone to read; says which, never what.
+
+    Raises:
+        SettingsError: they cannot be kept safely in AELP_HOME.
+    """
+    variables = sources.variables_of(name)
+    if not variables:
+        return f"{name} is read without credentials: there is nothing to save."
+    sources.saved.save(name, variables)
+    return (
+        f"Saved {', '.join(variables)} in {sources.saved.path}, which only you may read. Used wherever the "
+        f"environment sets no variable of {name}."
+    )

@@ -211,7 +211,7 @@ SourceName = Literal[
 
 
 class LiveSource(Section):
-    """A platform that is read through its API; its secrets come from the environment.
+    """A platform that is read through its API; its secrets stand elsewhere.
 
     `accounts` as the platform names them. `calls_per_hour` is what one account may be called by all runs
     together; what the platform says while it is called goes before it.

@@ -20,9 +20,10 @@ import sqlalchemy as sa
 from resources.clock import Clock, SystemClock
 from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
+from resources.connectors.saved_credentials import SavedCredentials, variables_of
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
-from resources.control.store import open_control_store
+from resources.control.store import has_control_store, open_control_store
 from resources.settings import Environment, Settings, SourceName
 
 Variables = Mapping[str, str]
@@ -37,6 +38,8 @@ class Sources:
         pacing_clock: goes on while `sleep` sleeps, also where `clock` stands still.
         work_folder: where pages go.
         home: AELP_HOME: folders of the settings lie below it unless absolute, and what sources keep.
+        variables: the environment; None is this process's.
+        has_control_store: whether there is one without creating it.
     """
 
     settings: Settings
@@ -47,6 +50,24 @@ class Sources:
     work_folder: Path
     home: Path
     variables: Variables | None = None
+    has_control_store: Callable[[], bool] = lambda: True
+
+    @property
+    def saved(self) -> SavedCredentials:
+        """What `aelp connect --save` kept."""
+        return SavedCredentials(self.home)
+
+    def variables_of(self, name: SourceName) -> Variables:
+        """What says where and as whom a source is called: the environment's variables, else the saved ones.
+
+        Never some of each: a login would be half another's, and a saved token go to an endpoint set since.
+
+        Raises:
+            SettingsError: the saved ones are needed, and their file is not its owner's alone.
+        """
+        if name == "vendor_files" and self.settings.sources[name].inbox is not None:
+            return {}  # a folder of this machine
+        return variables_of(name, self._environment) or self.saved.of(name)
 
     def puller(self, name: SourceName) -> Puller:
         """Pulls accounts of one source.
@@ -82,9 +103,19 @@ class Sources:
 
         Raises:
             MissingCredentials: naming the variables to set.
+            SettingsError: as `variables_of`.
         """
-        variables = os.environ if self.variables is None else self.variables
-        return _OPENERS[name](self, variables)
+        try:
+            return _OPENERS[name](self, self.variables_of(name))
+        except MissingCredentials as missing:
+            said, given = str(missing), variables_of(name, self._environment)
+        if given and self.saved.of(name):
+            said += f" What {self.saved.path} holds counts only while {', '.join(given)} is not set."
+        raise MissingCredentials(said)
+
+    @property
+    def _environment(self) -> Variables:
+        return os.environ if self.variables is None else self.variables
 
 
 def open_sources(environment: Environment, settings: Settings, clock: Clock) -> Sources:
@@ -98,6 +129,7 @@ def open_sources(environment: Environment, settings: Settings, clock: Clock) -> 
         cache(lambda: open_control_store(url)),
         environment.home / "work" / "pulls",
         environment.home,
+        has_control_store=lambda: has_control_store(url),
     )
 
 

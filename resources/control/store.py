@@ -5,6 +5,8 @@ Here: opening it and its tables. Not here: what the rows mean (`ingestion`).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
@@ -48,6 +50,14 @@ STOPPED_SOURCES = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("stopped_at", sa.Float, nullable=False),
 )
+
+
+def has_control_store(url: str) -> bool:
+    """Whether there is one at the URL, without creating it; a server's database is taken for granted."""
+    told = sa.make_url(url)
+    if told.get_backend_name() != "sqlite" or (told.database or "").startswith("file:"):
+        return True
+    return Path(told.database or "").is_file()
 
 
 def open_control_store(url: str) -> sa.Engine:
