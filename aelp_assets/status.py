@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.pulling import credential_hash
 from resources.connectors.registry import Sources
 from resources.connectors.scrubbing import Scrubber
 from resources.control.ingestion import IngestionControl
@@ -166,10 +165,10 @@ def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:
 
 def _credentials(sources: Sources, control: IngestionControl, name: SourceName) -> str:
     try:
-        source = sources.open(name)
+        sources.open(name)
     except MissingCredentials:
         return "missing"
-    return "refused" if control.stopped(name, credential_hash(source)) else "set"
+    return "refused" if control.stopped(name, sources.credential_hash(name)) else "set"
 
 
 def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:

@@ -230,6 +230,7 @@ def run_script(platform: Platform, seed: int, warehouse: DuckDBWarehouse, folder
         puller = Puller(
             source=platform.name,
             open_source=lambda: source,
+            credential_hash=lambda: "sandbox",
             control=control,
             clock=clockwork,
             pacing_clock=clockwork,

@@ -6,6 +6,7 @@ calls. An SDK is imported once its source has credentials: all of them take seco
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 from resources.clock import Clock, SystemClock
 from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
-from resources.connectors.saved_credentials import SavedCredentials, variables_of
+from resources.connectors.saved_credentials import SavedCredentials, is_key_file, variables_of
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
 from resources.control.store import has_control_store, open_control_store
@@ -69,6 +70,17 @@ class Sources:
             return {}  # a folder of this machine
         return variables_of(name, self._environment) or self.saved.of(name)
 
+    def credential_hash(self, name: SourceName) -> str:
+        """Tells two sets of credentials apart without giving either away; of key files, by their content.
+
+        Raises:
+            SettingsError: as `variables_of`.
+        """
+        told: list[str] = []
+        for variable, value in self.variables_of(name).items():
+            told += [variable, value.strip(), *([_content(value.strip())] if is_key_file(variable) else [])]
+        return hashlib.sha256("\x1f".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
+
     def puller(self, name: SourceName) -> Puller:
         """Pulls accounts of one source.
 
@@ -79,6 +91,7 @@ class Sources:
         return Puller(
             source=name,
             open_source=lambda: self.open(name),
+            credential_hash=lambda: self.credential_hash(name),
             control=IngestionControl(self.control_store()),
             clock=self.clock,
             pacing_clock=self.pacing_clock,
@@ -131,6 +144,14 @@ def open_sources(environment: Environment, settings: Settings, clock: Clock) -> 
         environment.home,
         has_control_store=lambda: has_control_store(url),
     )
+
+
+def _content(key_file: str) -> str:
+    """The hash of a key file's content: a new key often comes under the old name."""
+    try:
+        return hashlib.sha256(Path(key_file).read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
 
 
 def _endpoint(variables: Variables, name: str, live: str) -> str:
