@@ -18,13 +18,14 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.scrubbing import Scrubber
 from resources.connectors.source import Account, Page, Pull, Report
+from resources.databases import read_url
 from resources.files.values import moment_text, read_boolean, read_moment, read_number
 from resources.landing.streams import NUMERIC_KINDS, STREAMS
 
@@ -36,7 +37,9 @@ _REFUSED_NUMBERS = frozenset({1044, 1045, 1142, 1143, 1698})
 _TOO_LONG_STATES = ("57014",)
 _TOO_LONG_NUMBERS = frozenset({1969, 3024})
 _REFUSED_WORDS = re.compile(
-    r"password authentication failed|access denied|permission denied|login failed", re.I
+    r"password authentication failed|access denied|permission denied|login failed"
+    r'|role "[^"]*" (?:does not exist|is not permitted to log in)|no pg_hba\.conf entry',
+    re.I,
 )
 _TOO_LONG_WORDS = re.compile(r"statement timeout|maximum statement execution time", re.I)
 
@@ -54,7 +57,7 @@ class OrdersCredentials:
         if not url:
             raise MissingCredentials(
                 "backend orders: set AELP_ORDERS_URL to a SQLAlchemy URL of a user who may only read, as in "
-                "postgresql+psycopg://reader:password@host/shop. `aelp connect orders` checks it."
+                "postgresql+psycopg2://reader:password@host/shop. `aelp connect orders` checks it."
             )
         return cls(url)
 
@@ -104,7 +107,7 @@ class OrdersDatabase:
     def secrets(self) -> Sequence[str]:
         url = self._credentials.url
         try:
-            password = make_url(url).password
+            password = read_url(url).password
         except ArgumentError:
             return (url,)
         texts = [url, *([str(password)] if password else [])]
@@ -311,14 +314,14 @@ class OrdersDatabase:
     @cached_property
     def _engine(self) -> sa.Engine:
         try:
-            url = make_url(self._credentials.url)
+            url = read_url(self._credentials.url)
             return sa.create_engine(_reading(url), poolclass=NullPool, connect_args=self._patience(url))
         except (ArgumentError, ValueError):
             message = (
-                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg://user:password@host/shop."
+                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg2://user:password@host/shop."
             )
         except (NoSuchModuleError, ImportError) as error:
-            driver = getattr(error, "name", None) or make_url(self._credentials.url).drivername
+            driver = getattr(error, "name", None) or read_url(self._credentials.url).drivername
             message = (
                 f"the database driver {driver} of AELP_ORDERS_URL is not installed; install it with pip."
             )

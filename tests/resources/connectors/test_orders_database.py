@@ -1,4 +1,4 @@
-"""Backend orders from a real SQLite file: the same rows as the file drop, and errors that name their cure."""
+"""Backend orders from real databases: the same rows as the file drop, and errors that name their cure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import get_args
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
@@ -337,3 +338,68 @@ def test_the_settings_name_every_field_an_order_has():
 def test_without_the_variable_its_name_is_said():
     with pytest.raises(MissingCredentials, match="AELP_ORDERS_URL"):
         OrdersCredentials.from_environment({})
+
+
+@pytest.fixture
+def on_postgresql(simulated, postgresql):
+    """The same shop in PostgreSQL, in its own types, and roles that may read or only log in."""
+    url = postgresql.new_database()
+    frame = orders_known(simulated, date(2026, 6, 1), LAST, LAST)
+    kinds = dict.fromkeys(frame.columns, "text") | {
+        **dict.fromkeys((n for n, k in STREAMS["orders"].fields.items() if k == "timestamp"), "timestamptz"),
+        "value": "numeric(12, 2)",
+        "is_new_customer": "boolean",
+    }
+    columns = ", ".join(f"{name} {kinds[name]}" for name in frame.columns)
+    values = ", ".join(f"cast(:{name} as {kinds[name]})" for name in frame.columns)
+    engine = sa.create_engine(url)
+    with engine.begin() as database:
+        database.exec_driver_sql("create schema shop")
+        database.exec_driver_sql(f"create table shop.orders ({columns})")
+        rows = frame.with_columns(pl.all().cast(pl.String)).to_dicts()
+        database.execute(sa.text(f"insert into shop.orders values ({values})"), rows)
+        for role in ("reader", "stranger"):
+            database.exec_driver_sql(f"drop role if exists {role}")
+            database.exec_driver_sql(f"create role {role} login")
+            database.exec_driver_sql(f"grant usage on schema shop to {role}")
+        database.exec_driver_sql("grant select on shop.orders to reader")
+    yield lambda role: postgresql.url(sa.make_url(url).database, role)
+    with engine.begin() as database:
+        for role in ("reader", "stranger"):
+            database.exec_driver_sql(f"drop owned by {role}")
+            database.exec_driver_sql(f"drop role {role}")
+    engine.dispose()
+
+
+def test_postgresql_gives_the_rows_sqlite_gives(url, on_postgresql):
+    source = source_of(on_postgresql("reader"), table_of("shop.orders"))
+    assert source.accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+    read = payloads(rows_of(source))
+    assert read == payloads(rows_of(source_of(url)))
+    assert len(read) > 1_000
+    in_pages = list(source.pages(pull(source, page_size=137)))
+    assert payloads(pl.concat([page.rows for page in in_pages])) == read
+
+
+def test_what_postgresql_refuses_is_sorted_by_its_remedy(on_postgresql):
+    def failure(role: str, **arguments) -> PlatformError:
+        return refused(source_of(on_postgresql(role), table_of("shop.orders"), **arguments))
+
+    assert failure("stranger").error_class is ErrorClass.AUTH, "may log in, may not read"
+    assert failure("nobody_knows").error_class is ErrorClass.AUTH
+    gone = on_postgresql("reader").partition("?host=")[0] + "?host=/nowhere"
+    assert refused(source_of(gone)).error_class is ErrorClass.TRANSIENT
+
+
+def test_a_postgresql_url_needs_no_driver_in_it(on_postgresql):
+    bare = on_postgresql("reader").replace("postgresql+psycopg2://", "postgresql://")
+    assert source_of(bare, table_of("shop.orders")).accounts()
+
+
+def test_a_query_postgresql_gives_up_asks_for_less(on_postgresql):
+    owner = sa.create_engine(on_postgresql("tester"))
+    with owner.begin() as database:
+        database.exec_driver_sql("lock table shop.orders in access exclusive mode")
+        late = refused(source_of(on_postgresql("reader"), table_of("shop.orders"), timeout_seconds=1.0))
+    owner.dispose()
+    assert late.error_class is ErrorClass.SHRINK
