@@ -37,7 +37,7 @@ _REMEDIES = {
 def source_status(
     warehouse: Warehouse, sources: Sources, now: datetime, names: Iterable[SourceName] | None = None
 ) -> pl.DataFrame:
-    """A row per source, by default every configured one.
+    """A row per source, by default every configured one; of each only the accounts the settings name.
 
     Returns:
         source, credentials (`set`, `missing`, `refused`), newest_complete_day (of the report that lags
@@ -48,28 +48,26 @@ def source_status(
     control = IngestionControl(sources.control_store())
     rows = []
     for name in sources.settings.source_names if names is None else names:
-        waiting = control.waiting_classes(
-            name, [spelt(name, account) for account in sources.settings.sources[name].accounts]
-        )
+        accounts = [spelt(name, account) for account in sources.settings.sources[name].accounts]
+        named = pl.col("account_id").is_in(accounts)  # one taken out of the settings grows older for ever
+        waiting = control.waiting_classes(name, accounts)
         slices = warehouse.query(
             "select account_id, stream, breakdown_set, report_date, status, error_class, completed_at "
             "from ops.ingest_slices where source = $source and report_date >= $since",
             {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
-        )
+        ).filter(named)
         complete = slices.filter(pl.col("status") == "complete")
-        newest_day, newest = warehouse.query(
+        streams = warehouse.query(
             """
-            select min(newest_day) as newest_day, max(newest) as newest
-            from (
-                select account_id, stream, breakdown_set,
-                    max(report_date) as newest_day, max(completed_at) as newest
-                from ops.ingest_slices
-                where source = $source and status = 'complete'
-                group by account_id, stream, breakdown_set
-            ) as streams
+            select account_id, stream, breakdown_set,
+                max(report_date) as newest_day, max(completed_at) as newest
+            from ops.ingest_slices
+            where source = $source and status = 'complete'
+            group by account_id, stream, breakdown_set
             """,
             {"source": name},
-        ).row(0)
+        ).filter(named)
+        newest_day, newest = streams.select(pl.col("newest_day").min(), pl.col("newest").max()).row(0)
         prompt = _within_a_day(complete, now)
         failed = slices.filter(pl.col("error_class").is_not_null()).sort("completed_at")
         since = failed.filter(pl.col("completed_at") >= newest) if newest is not None else failed

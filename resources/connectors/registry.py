@@ -257,7 +257,8 @@ def _orders(sources: Sources, variables: Variables) -> Source:
         None if "store_id" in configured.columns else configured.accounts[0],
         configured.currency,
     )
-    return OrdersDatabase(OrdersCredentials.from_environment(variables), table)
+    credentials = OrdersCredentials.from_environment(variables)
+    return OrdersDatabase(credentials, table, stores=configured.accounts)
 
 
 def _vendor_files(sources: Sources, variables: Variables) -> Source:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 from unittest import mock
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,8 @@ from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.tiktok import TikTokServer
 from resources.settings import PROJECT_ROOT, LiveSource, load_settings
+from resources.warehouse.interface import Append
+from resources.warehouse.tables import INGEST_SLICES
 from tests.aelp_assets.test_connectors import ACCOUNT, MORNING, TOKEN, Bench, variables
 
 
@@ -78,6 +81,24 @@ def test_days_nobody_read_break_the_service_level(bench, simulated):
         told = status(bench, variables(server))
     assert told["within_a_day"] < 0.2
     assert told["meets_service_level"] is False
+
+
+def test_an_account_taken_out_of_the_settings_holds_nothing_up(bench, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+        before = status(bench, variables(server))
+        left = bench.warehouse.read(INGEST_SLICES.name).with_columns(
+            pl.lit("99").alias("account_id"),
+            pl.col("report_date") - timedelta(days=10),
+            pl.col("completed_at") - timedelta(days=10),
+        )
+        failed = left.head(1).with_columns(
+            pl.lit("failed").alias("status"),
+            error_class=pl.lit("AUTH"),
+            completed_at=pl.lit(bench.moment.astimezone(UTC)),
+        )
+        bench.warehouse.write(Append(INGEST_SLICES, pl.concat([left, failed], how="vertical_relaxed")))
+        assert status(bench, variables(server)) == before
 
 
 def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated):

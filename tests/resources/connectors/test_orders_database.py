@@ -113,6 +113,58 @@ def test_the_account_is_the_store_with_its_currency_and_zone(url):
     assert source_of(url).accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
 
 
+@pytest.fixture
+def statements():
+    """Every SQL statement of the test, as it is sent."""
+    sent: list[str] = []
+
+    def note(_connection, _cursor, statement, *_):
+        sent.append(" ".join(statement.lower().split()))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def test_where_the_settings_name_the_stores_no_pull_looks_at_every_order(url, statements):
+    columns = {field: field for field in FIELDS if field != "store_id"}
+    for table in (table_of(), table_of(columns=columns, store_id=STORE_ID)):
+        source = source_of(url, table, stores=[STORE_ID])
+        assert source.accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+    assert statements
+    assert not [statement for statement in statements if "distinct" in statement]
+    reading = [statement for statement in statements if 'from "orders"' in statement]
+    assert reading
+    assert all("limit" in statement for statement in reading)
+
+
+def test_what_stores_there_are_is_asked_once_a_source(url, statements):
+    source = source_of(url)
+    assert source.accounts() == source.accounts()
+    assert len([statement for statement in statements if "distinct" in statement]) == 1
+
+
+def test_a_named_store_without_orders_shows_those_there_are(url):
+    stores = source_of(url, stores=["northstar-typo"]).accounts()
+    assert [store.account_id for store in stores] == [STORE_ID]
+
+
+def test_a_named_store_s_currency_is_that_of_its_orders(url, tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("update orders set store_id = 'eu', currency = ' eur ' where rowid % 2 = 0")
+        database.execute("update orders set currency = '' where rowid < 10")
+    database.close()
+    told = source_of(url, stores=["eu", STORE_ID]).accounts()
+    assert {store.account_id: store.currency for store in told} == {"eu": "EUR", STORE_ID: "USD"}
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("update orders set currency = 'CHF' where rowid % 4 = 0")
+    database.close()
+    told = source_of(url, stores=["eu"]).accounts()
+    assert [store.currency for store in told] == ["XXX"]
+    fixed = table_of(columns={f: f for f in FIELDS if f != "currency"}, currency="GBP")
+    assert [store.currency for store in source_of(url, fixed, stores=["eu"]).accounts()] == ["GBP"]
+
+
 def test_a_refund_known_later_changes_the_order_of_its_day(simulated, tmp_path):
     path, later = tmp_path / "shop.db", date(2026, 7, 10)
     source = source_of(write_database(path, orders_known(simulated, FIRST, LAST, LAST)))
@@ -372,7 +424,7 @@ def on_postgresql(simulated, postgresql):
 
 
 def test_postgresql_gives_the_rows_sqlite_gives(url, on_postgresql):
-    source = source_of(on_postgresql("reader"), table_of("shop.orders"))
+    source = source_of(on_postgresql("reader"), table_of("shop.orders"), stores=[STORE_ID])
     assert source.accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
     read = payloads(rows_of(source))
     assert read == payloads(rows_of(source_of(url)))
