@@ -81,11 +81,14 @@ def open_control_store(url: str) -> sa.Engine:
     SQLite is opened in WAL mode: a person can read the queue while a run writes to it.
 
     Raises:
-        SettingsError: a URL of neither SQLite nor PostgreSQL, or of a driver that is not installed.
+        SettingsError: a URL of neither SQLite nor PostgreSQL, of a driver that is not installed, or of a
+            database that cannot be reached.
     """
     told = _read(url)
     if told.get_backend_name() == "sqlite":
         engine = sa.create_engine(told)
+        if told.database and not told.database.startswith((":", "file:")):
+            Path(told.database).parent.mkdir(parents=True, exist_ok=True)  # a home nothing has run in yet
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _take_the_write_lock)
     else:
@@ -97,10 +100,15 @@ def open_control_store(url: str) -> sa.Engine:
                 f"AELP_CONTROL_URL: the driver of {told.drivername} is not installed; write "
                 "postgresql+psycopg2://user:password@host/database"
             ) from None
-    with engine.begin() as connection:
-        take_turn(connection)
-        METADATA.create_all(connection)
-    return engine
+    try:
+        with engine.begin() as connection:
+            take_turn(connection)
+            METADATA.create_all(connection)
+    except sa.exc.OperationalError as error:
+        said = str(error.orig).strip()  # the drivers name host and user, never the password
+    else:
+        return engine
+    raise SettingsError(f"The control store {told.render_as_string()} cannot be opened: {said}")
 
 
 def take_turn(connection: sa.Connection) -> None:

@@ -194,3 +194,14 @@ def test_a_reader_of_the_queue_does_not_wait_for_a_writer(postgresql):
     with writing.begin() as connection:
         connection.execute(sa.text("update slice_queue set status = 'waiting'"))
         assert control.queue_sizes() == {"meta": {"running": 1}}
+
+
+def test_a_store_that_cannot_be_reached_is_named_without_its_password():
+    with pytest.raises(SettingsError, match=r"127.0.0.1:1/control cannot be opened") as caught:
+        open_control_store("postgresql://user:hush@127.0.0.1:1/control")
+    assert "hush" not in str(caught.value)
+
+
+def test_the_first_to_need_it_makes_the_folder_of_the_file(tmp_path):
+    control = IngestionControl(open_control_store(f"sqlite:///{tmp_path}/new/home/control.sqlite"))
+    assert control.queue_sizes() == {}
