@@ -177,21 +177,27 @@ def status() -> None:
 @app.command()
 def connect(
     platform: Annotated[str, typer.Argument(help="A live source the settings name.")],
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep credentials that work in AELP_HOME, readable by you alone.")
+    ] = False,
 ) -> None:
     """Check a source's credentials with one read-only call, list its accounts, say what is missing."""
     from typing import cast
 
-    from aelp_assets.status import connection_report
+    from aelp_assets.status import connection_report, save_credentials
     from resources.settings import SourceName
 
     sources = _sources(read_environment())
     if platform not in sources.settings.sources:
         known = ", ".join(sources.settings.sources) or "none yet: add `sources:` to the settings"
         raise SettingsError(f"{platform}: the settings name no such source; they name {known}")
-    works, lines = connection_report(sources, cast(SourceName, platform))
+    name = cast(SourceName, platform)
+    works, lines = connection_report(sources, name)
     typer.echo("\n".join(lines))
     if not works:
         raise typer.Exit(1)
+    if save:
+        typer.echo(save_credentials(sources, name))
 
 
 _By = Annotated[

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.pulling import credential_hash
 from resources.connectors.registry import Sources
 from resources.connectors.scrubbing import Scrubber
 from resources.control.ingestion import IngestionControl
@@ -38,7 +37,7 @@ _REMEDIES = {
 def source_status(
     warehouse: Warehouse, sources: Sources, now: datetime, names: Iterable[SourceName] | None = None
 ) -> pl.DataFrame:
-    """A row per source, by default every configured one.
+    """A row per source, by default every configured one; of each only the accounts the settings name.
 
     Returns:
         source, credentials (`set`, `missing`, `refused`), newest_complete_day (of the report that lags
@@ -49,28 +48,26 @@ def source_status(
     control = IngestionControl(sources.control_store())
     rows = []
     for name in sources.settings.source_names if names is None else names:
-        waiting = control.waiting_classes(
-            name, [spelt(name, account) for account in sources.settings.sources[name].accounts]
-        )
+        accounts = [spelt(name, account) for account in sources.settings.sources[name].accounts]
+        named = pl.col("account_id").is_in(accounts)  # one taken out of the settings grows older for ever
+        waiting = control.waiting_classes(name, accounts)
         slices = warehouse.query(
             "select account_id, stream, breakdown_set, report_date, status, error_class, completed_at "
             "from ops.ingest_slices where source = $source and report_date >= $since",
             {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
-        )
+        ).filter(named)
         complete = slices.filter(pl.col("status") == "complete")
-        newest_day, newest = warehouse.query(
+        streams = warehouse.query(
             """
-            select min(newest_day) as newest_day, max(newest) as newest
-            from (
-                select account_id, stream, breakdown_set,
-                    max(report_date) as newest_day, max(completed_at) as newest
-                from ops.ingest_slices
-                where source = $source and status = 'complete'
-                group by account_id, stream, breakdown_set
-            ) as streams
+            select account_id, stream, breakdown_set,
+                max(report_date) as newest_day, max(completed_at) as newest
+            from ops.ingest_slices
+            where source = $source and status = 'complete'
+            group by account_id, stream, breakdown_set
             """,
             {"source": name},
-        ).row(0)
+        ).filter(named)
+        newest_day, newest = streams.select(pl.col("newest_day").min(), pl.col("newest").max()).row(0)
         prompt = _within_a_day(complete, now)
         failed = slices.filter(pl.col("error_class").is_not_null()).sort("completed_at")
         since = failed.filter(pl.col("completed_at") >= newest) if newest is not None else failed
@@ -166,16 +163,16 @@ def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:
 
 def _credentials(sources: Sources, control: IngestionControl, name: SourceName) -> str:
     try:
-        source = sources.open(name)
+        sources.open(name)
     except MissingCredentials:
         return "missing"
-    return "refused" if control.stopped(name, credential_hash(source)) else "set"
+    return "refused" if control.stopped(name, sources.credential_hash(name)) else "set"
 
 
 def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:
     """One read-only call with a source's credentials: whether it works, and what to say in plain words.
 
-    Where it works, a source that was stopped for its credentials is started again.
+    Where it works, a source that was stopped for its credentials is started again; nothing else is written.
     """
     wanted = sources.settings.sources[name].accounts
     try:
@@ -188,7 +185,8 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
         said = Scrubber(source.secrets)(str(error))
         named = f"The settings name {', '.join(wanted)}; some platforms refuse all for one that is not yours."
         return False, [f"{name} says: {said}", _REMEDIES[error.error_class], named]
-    IngestionControl(sources.control_store()).resume_source(name)
+    if sources.has_control_store():
+        IngestionControl(sources.control_store()).resume_source(name)
     readable = {account.account_id for account in accounts}
     lines = [
         f"{account.account_id}  {account.name} · {account.currency} · {account.timezone}"
@@ -202,3 +200,19 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
             f"sources.{name}.accounts in the settings."
         )
     return not unknown, lines or [f"{name} answers, but these credentials can read no account."]
+
+
+def save_credentials(sources: Sources, name: SourceName) -> str:
+    """Keep the credentials a source is called with, for its owner alone to read; says which, never what.
+
+    Raises:
+        SettingsError: they cannot be kept safely in AELP_HOME.
+    """
+    variables = sources.variables_of(name)
+    if not variables:
+        return f"{name} is read without credentials: there is nothing to save."
+    sources.saved.save(name, variables)
+    return (
+        f"Saved {', '.join(variables)} in {sources.saved.path}, which only you may read. Used wherever the "
+        f"environment sets no variable of {name}."
+    )

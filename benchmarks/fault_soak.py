@@ -73,6 +73,7 @@ def run_script(soaked: SoakedSource, seed: int, warehouse: DuckDBWarehouse, fold
         puller = Puller(
             source=soaked.name,
             open_source=lambda: source,
+            credential_hash=lambda: "sandbox",
             control=control,
             clock=clockwork,
             pacing_clock=clockwork,

@@ -78,6 +78,7 @@ def main(task: Path) -> None:
     puller = Puller(
         source="meta",
         open_source=lambda: source,
+        credential_hash=lambda: "sandbox",
         control=control,
         clock=FixedClock(NOW),
         pacing_clock=SystemClock(),

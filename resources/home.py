@@ -1,7 +1,7 @@
 """What the last morning in an AELP_HOME was run with, so that the UI opens on the same business and day.
 
 Here: the settings file, drop folder and clock of a run, remembered as variables. Not here: secrets and
-endpoints, which are never written down.
+endpoints (`resources.connectors.saved_credentials`, where a person asks for it).
 """
 
 from __future__ import annotations

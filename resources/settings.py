@@ -237,7 +237,7 @@ SourceName = Literal[
 
 
 class LiveSource(Section):
-    """A platform that is read through its API; its secrets come from the environment.
+    """A platform that is read through its API; its secrets stand elsewhere.
 
     `accounts` as the platform names them. `calls_per_hour` is what one account may be called by all runs
     together; what the platform says while it is called goes before it.
@@ -246,13 +246,6 @@ class LiveSource(Section):
     accounts: Annotated[list[str], Field(min_length=1)]
     calls_per_hour: Annotated[float, Field(ge=1.0, le=1_000_000.0)] = 600.0
     backfill_days: Annotated[int, Field(ge=1, le=1125)] = 90
-
-    @field_validator("accounts")
-    @classmethod
-    def _each_once(cls, accounts: list[str]) -> list[str]:
-        if len(set(accounts)) < len(accounts):
-            raise ValueError("an account stands twice")
-        return accounts
 
 
 class LiveGoogleAds(LiveSource):
@@ -416,6 +409,19 @@ class Settings(Section):
                 "guardrails.weekly_loss_budget: needs exactly one amount per track; "
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _each_account_once(self) -> Settings:
+        from resources.landing.accounts import spelt  # noqa: PLC0415 - polars: `aelp --help` answers at once
+
+        for name in self.source_names:
+            seen: dict[str, str] = {}
+            for account in self.sources[name].accounts:
+                if (first := seen.get(spelt(name, account))) is not None:
+                    also = "" if first == account else f": {first} and {account} are the same"
+                    raise ValueError(f"sources.{name}.accounts: an account stands twice{also}")
+                seen[spelt(name, account)] = account
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a throwaway home, both warehouses, the BigQuery emulator, real exports."""
+"""Fixtures every test may use: a throwaway home, the warehouses and servers to test on, real exports."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from resources.settings import PROJECT_ROOT, Environment, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
+from tests.postgresql import PostgreSQL, running_postgresql
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -100,6 +101,13 @@ def bigquery_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQ
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """One cluster for the session; skips where PostgreSQL is not installed."""
+    with running_postgresql() as server:
+        yield server
 
 
 def _free_ports(count: int) -> list[int]:

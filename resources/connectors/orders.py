@@ -18,17 +18,19 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.scrubbing import Scrubber
 from resources.connectors.source import Account, Page, Pull, Report
+from resources.databases import read_url
 from resources.files.values import moment_text, read_boolean, read_moment, read_number
 from resources.landing.streams import NUMERIC_KINDS, STREAMS
 
 STREAM = STREAMS["orders"]
+_SAMPLED_ORDERS = 1_000
 SqlType = sa.types.TypeEngine[Any]
 # SQLSTATE classes and MySQL error numbers, where the driver gives one.
 _REFUSED_STATES = ("28", "42501")
@@ -36,7 +38,9 @@ _REFUSED_NUMBERS = frozenset({1044, 1045, 1142, 1143, 1698})
 _TOO_LONG_STATES = ("57014",)
 _TOO_LONG_NUMBERS = frozenset({1969, 3024})
 _REFUSED_WORDS = re.compile(
-    r"password authentication failed|access denied|permission denied|login failed", re.I
+    r"password authentication failed|access denied|permission denied|login failed"
+    r'|role "[^"]*" (?:does not exist|is not permitted to log in)|no pg_hba\.conf entry',
+    re.I,
 )
 _TOO_LONG_WORDS = re.compile(r"statement timeout|maximum statement execution time", re.I)
 
@@ -54,7 +58,7 @@ class OrdersCredentials:
         if not url:
             raise MissingCredentials(
                 "backend orders: set AELP_ORDERS_URL to a SQLAlchemy URL of a user who may only read, as in "
-                "postgresql+psycopg://reader:password@host/shop. `aelp connect orders` checks it."
+                "postgresql+psycopg2://reader:password@host/shop. `aelp connect orders` checks it."
             )
         return cls(url)
 
@@ -81,7 +85,11 @@ class OrdersTable:
 
 
 class OrdersDatabase:
-    """Orders of one table, as they stand now: refunds and payments change rows of earlier days."""
+    """Orders of one table, as they stand now: refunds and payments change rows of earlier days.
+
+    Args:
+        stores: the accounts that will be asked for, so that nobody need look for all there are.
+    """
 
     name = "orders"
     api_version = "sql"
@@ -89,12 +97,14 @@ class OrdersDatabase:
 
     def __init__(
         self, credentials: OrdersCredentials, table: OrdersTable, *, timeout_seconds: float = 60.0,
-        page_size: int = 50_000,
+        page_size: int = 50_000, stores: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._credentials = credentials
         self._table = table
         self._timeout = timeout_seconds
         self._page_size = page_size
+        self._stores = tuple(stores)
+        self._known_stores: dict[str, set[str]] | None = None
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -104,7 +114,7 @@ class OrdersDatabase:
     def secrets(self) -> Sequence[str]:
         url = self._credentials.url
         try:
-            password = make_url(url).password
+            password = read_url(url).password
         except ArgumentError:
             return (url,)
         texts = [url, *([str(password)] if password else [])]
@@ -113,9 +123,10 @@ class OrdersDatabase:
         return tuple(dict.fromkeys([*texts, *([found.group(1)] if found else [])]))
 
     def accounts(self) -> Sequence[Account]:
-        """The stores in the table; their currency is XXX where orders come in several.
+        """The stores that were named; all there are in the table where none was, or one has no order.
 
-        Orders without a store or a currency say nothing of either.
+        A store's currency is that of some of its orders, XXX where those come in several. Orders without a
+        store or a currency say nothing of either.
 
         Raises:
             PlatformError: the database cannot be read, or no order of a store has a currency.
@@ -123,21 +134,11 @@ class OrdersDatabase:
         table = self._table
         with self._connection() as connection:
             source, _ = self._described(connection)
-            if table.store_id is not None and table.currency is not None:
-                pairs = {(table.store_id, table.currency)}
-            else:
-                wanted = [source.c[table.columns[n]] for n in ("store_id", "currency") if n in table.columns]
-                pairs = {
-                    (
-                        table.store_id or _written(row._mapping[table.columns["store_id"]]),
-                        table.currency or _written(row._mapping[table.columns["currency"]]).strip().upper(),
-                    )
-                    for row in connection.execute(sa.select(*wanted).distinct())
-                }
-        stores: dict[str, set[str]] = {store: set() for store, _ in pairs if store}
-        for store, currency in pairs:
-            if store and currency:
-                stores[store].add(currency)
+            named = self._stores if table.store_id is None else (table.store_id,)
+            asked = {store: self._currencies(connection, source, store) for store in named}
+            stores = {store: found for store, found in asked.items() if found is not None}
+            if not stores or len(stores) < len(named):
+                stores = self._every_store(connection, source)
         moneyless = [store for store, found in stores.items() if not found]
         if moneyless:
             raise PlatformError(
@@ -150,6 +151,31 @@ class OrdersDatabase:
             Account(store, store, next(iter(found)) if len(found) == 1 else "XXX", table.zone)
             for store, found in sorted(stores.items())
         ]
+
+    def _currencies(self, connection: sa.Connection, source: sa.TableClause, store: str) -> set[str] | None:
+        """Of some orders of a store, without reading them all; None where it has none."""
+        of_store = self._of_store(source, store)
+        if self._table.currency is not None:
+            there = self._table.store_id is not None or _any(connection, source, of_store)
+            return {self._table.currency} if there else None
+        column = source.c[self._table.columns["currency"]]
+        given = sa.func.trim(sa.cast(column, sa.String)) != ""
+        some = connection.execute(sa.select(column).where(*of_store, given).limit(_SAMPLED_ORDERS))
+        found = {_written(row[0]).strip().upper() for row in some}
+        return found if found or _any(connection, source, of_store) else None
+
+    def _every_store(self, connection: sa.Connection, source: sa.TableClause) -> dict[str, set[str]]:
+        """All stores of the table with all their currencies: a look at every row, once a source."""
+        if self._known_stores is None:
+            table, stores = self._table, dict[str, set[str]]()
+            wanted = [source.c[table.columns[n]] for n in ("store_id", "currency") if n in table.columns]
+            for row in connection.execute(sa.select(*wanted).distinct()):
+                store = table.store_id or _written(row._mapping[table.columns["store_id"]])
+                said = table.currency or _written(row._mapping[table.columns["currency"]]).strip().upper()
+                if store:
+                    stores.setdefault(store, set()).update({said} if said else ())
+            self._known_stores = stores
+        return self._known_stores
 
     def parents(self, pull: Pull) -> Sequence[str]:
         return ()
@@ -199,14 +225,16 @@ class OrdersDatabase:
         shapeless: sa.ColumnElement[bool] = placed.not_like("____-__-__%")
         if connection.dialect.name == "sqlite":
             shapeless = sa.or_(shapeless, sa.func.typeof(placed) != "text")
-        query = sa.select(key, placed).where(placed.is_not(None), shapeless, *self._of_store(source, pull))
+        query = sa.select(key, placed).where(
+            placed.is_not(None), shapeless, *self._of_store(source, pull.account.account_id)
+        )
         found = connection.execute(query.limit(1)).first()
         if found is not None:
             raise self._unreadable(str(found[0]), "ordered_at", found[1])
 
-    def _of_store(self, source: sa.TableClause, pull: Pull) -> list[sa.ColumnElement[bool]]:
+    def _of_store(self, source: sa.TableClause, store: str) -> list[sa.ColumnElement[bool]]:
         column = self._table.columns.get("store_id")
-        return [] if column is None else [source.c[column] == pull.account.account_id]
+        return [] if column is None else [source.c[column] == store]
 
     def _conditions(
         self, connection: sa.Connection, source: sa.TableClause, kind: SqlType, pull: Pull
@@ -234,7 +262,7 @@ class OrdersDatabase:
                 f"orders: {placed.name} is of type {kind}, which is no moment. Make a view in which it is a "
                 "timestamp and name that view.",
             )
-        return [placed >= low, placed < high, *self._of_store(source, pull)]
+        return [placed >= low, placed < high, *self._of_store(source, pull.account.account_id)]
 
     def _rows(self, rows: list[dict[str, Any]], pull: Pull) -> pl.DataFrame:
         table, zone = self._table, ZoneInfo(self._table.zone)
@@ -311,14 +339,14 @@ class OrdersDatabase:
     @cached_property
     def _engine(self) -> sa.Engine:
         try:
-            url = make_url(self._credentials.url)
+            url = read_url(self._credentials.url)
             return sa.create_engine(_reading(url), poolclass=NullPool, connect_args=self._patience(url))
         except (ArgumentError, ValueError):
             message = (
-                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg://user:password@host/shop."
+                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg2://user:password@host/shop."
             )
         except (NoSuchModuleError, ImportError) as error:
-            driver = getattr(error, "name", None) or make_url(self._credentials.url).drivername
+            driver = getattr(error, "name", None) or read_url(self._credentials.url).drivername
             message = (
                 f"the database driver {driver} of AELP_ORDERS_URL is not installed; install it with pip."
             )
@@ -420,6 +448,11 @@ def _reading(url: URL) -> URL:
 def _is_text(connection: sa.Connection, kind: SqlType) -> bool:
     """Whether moments compare as text; SQLite has no type for them, whatever the column declares."""
     return connection.dialect.name == "sqlite" or isinstance(kind, sa.String)
+
+
+def _any(connection: sa.Connection, source: sa.TableClause, where: list[sa.ColumnElement[bool]]) -> bool:
+    query = sa.select(sa.literal(1)).select_from(source).where(*where).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _written(value: Any) -> str:

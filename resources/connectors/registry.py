@@ -6,6 +6,7 @@ calls. An SDK is imported once its source has credentials: all of them take seco
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +22,10 @@ import sqlalchemy as sa
 from resources.clock import Clock, SystemClock
 from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
+from resources.connectors.saved_credentials import SavedCredentials, is_key_file, variables_of
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
-from resources.control.store import control_url, open_control_store
+from resources.control.store import control_url, has_control_store, open_control_store
 from resources.settings import Environment, Settings, SourceName
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Sources:
         pacing_clock: goes on while `sleep` sleeps, also where `clock` stands still.
         work_folder: where pages go.
         home: AELP_HOME: folders of the settings lie below it unless absolute, and what sources keep.
+        variables: the environment; None is this process's.
+        has_control_store: whether there is one without creating it.
     """
 
     settings: Settings
@@ -52,6 +56,35 @@ class Sources:
     work_folder: Path
     home: Path
     variables: Variables | None = None
+    has_control_store: Callable[[], bool] = lambda: True
+
+    @property
+    def saved(self) -> SavedCredentials:
+        """What `aelp connect --save` kept."""
+        return SavedCredentials(self.home)
+
+    def variables_of(self, name: SourceName) -> Variables:
+        """What says where and as whom a source is called: the environment's variables, else the saved ones.
+
+        Never some of each: a login would be half another's, and a saved token go to an endpoint set since.
+
+        Raises:
+            SettingsError: the saved ones are needed, and their file is not its owner's alone.
+        """
+        if name == "vendor_files" and self.settings.sources[name].inbox is not None:
+            return {}  # a folder of this machine
+        return variables_of(name, self._environment) or self.saved.of(name)
+
+    def credential_hash(self, name: SourceName) -> str:
+        """Tells two sets of credentials apart without giving either away; of key files, by their content.
+
+        Raises:
+            SettingsError: as `variables_of`.
+        """
+        told: list[str] = []
+        for variable, value in self.variables_of(name).items():
+            told += [variable, value.strip(), *([_content(value.strip())] if is_key_file(variable) else [])]
+        return hashlib.sha256("\x1f".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
 
     def puller(self, name: SourceName) -> Puller:
         """Pulls accounts of one source.
@@ -63,6 +96,7 @@ class Sources:
         return Puller(
             source=name,
             open_source=lambda: self.open(name),
+            credential_hash=lambda: self.credential_hash(name),
             control=IngestionControl(self.control_store()),
             clock=self.clock,
             pacing_clock=self.pacing_clock,
@@ -87,9 +121,19 @@ class Sources:
 
         Raises:
             MissingCredentials: naming the variables to set.
+            SettingsError: as `variables_of`.
         """
-        variables = os.environ if self.variables is None else self.variables
-        return _OPENERS[name](self, variables)
+        try:
+            return _OPENERS[name](self, self.variables_of(name))
+        except MissingCredentials as missing:
+            said, given = str(missing), variables_of(name, self._environment)
+        if given and self.saved.of(name):
+            said += f" What {self.saved.path} holds counts only while {', '.join(given)} is not set."
+        raise MissingCredentials(said)
+
+    @property
+    def _environment(self) -> Variables:
+        return os.environ if self.variables is None else self.variables
 
 
 def open_sources(environment: Environment, settings: Settings, clock: Clock) -> Sources:
@@ -103,7 +147,16 @@ def open_sources(environment: Environment, settings: Settings, clock: Clock) -> 
         cache(lambda: open_control_store(url)),
         environment.home / "work" / "pulls",
         environment.home,
+        has_control_store=lambda: has_control_store(url),
     )
+
+
+def _content(key_file: str) -> str:
+    """The hash of a key file's content: a new key often comes under the old name."""
+    try:
+        return hashlib.sha256(Path(key_file).read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
 
 
 def _endpoint(variables: Variables, name: str, live: str) -> str:
@@ -229,7 +282,8 @@ def _orders(sources: Sources, variables: Variables) -> Source:
         None if "store_id" in configured.columns else configured.accounts[0],
         configured.currency,
     )
-    return OrdersDatabase(OrdersCredentials.from_environment(variables), table)
+    credentials = OrdersCredentials.from_environment(variables)
+    return OrdersDatabase(credentials, table, stores=configured.accounts)
 
 
 def _vendor_files(sources: Sources, variables: Variables) -> Source:

@@ -6,14 +6,23 @@ Here: those, each a few statements on the control store. Not here: when somethin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from resources.control.store import CALL_BUDGETS, KNOWN_ZONES, SLICE_QUEUE, STOPPED_SOURCES
+from resources.control.store import (
+    CALL_BUDGETS,
+    KNOWN_ZONES,
+    SLICE_QUEUE,
+    STOPPED_SOURCES,
+    insert_missing,
+    take_turn,
+    upsert,
+)
 
 QueueKey = tuple[str, str, str, str, date]  # source, stream, breakdown_set, account_id, report_date
 
@@ -36,6 +45,16 @@ class Stop:
     stopped_at: datetime
 
 
+@dataclass(frozen=True)
+class _Budget:
+    """An account's budget as its row says, and how to change that row."""
+
+    calls_left: float
+    counted_at: float
+    blocked_until: float | None
+    store: Callable[..., None]
+
+
 class IngestionControl:
     """The connectors' part of the control store."""
 
@@ -44,36 +63,41 @@ class IngestionControl:
 
     # --- the queue --------------------------------------------------------------------------------
 
-    def plan(self, keys: Sequence[QueueKey], now: datetime) -> None:
-        """Note slices as planned; what is known of earlier attempts stays."""
-        self._note(keys, "planned", now)
-
     def start(self, keys: Sequence[QueueKey], now: datetime) -> None:
-        """Note slices as running."""
-        self._note(keys, "running", now)
+        """Note slices as running; what is known of earlier attempts stays."""
+        rows = [
+            {**_named(key), "status": "running", "attempts": 0, "updated_at": now.timestamp()}
+            for key in dict.fromkeys(keys)
+        ]
+        with self._queue() as connection:
+            upsert(connection, SLICE_QUEUE, rows, ("status", "updated_at"))
 
     def settle(
         self, done: Iterable[QueueKey], waiting: Iterable[tuple[QueueKey, Waiting]], now: datetime
     ) -> None:
         """Take finished slices off the queue and put failed ones back, with their next attempt."""
-        with self._engine.begin() as connection:
-            for key in done:
-                connection.execute(sa.delete(SLICE_QUEUE).where(_is(key)))
-            for key, why in waiting:
-                connection.execute(sa.delete(SLICE_QUEUE).where(_is(key)))
+        rows = {
+            key: {
+                **_named(key),
+                "status": "waiting",
+                "attempts": why.attempts,
+                "next_attempt_at": None if why.next_attempt_at is None else why.next_attempt_at.timestamp(),
+                "error_class": why.error_class,
+                "message": _storable(why.message),
+                "updated_at": now.timestamp(),
+            }
+            for key, why in waiting
+        }
+        finished = [_named(key) for key in dict.fromkeys(done) if key not in rows]
+        with self._queue() as connection:
+            if finished:
+                same = (SLICE_QUEUE.c[name] == sa.bindparam(f"that_{name}") for name in finished[0])
                 connection.execute(
-                    sa.insert(SLICE_QUEUE).values(
-                        **_named(key),
-                        status="waiting",
-                        attempts=why.attempts,
-                        next_attempt_at=None
-                        if why.next_attempt_at is None
-                        else why.next_attempt_at.timestamp(),
-                        error_class=why.error_class,
-                        message=why.message,
-                        updated_at=now.timestamp(),
-                    )
+                    sa.delete(SLICE_QUEUE).where(*same),
+                    [{f"that_{name}": value for name, value in key.items()} for key in finished],
                 )
+            state = ("status", "attempts", "next_attempt_at", "error_class", "message", "updated_at")
+            upsert(connection, SLICE_QUEUE, list(rows.values()), state)
 
     def waiting(self, source: str, account_id: str) -> dict[QueueKey, Waiting]:
         """Slices of an account that failed before."""
@@ -102,7 +126,7 @@ class IngestionControl:
             SLICE_QUEUE.c.status != "waiting",
         )
         failed = SLICE_QUEUE.c.error_class.is_not(None)
-        with self._engine.begin() as connection:
+        with self._queue() as connection:
             connection.execute(sa.update(SLICE_QUEUE).where(begun, failed).values(status="waiting"))
             connection.execute(sa.delete(SLICE_QUEUE).where(begun, ~failed))
 
@@ -128,18 +152,12 @@ class IngestionControl:
             sizes.setdefault(source, {})[status] = count
         return sizes
 
-    def _note(self, keys: Sequence[QueueKey], status: str, now: datetime) -> None:
+    @contextmanager
+    def _queue(self) -> Iterator[sa.Connection]:
+        """A transaction in which nobody else writes to the queue."""
         with self._engine.begin() as connection:
-            for key in keys:
-                changed = connection.execute(
-                    sa.update(SLICE_QUEUE).where(_is(key)).values(status=status, updated_at=now.timestamp())
-                )
-                if not changed.rowcount:
-                    connection.execute(
-                        sa.insert(SLICE_QUEUE).values(
-                            **_named(key), status=status, attempts=0, updated_at=now.timestamp()
-                        )
-                    )
+            take_turn(connection)
+            yield connection
 
     # --- budgets of calls -------------------------------------------------------------------------
 
@@ -151,42 +169,36 @@ class IngestionControl:
         """
         moment = now.timestamp()
         holds = max(1.0, calls_per_hour / 10.0)
-        where = sa.and_(CALL_BUDGETS.c.source == source, CALL_BUDGETS.c.account_id == account_id)
-        with self._engine.begin() as connection:
-            row = connection.execute(sa.select(CALL_BUDGETS).where(where)).one_or_none()
-            left, blocked = holds, 0.0
-            if row is not None:
-                refilled = max(0.0, moment - row.counted_at) * calls_per_hour / 3600.0
-                left, blocked = min(holds, row.calls_left + refilled), row.blocked_until or 0.0
-            left = max(left - 1.0, -calls_per_hour)
-            self._store_budget(connection, where, source, account_id, left, moment, blocked or None)
+        with self._budget(source, account_id, holds, moment) as budget:
+            # Another caller's moment may be later than ours: its refill must not be given twice.
+            counted = max(moment, budget.counted_at)
+            refilled = (counted - budget.counted_at) * calls_per_hour / 3600.0
+            left = max(min(holds, budget.calls_left + refilled) - 1.0, -calls_per_hour)
+            budget.store(calls_left=left, counted_at=counted)
+            blocked = (budget.blocked_until or 0.0) - moment
         in_debt = max(0.0, -left) * 3600.0 / calls_per_hour
-        return max(in_debt, blocked - moment, 0.0)
+        return max(in_debt, blocked, 0.0)
 
     def block(self, source: str, account_id: str, seconds: float, now: datetime) -> None:
         """Hold every caller of this account for `seconds`, as the platform asked one of them to wait."""
         moment = now.timestamp()
+        with self._budget(source, account_id, 0.0, moment) as budget:
+            budget.store(blocked_until=max(moment + seconds, budget.blocked_until or 0.0))
+
+    @contextmanager
+    def _budget(self, source: str, account_id: str, calls: float, moment: float) -> Iterator[_Budget]:
+        """An account's budget, locked until the block ends; a new one holds `calls`."""
+        key = {"source": source, "account_id": account_id}
         where = sa.and_(CALL_BUDGETS.c.source == source, CALL_BUDGETS.c.account_id == account_id)
         with self._engine.begin() as connection:
-            row = connection.execute(sa.select(CALL_BUDGETS).where(where)).one_or_none()
-            until = max(moment + seconds, (row.blocked_until or 0.0) if row is not None else 0.0)
-            left = row.calls_left if row is not None else 0.0
-            counted = row.counted_at if row is not None else moment
-            self._store_budget(connection, where, source, account_id, left, counted, until)
+            # Only a row that is there can be locked.
+            insert_missing(connection, CALL_BUDGETS, {**key, "calls_left": calls, "counted_at": moment})
+            row = connection.execute(sa.select(CALL_BUDGETS).where(where).with_for_update()).one()
 
-    def _store_budget(
-        self,
-        connection: sa.Connection,
-        where: sa.ColumnElement[bool],
-        source: str,
-        account_id: str,
-        left: float,
-        counted_at: float,
-        blocked_until: float | None,
-    ) -> None:
-        values = {"calls_left": left, "counted_at": counted_at, "blocked_until": blocked_until}
-        if not connection.execute(sa.update(CALL_BUDGETS).where(where).values(values)).rowcount:
-            connection.execute(sa.insert(CALL_BUDGETS).values(source=source, account_id=account_id, **values))
+            def store(**values: float) -> None:
+                connection.execute(sa.update(CALL_BUDGETS).where(where).values(values))
+
+            yield _Budget(row.calls_left, row.counted_at, row.blocked_until, store)
 
     # --- time zones -------------------------------------------------------------------------------
 
@@ -198,27 +210,22 @@ class IngestionControl:
 
     def note_zone(self, source: str, account_id: str, timezone: str) -> None:
         """Remember the account's time zone."""
-        where = sa.and_(KNOWN_ZONES.c.source == source, KNOWN_ZONES.c.account_id == account_id)
+        row = {"source": source, "account_id": account_id, "timezone": timezone}
         with self._engine.begin() as connection:
-            if not connection.execute(sa.update(KNOWN_ZONES).where(where).values(timezone=timezone)).rowcount:
-                connection.execute(
-                    sa.insert(KNOWN_ZONES).values(source=source, account_id=account_id, timezone=timezone)
-                )
+            upsert(connection, KNOWN_ZONES, [row], ["timezone"])
 
     # --- stopped sources --------------------------------------------------------------------------
 
     def stop_source(self, source: str, credential_hash: str, reason: str, now: datetime) -> None:
         """Call this source no more with these credentials."""
+        row = {
+            "source": source,
+            "credential_hash": credential_hash,
+            "reason": _storable(reason),
+            "stopped_at": now.timestamp(),
+        }
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(STOPPED_SOURCES).where(STOPPED_SOURCES.c.source == source))
-            connection.execute(
-                sa.insert(STOPPED_SOURCES).values(
-                    source=source,
-                    credential_hash=credential_hash,
-                    reason=reason,
-                    stopped_at=now.timestamp(),
-                )
-            )
+            upsert(connection, STOPPED_SOURCES, [row], ("credential_hash", "reason", "stopped_at"))
 
     def stopped(self, source: str, credential_hash: str) -> Stop | None:
         """Why the source was stopped, if it was with these very credentials."""
@@ -240,8 +247,9 @@ def _named(key: QueueKey) -> dict[str, str | date]:
     return dict(zip(names, key, strict=True))
 
 
-def _is(key: QueueKey) -> sa.ColumnElement[bool]:
-    return sa.and_(*(SLICE_QUEUE.c[name] == value for name, value in _named(key).items()))
+def _storable(text: str) -> str:
+    """PostgreSQL's texts hold no NUL; a broken answer of a platform may."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -1,14 +1,20 @@
-"""The control store's database: SQLite in AELP_HOME by default, any SQLAlchemy URL instead.
+"""The control store's database: SQLite in AELP_HOME by default, or PostgreSQL by URL.
 
-Here: opening it and its tables. Not here: what the rows mean (`ingestion`, `governance`).
+Here: opening it, its tables, and writing as concurrent runs can on either. Not here: what the rows mean
+(`ingestion`, `governance`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from resources.databases import read_url
+from resources.settings import SettingsError
 
 METADATA = sa.MetaData()
 
@@ -20,7 +26,7 @@ SLICE_QUEUE = sa.Table(
     sa.Column("breakdown_set", sa.String, primary_key=True),
     sa.Column("account_id", sa.String, primary_key=True),
     sa.Column("report_date", sa.Date, primary_key=True),
-    sa.Column("status", sa.String, nullable=False),  # planned, running or waiting
+    sa.Column("status", sa.String, nullable=False),  # running or waiting
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_attempt_at", sa.Float),  # seconds since 1970, UTC; NULL: when next planned
     sa.Column("error_class", sa.String),
@@ -150,22 +156,104 @@ def control_url(home: Path, variables: Mapping[str, str]) -> str:
     return variables.get("AELP_CONTROL_URL") or f"sqlite:///{home / 'control.sqlite'}"
 
 
+_TURN = 4_141_250  # any number: that of this store's advisory lock
+_INSERT: Mapping[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def has_control_store(url: str) -> bool:
+    """Whether there is one at the URL, without creating it; a server's database is taken for granted.
+
+    Raises:
+        SettingsError: as `open_control_store`.
+    """
+    told = _read(url)
+    if told.get_backend_name() != "sqlite" or (told.database or "").startswith("file:"):
+        return True
+    return Path(told.database or "").is_file()
+
+
 def open_control_store(url: str) -> sa.Engine:
     """The database at a SQLAlchemy URL, its tables created where they are missing.
 
     SQLite is opened in WAL mode: a person can read the queue while a run writes to it.
+
+    Raises:
+        SettingsError: a URL of neither SQLite nor PostgreSQL, of a driver that is not installed, or of a
+            database that cannot be reached.
     """
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
+    told = _read(url)
+    if told.get_backend_name() == "sqlite":
+        engine = sa.create_engine(told)
+        if told.database and not told.database.startswith((":", "file:")):
+            Path(told.database).parent.mkdir(parents=True, exist_ok=True)  # a home nothing has run in yet
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _take_the_write_lock)
-    METADATA.create_all(engine)
-    return engine
+    else:
+        try:
+            # Waited for, a lock shows what its holder committed: in a stricter level it would fail instead.
+            engine = sa.create_engine(told, isolation_level="READ COMMITTED", pool_pre_ping=True)
+        except (ImportError, sa.exc.NoSuchModuleError):
+            raise SettingsError(
+                f"AELP_CONTROL_URL: the driver of {told.drivername} is not installed; write "
+                "postgresql+psycopg2://user:password@host/database"
+            ) from None
+    try:
+        with engine.begin() as connection:
+            take_turn(connection)
+            METADATA.create_all(connection)
+    except sa.exc.OperationalError as error:
+        said = str(error.orig).strip()  # the drivers name host and user, never the password
+    else:
+        return engine
+    raise SettingsError(f"The control store {told.render_as_string()} cannot be opened: {said}")
+
+
+def take_turn(connection: sa.Connection) -> None:
+    """Make writers of many rows go one after another, until each has committed.
+
+    Rows locked in different orders would deadlock, and tables created at once collide. SQLite's transactions
+    begin with its one write lock, so there the turn is taken already.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+
+
+def upsert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], replaced: Sequence[str]
+) -> None:
+    """Insert rows; of those whose key is there already, replace these columns. Each key once."""
+    if not rows:
+        return
+    insert = _INSERT[connection.dialect.name](table)
+    keys = [column.name for column in table.primary_key]
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=keys, set_={n: insert.excluded[n] for n in replaced}),
+        rows,
+    )
+
+
+def insert_missing(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Insert a row unless its key is there; waits for another transaction that is inserting it."""
+    connection.execute(_INSERT[connection.dialect.name](table).on_conflict_do_nothing(), row)
+
+
+def _read(url: str) -> sa.URL:
+    """Raises: SettingsError, which never shows the URL: it may hold a password."""
+    try:
+        told = read_url(url)
+    except sa.exc.ArgumentError:
+        told = None
+    if told is None or told.get_backend_name() not in _INSERT:
+        raise SettingsError(
+            "AELP_CONTROL_URL: must be a SQLAlchemy URL of SQLite or PostgreSQL, such as "
+            "postgresql+psycopg2://user:password@host/database"
+        )
+    return told
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined] # sqlite3 must not open transactions itself
-    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "synchronous=NORMAL"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import os
+from datetime import UTC, date, timedelta
+from pathlib import Path
+from unittest import mock
 
+import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from aelp_assets import cli
 from aelp_assets.status import connection_report, source_status
+from resources.connectors.saved_credentials import SavedCredentials
 from resources.control.ingestion import IngestionControl
+from resources.control.store import open_control_store
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.tiktok import TikTokServer
+from resources.settings import PROJECT_ROOT, LiveSource, load_settings
+from resources.warehouse.interface import Append
+from resources.warehouse.tables import INGEST_SLICES
 from tests.aelp_assets.test_connectors import ACCOUNT, MORNING, TOKEN, Bench, variables
 
 
@@ -23,8 +34,6 @@ def simulated():
 
 @pytest.fixture
 def bench(duckdb_warehouse, tmp_path):
-    from resources.settings import PROJECT_ROOT, LiveSource, load_settings
-
     source = LiveSource(accounts=[ACCOUNT], calls_per_hour=100_000, backfill_days=20)
     settings = load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(update={"sources": {"tiktok": source}})
     return Bench(settings, duckdb_warehouse, tmp_path)
@@ -74,6 +83,24 @@ def test_days_nobody_read_break_the_service_level(bench, simulated):
     assert told["meets_service_level"] is False
 
 
+def test_an_account_taken_out_of_the_settings_holds_nothing_up(bench, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+        before = status(bench, variables(server))
+        left = bench.warehouse.read(INGEST_SLICES.name).with_columns(
+            pl.lit("99").alias("account_id"),
+            pl.col("report_date") - timedelta(days=10),
+            pl.col("completed_at") - timedelta(days=10),
+        )
+        failed = left.head(1).with_columns(
+            pl.lit("failed").alias("status"),
+            error_class=pl.lit("AUTH"),
+            completed_at=pl.lit(bench.moment.astimezone(UTC)),
+        )
+        bench.warehouse.write(Append(INGEST_SLICES, pl.concat([left, failed], how="vertical_relaxed")))
+        assert status(bench, variables(server)) == before
+
+
 def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated):
     down = FaultScript([Fault(FaultKind.HTML_ERROR, "/report/", times=1000)])
     with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN, down) as server:
@@ -107,3 +134,76 @@ def test_connect_says_which_configured_account_cannot_be_read(bench, simulated):
         works, lines = connection_report(bench.sources(variables(server)), "tiktok")
     assert not works
     assert "99" in " ".join(lines), lines
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "command" / "home"
+
+
+def command(home: Path, *arguments: str, **given: str):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AELP_")}
+    with mock.patch.dict(os.environ, {**clean, "AELP_HOME": str(home), **given}, clear=True):
+        return CliRunner().invoke(cli.app, ["connect", *arguments])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_connect_without_save_writes_nothing_at_all(home, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        first = command(home, "tiktok", **variables(server))
+        assert first.exit_code == 0, first.output
+        assert not home.parent.exists()
+        home.mkdir(parents=True)
+        (home / "context.json").write_text("{}")
+        open_control_store(f"sqlite:///{home}/control.sqlite").dispose()
+        before = contents(home)
+        assert command(home, "tiktok", **variables(server)).exit_code == 0
+        assert command(home, "tiktok", **variables(server, "wrong-token")).exit_code == 1
+    assert contents(home) == before
+
+
+def test_what_worked_is_saved_for_its_owner_and_used_without_the_environment(home, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        saved = command(home, "tiktok", "--save", **variables(server), AELP_META_ACCESS_TOKEN="EAAB")
+        assert saved.exit_code == 0, saved.output
+        assert "AELP_TIKTOK_ACCESS_TOKEN" in saved.output
+        assert TOKEN not in saved.output
+        assert [path.name for path in home.iterdir()] == ["credentials.env"]
+        assert (home / "credentials.env").stat().st_mode & 0o777 == 0o600
+        assert SavedCredentials(home).of("tiktok") == variables(server)
+        assert SavedCredentials(home).of("meta") == {}
+        calls = len(server.requests)
+        again = command(home, "tiktok")
+        assert again.exit_code == 0, again.output
+        assert len(server.requests) == calls + 1
+        assert command(home, "tiktok", **variables(server, "wrong-token")).exit_code == 1
+
+
+def test_credentials_that_do_not_work_are_not_saved(home, simulated):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        assert command(home, "tiktok", "--save", **variables(server)).exit_code == 0
+        before = contents(home)
+        refused = command(home, "tiktok", "--save", **variables(server, "wrong-token"))
+        assert refused.exit_code == 1
+        assert "wrong-token" not in refused.output
+        missing = command(home, "meta", "--save")
+        assert missing.exit_code == 1
+    assert contents(home) == before
+
+
+def test_a_folder_of_vendor_files_has_nothing_to_save(home, tmp_path):
+    (tmp_path / "inbox").mkdir()
+    settings = tmp_path / "settings.yaml"
+    told = (PROJECT_ROOT / "aelp.yaml").read_text().partition("\nsources:")[0]
+    settings.write_text(
+        f"{told}\nsources:\n  vendor_files: {{accounts: [studio], inbox: {tmp_path}/inbox}}\n"
+    )
+    done = command(
+        home, "vendor_files", "--save", AELP_SETTINGS=str(settings), AELP_VENDOR_FILES_PASSWORD="hush"
+    )
+    assert done.exit_code == 0, done.output
+    assert "nothing to save" in done.output
+    assert not home.exists()

@@ -159,6 +159,18 @@ def test_every_source_can_be_named_in_the_settings():
         ({"meta": {"accounts": []}}, r"sources.meta.accounts: .* at least 1 item"),
         ({"meta": {"accounts": ["1", "1"]}}, r"sources.meta.accounts: an account stands twice"),
         (
+            {"meta": {"accounts": ["1", "2", "act_1"]}},
+            r"sources.meta.accounts: an account stands twice: 1 and act_1 are the same",
+        ),
+        (
+            {"linkedin": {"accounts": ["urn:li:sponsoredAccount:5", "5"]}},
+            r"sources.linkedin.accounts: an account stands twice",
+        ),
+        (
+            {"google_ads": {"accounts": ["4721189034", "472-118-9034"]}},
+            r"sources.google_ads.accounts: an account stands twice",
+        ),
+        (
             {"meta": {"accounts": ["1"], "calls_per_hour": 0}},
             r"sources.meta.calls_per_hour: must be at least 1, at most 1e\+06",
         ),

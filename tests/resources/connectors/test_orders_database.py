@@ -1,4 +1,4 @@
-"""Backend orders from a real SQLite file: the same rows as the file drop, and errors that name their cure."""
+"""Backend orders from real databases: the same rows as the file drop, and errors that name their cure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import get_args
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
@@ -110,6 +111,58 @@ def test_every_page_size_gives_each_order_once(url):
 
 def test_the_account_is_the_store_with_its_currency_and_zone(url):
     assert source_of(url).accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+
+
+@pytest.fixture
+def statements():
+    """Every SQL statement of the test, as it is sent."""
+    sent: list[str] = []
+
+    def note(_connection, _cursor, statement, *_):
+        sent.append(" ".join(statement.lower().split()))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def test_where_the_settings_name_the_stores_no_pull_looks_at_every_order(url, statements):
+    columns = {field: field for field in FIELDS if field != "store_id"}
+    for table in (table_of(), table_of(columns=columns, store_id=STORE_ID)):
+        source = source_of(url, table, stores=[STORE_ID])
+        assert source.accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+    assert statements
+    assert not [statement for statement in statements if "distinct" in statement]
+    reading = [statement for statement in statements if 'from "orders"' in statement]
+    assert reading
+    assert all("limit" in statement for statement in reading)
+
+
+def test_what_stores_there_are_is_asked_once_a_source(url, statements):
+    source = source_of(url)
+    assert source.accounts() == source.accounts()
+    assert len([statement for statement in statements if "distinct" in statement]) == 1
+
+
+def test_a_named_store_without_orders_shows_those_there_are(url):
+    stores = source_of(url, stores=["northstar-typo"]).accounts()
+    assert [store.account_id for store in stores] == [STORE_ID]
+
+
+def test_a_named_store_s_currency_is_that_of_its_orders(url, tmp_path):
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("update orders set store_id = 'eu', currency = ' eur ' where rowid % 2 = 0")
+        database.execute("update orders set currency = '' where rowid < 10")
+    database.close()
+    told = source_of(url, stores=["eu", STORE_ID]).accounts()
+    assert {store.account_id: store.currency for store in told} == {"eu": "EUR", STORE_ID: "USD"}
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("update orders set currency = 'CHF' where rowid % 4 = 0")
+    database.close()
+    told = source_of(url, stores=["eu"]).accounts()
+    assert [store.currency for store in told] == ["XXX"]
+    fixed = table_of(columns={f: f for f in FIELDS if f != "currency"}, currency="GBP")
+    assert [store.currency for store in source_of(url, fixed, stores=["eu"]).accounts()] == ["GBP"]
 
 
 def test_a_refund_known_later_changes_the_order_of_its_day(simulated, tmp_path):
@@ -337,3 +390,68 @@ def test_the_settings_name_every_field_an_order_has():
 def test_without_the_variable_its_name_is_said():
     with pytest.raises(MissingCredentials, match="AELP_ORDERS_URL"):
         OrdersCredentials.from_environment({})
+
+
+@pytest.fixture
+def on_postgresql(simulated, postgresql):
+    """The same shop in PostgreSQL, in its own types, and roles that may read or only log in."""
+    url = postgresql.new_database()
+    frame = orders_known(simulated, date(2026, 6, 1), LAST, LAST)
+    kinds = dict.fromkeys(frame.columns, "text") | {
+        **dict.fromkeys((n for n, k in STREAMS["orders"].fields.items() if k == "timestamp"), "timestamptz"),
+        "value": "numeric(12, 2)",
+        "is_new_customer": "boolean",
+    }
+    columns = ", ".join(f"{name} {kinds[name]}" for name in frame.columns)
+    values = ", ".join(f"cast(:{name} as {kinds[name]})" for name in frame.columns)
+    engine = sa.create_engine(url)
+    with engine.begin() as database:
+        database.exec_driver_sql("create schema shop")
+        database.exec_driver_sql(f"create table shop.orders ({columns})")
+        rows = frame.with_columns(pl.all().cast(pl.String)).to_dicts()
+        database.execute(sa.text(f"insert into shop.orders values ({values})"), rows)
+        for role in ("reader", "stranger"):
+            database.exec_driver_sql(f"drop role if exists {role}")
+            database.exec_driver_sql(f"create role {role} login")
+            database.exec_driver_sql(f"grant usage on schema shop to {role}")
+        database.exec_driver_sql("grant select on shop.orders to reader")
+    yield lambda role: postgresql.url(sa.make_url(url).database, role)
+    with engine.begin() as database:
+        for role in ("reader", "stranger"):
+            database.exec_driver_sql(f"drop owned by {role}")
+            database.exec_driver_sql(f"drop role {role}")
+    engine.dispose()
+
+
+def test_postgresql_gives_the_rows_sqlite_gives(url, on_postgresql):
+    source = source_of(on_postgresql("reader"), table_of("shop.orders"), stores=[STORE_ID])
+    assert source.accounts() == [Account(STORE_ID, STORE_ID, "USD", ZONE)]
+    read = payloads(rows_of(source))
+    assert read == payloads(rows_of(source_of(url)))
+    assert len(read) > 1_000
+    in_pages = list(source.pages(pull(source, page_size=137)))
+    assert payloads(pl.concat([page.rows for page in in_pages])) == read
+
+
+def test_what_postgresql_refuses_is_sorted_by_its_remedy(on_postgresql):
+    def failure(role: str, **arguments) -> PlatformError:
+        return refused(source_of(on_postgresql(role), table_of("shop.orders"), **arguments))
+
+    assert failure("stranger").error_class is ErrorClass.AUTH, "may log in, may not read"
+    assert failure("nobody_knows").error_class is ErrorClass.AUTH
+    gone = on_postgresql("reader").partition("?host=")[0] + "?host=/nowhere"
+    assert refused(source_of(gone)).error_class is ErrorClass.TRANSIENT
+
+
+def test_a_postgresql_url_needs_no_driver_in_it(on_postgresql):
+    bare = on_postgresql("reader").replace("postgresql+psycopg2://", "postgresql://")
+    assert source_of(bare, table_of("shop.orders")).accounts()
+
+
+def test_a_query_postgresql_gives_up_asks_for_less(on_postgresql):
+    owner = sa.create_engine(on_postgresql("tester"))
+    with owner.begin() as database:
+        database.exec_driver_sql("lock table shop.orders in access exclusive mode")
+        late = refused(source_of(on_postgresql("reader"), table_of("shop.orders"), timeout_seconds=1.0))
+    owner.dispose()
+    assert late.error_class is ErrorClass.SHRINK
