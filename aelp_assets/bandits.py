@@ -31,6 +31,7 @@ from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify
 from models.rewards import RewardDefinition
 from resources.code_version import module_hash
 from resources.settings import Environment, Settings
+from resources.warehouse.tables import LEVER_STATES
 
 SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few missed mornings
 _POSTERIORS_SHOWN = [
@@ -136,6 +137,7 @@ def run_decision(
         dg.AssetCheckSpec(
             "p_best_sums_to_one", asset=asset_key("gaelp_training.bandit_posteriors"), blocking=True
         ),
+        dg.AssetCheckSpec("lever_states_grain", asset=asset_key("ops.lever_states"), blocking=True),
         dg.AssetCheckSpec(
             "money_invariants_hold",
             asset=asset_key("gaelp_training.bandit_decisions"),
@@ -221,7 +223,20 @@ def bandit(
         ],
     )
     states = day.states.select(pl.lit(morning).alias("as_of_date"), *STATE_SCHEMA)
-    known = result(states, columns=_STATES_SHOWN, key="ops.lever_states")
+    twice = states.filter(states.select(LEVER_STATES.grain).is_duplicated())
+    known = result(
+        states,
+        checks=[
+            check(
+                "lever_states_grain",
+                twice.is_empty(),
+                f"{twice.height} rows share a lever: a cap would count its budget twice.",
+                "ops.lever_states",
+            )
+        ],
+        columns=_STATES_SHOWN,
+        key="ops.lever_states",
+    )
     return believed, known, decided
 
 

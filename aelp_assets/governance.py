@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from aelp_assets.bandits import guardrail_limits
-from aelp_assets.metadata import markdown_table, result, table_out
+from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models.guardrails import STATE_SCHEMA
@@ -59,11 +59,13 @@ def _engine(environment: Environment) -> sa.Engine:
             key=["gaelp_training", "bandit_decisions"], partition_mapping=same_morning
         ),
         "lever_states": dg.AssetIn(key=["ops", "lever_states"], partition_mapping=same_morning),
+        # For the names of entities alone, which the morning's own snapshot may be the first to tell.
         "budget_levers": dg.AssetIn(
-            key=["gaelp_training", "budget_levers"], partition_mapping=days_before(7)
+            key=["gaelp_training", "budget_levers"], partition_mapping=days_before(7, and_the_morning=True)
         ),
     },
     group_name="governance",
+    kinds={"sqlalchemy"},
     owners=CAMPAIGN_MANAGEMENT,
     freshness_policy=DECISION_FRESHNESS,
     partitions_def=decision_days,
@@ -135,6 +137,14 @@ def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], Lev
         table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
         for table in tables.GOVERNANCE_TABLES
     },
+    check_specs=[
+        dg.AssetCheckSpec(
+            f"{table.name.table}_grain",
+            asset=asset_key(str(table.name)),
+            description=f"One row per {', '.join(table.grain)}.",
+        )
+        for table in tables.GOVERNANCE_TABLES
+    ],
     group_name="governance",
     pool=WAREHOUSE_POOL,
 )
@@ -160,7 +170,18 @@ def governance_mirror(
         "outbox": calls,
     }
     for table in tables.GOVERNANCE_TABLES:
-        yield result(mirror(table, frames[table.name.table]), key=str(table.name))
+        rows = mirror(table, frames[table.name.table])
+        yield result(rows, checks=[_each_once(table, rows)], key=str(table.name))
+
+
+def _each_once(table: Table, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    twice = rows.filter(rows.select(table.grain).is_duplicated())
+    return check(
+        f"{table.name.table}_grain",
+        twice.is_empty(),
+        f"{twice.height} rows of the control store share {', '.join(table.grain)}.",
+        str(table.name),
+    )
 
 
 def mirror(table: Table, rows: Any) -> pl.DataFrame:

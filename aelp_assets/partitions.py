@@ -34,10 +34,12 @@ LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days 
 same_morning = dg.IdentityPartitionMapping()
 
 
-def days_before(days: int) -> dg.TimeWindowPartitionMapping:
-    """A morning's inputs: the `days` report days before it, never its own day."""
+def days_before(days: int, *, and_the_morning: bool = False) -> dg.TimeWindowPartitionMapping:
+    """A morning's inputs: the `days` report days before it; its own day is never evidence."""
     return dg.TimeWindowPartitionMapping(
-        start_offset=-days, end_offset=-1, allow_nonexistent_upstream_partitions=True
+        start_offset=-days,
+        end_offset=0 if and_the_morning else -1,
+        allow_nonexistent_upstream_partitions=True,
     )
 
 

@@ -153,8 +153,11 @@ def _tiktok(target: LeverTarget, after: LeverValue, changes_budget: bool) -> dic
 
 
 def _linkedin(target: LeverTarget, after: LeverValue, changes_budget: bool) -> dict[str, Any]:
-    if target.lever_level != "campaign":
-        raise Unwritable(f"{target.lever_id}: budgets of LinkedIn's campaigns can be written, no others")
+    # What LinkedIn calls a campaign is everybody else's ad group.
+    if target.lever_level != "adgroup":
+        raise Unwritable(
+            f"{target.lever_id}: budgets of LinkedIn's campaigns can be written, not of its groups"
+        )
     changed: dict[str, Any] = (
         {"dailyBudget": {"amount": money(after.budget), "currencyCode": target.currency}}
         if changes_budget

@@ -81,9 +81,18 @@ def targets_of(states: pl.DataFrame) -> dict[tuple[str, str, str], LeverTarget]:
     }  # fmt: skip
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'control.sqlite'}"
+    return request.getfixturevalue("postgresql").new_database()
+
+
 @pytest.fixture
-def engine(tmp_path) -> sa.Engine:
-    return open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+def engine(url) -> sa.Engine:
+    engine = open_control_store(url)
+    yield engine
+    engine.dispose()
 
 
 def governing(engine: sa.Engine, **changes: Any) -> Governance:
@@ -309,15 +318,17 @@ def test_the_invariants_are_checked_again_when_a_person_decides(engine):
         governing(engine).approve(proposal_id, "sam", "fine", TEN)
 
 
-def test_two_people_at_once_make_one_change(engine, tmp_path):
+def test_two_people_at_once_make_one_change(engine, url):
     (proposal_id,) = proposed(governing(engine), lever("l1"))
 
     def approve(name: str) -> str:
-        own = governing(open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}"))
+        own = open_control_store(url)
         try:
-            return own.approve(proposal_id, name, "at once", TEN)
+            return governing(own).approve(proposal_id, name, "at once", TEN)
         except Refused as refused:
             return str(refused)
+        finally:
+            own.dispose()
 
     with ThreadPoolExecutor(2) as pool:
         said = sorted(pool.map(approve, ["jo", "sam"]))
@@ -444,7 +455,7 @@ def test_every_platform_s_call_is_in_its_own_units():
     tiktok = change("tiktok", "adgroup", FIFTY, STOPPED)
     assert tiktok["request"]["body"]["operation_status"] == "DISABLE"
     assert tiktok["inverse"]["body"]["operation_status"] == "ENABLE"
-    linkedin = change("linkedin", "campaign", FIFTY, SIXTY)["request"]
+    linkedin = change("linkedin", "adgroup", FIFTY, SIXTY)["request"]
     assert linkedin["body"]["patch"]["$set"]["dailyBudget"] == {"amount": "60.50", "currencyCode": "USD"}
 
 
@@ -455,6 +466,7 @@ def test_every_platform_s_call_is_in_its_own_units():
         ("meta", "adset", FIFTY, FIFTY, "either the budget or the status"),
         ("meta", "adset", FIFTY, LeverValue(Decimal(60), "paused"), "either the budget or the status"),
         ("meta", "adset", FIFTY, LeverValue(Decimal("60.005"), "active"), "whole number"),
+        ("linkedin", "campaign", FIFTY, SIXTY, "not of its groups"),
         ("impact", "campaign", FIFTY, SIXTY, "cannot be written"),
     ],
 )
