@@ -60,7 +60,7 @@ class Platform:
     stream: str
     spend_field: str
     serve: Callable[[ServedAccount, FaultScript], AbstractContextManager[Any]]
-    connect: Callable[[Any, Clockwork], Source]
+    connect: Callable[[Any, Clockwork, Path], Source]
     report: Callable[[Reports, Window], pl.DataFrame]
     headers: tuple[str, str, str]
     endpoints: Sequence[str]
@@ -98,7 +98,7 @@ def _tiktok(served: ServedAccount, faults: FaultScript) -> AbstractContextManage
     return TikTokServer(served, TOKEN, faults)
 
 
-def _to_tiktok(server: Any, clockwork: Clockwork) -> Source:
+def _to_tiktok(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.tiktok import TikTok, TikTokCredentials
 
     accounts = ("7194406226318590977",)
@@ -118,7 +118,7 @@ def _linkedin(served: ServedAccount, faults: FaultScript) -> AbstractContextMana
     return LinkedInServer(served, TOKEN, faults)
 
 
-def _to_linkedin(server: Any, clockwork: Clockwork) -> Source:
+def _to_linkedin(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
 
     credentials, accounts = LinkedInCredentials(TOKEN), ("508733911",)
@@ -131,13 +131,15 @@ def _meta(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[
     return MetaServer(served, TOKEN, faults)
 
 
-def _to_meta(server: Any, clockwork: Clockwork) -> Source:
+def _to_meta(server: Any, clockwork: Clockwork, folder: Path) -> Source:
     from resources.connectors.meta.credentials import MetaCredentials
     from resources.connectors.meta.source import MetaSource
+    from resources.creative_assets import AssetStore
 
     return MetaSource(
         MetaCredentials(TOKEN),
         ["418802716650377"],
+        assets=AssetStore(folder / "creative_assets"),
         sleep=clockwork.sleep,
         now=clockwork.now,
         base_url=server.url,
@@ -151,7 +153,7 @@ def _google_ads(served: ServedAccount, faults: FaultScript) -> AbstractContextMa
     return GoogleAdsServer(served, TOKEN, faults, batch_rows=50)
 
 
-def _to_google_ads(server: Any, clockwork: Clockwork) -> Source:
+def _to_google_ads(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.google_ads.credentials import GoogleAdsCredentials
     from resources.connectors.google_ads.source import GoogleAdsSource
 
@@ -226,7 +228,7 @@ def run_script(platform: Platform, seed: int, warehouse: DuckDBWarehouse, folder
     served = ServedAccount(simulated_business(), clockwork.now)
     control = IngestionControl(open_control_store(f"sqlite:///{folder}/{platform.name}-{seed}.sqlite"))
     with platform.serve(served, script) as server:
-        source = platform.connect(server, clockwork)
+        source = platform.connect(server, clockwork, folder / f"{platform.name}-{seed}-kept")
         puller = Puller(
             source=platform.name,
             open_source=lambda: source,

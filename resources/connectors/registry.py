@@ -23,6 +23,7 @@ from resources.connectors.pulling import Puller
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
+from resources.creative_assets import FOLDER, AssetStore
 from resources.settings import Environment, Settings, SourceName
 
 Variables = Mapping[str, str]
@@ -117,6 +118,7 @@ def _meta(sources: Sources, variables: Variables) -> Source:
     return MetaSource(
         credentials,
         sources.settings.sources["meta"].accounts,
+        assets=AssetStore(sources.home / FOLDER),
         sleep=sources.sleep,
         now=sources.clock.now,
         base_url=_endpoint(variables, "META", LIVE),

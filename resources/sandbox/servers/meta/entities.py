@@ -1,6 +1,7 @@
 """Campaigns, ad sets, ads, creatives and the activity log of the simulated Meta account, and writes to them.
 
-Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`).
+Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`),
+links to images (`images`).
 """
 
 from __future__ import annotations
@@ -201,20 +202,64 @@ class EntityStore:
         return objects
 
     def creatives(self) -> Objects:
-        window = Window(0, self._known, self._known)
-        frame = creatives_frame(self.served.simulated.business, window, self._image_hashes, "images")
+        return [_creative(record) for record in self._shown()]
+
+    def ad_images(self) -> Objects:
+        """The account's image library, without links."""
+        objects: dict[str, dict[str, Any]] = {}
+        for record in self._shown():
+            image_hash = record["image_hash"]
+            if image_hash in self.images:
+                objects[image_hash] = {
+                    "id": f"{ACCOUNT_ID}:{image_hash}",
+                    "account_id": ACCOUNT_ID,
+                    "hash": image_hash,
+                    "name": f"{record['creative_name']}.png",
+                    "width": copywriting.IMAGE_PIXELS,
+                    "height": copywriting.IMAGE_PIXELS,
+                    "status": "ACTIVE",
+                    "created_time": f"{record['created_on']}T10:00:00-0500",
+                }
+        return list(objects.values())
+
+    def ad_videos(self) -> Objects:
+        """The account's videos, without links; Meta itself does not say `image_hash`, their thumbnail's."""
         return [
-            _creative(record) for record in frame.filter(pl.col("source") == "meta").iter_rows(named=True)
+            {
+                "id": _video_id(record),
+                "title": record["headline"],
+                "length": 15.5,
+                "status": {"video_status": "ready"},
+                "created_time": f"{record['created_on']}T10:00:00-0500",
+                "image_hash": record["image_hash"],
+            }
+            for record in self._shown()
+            if record["format"] == "video"
         ]
 
     @cached_property
-    def _image_hashes(self) -> dict[int, str]:
+    def images(self) -> dict[str, bytes]:
+        """The rendered images by Meta's hash of them, an MD5."""
+        return {self._hashes[index]: content for index, content in self._rendered.items()}
+
+    def _shown(self) -> list[dict[str, Any]]:
+        """Creatives with an ad, as the account manager's export has them."""
+        window = Window(0, self._known, self._known)
+        frame = creatives_frame(self.served.simulated.business, window, self._hashes, "images")
+        return frame.filter(pl.col("source") == "meta").to_dicts()
+
+    @cached_property
+    def _hashes(self) -> dict[int, str]:
+        return {
+            index: hashlib.md5(content, usedforsecurity=False).hexdigest()
+            for index, content in self._rendered.items()
+        }
+
+    @cached_property
+    def _rendered(self) -> dict[int, bytes]:
         business = self.served.simulated.business
         rendered = range(len(business.creatives)) if business.scale.render_images else range(0)
-        return {
-            index: hashlib.sha256(copywriting.render(business.creatives, index)).hexdigest()
-            for index in rendered
-        }
+        return {index: copywriting.render(business.creatives, index) for index in rendered}
 
     def activities(self) -> Objects:
         """Budget edits of the simulated manager, and what was written here, newest first."""
@@ -305,6 +350,10 @@ class EntityStore:
         }
 
 
+def _video_id(record: Mapping[str, Any]) -> str:
+    return f"8{record['creative_id']}"
+
+
 def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
     """One creative as its object story says it: link, video or carousel."""
     call = {
@@ -331,7 +380,7 @@ def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     if record["format"] == "video":
         video = {
-            "video_id": f"8{record['creative_id']}",
+            "video_id": _video_id(record),
             "title": record["headline"],
             "message": record["body"],
             "call_to_action": call,
