@@ -119,12 +119,13 @@ class ImageClient:
 
     def _may_call(self, url: str) -> bool:
         parts = _split(url)
-        if parts is None or parts.username is not None or "\\" in url:
-            return False  # two readers of such an address may see two hosts
+        if parts is None or parts.username is not None:
+            return False
         host = (parts.hostname or "").rstrip(".")
         if self._allow_loopback and parts.scheme in ("http", "https") and host in LOOPBACK:
             return True
         known = any(host == name or host.endswith(f".{name}") for name in self._hosts)
+        # Odd letters: two readers of such an address may see two hosts.
         return parts.scheme == "https" and known and _HOST.fullmatch(host) is not None
 
     def _read(self, response: requests.Response) -> Image | NoImage:

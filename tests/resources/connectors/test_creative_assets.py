@@ -135,6 +135,22 @@ def test_what_is_known_is_not_fetched_again(served: ServedAccount, tmp_path: Pat
     assert known.drop("report_date", "outcome").equals(first.drop("report_date", "outcome"))
 
 
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY_MIDDLE, FaultKind.DUPLICATE_PAGE])
+def test_pages_played_wrong_lose_nothing_and_fetch_nothing_twice(
+    served: ServedAccount, tmp_path: Path, kind: FaultKind
+) -> None:
+    script = FaultScript([Fault(kind, "/adimages", 2)])
+    with MetaServer(served, TOKEN, script) as server:
+        rows = read(source(server.url, tmp_path), page_size=4)
+        asked = len(links(server))
+        assert set(rows.filter(asset_kind="image")["asset_id"]) == {
+            image["hash"] for image in server.images.ad_images()
+        }
+    assert script.played[kind] == 1
+    assert asked == rows.unique().height
+    assert rows.unique().select("asset_kind", "asset_id").is_unique().all()
+
+
 def test_bytes_that_were_lost_are_fetched_again(served: ServedAccount, tmp_path: Path) -> None:
     with MetaServer(served, TOKEN) as server:
         rows = read(source(server.url, tmp_path))
@@ -393,7 +409,7 @@ def test_an_image_of_too_many_pixels_is_too_large(tmp_path: Path) -> None:
         assert outcomes(read(source(server.url, tmp_path))) == {"a": "too_large"}
 
 
-def test_a_declared_size_over_the_limit_is_believed(tmp_path: Path) -> None:
+def test_the_limit_itself_is_allowed(tmp_path: Path) -> None:
     content = png(200, 200)
     library = Library(bodies={"/a": Answer(content)})
     with library.served() as server:
@@ -405,8 +421,8 @@ def test_a_declared_size_over_the_limit_is_believed(tmp_path: Path) -> None:
 
 
 @contextmanager
-def endless() -> Iterator[tuple[str, list[int]]]:
-    """A server that sends one body without saying how long it is, until nobody reads; and what it sent."""
+def endless(declared: str = "") -> Iterator[tuple[str, list[int]]]:
+    """A server that sends one body until nobody reads; a declared one never begins. And what it sent."""
     sent: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -415,7 +431,11 @@ def endless() -> Iterator[tuple[str, list[int]]]:
             with connection:
                 connection.settimeout(10)
                 connection.recv(65_536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n\r\n")
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n{declared}Connection: close\r\n\r\n"
+                connection.sendall(head.encode())
+                if declared:
+                    connection.recv(1)
+                    return
                 try:
                     while sum(sent) < 200_000_000:
                         sent.append(connection.send(b"\0" * 65_536))
@@ -436,6 +456,15 @@ def test_reading_stops_at_the_limit(tmp_path: Path) -> None:
     assert outcomes(rows) == {"a": "too_large"}
     assert sum(sent) < 50_000_000, "what the sockets hold, not what there is"
     assert files(tmp_path) == []
+
+
+def test_a_size_over_the_limit_is_believed_unread(tmp_path: Path) -> None:
+    library = Library()
+    with library.served() as server, endless("Content-Length: 40000000\r\n") as (address, sent):
+        library.images = [{"hash": "a", "url": f"{address}/a.png"}]
+        rows = read(source(server.url, tmp_path, timeout_seconds=1.0))
+    assert outcomes(rows) == {"a": "too_large"}
+    assert sent == []
 
 
 def test_an_asset_without_a_link_is_missing_and_one_without_a_name_an_error(tmp_path: Path) -> None:
