@@ -22,7 +22,7 @@ from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.http import LOOPBACK, seconds
 
 LARGEST_IMAGE = 30 * 1024 * 1024
-"""Bytes. Meta and LinkedIn take no larger upload; more is no image of an ad."""
+"""Bytes: Meta takes no larger upload, so more is no image of an ad."""
 _MOST_PIXELS = 50_000_000  # 200 MB once decoded; the largest ad formats have four million
 _MOST_REDIRECTS = 3
 _CHUNK = 65_536
