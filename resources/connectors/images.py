@@ -28,14 +28,12 @@ _MOST_REDIRECTS = 3
 _CHUNK = 65_536
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HICCUPS = frozenset({408, 425})
-# What Pillow calls it: content type and extension.
+# What Pillow calls it: content type and extension. What browsers show; other decoders are not let near it.
 _FORMATS = {
     "JPEG": ("image/jpeg", "jpg"),
     "PNG": ("image/png", "png"),
     "GIF": ("image/gif", "gif"),
     "WEBP": ("image/webp", "webp"),
-    "BMP": ("image/bmp", "bmp"),
-    "TIFF": ("image/tiff", "tif"),
 }
 
 

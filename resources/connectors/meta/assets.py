@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.images import Image, ImageClient, Outcome, without_query
@@ -102,7 +101,7 @@ class MetaAssets:
             status = part(asset, "status").get("video_status")
         key = AssetKey("meta", look.account.account_id, edge.entity_type, asset_id)
         # Meta names an image by its content. A thumbnail may be exchanged: then its link has another file.
-        version = asset_id if edge is IMAGES else PurePosixPath(urlsplit(link or "").path).name
+        version = asset_id if edge is IMAGES else PurePosixPath(without_query(link or "")).name
         outcome, kept = self._bytes(key, version, link, look)
         return {
             "asset_kind": edge.entity_type,

@@ -335,6 +335,7 @@ class Library:
         "file:///etc/passwd",
         "ftp://scontent.fbcdn.net/a.png",
         "https://scontent.fbcdn.net:x/a.png",
+        "https://[scontent.fbcdn.net/a.png",
         "//scontent.fbcdn.net/a.png",
     ],
 )
@@ -349,9 +350,10 @@ def test_a_link_to_elsewhere_is_not_called(
         return real(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", noted)
-    with Library([{"id": "1:a", "hash": "a", "url": link}]).served() as server:
+    library = Library([{"hash": "a", "url": link}], [{"id": "9", "picture": link}])
+    with library.served() as server:
         rows = read(source(server.url, tmp_path))
-    assert outcomes(rows) == {"a": "foreign_address"}
+    assert outcomes(rows) == {"a": "foreign_address", "9": "foreign_address"}
     assert set(looked_up) == {"127.0.0.1"}
     assert "word" not in str(rows.rows())
 
@@ -363,6 +365,14 @@ def test_loopback_is_not_called_for_the_real_platform(tmp_path: Path) -> None:
         client = ImageClient("Meta", ("fbcdn.net",), allow_loopback=False, timeout_seconds=1.0)
         assert client.get(f"{server.url}/a.png") is Outcome.FOREIGN_ADDRESS
         assert server.requests == []
+
+
+@pytest.mark.parametrize("target", ["//evil.example/a.png", "http://scontent.fbcdn.net/a.png", "file:///a"])
+def test_a_redirect_to_elsewhere_is_not_followed(target: str, tmp_path: Path) -> None:
+    library = Library(bodies={"/moved": Answer(b"", 302, {"Location": target})})
+    with library.served() as server:
+        library.images = [{"hash": "a", "url": f"{server.url}/moved"}]
+        assert outcomes(read(source(server.url, tmp_path))) == {"a": "foreign_address"}
 
 
 def test_redirects_within_the_family_are_followed_but_not_for_ever(tmp_path: Path) -> None:
