@@ -69,7 +69,7 @@ def run_script(soaked: SoakedSource, seed: int, warehouse: DuckDBWarehouse, fold
     served = ServedAccount(simulated_business(), clockwork.now)
     control = IngestionControl(open_control_store(f"sqlite:///{folder}/{soaked.name}-{seed}.sqlite"))
     with soaked.serve(served, script) as server:
-        source = soaked.connect(server, clockwork)
+        source = soaked.connect(server, clockwork, folder / f"{soaked.name}-{seed}-kept")
         puller = Puller(
             source=soaked.name,
             open_source=lambda: source,

@@ -60,6 +60,7 @@ def main(task: Path) -> None:
     from resources.connectors.pulling import Puller
     from resources.control.ingestion import IngestionControl
     from resources.control.store import open_control_store
+    from resources.creative_assets import AssetStore
     from resources.landing.ledger import read_ledger
     from resources.warehouse.duckdb import DuckDBWarehouse
     from resources.warehouse.tables import PYTHON_TABLES
@@ -67,6 +68,7 @@ def main(task: Path) -> None:
     source = MetaSource(
         MetaCredentials(TOKEN),
         [ACCOUNT.account_id],
+        assets=AssetStore(folder / "creative_assets"),
         sleep=time.sleep,
         now=lambda: NOW,
         base_url=told["url"],

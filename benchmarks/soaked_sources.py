@@ -64,7 +64,8 @@ class SoakedSource:
 
     Attributes:
         serve: the server of a served account under a fault script.
-        connect: the source against that server, with a short timeout; given clock and sleep.
+        connect: the source against that server, with a short timeout; given clock and sleep, and a folder for
+            what it keeps.
         endpoints: parts of endpoints faults are aimed at.
         kinds: the faults drawn from; a server passes over those it cannot play.
     """
@@ -72,7 +73,7 @@ class SoakedSource:
     name: str
     account_id: str
     serve: Callable[[ServedAccount, FaultScript], AbstractContextManager[Any]]
-    connect: Callable[[Any, Clockwork], Source]
+    connect: Callable[[Any, Clockwork, Path], Source]
     endpoints: Sequence[str]
     compared: Sequence[Compared]
     kinds: Sequence[FaultKind] = tuple(FaultKind)
@@ -102,13 +103,15 @@ def _meta(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[
     return MetaServer(served, TOKEN, faults)
 
 
-def _to_meta(server: Any, clockwork: Clockwork) -> Source:
+def _to_meta(server: Any, clockwork: Clockwork, kept: Path) -> Source:
     from resources.connectors.meta.credentials import MetaCredentials
     from resources.connectors.meta.source import MetaSource
+    from resources.creative_assets import AssetStore
 
     return MetaSource(
         MetaCredentials(TOKEN),
         ["418802716650377"],
+        assets=AssetStore(kept),
         sleep=clockwork.sleep,
         now=clockwork.now,
         base_url=server.url,
@@ -122,7 +125,7 @@ def _google_ads(served: ServedAccount, faults: FaultScript) -> AbstractContextMa
     return GoogleAdsServer(served, TOKEN, faults, batch_rows=50)
 
 
-def _to_google_ads(server: Any, clockwork: Clockwork) -> Source:
+def _to_google_ads(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.google_ads.credentials import GoogleAdsCredentials
     from resources.connectors.google_ads.source import GoogleAdsSource
 
@@ -136,7 +139,7 @@ def _tiktok(served: ServedAccount, faults: FaultScript) -> AbstractContextManage
     return TikTokServer(served, TOKEN, faults)
 
 
-def _to_tiktok(server: Any, clockwork: Clockwork) -> Source:
+def _to_tiktok(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.tiktok import TikTok, TikTokCredentials
 
     return TikTok(
@@ -155,7 +158,7 @@ def _linkedin(served: ServedAccount, faults: FaultScript) -> AbstractContextMana
     return LinkedInServer(served, TOKEN, faults)
 
 
-def _to_linkedin(server: Any, clockwork: Clockwork) -> Source:
+def _to_linkedin(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.linkedin import LinkedIn, LinkedInCredentials
 
     credentials, accounts = LinkedInCredentials(TOKEN), ("508733911",)
@@ -172,7 +175,7 @@ def _impact(served: ServedAccount, faults: FaultScript) -> AbstractContextManage
     return ImpactServer(served, TOKEN, faults, smallest_page=1, calls_per_hour=1_000_000)
 
 
-def _to_impact(server: Any, clockwork: Clockwork) -> Source:
+def _to_impact(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.impact import Impact, ImpactCredentials
     from resources.sandbox.servers.impact import ACCOUNT_SID
 
@@ -204,7 +207,7 @@ def _ga4(served: ServedAccount, faults: FaultScript) -> AbstractContextManager[A
     return Ga4Server(served, TOKEN, faults)
 
 
-def _to_ga4(server: Any, clockwork: Clockwork) -> Source:
+def _to_ga4(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.ga4 import Ga4Source
     from resources.connectors.ga4_credentials import Ga4Credentials
     from resources.sandbox.servers.ga4 import PROPERTY_ID
@@ -252,7 +255,7 @@ def _vendor(served: ServedAccount, faults: FaultScript) -> Iterator[Any]:
         yield server
 
 
-def _to_vendor(server: Any, clockwork: Clockwork) -> Source:
+def _to_vendor(server: Any, clockwork: Clockwork, _: Path) -> Source:
     from resources.connectors.sftp import SftpCredentials, SftpInbox
     from resources.connectors.vendor_files import VendorFiles
     from resources.sandbox.servers.sftp import USER

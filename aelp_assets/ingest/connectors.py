@@ -47,6 +47,7 @@ LANDS: Mapping[SourceName, tuple[Table, ...]] = {
         tables.META_ACTIVITIES,
         tables.META_HOURLY_SPEND,
         tables.CREATIVES,
+        tables.CREATIVE_ASSETS,
         tables.LEVERS,
     ),
     "google_ads": (

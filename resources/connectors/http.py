@@ -18,7 +18,7 @@ import httpx
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.scrubbing import Scrubber
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LONGEST_MESSAGE = 400
 
 
@@ -56,7 +56,7 @@ class RestClient:
         basic: tuple[str, str] | None = None,
     ) -> None:
         parts = urlsplit(endpoint)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
             raise ValueError(f"{platform}: the endpoint must begin with https:// (found {endpoint!r})")
         self._platform = platform
         self._scrub = Scrubber(secrets)

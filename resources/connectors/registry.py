@@ -26,6 +26,7 @@ from resources.connectors.saved_credentials import SavedCredentials, is_key_file
 from resources.connectors.source import Source
 from resources.control.ingestion import IngestionControl
 from resources.control.store import control_url, has_control_store, open_control_store
+from resources.creative_assets import FOLDER, AssetStore
 from resources.settings import Environment, Settings, SourceName
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _meta(sources: Sources, variables: Variables) -> Source:
     return MetaSource(
         credentials,
         sources.settings.sources["meta"].accounts,
+        assets=AssetStore(sources.home / FOLDER),
         sleep=sources.sleep,
         now=sources.clock.now,
         base_url=_endpoint(variables, "META", LIVE),

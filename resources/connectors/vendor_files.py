@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from resources.connectors.rows import page_rows
 from resources.connectors.source import Account, Page, Pull, Report
 from resources.connectors.vendor_rows import ReadFile, outcome_report, read_vendor_file
 from resources.landing.streams import STREAMS
+from resources.whole_files import write_whole
 
 STREAM = STREAMS["vendor_creatives"]
 LARGEST_FILE = 50_000_000  # bytes
@@ -267,8 +267,8 @@ class VendorFiles:
             reason,
         )
         if self._archived(digest) is None:
-            _write(self._archive / "files" / digest, content)
-            _write(self.outcome_file(delivery), outcome_report(read).encode())
+            write_whole(self._archive / "files" / digest, content)
+            write_whole(self.outcome_file(delivery), outcome_report(read).encode())
         # The index last: a version it names is whole.
         if all((d.name, d.size, d.modified) != (file.name, file.size, file.modified) for d in same):
             self._note(delivery)
@@ -279,7 +279,7 @@ class VendorFiles:
         digest = hashlib.sha256(f"{file.name}/{file.size}/{file.modified}".encode()).hexdigest()
         reason = f"it has {file.size:,} bytes; {LARGEST_FILE:,} are accepted. Deliver it in parts."
         delivery = Delivery(file.name, file.size, file.modified, self._dropped_on(file), digest, 0, 0, reason)
-        _write(self.outcome_file(delivery), outcome_report(ReadFile((), (), reason)).encode())
+        write_whole(self.outcome_file(delivery), outcome_report(ReadFile((), (), reason)).encode())
         self._note(delivery)
         return delivery
 
@@ -287,7 +287,7 @@ class VendorFiles:
         entries = [
             asdict(d) | {"dropped_on": d.dropped_on.isoformat()} for d in (*self.deliveries(), delivery)
         ]
-        _write(self._index, json.dumps(entries, indent=1).encode())
+        write_whole(self._index, json.dumps(entries, indent=1).encode())
 
     def _dropped_on(self, file: Listed) -> date:
         """A day that is still asked for: uploads may keep an old time, and a vendor's clock may be wrong."""
@@ -321,18 +321,3 @@ class VendorFiles:
 def _column(name: str) -> str:
     """A column the vendor added cannot take the place of one of ours."""
     return name if name in STREAM.fields else f"vendor_{name}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".incoming-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -67,6 +67,7 @@ THEMES: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
         ("price", "your budget", "one month free, cancel any time", "new families"),
     ),
 )
+IMAGE_PIXELS = 320  # on each side
 _NUMBERS = (3, 5, 7, 12, 24, 40, 60, 90)
 
 
@@ -197,7 +198,7 @@ def specification_hash(creatives: Creatives, index: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def render(creatives: Creatives, index: int, size: int = 320) -> bytes:
+def render(creatives: Creatives, index: int, size: int = IMAGE_PIXELS) -> bytes:
     """The creative as a PNG: palette, headline, button and, where it has one, a face. Deterministic."""
     background, ink, accent = PALETTES[creatives.palette[index]]
     image = Image.new("RGB", (size, size), background)

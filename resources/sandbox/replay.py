@@ -106,6 +106,9 @@ class ReplayedAccount:
     def creatives(self, platform: int) -> pl.DataFrame:
         return pl.DataFrame(schema=dict.fromkeys(CREATIVE_COLUMNS, pl.String()))
 
+    def images(self, platform: int) -> Mapping[str, bytes]:
+        return {}
+
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]:
         return ()
 

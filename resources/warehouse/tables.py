@@ -123,6 +123,12 @@ FILE_PERIOD_PERFORMANCE = _raw(
 )
 ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
 CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
+CREATIVE_ASSETS = _raw(
+    "creative_assets",
+    "Images and video thumbnails of an account as of a snapshot day; the bytes lie in "
+    "AELP_HOME/creative_assets under their sha256.",
+    ("asset_kind", "asset_id"),
+)
 LEVERS = _raw("levers", "Budget-carrying entities as of a snapshot day.", ("lever_id",))
 IMPACT_ACTIONS = _raw(
     "impact_actions",
@@ -169,6 +175,7 @@ RAW_TABLES = (
     FILE_PERIOD_PERFORMANCE,
     ORDERS,
     CREATIVES,
+    CREATIVE_ASSETS,
     LEVERS,
     IMPACT_ACTIONS,
     GA4_REPORTS,

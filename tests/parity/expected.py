@@ -138,8 +138,10 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  2026-06-09  0         p1          google          cpc             (not set)         1          7
     """),
     "gaelp_training.creative_objects": Expected("""
-        platform  account_id  creative_id  headline  created_on  first_seen  last_seen
-        meta      m1          cr1          Néw       2026-05-01  2026-06-08  2026-06-09
+        platform  account_id  creative_id  headline  content_sha256  created_on  first_seen  last_seen
+        meta      m1          cr1          Néw       aa11            2026-05-01  2026-06-08  2026-06-09
+        meta      m1          cr2          Seen      cc33            -           2026-06-09  2026-06-09
+        meta      m1          cr3          Lost      cc33            -           2026-06-09  2026-06-09
     """),
     # f1's budgets: its cost over its days with data in the week, so 1.51 = (1 + 2.02) / 2 on the 9th.
     "gaelp_training.budget_levers": Expected("""
@@ -405,6 +407,13 @@ EXPECTED: dict[str, Expected] = {
         platform    account_id  change_id  first_seen  last_seen   changed_at        old_budget  new_budget
         google_ads  g1          ch1        2026-06-08  2026-06-09  2026-06-08 10:00  40          50
         google_ads  g1          ch2        2026-06-09  2026-06-09  2026-06-08 11:00  40          50
+    """),
+    "staging.stg_creatives__assets": Expected("""
+        account_id  asset_kind       asset_id  name   width  length_seconds  content_sha256  byte_count  outcome  first_seen  last_seen
+        m1          image            ha        a.png  320    -               aa11            7           fetched  2026-06-08  2026-06-09
+        m1          image            hb        -      -      -               -               -           missing  2026-06-09  2026-06-09
+        m1          video_thumbnail  v1        -      -      15.5            cc33            7           fetched  2026-06-09  2026-06-09
+        m2          image            ha        -      -      -               dd44            7           fetched  2026-06-09  2026-06-09
     """),
     "staging.stg_google_ads__entities": Expected("""
         account_id  entity_type        entity_id  name  is_primary

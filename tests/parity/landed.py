@@ -98,6 +98,15 @@ def _search(conversions: str, value: str) -> dict[str, str]:
 _MAX = {"campaign_name": "Security max", "channel_type": "PERFORMANCE_MAX", "currency": "USD"}
 
 
+def _fetched(sha256: str, **told: str) -> Payload:
+    return {
+        "content_sha256": sha256,
+        "content_type": "image/png",
+        "byte_count": "7",
+        "outcome": "fetched",
+    } | told
+
+
 def _budget_change(time: str) -> Payload:
     return {"changed_at": f"2026-06-08T{time}:00Z", "old_budget": "40", "new_budget": "50"}
 
@@ -520,7 +529,14 @@ LANDINGS: tuple[Landing, ...] = (
         "m1",
         day(9),
         "none",
-        [(("cr1",), {"headline": "Néw", "format": "image", "created_on": "2026-05-01"})],
+        [
+            (
+                ("cr1",),
+                {"headline": "Néw", "format": "image", "image_hash": "ha", "created_on": "2026-05-01"},
+            ),
+            (("cr2",), {"headline": "Seen", "format": "video", "video_id": "v1"}),
+            (("cr3",), {"headline": "Lost", "format": "video", "image_hash": "hb", "video_id": "v1"}),
+        ],
     ),
     *(
         Landing(
@@ -743,6 +759,31 @@ LANDINGS: tuple[Landing, ...] = (
                     ),
                     (2, 9, [(("campaign", "c1"), {"status": "PAUSED", "daily_budget": "50"})]),
                 ),
+            ),
+            # The second day's pull fetched what the first could not; hb was never there.
+            (
+                "creative_assets",
+                "meta",
+                "m1",
+                (
+                    (1, 8, [(("image", "ha"), {"name": "a.png", "width": "320", "outcome": "unavailable"})]),
+                    (
+                        2,
+                        9,
+                        [
+                            (("image", "ha"), _fetched("aa11", name="a.png", width="320")),
+                            (("image", "hb"), {"outcome": "missing"}),
+                            (("video_thumbnail", "v1"), _fetched("cc33", length_seconds="15.5")),
+                        ],
+                    ),
+                ),
+            ),
+            # Another account's image of the same name is another image.
+            (
+                "creative_assets",
+                "meta",
+                "m2",
+                ((2, 9, [(("image", "ha"), _fetched("dd44"))]),),
             ),
             (
                 "meta_activities",

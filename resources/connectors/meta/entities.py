@@ -230,6 +230,9 @@ def creative_record(creative: Mapping[str, Any], created_on: str | None) -> Reco
         "image_hash": text(
             creative.get("image_hash") or told.get("image_hash") or _first(feed, "images", "hash")
         ),
+        "video_id": text(
+            creative.get("video_id") or video.get("video_id") or _first(feed, "videos", "video_id")
+        ),
         "theme": _theme(creative),
         "created_on": created_on,
     }

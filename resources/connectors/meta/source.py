@@ -1,7 +1,7 @@
 """Meta as a source: its reports, its accounts, and the pages of a pull.
 
 Here: which call answers which report. Not here: what the calls look like (`insights`, `entities`, `levers`,
-`activities`), retries and splitting (the runner).
+`activities`, `assets`), retries and splitting (the runner).
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.http import LOOPBACK
+from resources.connectors.images import LARGEST_IMAGE, ImageClient
 from resources.connectors.meta import entities, insights
 from resources.connectors.meta.activities import activities, activity_record, last_budget_edits
+from resources.connectors.meta.assets import HOSTS, MOST_NEW, MetaAssets
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.entities import Record
 from resources.connectors.meta.graph import API_VERSION, LIVE, Graph
@@ -25,6 +29,7 @@ from resources.connectors.meta.jobs import InsightsJobs
 from resources.connectors.meta.levers import lever_records
 from resources.connectors.meta.texts import frame, part, parts, required, text
 from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
+from resources.creative_assets import AssetStore
 from resources.landing.streams import STREAMS
 
 _LONGEST_DAYS = 30
@@ -37,6 +42,7 @@ INSIGHTS = Report(STREAMS["meta_ads_insights"], "none", _LOOKBACK_DAYS, _LONGEST
 PLACEMENTS = Report(STREAMS["meta_ads_insights_by_placement"], "placement", _LOOKBACK_DAYS, _LONGEST_DAYS)
 ENTITIES = Report(STREAMS["meta_entities"], "none", 0, 1, is_snapshot=True)
 CREATIVES = Report(STREAMS["creatives"], "none", 0, 1, is_snapshot=True)
+CREATIVE_ASSETS = Report(STREAMS["creative_assets"], "none", 0, 1, is_snapshot=True)
 LEVERS = Report(STREAMS["levers"], "none", 0, 1, is_snapshot=True)
 ACTIVITIES = Report(STREAMS["meta_activities"], "none", 3, _LONGEST_DAYS, final_after_days=3)
 HOURLY = Report(STREAMS["meta_hourly_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
@@ -49,6 +55,7 @@ class MetaSource:
 
     Args:
         account_ids: ad accounts to read, with or without `act_`; none: all that the token can see.
+        assets: keeps the images of creatives.
         base_url: scheme and host of the Graph API.
         timeout_seconds: for one call.
         sleep: waits while a job runs, seconds.
@@ -56,11 +63,22 @@ class MetaSource:
         synchronous_days: longest span that is asked for directly; longer ones run as jobs.
         job_patience_seconds: how long a job may take.
         rng: jitter of the waits.
+        largest_image: bytes; of a larger one only the name is landed.
+        most_new_images: how many one pull fetches.
     """
 
     name = "meta"
     api_version = API_VERSION
-    reports: Sequence[Report] = (INSIGHTS, PLACEMENTS, ENTITIES, CREATIVES, LEVERS, ACTIVITIES, HOURLY)
+    reports: Sequence[Report] = (
+        INSIGHTS,
+        PLACEMENTS,
+        ENTITIES,
+        CREATIVES,
+        LEVERS,
+        ACTIVITIES,
+        HOURLY,
+        CREATIVE_ASSETS,
+    )
     page_sizes: Sequence[int] = (500, 100, 50)
 
     def __init__(
@@ -68,6 +86,7 @@ class MetaSource:
         credentials: MetaCredentials,
         account_ids: Sequence[str] = (),
         *,
+        assets: AssetStore,
         sleep: Callable[[float], None],
         now: Callable[[], datetime],
         base_url: str = LIVE,
@@ -75,6 +94,8 @@ class MetaSource:
         synchronous_days: int = 3,
         job_patience_seconds: float = 1800.0,
         rng: np.random.Generator | None = None,
+        largest_image: int = LARGEST_IMAGE,
+        most_new_images: int = MOST_NEW,
     ) -> None:
         self._graph = Graph(credentials, base_url, timeout_seconds)
         self._account_ids = [account_id.removeprefix("act_") for account_id in account_ids]
@@ -83,6 +104,14 @@ class MetaSource:
         self._jobs = InsightsJobs(
             self._graph, sleep, job_patience_seconds, np.random.default_rng() if rng is None else rng
         )
+        images = ImageClient(
+            "Meta",
+            HOSTS,
+            allow_loopback=urlsplit(base_url).hostname in LOOPBACK,
+            timeout_seconds=timeout_seconds,
+            largest_bytes=largest_image,
+        )
+        self._assets = MetaAssets(self._graph, assets, images, most_new_images)
         self._creative_of: dict[str, str | None] = {}
 
     @property
@@ -122,6 +151,7 @@ class MetaSource:
         by_name = {
             ENTITIES.name: self._entities,
             CREATIVES.name: self._creatives,
+            CREATIVE_ASSETS.name: self._creative_assets,
             LEVERS.name: self._levers,
             ACTIVITIES.name: self._activities,
         }
@@ -193,6 +223,10 @@ class MetaSource:
                     created_on[creative] = min(day, created_on.get(creative, day))
         for rows, wait in entities.listed(self._graph, account, entities.CREATIVES, page_size=pull.page_size):
             records = [entities.creative_record(row, created_on.get(required(row, "id"))) for row in rows]
+            yield Page(frame(records, pull.report.stream, pull.last), wait)
+
+    def _creative_assets(self, pull: Pull) -> Iterator[Page]:
+        for records, wait in self._assets.pages(pull.account, pull.last, pull.page_size):
             yield Page(frame(records, pull.report.stream, pull.last), wait)
 
     def _levers(self, pull: Pull) -> Iterator[Page]:

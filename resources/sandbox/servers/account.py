@@ -7,7 +7,7 @@ platform's shape, accounts replayed from public exports (`resources.sandbox.repl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -83,6 +83,10 @@ class Served(Protocol):
 
     def creatives(self, platform: int) -> pl.DataFrame:
         """Creatives shown so far, in the columns of `creatives_frame`."""
+        ...
+
+    def images(self, platform: int) -> Mapping[str, bytes]:
+        """Images of its creatives by the platform's own hash of them."""
         ...
 
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]: ...
@@ -172,14 +176,25 @@ class ServedAccount:
         frame = creatives_frame(self.simulated.business, window, hashes, "images")
         return frame.filter(pl.col("source") == PLATFORMS[platform].name)
 
+    def images(self, platform: int) -> Mapping[str, bytes]:
+        return self._images if platform == META else {}
+
+    @cached_property
+    def _images(self) -> dict[str, bytes]:
+        return {self._image_hashes[index]: content for index, content in self._rendered.items()}
+
     @cached_property
     def _image_hashes(self) -> dict[int, str]:
+        return {
+            index: hashlib.md5(content, usedforsecurity=False).hexdigest()
+            for index, content in self._rendered.items()
+        }
+
+    @cached_property
+    def _rendered(self) -> dict[int, bytes]:
         business = self.simulated.business
         rendered = range(len(business.creatives)) if business.scale.render_images else range(0)
-        return {
-            index: hashlib.sha256(copywriting.render(business.creatives, index)).hexdigest()
-            for index in rendered
-        }
+        return {index: copywriting.render(business.creatives, index) for index in rendered}
 
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]:
         business, states = self.simulated.business, self.simulated.ledger.levers

@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A JSON answer; a body of bytes is JSON already."""
+    """A JSON answer; a body of bytes is sent as it is, as JSON unless a header says otherwise."""
 
     body: Any
     status: int = 200

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -32,6 +33,7 @@ from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.source import MetaSource
 from resources.connectors.source import Account, Pull
 from resources.connectors.tiktok import TikTok, TikTokCredentials
+from resources.creative_assets import AssetStore
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.google_ads import CUSTOMER_ID, GoogleAdsServer
@@ -113,12 +115,17 @@ def linkedin_write(server: Any, lever: Row, **fields: Any) -> bool:
     return httpx.post(url, json={"patch": {"$set": fields}}, headers=headers).status_code == 204
 
 
+NO_ASSETS = AssetStore(Path("no asset is asked for"))
 PLATFORMS = {
     "meta": Platform(
         "418802716650377",
         MetaServer,
         lambda server, served: MetaSource(
-            MetaCredentials(TOKEN), base_url=server.url, sleep=lambda _: None, now=served.now
+            MetaCredentials(TOKEN),
+            assets=NO_ASSETS,
+            base_url=server.url,
+            sleep=lambda _: None,
+            now=served.now,
         ),
         lambda server, lever, dollars: meta_write(
             server, lever, daily_budget=str(round(float(dollars) * 100))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from resources.connectors.errors import ErrorClass, MissingCredentials, Platform
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.source import MetaSource
 from resources.connectors.source import Account, Page, Pull, Report, Source
+from resources.creative_assets import AssetStore
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
@@ -70,6 +72,7 @@ PLACE = {
 def source(url: str, **given: Any) -> MetaSource:
     """A source that does not really sleep."""
     arguments: dict[str, Any] = {
+        "assets": AssetStore(Path("/dev/null/creative_assets")),  # no image is asked for here
         "sleep": lambda seconds: None,
         "now": lambda: NOW,
         "timeout_seconds": 5.0,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.source import MetaSource
 from resources.connectors.source import Account, Pull, Source
+from resources.creative_assets import AssetStore
 from resources.landing.streams import STREAMS
 from resources.sandbox.backend_frames import creatives_frame, levers_frame
 from resources.sandbox.frames import Reports, Window
@@ -34,10 +36,17 @@ TODAY = date(2026, 6, 30)
 NOW = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
 ACCOUNT = Account("418802716650377", "Northstar US", "USD", "America/New_York")
 CAMPAIGN = "120201000000000001"
+NOWHERE = Path("/dev/null/creative_assets")  # for tests that keep no image
 
 
-def source(url: str) -> MetaSource:
-    return MetaSource(MetaCredentials(TOKEN), base_url=url, sleep=lambda seconds: None, now=lambda: NOW)
+def source(url: str, folder: Path = NOWHERE) -> MetaSource:
+    return MetaSource(
+        MetaCredentials(TOKEN),
+        assets=AssetStore(folder),
+        base_url=url,
+        sleep=lambda seconds: None,
+        now=lambda: NOW,
+    )
 
 
 def read(meta: Source, name: str, first: date = TODAY, last: date = TODAY, **given: Any) -> pl.DataFrame:
@@ -113,13 +122,14 @@ def test_a_write_that_meta_would_refuse_changes_nothing(served: ServedAccount) -
 def test_creatives_are_those_of_the_creative_export(served: ServedAccount) -> None:
     business = served.simulated.business
     expected = creatives_frame(business, Window(0, 39, 39), {}, "").filter(pl.col("source") == "meta")
-    fields = [f for f in STREAMS["creatives"].fields if f not in ("image_file", "image_hash")]
+    fields = [f for f in STREAMS["creatives"].fields if f not in ("image_file", "image_hash", "video_id")]
     with MetaServer(served, TOKEN) as server:
         rows = read(source(server.url), "creatives/none")
     columns = ["creative_id", *fields]
     assert set(expected["format"]) == {"image", "video", "carousel"}
     assert rows.select(columns).sort("creative_id").equals(expected.select(columns).sort("creative_id"))
-    assert rows["image_hash"].str.contains("^[0-9a-f]{64}$").all()
+    assert rows["image_hash"].str.contains("^[0-9a-f]{32}$").all()
+    assert rows["video_id"].is_not_null().equals(rows["format"] == "video")
 
 
 def test_entities_include_archived_and_deleted_ones_with_targeting_and_budgets(served: ServedAccount) -> None:
@@ -168,10 +178,10 @@ def test_a_change_at_midnight_belongs_to_the_day_that_begins(served: ServedAccou
         assert read(meta, "meta_activities/none", tomorrow, tomorrow)["object_id"].to_list() == [CAMPAIGN]
 
 
-def test_snapshots_pass_on_the_advised_pause(served: ServedAccount) -> None:
+def test_snapshots_pass_on_the_advised_pause(served: ServedAccount, tmp_path: Path) -> None:
     with MetaServer(served, TOKEN) as server:
         server.usage_percent = 93
-        meta = source(server.url)
+        meta = source(server.url, tmp_path)
         for report in meta.reports:
             pages = list(meta.pages(Pull(ACCOUNT, report, TODAY, TODAY)))
             assert {page.wait_seconds for page in pages} == {60.0}

@@ -28,6 +28,7 @@ from resources.connectors.meta.source import MetaSource
 from resources.connectors.orders import OrdersCredentials, OrdersDatabase, OrdersTable
 from resources.connectors.planning import Span
 from resources.connectors.source import Account, Pull, Source
+from resources.creative_assets import AssetStore
 from resources.files.drop import FileDrop
 from resources.files.landing import land
 from resources.sandbox import replay
@@ -152,7 +153,11 @@ def kag_on_meta(path: Path, at: datetime | None = None) -> Iterator[MetaSource]:
     served = ReplayedAccount(replay.kag_facebook(path, KAG_DAY), lambda: now)
     with MetaServer(served, TOKEN) as server:
         yield MetaSource(
-            MetaCredentials(TOKEN), base_url=server.url, sleep=lambda seconds: None, now=lambda: now
+            MetaCredentials(TOKEN),
+            assets=AssetStore(Path("no asset is asked for")),
+            base_url=server.url,
+            sleep=lambda seconds: None,
+            now=lambda: now,
         )
 
 

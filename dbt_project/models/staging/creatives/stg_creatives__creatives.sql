@@ -9,6 +9,7 @@
     'link_url': 'STRING',
     'image_file': 'STRING',
     'image_hash': 'STRING',
+    'video_id': 'STRING',
     'theme': 'STRING',
     'created_on': 'DATE',
 } %}

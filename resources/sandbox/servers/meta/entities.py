@@ -1,6 +1,7 @@
 """Campaigns, ad sets, ads, creatives and the activity log of the Meta account, and writes to them.
 
-Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`).
+Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`),
+links to images (`images`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from resources.sandbox import copywriting
 from resources.sandbox.catalogue import CURRENCY, META, PLATFORMS
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, Served, moment_of
@@ -188,7 +190,49 @@ class EntityStore:
         return objects
 
     def creatives(self) -> Objects:
-        return [_creative(record) for record in self.served.creatives(META).iter_rows(named=True)]
+        return [_creative(record) for record in self._shown()]
+
+    def ad_images(self) -> Objects:
+        """The account's image library, without links."""
+        objects: dict[str, dict[str, Any]] = {}
+        for record in self._shown():
+            image_hash = record["image_hash"]
+            if image_hash in self.images:
+                objects[image_hash] = {
+                    "id": f"{ACCOUNT_ID}:{image_hash}",
+                    "account_id": ACCOUNT_ID,
+                    "hash": image_hash,
+                    "name": f"{record['creative_name']}.png",
+                    "width": copywriting.IMAGE_PIXELS,
+                    "height": copywriting.IMAGE_PIXELS,
+                    "status": "ACTIVE",
+                    "created_time": f"{record['created_on']}T10:00:00-0500",
+                }
+        return list(objects.values())
+
+    def ad_videos(self) -> Objects:
+        """The account's videos, without links; Meta itself does not say `image_hash`, their thumbnail's."""
+        return [
+            {
+                "id": _video_id(record),
+                "title": record["headline"],
+                "length": 15.5,
+                "status": {"video_status": "ready"},
+                "created_time": f"{record['created_on']}T10:00:00-0500",
+                "image_hash": record["image_hash"],
+            }
+            for record in self._shown()
+            if record["format"] == "video"
+        ]
+
+    @property
+    def images(self) -> Mapping[str, bytes]:
+        """The rendered images by Meta's hash of them, an MD5."""
+        return self.served.images(META)
+
+    def _shown(self) -> Objects:
+        """Creatives with an ad, as the account manager's export has them."""
+        return self.served.creatives(META).to_dicts()
 
     def activities(self) -> Objects:
         """Budget edits of the account's manager, and what was written here, newest first."""
@@ -275,6 +319,10 @@ class EntityStore:
         }
 
 
+def _video_id(record: Mapping[str, Any]) -> str:
+    return f"8{record['creative_id']}"
+
+
 def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
     """One creative as its object story says it: link, video or carousel."""
     call = {
@@ -301,7 +349,7 @@ def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     if record["format"] == "video":
         video = {
-            "video_id": f"8{record['creative_id']}",
+            "video_id": _video_id(record),
             "title": record["headline"],
             "message": record["body"],
             "call_to_action": call,

@@ -1,11 +1,12 @@
 """Meta's Graph API on loopback, serving one account: insights, jobs, objects, activity, writes.
 
 Here: routes, the token, jobs and which faults are played where. Not here: rows (`insights`), objects
-(`entities`), shapes (`wire`).
+(`entities`), images (`images`), shapes (`wire`).
 """
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
 from resources.sandbox.servers.meta import wire
 from resources.sandbox.servers.meta.entities import ACCOUNT_ID, EntityStore
+from resources.sandbox.servers.meta.images import FOLDER, ImageLinks
 from resources.sandbox.servers.meta.insights import InsightsTable, Question, names, read_filters
 
 VERSION = "v26.0"
 _REFUSALS = (FaultKind.THROTTLE, FaultKind.TOO_MUCH, FaultKind.SERVER_ERROR, FaultKind.EXPIRED_TOKEN)
+_IMAGE_REFUSALS = (FaultKind.THROTTLE, FaultKind.SERVER_ERROR)
 _PAGED = (
     FaultKind.EMPTY_MIDDLE,
     FaultKind.DUPLICATE_PAGE,
@@ -33,6 +36,7 @@ _UNKNOWN = {"attributed_mood": "hopeful"}
 # Optional in every row that has them.
 _MISSING = ("adset_name", "ad_name", "reach", "actor_name", "bid_strategy", "title")
 _STAGES = (("Job Not Started", 0), ("Job Running", 40), ("Job Completed", 100))
+_WITHOUT_EFFECTIVE_STATUS = ("adcreatives", "adimages", "advideos")
 _LIVE_ONLY = ("ARCHIVED", "DELETED")
 
 
@@ -56,6 +60,7 @@ class MetaServer:
         usage_percent, regain_minutes: what the usage headers say.
         job_stages: (async_status, percent) a job goes through, one a poll; the last one stays.
         insights: its `purchase_types` and `hidden` may be changed.
+        images: its `instead` may be changed.
         requests: every call so far.
     """
 
@@ -77,6 +82,7 @@ class MetaServer:
         self.regain_minutes = 0
         self.job_stages: Sequence[tuple[str, int]] = _STAGES
         self._http = LoopbackServer(self._answer, self._faults, stall_seconds)
+        self.images = ImageLinks(self.entities, self.url, key=secrets.token_hex(16))
 
     @property
     def url(self) -> str:
@@ -102,6 +108,8 @@ class MetaServer:
 
     def _answer(self, request: Request) -> Answer:
         with self._lock:
+            if request.path.startswith(f"/{FOLDER}/"):
+                return self.images.answer(request, self._faults.due(request.path, _IMAGE_REFUSALS))
             try:
                 fault = self._faults.due(request.path, _REFUSALS)
                 if fault is not None:
@@ -162,6 +170,8 @@ class MetaServer:
             "adsets": self.entities.adsets,
             "ads": self.entities.ads,
             "adcreatives": self.entities.creatives,
+            "adimages": self.images.ad_images,
+            "advideos": self.images.ad_videos,
         }
 
     def _question(self, request: Request) -> Question:
@@ -222,14 +232,14 @@ def _statuses(objects: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _picked(entity: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """The fields asked for; `creative{id}` asks for all of a creative reference. Ids always come."""
+    """The fields asked for; `creative{id}` asks for all of what is nested. Ids always come."""
     wanted = {name.split("{")[0] for name in names(request.form.get("fields", ""))} | {"id"}
     return {name: value for name, value in entity.items() if name in wanted}
 
 
 def _filtered(edge: str, objects: list[dict[str, Any]], request: Request) -> list[dict[str, Any]]:
     """By effective status; archived and deleted objects come only when asked for."""
-    if edge == "adcreatives":
+    if edge in _WITHOUT_EFFECTIVE_STATUS:
         return objects
     allowed = dict(read_filters(request.form))
     field = {"campaigns": "campaign", "adsets": "adset", "ads": "ad"}[edge] + ".effective_status"

@@ -1,0 +1,190 @@
+"""Images behind the links a platform lists: bytes that really are an image, or why there are none.
+
+Here: addresses that may be called, redirects, the size limit, telling what bytes are. Not here: what is
+listed (each connector), where bytes are kept (`resources.creative_assets`).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from io import BytesIO
+from typing import Literal
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+
+import requests
+import urllib3
+
+from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.http import LOOPBACK, seconds
+
+LARGEST_IMAGE = 30 * 1024 * 1024
+"""Bytes: Meta takes no larger upload, so more is no image of an ad."""
+_MOST_PIXELS = 50_000_000  # 200 MB once decoded; the largest ad formats have four million
+_MOST_REDIRECTS = 3
+_CHUNK = 65_536
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_HICCUPS = frozenset({408, 425})
+# What Pillow calls it: content type and extension. What browsers show; other decoders are not let near it.
+_FORMATS = {
+    "JPEG": ("image/jpeg", "jpg"),
+    "PNG": ("image/png", "png"),
+    "GIF": ("image/gif", "gif"),
+    "WEBP": ("image/webp", "webp"),
+}
+
+
+class Outcome(StrEnum):
+    """What became of an asset's bytes at a pull."""
+
+    FETCHED = "fetched"  # on the day of the pull
+    UNCHANGED = "unchanged"  # kept since an earlier day
+    MISSING = "missing"  # the platform lists no link, or the link leads to nothing
+    TOO_LARGE = "too_large"
+    NOT_AN_IMAGE = "not_an_image"
+    FOREIGN_ADDRESS = "foreign_address"  # a link, or where it redirects to, is no host of the platform's
+    UNAVAILABLE = "unavailable"  # no whole answer now; asked for again at the next pull
+    WAITING = "waiting"  # more were new than one pull fetches; asked for at the next
+
+
+@dataclass(frozen=True)
+class Image:
+    """A whole image and what it is, whatever its server called it."""
+
+    content: bytes
+    content_type: str
+    extension: str
+
+
+NoImage = Literal[
+    Outcome.MISSING, Outcome.TOO_LARGE, Outcome.NOT_AN_IMAGE, Outcome.FOREIGN_ADDRESS, Outcome.UNAVAILABLE
+]
+
+
+class ImageClient:
+    """Fetches images from one family of hosts, over one connection per host, without any credentials.
+
+    Args:
+        platform: name in messages.
+        hosts: names; they and everything below them may be called, over https.
+        allow_loopback: this machine may be called too, over http: the platform itself is simulated here.
+        timeout_seconds: for connecting, and for each silence while reading.
+        largest_bytes: reading stops there.
+    """
+
+    def __init__(
+        self,
+        platform: str,
+        hosts: tuple[str, ...],
+        *,
+        allow_loopback: bool,
+        timeout_seconds: float,
+        largest_bytes: int = LARGEST_IMAGE,
+    ) -> None:
+        self._platform = platform
+        self._hosts = hosts
+        self._allow_loopback = allow_loopback
+        self._timeout = timeout_seconds
+        self._largest = largest_bytes
+        # Not httpx: it logs whole links, and they are signed.
+        self._session = requests.Session()
+        self._session.trust_env = False
+        # Compressed, a small answer could become a large one.
+        self._session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
+
+    def get(self, url: str) -> Image | NoImage:
+        """The image behind a link, or why there is none.
+
+        Raises:
+            PlatformError: THROTTLE; without the link's query in its text.
+        """
+        for _ in range(1 + _MOST_REDIRECTS):
+            if not self._may_call(url):
+                return Outcome.FOREIGN_ADDRESS
+            try:
+                response = self._session.get(url, timeout=self._timeout, stream=True, allow_redirects=False)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
+                return Outcome.UNAVAILABLE
+            with response:
+                if response.is_redirect:
+                    url = urljoin(url, response.headers["Location"])
+                    continue
+                return self._read(response)
+        return Outcome.MISSING
+
+    def _may_call(self, url: str) -> bool:
+        parts = _split(url)
+        if parts is None or parts.username is not None:
+            return False
+        host = (parts.hostname or "").rstrip(".")
+        if self._allow_loopback and parts.scheme in ("http", "https") and host in LOOPBACK:
+            return True
+        known = any(host == name or host.endswith(f".{name}") for name in self._hosts)
+        # Odd letters: two readers of such an address may see two hosts.
+        return parts.scheme == "https" and known and _HOST.fullmatch(host) is not None
+
+    def _read(self, response: requests.Response) -> Image | NoImage:
+        status = response.status_code
+        if status == 429:
+            raise PlatformError(
+                ErrorClass.THROTTLE,
+                f"{self._platform}: HTTP 429 for an image",
+                seconds(response.headers.get("Retry-After")),
+            )
+        if status >= 500 or status in _HICCUPS:
+            return Outcome.UNAVAILABLE
+        if status != 200:
+            return Outcome.MISSING
+        if _declared(response.headers) > self._largest:
+            return Outcome.TOO_LARGE
+        content = bytearray()
+        try:
+            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                content += chunk
+                if len(content) > self._largest:
+                    return Outcome.TOO_LARGE
+        except (urllib3.exceptions.HTTPError, OSError):
+            return Outcome.UNAVAILABLE
+        return _recognised(bytes(content))
+
+
+def without_query(url: str) -> str:
+    """A link without what signs it: scheme, host and path; empty where it cannot be read."""
+    parts = _split(url)
+    if parts is None or parts.hostname is None:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _declared(headers: Mapping[str, str]) -> int:
+    length = headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _recognised(content: bytes) -> Image | NoImage:
+    """Decoded once whole: what ends halfway is no image either."""
+    from PIL import Image as Pillow  # noqa: PLC0415 - only where something is new
+
+    try:
+        with Pillow.open(BytesIO(content), formats=list(_FORMATS)) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return Outcome.TOO_LARGE
+            image.load()
+            content_type, extension = _FORMATS[str(image.format)]
+    except Pillow.DecompressionBombError:
+        return Outcome.TOO_LARGE
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error):
+        return Outcome.NOT_AN_IMAGE
+    return Image(content, content_type, extension)
