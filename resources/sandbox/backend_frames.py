@@ -35,7 +35,7 @@ LEVER_COLUMNS: Mapping[str, pl.DataType] = {
     "source": _TEXT, "account_id": _TEXT, "snapshot_date": _TEXT, "lever_id": _TEXT, "lever_level": _TEXT,
     "campaign_id": _TEXT, "entity_id": _TEXT, "entity_name": _TEXT, "budget_type": _TEXT, "currency": _TEXT,
     "budget": _MONEY, "minimum_budget": _MONEY, "budget_increment": _MONEY, "is_shared": pl.Boolean(),
-    "learning_state": _TEXT, "last_edited_at": _TEXT, "status": _TEXT,
+    "learning_state": _TEXT, "last_edited_at": _TEXT, "status": _TEXT, "budget_id": _TEXT,
 }  # fmt: skip
 CREATIVE_COLUMNS = (
     "source", "account_id", "snapshot_date", "creative_id", "creative_name", "format", "headline", "body",

@@ -260,7 +260,16 @@ def test_levers_are_those_the_account_manager_exports(serve: Serve, served: Serv
         pl.col("source") == "google_ads"
     )
     found = rows(source, "levers/none")
-    texts = ("lever_id", "lever_level", "campaign_id", "entity_id", "entity_name", "budget_type", "currency")
+    texts = (
+        "lever_id",
+        "lever_level",
+        "campaign_id",
+        "entity_id",
+        "entity_name",
+        "budget_type",
+        "currency",
+        "budget_id",
+    )
     for column in (*texts, "learning_state", "status"):
         assert found[column].to_list() == expected[column].to_list()
     for column in ("budget", "minimum_budget", "budget_increment"):

@@ -272,6 +272,7 @@ def test_levers_are_those_of_the_sandbox(several: ServedAccount, per_page: int) 
             **{name: row[name] for name in ("entity_name", "budget_type", "currency", "status")},
             **{name: money(row[name]) for name in ("budget", "minimum_budget", "budget_increment")},
             "is_shared": "false",
+            "budget_id": None,
             "last_edited_at": datetime.fromisoformat(row["last_edited_at"]).astimezone(UTC).isoformat(),
         }
         for row in frame.to_dicts()

@@ -72,7 +72,8 @@ def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
 def levers_of(served: ServedAccount, day: date) -> pl.DataFrame:
     business, known = served.simulated.business, served.simulated.business.day_of(day) - 1
     frame = levers_frame(business, served.simulated.ledger, Window(known, known, known))
-    return as_texts(frame.filter(pl.col("source") == "meta").drop("source", "account_id", "snapshot_date"))
+    unsaid = "source", "account_id", "snapshot_date", "budget_id"
+    return as_texts(frame.filter(pl.col("source") == "meta").drop(unsaid))
 
 
 @pytest.mark.parametrize("days", [0, 9])

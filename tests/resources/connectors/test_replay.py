@@ -21,6 +21,7 @@ import pytest
 
 from resources.clock import FixedClock
 from resources.connectors.ga4_export import Ga4Export, IdentifierSalt
+from resources.connectors.ga4_tables import ParquetTables
 from resources.connectors.google_ads.credentials import GoogleAdsCredentials
 from resources.connectors.google_ads.source import GoogleAdsSource
 from resources.connectors.meta.credentials import MetaCredentials
@@ -363,7 +364,7 @@ def events(store, tmp_path) -> pl.DataFrame:
     """Every event of the store as the connector reads it from the tables."""
     for day, sent in replay.merchandise_store(store).events.items():
         write_table(sent, tmp_path / "tables" / f"analytics_{PROPERTY.account_id}", day)
-    source = Ga4Export(tmp_path / "tables", SALT, unset_is_consent=True)
+    source = Ga4Export(ParquetTables(tmp_path / "tables"), SALT, unset_is_consent=True)
     days = sorted({date.fromisoformat(row["date"]) for row in own_rows(store)})
     pages = [page for day in days for page in source.pages(Pull(PROPERTY, source.report, day, day))]
     return pl.concat([page.rows for page in pages], how="diagonal_relaxed")
@@ -400,7 +401,7 @@ def test_every_hit_of_the_store_is_one_event_of_its_visit_inside_its_day(events,
 def test_a_site_that_asked_nobody_gives_no_identifiers_unless_the_settings_say_so(store, tmp_path):
     day, sent = next(iter(replay.merchandise_store(store).events.items()))
     write_table(sent, tmp_path / f"analytics_{PROPERTY.account_id}", day)
-    source = Ga4Export(tmp_path, SALT)
+    source = Ga4Export(ParquetTables(tmp_path), SALT)
     rows = pl.concat([page.rows for page in source.pages(Pull(PROPERTY, source.report, day, day))])
     assert rows["user_pseudo_id_hash"].null_count() == rows.height > 0
 

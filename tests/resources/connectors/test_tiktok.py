@@ -225,6 +225,7 @@ def test_levers_are_those_of_the_sandbox(served: ServedAccount, page_size: int) 
             **{name: row[name] for name in ("budget_type", "currency", "learning_state", "status")},
             **{name: money(row[name]) for name in ("budget", "minimum_budget", "budget_increment")},
             "is_shared": "false",
+            "budget_id": None,
             "last_edited_at": datetime.fromisoformat(row["last_edited_at"]).astimezone(UTC).isoformat(),
         }
         for row in frame.to_dicts()

@@ -46,7 +46,7 @@ HEADERS = {
     "call_to_action,link_url,image_file,image_hash,theme,created_on",
     "levers/levers": "source,account_id,snapshot_date,lever_id,lever_level,campaign_id,entity_id,entity_name,"
     "budget_type,currency,budget,minimum_budget,budget_increment,is_shared,learning_state,last_edited_at,"
-    "status",
+    "status,budget_id",
 }
 
 
