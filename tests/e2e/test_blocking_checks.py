@@ -23,7 +23,12 @@ MORNING = {
     "ops__decision_accounts": ["ops.decision_accounts"],
     "gaelp_training__placement_baselines": ["gaelp_training.placement_baselines"],
     "forecast": ["gaelp_training.forecast_results", "gaelp_training.forecast_outlook"],
-    "bandit": ["gaelp_training.bandit_posteriors", "gaelp_training.bandit_decisions"],
+    "bandit": [
+        "gaelp_training.bandit_posteriors",
+        "ops.lever_states",
+        "gaelp_training.bandit_decisions",
+    ],
+    "governance__submission": ["governance.submission"],
     "gaelp_training__slates": ["gaelp_training.slates"],
     "reporting": ["gaelp_training.decision_summary", "gaelp_training.slate_summary"],
     "published__analyst_copy": ["published.analyst_copy"],
@@ -116,6 +121,11 @@ CASES = [
         "p_best_sums_to_one",
         "gaelp_training.bandit_posteriors",
         decisions_altered(posteriors=lambda rows: rows.with_columns(pl.col("p_best") * 0.99)),
+    ),
+    Case(
+        "lever_states_grain",
+        "ops.lever_states",
+        decisions_altered(states=lambda rows: pl.concat([rows, rows.head(1)])),
     ),
     Case("money_invariants_hold", "gaelp_training.bandit_decisions", decisions_altered(decisions=tripled)),
     Case(

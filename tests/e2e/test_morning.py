@@ -52,6 +52,7 @@ DECIDED = [
         "gaelp_training.forecast_results",
         "gaelp_training.forecast_outlook",
         "gaelp_training.bandit_posteriors",
+        "ops.lever_states",
         "gaelp_training.bandit_decisions",
         "gaelp_training.slates",
     )

@@ -1,0 +1,64 @@
+-- proposal_history: one row per proposal, who decided on it, how long that took, and what came of it.
+with decided as (
+    select
+        proposal_id,
+        min(decided_at) as first_decided_at,
+        max(decided_at) as last_decided_at,
+        count(*) as signatures,
+        max(verdict) as verdict
+    from {{ source('ops', 'approvals') }}
+    group by proposal_id
+),
+
+changed as (
+    select
+        changes.proposal_id,
+        max(case when changes.kind = 'apply' then changes.change_id end) as change_id,
+        max(case when changes.kind = 'apply' then changes.mode end) as mode,
+        max(case when changes.kind = 'apply' then changes.status end) as change_status,
+        max(case when changes.kind = 'apply' then changes.created_at end) as changed_at,
+        max(case when changes.kind = 'rollback' then changes.created_at end) as rolled_back_at,
+        max(case when changes.kind = 'rollback' then changes.reason end) as rollback_reason,
+        max(case when changes.kind = 'apply' then outbox.request end) as request,
+        max(case when changes.kind = 'apply' then outbox.sent_at end) as sent_at,
+        max(case when changes.kind = 'apply' then snapshots.budget end) as budget_after
+    from {{ source('ops', 'canary_changes') }} as changes
+    left join {{ source('ops', 'outbox') }} as outbox
+        on changes.change_id = outbox.change_id
+    left join {{ source('ops', 'canary_budgets_snapshot') }} as snapshots
+        on changes.change_id = snapshots.change_id and snapshots.moment = 'after'
+    group by changes.proposal_id
+)
+
+select
+    proposals.proposal_id,
+    proposals.as_of_date,
+    proposals.decision_id,
+    proposals.track,
+    proposals.platform,
+    proposals.account_id,
+    proposals.lever_id,
+    proposals.entity_name as lever_name,
+    proposals.type,
+    proposals.current_budget,
+    proposals.proposed_budget,
+    proposals.currency,
+    proposals.reason,
+    proposals.status,
+    proposals.created_at,
+    decided.verdict,
+    decided.signatures,
+    decided.last_decided_at as decided_at,
+    {{ timestamp_diff_hours('decided.first_decided_at', 'proposals.created_at') }} as hours_to_first_decision,
+    changed.change_id,
+    changed.mode,
+    changed.change_status,
+    changed.budget_after,
+    changed.request,
+    changed.sent_at,
+    changed.rolled_back_at,
+    changed.rollback_reason,
+    {{ timestamp_diff_hours('changed.rolled_back_at', 'changed.changed_at') }} as hours_to_rollback
+from {{ source('ops', 'proposals') }} as proposals
+left join decided on proposals.proposal_id = decided.proposal_id
+left join changed on proposals.proposal_id = changed.proposal_id
