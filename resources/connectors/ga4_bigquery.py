@@ -27,6 +27,7 @@ from google.cloud.bigquery_storage_v1.types import DataFormat, ReadSession
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.ga4_tables import COLUMNS, ROWS_PER_BATCH, Kind, day_and_kind, table_name
 from resources.connectors.http import LOOPBACK
+from resources.settings import SettingsError
 
 _QUOTA_REASONS = {"rateLimitExceeded", "quotaExceeded", "userRateLimitExceeded"}
 
@@ -42,7 +43,7 @@ class BigQueryTables:
         timeout_seconds: longest wait for one call.
 
     Raises:
-        ValueError: an endpoint on another machine.
+        SettingsError: an endpoint on another machine.
     """
 
     project: str
@@ -53,7 +54,7 @@ class BigQueryTables:
 
     def __post_init__(self) -> None:
         if self.endpoint is not None and urlsplit(self.endpoint).hostname not in LOOPBACK:
-            raise ValueError(
+            raise SettingsError(
                 f"GA4 export: {self.endpoint} would get the access token. Only this machine may stand in for "
                 "BigQuery."
             )
