@@ -65,8 +65,12 @@ class BigQueryTables:
     def found(self, property_id: str) -> set[tuple[date, Kind]]:
         dataset = self.where(property_id)
         with _explained(dataset):
-            # Google's own retries would sleep beside the runner's.
-            listed = self._client.list_tables(dataset, retry=None, timeout=self.timeout_seconds)  # type: ignore[arg-type]
+            listed = self._client.list_tables(
+                dataset,
+                page_size=1_000,  # years of tables would come by fifties
+                retry=None,  # type: ignore[arg-type] # Google's own would sleep beside the runner's
+                timeout=self.timeout_seconds,
+            )
             tables = {day_and_kind(table.table_id) for table in listed} - {None}
         if not tables:
             raise PlatformError(

@@ -196,6 +196,7 @@ def test_a_dataset_without_tables_and_bigquery_out_of_reach_are_told():
     with LoopbackServer(lambda _: Answer({"tables": []}), FaultScript()) as server:
         with pytest.raises(PlatformError, match="the day it is linked") as empty:
             tables_at(server.url).found("318204466")
+        assert server.requests[0].form["maxResults"] == "1000"
     assert empty.value.error_class is ErrorClass.PERMANENT
     with pytest.raises(PlatformError) as gone:
         tables_at(server.url).found("318204466")
