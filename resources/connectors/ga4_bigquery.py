@@ -25,10 +25,12 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 from google.cloud.bigquery_storage_v1.types import DataFormat, ReadSession
 
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.ga4_credentials import BIGQUERY
 from resources.connectors.ga4_tables import COLUMNS, ROWS_PER_BATCH, Kind, day_and_kind, table_name
 from resources.connectors.http import LOOPBACK
 from resources.settings import SettingsError
 
+_SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 _QUOTA_REASONS = {"rateLimitExceeded", "quotaExceeded", "userRateLimitExceeded"}
 
 
@@ -153,6 +155,7 @@ def _explained(place: str) -> Iterator[None]:
 
 def _as_platform_error(error: Exception, place: str) -> PlatformError:
     reasons = {told.get("reason") for told in getattr(error, "errors", ()) if isinstance(told, Mapping)}
+    reasons.add(getattr(error, "reason", None))
     match error:
         case google_errors.NotFound():
             # A daily table replaces the others: what was listed a moment ago may be gone.
@@ -162,6 +165,17 @@ def _as_platform_error(error: Exception, place: str) -> PlatformError:
             kind, said = ErrorClass.THROTTLE, f"BigQuery's quota is used up for {place}"
         case google_errors.Forbidden() if reasons & _QUOTA_REASONS:
             kind, said = ErrorClass.THROTTLE, f"BigQuery's quota is used up for {place}"
+        case google_errors.Forbidden() if reasons & _SWITCHED_OFF:
+            kind = ErrorClass.AUTH
+            said = (
+                f"an API that is needed to read {place} is switched off in its project. Enable BigQuery API "
+                "and BigQuery Storage API there."
+            )
+        case google_errors.Forbidden() if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reasons:
+            kind = ErrorClass.AUTH
+            said = (
+                f"AELP_GA4_ACCESS_TOKEN may not read {place}: it was obtained without the scope {BIGQUERY}."
+            )
         case google_errors.Forbidden() | google_errors.Unauthorized() | RefreshError(retryable=False):
             kind = ErrorClass.AUTH
             said = (

@@ -172,6 +172,8 @@ def test_the_settings_name_the_project_and_the_source_reads_it(exported, tmp_pat
     ("status", "reason", "expected", "told"),
     [
         (403, "accessDenied", ErrorClass.AUTH, "BigQuery Read Session User"),
+        (403, "accessNotConfigured", ErrorClass.AUTH, "BigQuery Storage API"),
+        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", ErrorClass.AUTH, "auth/bigquery"),
         (401, "authError", ErrorClass.AUTH, "BigQuery Data Viewer"),
         (403, "rateLimitExceeded", ErrorClass.THROTTLE, "quota"),
         (429, "rateLimitExceeded", ErrorClass.THROTTLE, "quota"),
@@ -182,7 +184,9 @@ def test_the_settings_name_the_project_and_the_source_reads_it(exported, tmp_pat
 )
 def test_what_bigquery_answers_is_told_with_its_remedy(status, reason, expected, told):
     said = "Bearer ya29.secret may not do that"
-    error = {"code": status, "message": said, "errors": [{"reason": reason, "message": said}]}
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
+    why = {"errors": [{"reason": reason, "message": said}]} if reason[0].islower() else {"details": details}
+    error = {"code": status, "message": said, **why}
     with LoopbackServer(lambda _: Answer({"error": error}, status), FaultScript()) as server:
         with pytest.raises(PlatformError, match=told) as caught:
             tables_at(server.url).found("318204466")
