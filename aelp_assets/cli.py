@@ -181,7 +181,7 @@ def connect(
         bool, typer.Option("--save", help="Keep credentials that work in AELP_HOME, readable by you alone.")
     ] = False,
 ) -> None:
-    """Check a source's credentials with one read-only call, list its accounts, say what is missing."""
+    """Check a source's credentials with read-only calls, list its accounts, say what is missing."""
     from typing import cast
 
     from aelp_assets.status import connection_report, save_credentials

@@ -15,10 +15,12 @@ from rich.table import Table
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.connectors.registry import Sources
 from resources.connectors.scrubbing import Scrubber
+from resources.connectors.source import Account, ReadsElsewhere
 from resources.control.ingestion import IngestionControl
 from resources.landing.accounts import spelt
 from resources.settings import SourceName
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.tables import INGEST_SLICES
 
 SERVICE_LEVEL = 0.98
 """Share of account-days that should be complete within a day of their end."""
@@ -51,22 +53,8 @@ def source_status(
         accounts = [spelt(name, account) for account in sources.settings.sources[name].accounts]
         named = pl.col("account_id").is_in(accounts)  # one taken out of the settings grows older for ever
         waiting = control.waiting_classes(name, accounts)
-        slices = warehouse.query(
-            "select account_id, stream, breakdown_set, report_date, status, error_class, completed_at "
-            "from ops.ingest_slices where source = $source and report_date >= $since",
-            {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
-        ).filter(named)
+        slices, streams = (frame.filter(named) for frame in _ledger(warehouse, name, now))
         complete = slices.filter(pl.col("status") == "complete")
-        streams = warehouse.query(
-            """
-            select account_id, stream, breakdown_set,
-                max(report_date) as newest_day, max(completed_at) as newest
-            from ops.ingest_slices
-            where source = $source and status = 'complete'
-            group by account_id, stream, breakdown_set
-            """,
-            {"source": name},
-        ).filter(named)
         newest_day, newest = streams.select(pl.col("newest_day").min(), pl.col("newest").max()).row(0)
         prompt = _within_a_day(complete, now)
         failed = slices.filter(pl.col("error_class").is_not_null()).sort("completed_at")
@@ -94,6 +82,29 @@ def source_status(
         "error_class": pl.String,
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def _ledger(warehouse: Warehouse, name: SourceName, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A source's slices of the judged days, and the newest complete day and pull of each report."""
+    if not warehouse.exists(INGEST_SLICES.name):  # credentials come before the first run
+        none = pl.DataFrame(schema=INGEST_SLICES.polars_schema)
+        return none, none.rename({"report_date": "newest_day", "completed_at": "newest"})
+    slices = warehouse.query(
+        "select account_id, stream, breakdown_set, report_date, status, error_class, completed_at "
+        "from ops.ingest_slices where source = $source and report_date >= $since",
+        {"source": name, "since": (now - timedelta(days=_JUDGED_DAYS + 7)).date()},
+    )
+    streams = warehouse.query(
+        """
+        select account_id, stream, breakdown_set,
+            max(report_date) as newest_day, max(completed_at) as newest
+        from ops.ingest_slices
+        where source = $source and status = 'complete'
+        group by account_id, stream, breakdown_set
+        """,
+        {"source": name},
+    )
+    return slices, streams
 
 
 def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: datetime) -> None:
@@ -170,9 +181,9 @@ def _credentials(sources: Sources, control: IngestionControl, name: SourceName) 
 
 
 def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:
-    """One read-only call with a source's credentials: whether it works, and what to say in plain words.
+    """Read-only calls with a source's credentials: whether they work, and what to say in plain words.
 
-    Where it works, a source that was stopped for its credentials is started again; nothing else is written.
+    Where they work, a source that was stopped for its credentials is started again; nothing else is written.
     """
     wanted = sources.settings.sources[name].accounts
     try:
@@ -181,6 +192,7 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
         return False, [str(missing)]
     try:
         accounts = source.accounts()
+        further = _elsewhere(source, accounts) if isinstance(source, ReadsElsewhere) else []
     except PlatformError as error:
         said = Scrubber(source.secrets)(str(error))
         named = f"The settings name {', '.join(wanted)}; some platforms refuse all for one that is not yours."
@@ -193,6 +205,7 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
         + ("" if account.account_id in wanted else "  (not in the settings)")
         for account in accounts
     ]
+    lines += further
     unknown = [account for account in wanted if account not in readable]
     if unknown:
         lines.append(
@@ -200,6 +213,11 @@ def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[st
             f"sources.{name}.accounts in the settings."
         )
     return not unknown, lines or [f"{name} answers, but these credentials can read no account."]
+
+
+def _elsewhere(source: ReadsElsewhere, accounts: Iterable[Account]) -> list[str]:
+    told = {account.account_id: source.elsewhere(account.account_id) for account in accounts}
+    return [f"{account}  {what}" for account, what in told.items() if what is not None]
 
 
 def save_credentials(sources: Sources, name: SourceName) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
@@ -83,8 +83,15 @@ class AssetStore:
         """The account's assets whose bytes are still there."""
         if not self._index.exists():
             return {}
-        with self._transaction() as index:
-            rows = index.execute(_READ, (platform, account_id)).fetchall()
+        try:
+            with self._transaction() as index:
+                rows = index.execute(_READ, (platform, account_id)).fetchall()
+        except sqlite3.OperationalError:  # locked, or the disk
+            raise
+        except sqlite3.DatabaseError:  # no index any more: what it named is fetched again
+            for broken in (self._index, self._index.with_name(f"{self._index.name}-journal")):
+                broken.unlink(missing_ok=True)
+            return {}
         found = {
             AssetKey(platform, account_id, kind, asset_id): KeptAsset(
                 version, sha256, content_type, extension, byte_count, url, date.fromisoformat(fetched_on)
@@ -115,8 +122,9 @@ class AssetStore:
         """Remove what killed processes left half written."""
         before = time.time() - _LEFT_OVER_SECONDS
         for left in (self._folder / "incoming").glob(f"{UNFINISHED}*"):
-            if left.stat().st_mtime < before:
-                left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just finished it
+                if left.stat().st_mtime < before:
+                    left.unlink()
 
     def _is_there(self, kept: KeptAsset) -> bool:
         try:

@@ -23,5 +23,12 @@ def read_url(text: str) -> sa.URL:
     Raises:
         sqlalchemy.exc.ArgumentError: it is none.
     """
-    url = sa.make_url(text)
+    try:
+        url = sa.make_url(text)
+    except ValueError:
+        raise sa.exc.ArgumentError("the port is no number") from None
+    if "@" in (
+        url.host or ""
+    ):  # what stands before it is a piece of the password, and would be told as a host
+        raise sa.exc.ArgumentError("an @ of the password must be written as %40")
     return url.set(drivername=_INSTALLED.get(url.drivername, url.drivername))

@@ -141,6 +141,14 @@ class Ga4Source:
             found.append(Account(property_id, property_id, metadata.currency_code, metadata.time_zone))
         return found
 
+    def elsewhere(self, account_id: str) -> str | None:
+        """The property's exported events, after a look into their newest table; None where none are read.
+
+        Raises:
+            PlatformError: as the tables say.
+        """
+        return None if self._export is None else self._export.newest(account_id)
+
     def parents(self, pull: Pull) -> Sequence[str]:
         return ()
 

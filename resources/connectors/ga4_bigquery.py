@@ -12,17 +12,25 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
+import pyarrow as pa
 from google.api_core import exceptions as google_errors
 from google.api_core.client_options import ClientOptions
 from google.auth.exceptions import GoogleAuthError, RefreshError
-from google.cloud import bigquery, bigquery_storage_v1
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+from google.cloud.bigquery_storage_v1.types import DataFormat, ReadSession
 
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.ga4_credentials import BIGQUERY
 from resources.connectors.ga4_tables import COLUMNS, ROWS_PER_BATCH, Kind, day_and_kind, table_name
+from resources.connectors.http import LOOPBACK
+from resources.settings import SettingsError
 
+_SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 _QUOTA_REASONS = {"rateLimitExceeded", "quotaExceeded", "userRateLimitExceeded"}
 
 
@@ -33,8 +41,11 @@ class BigQueryTables:
     Args:
         project: the Google Cloud project the properties are linked to; it pays for reading.
         google: google-auth's credentials.
-        endpoint, storage_endpoint: another REST URL and gRPC address.
+        endpoint, storage_endpoint: REST URL and gRPC address of this machine, called without TLS.
         timeout_seconds: longest wait for one call.
+
+    Raises:
+        SettingsError: an endpoint on another machine.
     """
 
     project: str
@@ -43,14 +54,25 @@ class BigQueryTables:
     storage_endpoint: str | None = None
     timeout_seconds: float = 60.0
 
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and urlsplit(self.endpoint).hostname not in LOOPBACK:
+            raise SettingsError(
+                f"GA4 export: {self.endpoint} would get the access token. Only this machine may stand in for "
+                "BigQuery."
+            )
+
     def where(self, property_id: str) -> str:
         return f"{self.project}.analytics_{property_id}"
 
     def found(self, property_id: str) -> set[tuple[date, Kind]]:
         dataset = self.where(property_id)
         with _explained(dataset):
-            # Google's own retries would sleep beside the runner's.
-            listed = self._client.list_tables(dataset, retry=None, timeout=self.timeout_seconds)  # type: ignore[arg-type]
+            listed = self._client.list_tables(
+                dataset,
+                page_size=1_000,  # years of tables would come by fifties
+                retry=None,  # type: ignore[arg-type] # Google's own would sleep beside the runner's
+                timeout=self.timeout_seconds,
+            )
             tables = {day_and_kind(table.table_id) for table in listed} - {None}
         if not tables:
             raise PlatformError(
@@ -64,16 +86,46 @@ class BigQueryTables:
         name = f"{self.where(property_id)}.{table_name(day, kind)}"
         with _explained(name):
             table = self._client.get_table(name, retry=None, timeout=self.timeout_seconds)  # type: ignore[arg-type]
-            rows = self._client.list_rows(
-                table,
-                selected_fields=[column for column in table.schema if column.name in COLUMNS],
-                retry=None,  # type: ignore[arg-type]
+            # One session is one snapshot: an intraday table goes on growing.
+            session = self._storage.create_read_session(
+                parent=f"projects/{self.project}",
+                read_session=ReadSession(
+                    table=table.path.lstrip("/"),
+                    data_format=DataFormat.ARROW,
+                    read_options={
+                        "selected_fields": [c.name for c in table.schema if c.name in COLUMNS],
+                    },
+                ),
+                max_stream_count=1,
+                retry=None,
                 timeout=self.timeout_seconds,
             )
-            # One session is one snapshot: an intraday table goes on growing.
-            for batch in rows.to_arrow_iterable(bqstorage_client=self._storage, max_stream_count=1):
-                for start in range(0, batch.num_rows, ROWS_PER_BATCH):
-                    yield batch.slice(start, ROWS_PER_BATCH).to_pylist()
+            schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+            for stream in session.streams:
+                for message in self._messages(stream.name):
+                    batch = pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+                    for start in range(0, batch.num_rows, ROWS_PER_BATCH):
+                        yield batch.slice(start, ROWS_PER_BATCH).to_pylist()
+
+    def _messages(self, stream: str) -> Iterator[bytes]:
+        """A stream's batches, one after another. Google's own reader would wait for a silent one for a day.
+
+        A call has a limit, a table has none: where rows came within it, the rest is asked for by another.
+        """
+        rows = 0
+        while True:
+            before = rows
+            try:
+                for answer in self._storage.read_rows(
+                    read_stream=stream, offset=rows, retry=None, timeout=self.timeout_seconds
+                ):
+                    rows += answer.row_count
+                    yield answer.arrow_record_batch.serialized_record_batch
+            except google_errors.DeadlineExceeded:
+                if rows == before:
+                    raise
+            else:
+                return
 
     @cached_property
     def _client(self) -> bigquery.Client:
@@ -81,14 +133,12 @@ class BigQueryTables:
         return bigquery.Client(self.project, self.google, client_options=elsewhere)
 
     @cached_property
-    def _storage(self) -> bigquery_storage_v1.BigQueryReadClient:
+    def _storage(self) -> BigQueryReadClient:
         if self.endpoint is None:
-            return bigquery_storage_v1.BigQueryReadClient(credentials=self.google)  # type: ignore[no-untyped-call]
+            return BigQueryReadClient(credentials=self.google)
         options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
         channel = grpc.insecure_channel(self.storage_endpoint or self.endpoint, options=options)
-        return bigquery_storage_v1.BigQueryReadClient(  # type: ignore[no-untyped-call]
-            transport=BigQueryReadGrpcTransport(channel=channel)
-        )
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
 
 @contextmanager
@@ -105,6 +155,7 @@ def _explained(place: str) -> Iterator[None]:
 
 def _as_platform_error(error: Exception, place: str) -> PlatformError:
     reasons = {told.get("reason") for told in getattr(error, "errors", ()) if isinstance(told, Mapping)}
+    reasons.add(getattr(error, "reason", None))
     match error:
         case google_errors.NotFound():
             # A daily table replaces the others: what was listed a moment ago may be gone.
@@ -114,6 +165,17 @@ def _as_platform_error(error: Exception, place: str) -> PlatformError:
             kind, said = ErrorClass.THROTTLE, f"BigQuery's quota is used up for {place}"
         case google_errors.Forbidden() if reasons & _QUOTA_REASONS:
             kind, said = ErrorClass.THROTTLE, f"BigQuery's quota is used up for {place}"
+        case google_errors.Forbidden() if reasons & _SWITCHED_OFF:
+            kind = ErrorClass.AUTH
+            said = (
+                f"an API that is needed to read {place} is switched off in its project. Enable BigQuery API "
+                "and BigQuery Storage API there."
+            )
+        case google_errors.Forbidden() if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reasons:
+            kind = ErrorClass.AUTH
+            said = (
+                f"AELP_GA4_ACCESS_TOKEN may not read {place}: it was obtained without the scope {BIGQUERY}."
+            )
         case google_errors.Forbidden() | google_errors.Unauthorized() | RefreshError(retryable=False):
             kind = ErrorClass.AUTH
             said = (

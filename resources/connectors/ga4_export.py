@@ -78,6 +78,16 @@ class Ga4Export:
     def secrets(self) -> Sequence[str]:
         return (self._salt.salt,)
 
+    def newest(self, property_id: str) -> str:
+        """The property's newest table, for a person; some of it is read and forgotten.
+
+        Raises:
+            PlatformError: as the tables say.
+        """
+        day, kind = max(self._tables.found(property_id))
+        next(iter(self._tables.events(property_id, day, kind)), None)
+        return f"exported events: {table_name(day, kind)} is the newest in {self._tables.where(property_id)}"
+
     def pages(self, pull: Pull) -> Iterator[Page]:
         """Events of the pull's days, each day from its best table alone.
 

@@ -17,6 +17,7 @@ import httpx
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.scrubbing import Scrubber
+from resources.settings import SettingsError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LONGEST_MESSAGE = 400
@@ -42,7 +43,7 @@ class RestClient:
         secrets: texts that may not appear in any message.
         timeout_seconds: longest wait for a connection, and for each piece of an answer.
     Raises:
-        ValueError: an endpoint that would send credentials in the clear.
+        SettingsError: as `require_private`.
     """
 
     def __init__(
@@ -55,9 +56,7 @@ class RestClient:
         timeout_seconds: float,
         basic: tuple[str, str] | None = None,
     ) -> None:
-        parts = urlsplit(endpoint)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError(f"{platform}: the endpoint must begin with https:// (found {endpoint!r})")
+        require_private(platform, endpoint)
         self._platform = platform
         self._scrub = Scrubber(secrets)
         self._timeout = timeout_seconds
@@ -127,6 +126,13 @@ class RestClient:
 
     def close(self) -> None:
         self._client.close()
+
+
+def require_private(platform: str, endpoint: str) -> None:
+    """Raises: SettingsError where credentials would go there in the clear: neither https nor this machine."""
+    parts = urlsplit(endpoint)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise SettingsError(f"{platform}: the endpoint must begin with https:// (found {endpoint!r})")
 
 
 def seconds(text: str | None) -> float | None:

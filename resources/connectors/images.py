@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,7 @@ _MOST_PIXELS = 50_000_000  # 200 MB once decoded; the largest ad formats have fo
 _MOST_REDIRECTS = 3
 _CHUNK = 65_536
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _HICCUPS = frozenset({408, 425})
 # What Pillow calls it: content type and extension. What browsers show; other decoders are not let near it.
 _FORMATS = {
@@ -35,6 +37,8 @@ _FORMATS = {
     "GIF": ("image/gif", "gif"),
     "WEBP": ("image/webp", "webp"),
 }
+# What Pillow calls a JPEG with a second picture behind the first once it is open; phones write them.
+_OPENED = _FORMATS | {"MPO": _FORMATS["JPEG"]}
 
 
 class Outcome(StrEnum):
@@ -72,6 +76,7 @@ class ImageClient:
         hosts: names; they and everything below them may be called, over https.
         allow_loopback: this machine may be called too, over http: the platform itself is simulated here.
         timeout_seconds: for connecting, and for each silence while reading.
+        longest_seconds: for a whole body: one that drips is never silent.
         largest_bytes: reading stops there.
     """
 
@@ -82,12 +87,14 @@ class ImageClient:
         *,
         allow_loopback: bool,
         timeout_seconds: float,
+        longest_seconds: float = 300.0,
         largest_bytes: int = LARGEST_IMAGE,
     ) -> None:
         self._platform = platform
         self._hosts = hosts
         self._allow_loopback = allow_loopback
         self._timeout = timeout_seconds
+        self._longest = longest_seconds
         self._largest = largest_bytes
         # Not httpx: it logs whole links, and they are signed.
         self._session = requests.Session()
@@ -141,11 +148,15 @@ class ImageClient:
         if _declared(response.headers) > self._largest:
             return Outcome.TOO_LARGE
         content = bytearray()
+        until = time.monotonic() + self._longest
         try:
-            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            # What has come, not a whole chunk: between two of its bytes is the time to look at the clock.
+            while chunk := response.raw.read1(_CHUNK, decode_content=False):
                 content += chunk
                 if len(content) > self._largest:
                     return Outcome.TOO_LARGE
+                if time.monotonic() > until:
+                    return Outcome.UNAVAILABLE
         except (urllib3.exceptions.HTTPError, OSError):
             return Outcome.UNAVAILABLE
         return _recognised(bytes(content))
@@ -170,7 +181,7 @@ def _split(url: str) -> SplitResult | None:
 
 def _declared(headers: Mapping[str, str]) -> int:
     length = headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    return int(length) if _LENGTH.fullmatch(length) else 0
 
 
 def _recognised(content: bytes) -> Image | NoImage:
@@ -182,7 +193,7 @@ def _recognised(content: bytes) -> Image | NoImage:
             if image.width * image.height > _MOST_PIXELS:
                 return Outcome.TOO_LARGE
             image.load()
-            content_type, extension = _FORMATS[str(image.format)]
+            content_type, extension = _OPENED[str(image.format)]
     except Pillow.DecompressionBombError:
         return Outcome.TOO_LARGE
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error):

@@ -343,7 +343,8 @@ class OrdersDatabase:
             return sa.create_engine(_reading(url), poolclass=NullPool, connect_args=self._patience(url))
         except (ArgumentError, ValueError):
             message = (
-                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg2://user:password@host/shop."
+                "AELP_ORDERS_URL is no SQLAlchemy URL such as postgresql+psycopg2://user:password@host/shop "
+                "(an @ of the password as %40)."
             )
         except (NoSuchModuleError, ImportError) as error:
             driver = getattr(error, "name", None) or read_url(self._credentials.url).drivername

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -130,4 +130,17 @@ class Source(Protocol):
     @property
     def page_sizes(self) -> Sequence[int]:
         """Smaller page sizes to try, largest first, when nothing else is left to divide; may be empty."""
+        ...
+
+
+@runtime_checkable
+class ReadsElsewhere(Protocol):
+    """A source that reads some rows from another place than its accounts: `aelp connect` looks there too."""
+
+    def elsewhere(self, account_id: str) -> str | None:
+        """What is there for this account, for a person; None where nothing is read there.
+
+        Raises:
+            PlatformError: it cannot be read.
+        """
         ...

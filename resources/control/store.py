@@ -156,6 +156,7 @@ def control_url(home: Path, variables: Mapping[str, str]) -> str:
     return variables.get("AELP_CONTROL_URL") or f"sqlite:///{home / 'control.sqlite'}"
 
 
+_CONNECT_SECONDS = 10
 _TURN = 4_141_250  # any number: that of this store's advisory lock
 _INSERT: Mapping[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -179,33 +180,47 @@ def open_control_store(url: str) -> sa.Engine:
 
     Raises:
         SettingsError: a URL of neither SQLite nor PostgreSQL, of a driver that is not installed, or of a
-            database that cannot be reached.
+            database that cannot be reached or takes no tables.
     """
     told = _read(url)
+    try:
+        engine = _engine(told)
+        with engine.begin() as connection:
+            take_turn(connection)
+            METADATA.create_all(connection)
+    except (ImportError, sa.exc.NoSuchModuleError):
+        raise SettingsError(
+            f"AELP_CONTROL_URL: the driver of {told.drivername} is not installed; write "
+            "postgresql+psycopg2://user:password@host/database"
+        ) from None
+    except sa.exc.DBAPIError as error:
+        said = (
+            str(error.orig).strip().partition("\n")[0]
+        )  # the drivers name host and user, never the password
+    except OSError as error:
+        said = str(error.strerror)
+    else:
+        return engine
+    shown = told.set(query={}).render_as_string()  # the query may hold a password too, and would show it
+    raise SettingsError(
+        f"The control store {shown} cannot be opened: {said}. AELP_CONTROL_URL must name one in which tables "
+        "may be created."
+    )
+
+
+def _engine(told: sa.URL) -> sa.Engine:
     if told.get_backend_name() == "sqlite":
         engine = sa.create_engine(told)
         if told.database and not told.database.startswith((":", "file:")):
             Path(told.database).parent.mkdir(parents=True, exist_ok=True)  # a home nothing has run in yet
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _take_the_write_lock)
-    else:
-        try:
-            # Waited for, a lock shows what its holder committed: in a stricter level it would fail instead.
-            engine = sa.create_engine(told, isolation_level="READ COMMITTED", pool_pre_ping=True)
-        except (ImportError, sa.exc.NoSuchModuleError):
-            raise SettingsError(
-                f"AELP_CONTROL_URL: the driver of {told.drivername} is not installed; write "
-                "postgresql+psycopg2://user:password@host/database"
-            ) from None
-    try:
-        with engine.begin() as connection:
-            take_turn(connection)
-            METADATA.create_all(connection)
-    except sa.exc.OperationalError as error:
-        said = str(error.orig).strip()  # the drivers name host and user, never the password
-    else:
         return engine
-    raise SettingsError(f"The control store {told.render_as_string()} cannot be opened: {said}")
+    if told.get_driver_name() in ("psycopg", "psycopg2"):
+        # A host that swallows packets would hold every command up for minutes.
+        told = told.set(query={"connect_timeout": str(_CONNECT_SECONDS), **told.query})
+    # Waited for, a lock shows what its holder committed: in a stricter level it would fail instead.
+    return sa.create_engine(told, isolation_level="READ COMMITTED", pool_pre_ping=True)
 
 
 def take_turn(connection: sa.Connection) -> None:
@@ -246,7 +261,7 @@ def _read(url: str) -> sa.URL:
     if told is None or told.get_backend_name() not in _INSERT:
         raise SettingsError(
             "AELP_CONTROL_URL: must be a SQLAlchemy URL of SQLite or PostgreSQL, such as "
-            "postgresql+psycopg2://user:password@host/database"
+            "postgresql+psycopg2://user:password@host/database (an @ of the password as %40)"
         )
     return told
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, timedelta
 from pathlib import Path
 from unittest import mock
@@ -13,13 +15,18 @@ from typer.testing import CliRunner
 
 from aelp_assets import cli
 from aelp_assets.status import connection_report, source_status
+from resources.clock import FixedClock
+from resources.connectors.registry import Sources
 from resources.connectors.saved_credentials import SavedCredentials
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
+from resources.sandbox.servers.ga4 import PROPERTY_ID, Ga4Server
+from resources.sandbox.servers.ga4_export import write_events
 from resources.sandbox.servers.tiktok import TikTokServer
-from resources.settings import PROJECT_ROOT, LiveSource, load_settings
+from resources.settings import PROJECT_ROOT, LiveSource, SettingsError, load_settings
+from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import INGEST_SLICES
 from tests.aelp_assets.test_connectors import ACCOUNT, MORNING, TOKEN, Bench, variables
@@ -136,6 +143,53 @@ def test_connect_says_which_configured_account_cannot_be_read(bench, simulated):
     assert "99" in " ".join(lines), lines
 
 
+def test_before_the_first_run_a_status_shows_the_credentials(bench, tmp_path):
+    nothing = DuckDBWarehouse(tmp_path / "none.duckdb", temporary=tmp_path)
+    given = {"AELP_TIKTOK_ACCESS_TOKEN": TOKEN}
+    told = source_status(nothing, bench.sources(given), bench.moment).row(0, named=True)
+    assert (told["credentials"], told["newest_complete_day"], told["waiting"]) == ("set", None, 0)
+    assert not (tmp_path / "none.duckdb").exists()
+
+
+@contextmanager
+def exporting(bench: Bench, simulated, folder: Path) -> Iterator[tuple[Sources, Path]]:
+    """GA4 with an export to `folder`, and where its tables must lie."""
+    ga4 = load_settings(PROJECT_ROOT / "aelp.yaml").sources["ga4"]
+    configured = ga4.model_copy(update={"export_folder": str(folder)})
+    bench.settings = bench.settings.model_copy(update={"sources": {"ga4": configured}})
+    with Ga4Server(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        given = {
+            "AELP_GA4_ENDPOINT": server.endpoint,
+            "AELP_GA4_ACCESS_TOKEN": TOKEN,
+            "AELP_IDENTIFIER_SALT": "a salt of the sandbox only",
+        }
+        yield bench.sources(given), folder / f"analytics_{PROPERTY_ID}"
+
+
+def test_connect_looks_into_the_exported_events_too(bench, simulated, tmp_path):
+    with exporting(bench, simulated, tmp_path / "export") as (sources, tables):
+        works, lines = connection_report(sources, "ga4")
+        assert not works
+        assert "holds no events" in lines[0]
+        write_events(ServedAccount(simulated, lambda: MORNING), tables, date(2026, 6, 28))
+        works, lines = connection_report(sources, "ga4")
+        assert works
+        assert "events_20260628" in lines[1]
+        (tables / "events_20260629.parquet").write_bytes(b"still being copied")
+        works, lines = connection_report(sources, "ga4")
+        assert not works
+        assert "events_20260629.parquet cannot be read" in lines[0]
+
+
+def test_a_source_refused_elsewhere_is_not_started_again(bench, simulated, tmp_path):
+    control = IngestionControl(bench.engine)
+    with exporting(bench, simulated, tmp_path / "export") as (sources, _):
+        credentials = sources.credential_hash("ga4")
+        control.stop_source("ga4", credentials, "no role", MORNING)
+        assert not connection_report(sources, "ga4")[0]
+    assert control.stopped("ga4", credentials) is not None
+
+
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "command" / "home"
@@ -192,6 +246,21 @@ def test_credentials_that_do_not_work_are_not_saved(home, simulated):
         missing = command(home, "meta", "--save")
         assert missing.exit_code == 1
     assert contents(home) == before
+
+
+@pytest.mark.parametrize("source", ["tiktok", "meta"])
+def test_an_endpoint_in_the_clear_is_refused_without_a_call(source):
+    given = {
+        f"AELP_{source.upper()}_ENDPOINT": "http://example.org",
+        f"AELP_{source.upper()}_ACCESS_TOKEN": "x",
+    }
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    clock = FixedClock(MORNING)
+    sources = Sources(
+        settings, clock, clock, lambda _: None, lambda: pytest.fail("no store"), Path(), Path(), given
+    )
+    with pytest.raises(SettingsError, match="must begin with https://"):
+        connection_report(sources, source)
 
 
 def test_a_folder_of_vendor_files_has_nothing_to_save(home, tmp_path):

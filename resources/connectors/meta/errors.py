@@ -39,7 +39,9 @@ def refusal(
     if error_class is ErrorClass.THROTTLE:
         told = max(_regain_seconds(headers), _told_seconds(error))
         wait = told or None
-    return PlatformError(error_class, f"Meta refused ({name}): {said}{_remedy(code, error_class)}", wait)
+    return PlatformError(
+        error_class, f"Meta refused ({name}): {said.rstrip('.')}.{_remedy(code, error_class)}", wait
+    )
 
 
 def _error_class(

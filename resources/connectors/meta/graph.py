@@ -20,6 +20,7 @@ from facebook_business.exceptions import FacebookError  # type: ignore[import-un
 from facebook_business.session import FacebookSession  # type: ignore[import-untyped]
 
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.http import require_private
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.errors import advised_wait, refusal
 from resources.connectors.scrubbing import Scrubber
@@ -46,11 +47,14 @@ class Graph:
     Args:
         base_url: scheme and host, without the version.
         timeout_seconds: for connecting, and for each silence while reading; the SDK itself waits for ever.
+    Raises:
+        SettingsError: as `require_private`.
     """
 
     def __init__(
         self, credentials: MetaCredentials, base_url: str = LIVE, timeout_seconds: float = 60.0
     ) -> None:
+        require_private("Meta", base_url)
         session = FacebookSession(
             app_secret=credentials.app_secret,
             access_token=credentials.access_token,

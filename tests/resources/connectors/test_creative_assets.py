@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from io import BytesIO
@@ -28,6 +28,7 @@ from PIL import Image
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.fetching import AccountFetcher, FetchedAccount
+from resources.connectors.images import ImageClient, Outcome
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.source import CREATIVE_ASSETS, MetaSource
 from resources.connectors.pacing import Pace
@@ -160,6 +161,22 @@ def test_bytes_that_were_lost_are_fetched_again(served: ServedAccount, tmp_path:
         cut.write_bytes(content[cut][:100])
         assert read(source(server.url, tmp_path)).equals(rows)
     assert {path: path.read_bytes() for path in content} == content
+
+
+def test_a_broken_index_is_made_anew(served: ServedAccount, tmp_path: Path) -> None:
+    with MetaServer(served, TOKEN) as server:
+        rows = read(source(server.url, tmp_path))
+        (tmp_path / "index.sqlite").write_bytes(b"no database" * 1000)
+        assert read(source(server.url, tmp_path)).equals(rows)
+        asked = len(links(server))
+        read(source(server.url, tmp_path))
+        assert len(links(server)) == asked
+
+
+def test_a_file_another_process_has_just_finished_is_nothing_to_clear(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "incoming" / ".incoming-x").symlink_to(tmp_path / "gone")
+    AssetStore(tmp_path).clear_left_over()
 
 
 def test_neither_token_nor_signature_leaves_the_connector(served: ServedAccount, tmp_path: Path) -> None:
@@ -299,7 +316,8 @@ def test_messages_name_no_link(served: ServedAccount, tmp_path: Path) -> None:
 
 def png(width: int = 4, height: int = 4, kind: str = "PNG") -> bytes:
     buffer = BytesIO()
-    Image.new("RGB", (width, height), (10, 200, 30)).save(buffer, format=kind)
+    image = Image.new("RGB", (width, height), (10, 200, 30))
+    image.save(buffer, format=kind, **({"save_all": True, "append_images": [image]} if kind == "MPO" else {}))
     return buffer.getvalue()
 
 
@@ -359,11 +377,8 @@ def test_a_link_to_elsewhere_is_not_called(
 
 
 def test_loopback_is_not_called_for_the_real_platform(tmp_path: Path) -> None:
-    from resources.connectors.images import ImageClient, Outcome
-
     with Library(bodies={"/a.png": Answer(png())}).served() as server:
-        client = ImageClient("Meta", ("fbcdn.net",), allow_loopback=False, timeout_seconds=1.0)
-        assert client.get(f"{server.url}/a.png") is Outcome.FOREIGN_ADDRESS
+        assert client(allow_loopback=False).get(f"{server.url}/a.png") is Outcome.FOREIGN_ADDRESS
         assert server.requests == []
 
 
@@ -394,6 +409,7 @@ def test_redirects_within_the_family_are_followed_but_not_for_ever(tmp_path: Pat
         ("JPEG", "image/jpeg", "jpg"),
         ("GIF", "image/gif", "gif"),
         ("WEBP", "image/webp", "webp"),
+        ("MPO", "image/jpeg", "jpg"),
     ],
 )
 def test_bytes_say_what_they_are_whatever_their_server_says(
@@ -475,6 +491,51 @@ def test_a_size_over_the_limit_is_believed_unread(tmp_path: Path) -> None:
         rows = read(source(server.url, tmp_path, timeout_seconds=1.0))
     assert outcomes(rows) == {"a": "too_large"}
     assert sent == []
+
+
+@contextmanager
+def answering(head: str, *pieces: bytes, every: float = 0.0) -> Iterator[str]:
+    """The address of a server that answers one call with these bytes, piece by piece."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode())
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(every)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/a.png"
+        thread.join(10)
+
+
+def client(**given: Any) -> ImageClient:
+    return ImageClient("Meta", ("fbcdn.net",), **({"allow_loopback": True, "timeout_seconds": 1.0} | given))
+
+
+def test_a_body_that_drips_is_given_up_though_it_is_never_silent() -> None:
+    began = time.monotonic()
+    with answering("Content-Length: 100\r\n", *[b"\0"] * 20, every=0.1) as link:
+        assert client(longest_seconds=0.3).get(link) is Outcome.UNAVAILABLE
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("last", ["0\r\n\r\n", ""])
+def test_a_body_in_pieces_is_an_image_once_its_last_piece_has_come(last: str) -> None:
+    content = png(60, 60)
+    pieces = [f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (content[:50], content[50:])]
+    with answering("Transfer-Encoding: chunked\r\n", *pieces, last.encode(), every=0.01) as link:
+        found = client().get(link)
+    assert (found.content == content) if last else found is Outcome.UNAVAILABLE
+
+
+def test_a_size_that_is_no_number_anyone_can_mean_is_not_believed() -> None:
+    with answering(f"Content-Length: {'9' * 5000}\r\n", png()) as link:
+        assert client().get(link).content == png()
 
 
 def test_an_asset_without_a_link_is_missing_and_one_without_a_name_an_error(tmp_path: Path) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import grpc
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1.types import (
+    CreateReadSessionRequest,
+    ReadRowsRequest,
+    ReadRowsResponse,
+    ReadSession,
+)
 from google.oauth2.credentials import Credentials
 
 from resources.clock import FixedClock
@@ -160,6 +172,8 @@ def test_the_settings_name_the_project_and_the_source_reads_it(exported, tmp_pat
     ("status", "reason", "expected", "told"),
     [
         (403, "accessDenied", ErrorClass.AUTH, "BigQuery Read Session User"),
+        (403, "accessNotConfigured", ErrorClass.AUTH, "BigQuery Storage API"),
+        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", ErrorClass.AUTH, "auth/bigquery"),
         (401, "authError", ErrorClass.AUTH, "BigQuery Data Viewer"),
         (403, "rateLimitExceeded", ErrorClass.THROTTLE, "quota"),
         (429, "rateLimitExceeded", ErrorClass.THROTTLE, "quota"),
@@ -170,7 +184,9 @@ def test_the_settings_name_the_project_and_the_source_reads_it(exported, tmp_pat
 )
 def test_what_bigquery_answers_is_told_with_its_remedy(status, reason, expected, told):
     said = "Bearer ya29.secret may not do that"
-    error = {"code": status, "message": said, "errors": [{"reason": reason, "message": said}]}
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
+    why = {"errors": [{"reason": reason, "message": said}]} if reason[0].islower() else {"details": details}
+    error = {"code": status, "message": said, **why}
     with LoopbackServer(lambda _: Answer({"error": error}, status), FaultScript()) as server:
         with pytest.raises(PlatformError, match=told) as caught:
             tables_at(server.url).found("318204466")
@@ -184,10 +200,109 @@ def test_a_dataset_without_tables_and_bigquery_out_of_reach_are_told():
     with LoopbackServer(lambda _: Answer({"tables": []}), FaultScript()) as server:
         with pytest.raises(PlatformError, match="the day it is linked") as empty:
             tables_at(server.url).found("318204466")
+        assert server.requests[0].form["maxResults"] == "1000"
     assert empty.value.error_class is ErrorClass.PERMANENT
     with pytest.raises(PlatformError) as gone:
         tables_at(server.url).found("318204466")
     assert gone.value.error_class is ErrorClass.TRANSIENT
+
+
+class StorageApi:
+    """BigQuery with one table of `sent` events, whose rows come as `read` says; notes the offsets asked."""
+
+    def __init__(self, sent: int, read: Callable[[int, grpc.ServicerContext], Iterator[int]]) -> None:
+        self.events = pa.table({"event_date": ["20260625"] * sent, "event_timestamp": list(range(sent))})
+        self.offsets: list[int] = []
+        self._read = read
+
+    def _session(self, request: CreateReadSessionRequest, _: grpc.ServicerContext) -> ReadSession:
+        schema = self.events.schema.serialize().to_pybytes()
+        stream = {"name": f"{request.read_session.table}/streams/1"}
+        return ReadSession(arrow_schema={"serialized_schema": schema}, streams=[stream])
+
+    def _rows(self, request: ReadRowsRequest, context: grpc.ServicerContext) -> Iterator[ReadRowsResponse]:
+        self.offsets.append(request.offset)
+        for row in self._read(request.offset, context):
+            (batch,) = self.events.slice(row, 1).to_batches()
+            rows = {"serialized_record_batch": batch.serialize().to_pybytes()}
+            yield ReadRowsResponse(arrow_record_batch=rows, row_count=1)
+
+    @contextmanager
+    def served(self, timeout_seconds: float = 1.0) -> Iterator[BigQueryTables]:
+        handlers = {
+            "CreateReadSession": grpc.unary_unary_rpc_method_handler(
+                self._session, CreateReadSessionRequest.deserialize, ReadSession.serialize
+            ),
+            "ReadRows": grpc.unary_stream_rpc_method_handler(
+                self._rows, ReadRowsRequest.deserialize, ReadRowsResponse.serialize
+            ),
+        }
+        named = "google.cloud.bigquery.storage.v1.BigQueryRead"
+        server = grpc.server(ThreadPoolExecutor(4))
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(named, handlers)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        names = {"projectId": "northstar-web", "datasetId": "analytics_1", "tableId": "events_20260625"}
+        fields = [{"name": name, "type": "STRING"} for name in self.events.column_names]
+        table = Answer({"tableReference": names, "schema": {"fields": fields}})
+        with LoopbackServer(lambda _: table, FaultScript()) as rest:
+            yield BigQueryTables(
+                "northstar-web", Credentials("a token"), rest.url, f"127.0.0.1:{port}", timeout_seconds
+            )
+        server.stop(0).wait()
+
+    def read(self, tables: BigQueryTables) -> list[int]:
+        batches = tables.events("1", DAY, "daily")
+        return [event["event_timestamp"] for batch in batches for event in batch]
+
+
+def test_a_table_that_takes_longer_than_one_call_may_is_read_on_where_the_call_ended():
+    def slowly(offset: int, context: grpc.ServicerContext) -> Iterator[int]:
+        for row in range(offset, 7):
+            yield row
+            time.sleep(0.2)
+
+    storage = StorageApi(7, slowly)
+    with storage.served(timeout_seconds=0.5) as tables:
+        assert storage.read(tables) == list(range(7))
+    assert len(storage.offsets) > 1
+
+
+def test_a_stream_that_falls_silent_is_given_up_in_time():
+    silence = threading.Event()
+
+    def stalling(offset: int, context: grpc.ServicerContext) -> Iterator[int]:
+        if offset == 0:
+            yield 0
+        silence.wait(20)
+
+    storage = StorageApi(2, stalling)
+    began = time.monotonic()
+    with storage.served(timeout_seconds=0.5) as tables:
+        with pytest.raises(PlatformError, match="DeadlineExceeded") as caught:
+            storage.read(tables)
+        silence.set()
+    assert time.monotonic() - began < 5
+    assert caught.value.error_class is ErrorClass.TRANSIENT
+    assert storage.offsets == [0, 1]
+
+
+def test_a_stream_that_breaks_is_left_to_the_runner():
+    def breaking(offset: int, context: grpc.ServicerContext) -> Iterator[int]:
+        yield offset
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Bearer ya29.secret")
+
+    storage = StorageApi(2, breaking)
+    with storage.served() as tables, pytest.raises(PlatformError) as caught:
+        storage.read(tables)
+    assert caught.value.error_class is ErrorClass.TRANSIENT
+    assert "ya29" not in str(caught.value)
+    assert storage.offsets == [0]
+
+
+def test_the_token_goes_to_this_machine_in_the_clear_and_to_no_other():
+    with pytest.raises(ValueError, match="access token"):
+        tables_at("http://bigquery.example.org")
 
 
 def test_two_places_for_one_export_are_refused(tmp_path):

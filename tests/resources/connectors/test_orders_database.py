@@ -240,6 +240,8 @@ def test_a_password_never_shows_in_an_error_or_a_repr():
         "sqlite://reader:pa55%40w%3Ard@host/shop",
         "nosuch://reader:pa55%40w%3Ard@host/shop",
         "reader pa55@w:rd",
+        "postgresql://reader:secret@pa55@127.0.0.1:1/shop",
+        "postgresql://reader:secret@w:pa55/shop",
     ):
         source = source_of(url)
         error = refused(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -179,7 +180,15 @@ def test_a_url_without_a_driver_gets_the_installed_one(postgresql):
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://user:hush@host/control", "hush", "postgresql+nosuch://user:hush@host/control"]
+    "url",
+    [
+        "mysql://user:hush@host/control",
+        "hush",
+        "postgresql+nosuch://user:hush@host/control",
+        "sqlite+aiosqlite:///hush",
+        "postgresql://user:pass@word:hush/control",
+        "postgresql://user:pass@hush@host/control",
+    ],
 )
 def test_a_database_the_control_store_cannot_use_is_refused_without_showing_the_url(url):
     with pytest.raises(SettingsError, match="AELP_CONTROL_URL") as caught:
@@ -196,10 +205,42 @@ def test_a_reader_of_the_queue_does_not_wait_for_a_writer(postgresql):
         assert control.queue_sizes() == {"meta": {"running": 1}}
 
 
-def test_a_store_that_cannot_be_reached_is_named_without_its_password():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hush@127.0.0.1:1/control",
+        "postgresql://127.0.0.1:1/control?user=user&password=hush",
+        "postgresql://user@127.0.0.1:1/control?nosuch=hush",
+    ],
+)
+def test_a_store_that_cannot_be_reached_is_named_without_its_password(url):
     with pytest.raises(SettingsError, match=r"127.0.0.1:1/control cannot be opened") as caught:
-        open_control_store("postgresql://user:hush@127.0.0.1:1/control")
+        open_control_store(url)
     assert "hush" not in str(caught.value)
+
+
+def test_a_file_that_is_no_control_store_is_said_in_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("no database" * 1000)
+    for path in ("notes.txt", "notes.txt/control.sqlite"):
+        with pytest.raises(SettingsError, match=f"{path} cannot be opened: .* AELP_CONTROL_URL"):
+            open_control_store(f"sqlite:///{tmp_path}/{path}")
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr("resources.control.store._CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(SettingsError, match="timeout"):
+            open_control_store(f"postgresql://user@127.0.0.1:{silent.getsockname()[1]}/control")
+
+
+def test_a_user_who_may_create_no_tables_is_told(postgresql):
+    url = sa.make_url(postgresql.new_database())
+    owner = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"create user reader_of_{url.database}")
+        connection.exec_driver_sql("revoke create on schema public from public")
+    with pytest.raises(SettingsError, match="permission denied for schema public"):
+        open_control_store(postgresql.url(url.database, f"reader_of_{url.database}"))
 
 
 def test_the_first_to_need_it_makes_the_folder_of_the_file(tmp_path):

@@ -9,7 +9,11 @@ with events as (
             nullif(traffic_source, '(direct)'),
             case when gclid is not null then 'google' when fbclid is not null then 'facebook' end
         ) as source,
-        case when traffic_source is null and gclid is not null then 'cpc' else traffic_medium end as medium
+        case
+            when coalesce(traffic_source, '(direct)') = '(direct)' and gclid is not null then 'cpc'
+            when traffic_source = '(direct)' then null  -- its medium is that of no channel
+            else traffic_medium
+        end as medium
     from {{ ref('stg_ga4__events') }}
     where user_pseudo_id_hash is not null and ga_session_id is not null
 ),
