@@ -146,6 +146,8 @@ class AccountPublisher:
                 continue
             status, why = "complete", None
             data_batch_id: str | None = stamp.batch_id
+            if count == 0 and before is not None and brought.report.expires:
+                count, content_hash = before.row_count, before.content_hash
             if before is not None and before.content_hash == content_hash:
                 data_batch_id = before.data_batch_id or stamp.batch_id
                 report.unchanged.append(day)

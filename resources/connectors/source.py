@@ -41,6 +41,7 @@ class Report:
         is_snapshot: the state of today (entities, budgets), which has no past to ask for.
         snapshot_every: how old a snapshot must be to be asked for again.
         final_after_days: age from which the platform no longer restates a day.
+        expires: an empty day is one the platform no longer keeps: what was landed of it stands.
     """
 
     stream: Stream
@@ -50,6 +51,7 @@ class Report:
     is_snapshot: bool = False
     final_after_days: int = 28
     snapshot_every: timedelta = FOUR_HOURS
+    expires: bool = False
 
     @property
     def name(self) -> str:

@@ -224,6 +224,21 @@ def test_an_emptied_day_is_believed_at_the_second_pull(either_bench):
     assert day(2) not in either_bench.in_force()
 
 
+def test_what_a_platform_no_longer_keeps_stands_however_often_it_is_asked_for(either_bench):
+    platform = PaperPlatform(week(), reports=(replace(REPORT, expires=True),))
+    either_bench.run(platform)
+    before = dict(platform.truth)
+    platform.truth = platform.truth | {day(2): {}}
+    for _ in range(3):
+        either_bench.wait(hours=4)
+        assert day(2) in either_bench.run(platform).unchanged
+    assert either_bench.in_force() == before
+    platform.truth = platform.truth | {day(2): {"ad1": 7}}
+    either_bench.wait(hours=4)
+    assert either_bench.run(platform).changed == [day(2)]
+    assert either_bench.in_force() == platform.truth
+
+
 def test_a_failure_in_between_does_not_confirm_that_a_day_is_empty(either_bench):
     platform = PaperPlatform(week())
     either_bench.run(platform)
