@@ -1,7 +1,7 @@
 """The desk as a web application: pages by GET, decisions by POST, each answered with a redirect.
 
-Here: routes and what each form does. Not here: what a page shows (`cards`, the templates), who may send a form
-(`protection`), who may decide what (`resources.control`).
+Here: routes and what each form does. Not here: what a page shows (`cards`, the templates), who may send
+a form (`protection`), who may decide what (`resources.control`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import jinja2
 from starlette.applications import Starlette
@@ -49,6 +50,7 @@ class Desk:
     Attributes:
         approver: who decides here, chosen when the desk is started.
         warehouses: where figures are read, asked in turn; opened anew for each page.
+        elasticity: of signups on budget, as the morning's decisions take it.
         keyless: why the approver cannot sign; None: they can.
         port: the desk answers under; part of what it accepts requests from.
         zone: times are shown in.
@@ -58,6 +60,7 @@ class Desk:
     approver: str
     limits: GuardrailLimits
     settings_hash: str
+    elasticity: float
     clock: Clock
     zone: tzinfo
     warehouses: Callable[[], Sequence[Warehouse]]
@@ -99,6 +102,7 @@ def open_desk(
         approver=approver,
         limits=guardrail_limits(settings),
         settings_hash=settings.content_hash,
+        elasticity=settings.bandit.elasticity,
         clock=clock,
         zone=settings.timezone,
         warehouses=lambda: warehouses_to_look_into(environment),
@@ -149,13 +153,13 @@ class _Pages:
         desk, now = self._desk, self._desk.now()
         waiting = [row for row in self._governance.proposals(now) if row["status"] in OPEN]
         figures = self._figures({row["as_of_date"] for row in waiting})
+        view = cards.View(self._governance, desk.limits, desk.elasticity, desk.approver, now)
         return self._page(
             request,
             "overview.html",
-            tracks=cards.tracks(self._governance, figures, desk.limits, desk.approver, now),
+            tracks=cards.tracks(view, figures),
             changes=cards.changes(self._governance),
             missing={known.missing for known in figures.values() if known.missing},
-            total_cap=desk.limits.total_daily_cap,
         )
 
     def counter(self, request: Request) -> Response:
@@ -168,6 +172,7 @@ class _Pages:
             self._tell(session, Notice(str(refused), is_refusal=True))
             return self._redirect(session, "/")
         figures = self._figures({proposal["as_of_date"]})[proposal["as_of_date"]]
+        decision = figures.decisions.get(key_of(proposal))
         forecasts = figures.forecasts.get(key_of(proposal), ())
         asked = request.query_params.get("budget", "")
         budget, objections = self._judged(proposal, asked, now) if asked else (None, [])
@@ -183,6 +188,8 @@ class _Pages:
             belief=figures.beliefs.get(key_of(proposal)),
             cac_cap=limit.cac_cap if limit else None,
             forecasts=_with_budget(forecasts, budget),
+            change=cards.signups_change(decision, budget, self._desk.elasticity) if budget else None,
+            loss=cards.expected_loss(self._governance, proposal, budget) if budget else None,
             is_outside=budget is not None and bool(forecasts) and forecast_at(forecasts, budget) is None,
         )
 
@@ -235,8 +242,8 @@ class _Pages:
         status = self._governance.approve(about, approver, form.get("reason", ""), self._desk.now())
         if status == "awaiting_second":
             return (
-                f"Signed by {approver}. It is beyond {approver}'s daily limit, so a second approver must sign "
-                "too, at a desk of their own."
+                f"Signed by {approver}. It is beyond {approver}'s daily limit, so a second approver must "
+                "sign too, at a desk of their own."
             )
         (change,) = [
             row
@@ -325,7 +332,10 @@ class _Pages:
 def _back(request: Request, notice: Notice) -> str:
     """Where a form's answer is shown: at the number that was refused, else in the list."""
     is_number = request.url.path.endswith("/propose")
-    return f"/proposals/{notice.about}/counter" if notice.is_refusal and is_number else "/"
+    if not (notice.is_refusal and is_number):
+        return "/"
+    asked = urlencode({"budget": notice.typed.get("budget", "")})
+    return f"/proposals/{quote(notice.about, safe='')}/counter?{asked}"
 
 
 def _with_budget(forecasts: Sequence[Record], budget: Decimal | None) -> list[Record]:
@@ -357,7 +367,7 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
     environment.filters |= {
         "money": lambda amount: "–" if amount is None else f"{float(amount):,.2f}",
         "whole": lambda amount: "–" if amount is None else f"{float(amount):,.0f}",
-        "signed": lambda amount: "–" if amount is None else f"{amount:+,.1f}".replace("-", "−"),
+        "signed": _signed,
         "signed_percent": lambda share: f"{100 * share:+.1f} %".replace("-", "−"),
         "percent": _percent,
         "moment": moment,
@@ -365,6 +375,12 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
     }
     environment.tests["soon"] = is_soon
     return environment
+
+
+def _signed(amount: float | None) -> str:
+    if amount is None:
+        return "–"
+    return f"{amount:+,.{2 if abs(amount) < 1 else 1}f}".replace("-", "−")
 
 
 def _percent(share: float | None) -> str:

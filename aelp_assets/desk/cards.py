@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from aelp_assets.desk.figures import Figures, forecast_at
+from aelp_assets.desk.figures import Figures
 from models.guardrails import STATE_SCHEMA, GuardrailLimits
 from resources.control.governance import Governance
 from resources.control.records import AELP, OPEN, Record, Refused, key_of
@@ -40,9 +40,9 @@ class Card:
     Attributes:
         belief: row of `bandit_posteriors`; None: not to be read now.
         cac_cap: of the track; None: the settings no longer know it.
-        signups_change: expected, a day. expected_loss: beyond the cap, dollars a week at the new budget.
-        is_interpolated: signups come from the forecast between two budgets, as nobody decided on this one.
-        rules: that changed what the sampler asked for. replaced: AELP's own number, where a person gave another.
+        signups_change: expected, a day. expected_loss, loss_now: beyond the cap, dollars a week at the new
+            budget and at the one in force.
+        rules: that changed what the sampler asked for. replaced: AELP's own, where a person gave another.
         added: dollars a day. is_alone: the approver's signature is enough. has_signed: the approver did.
         objections: of the guardrails, now.
     """
@@ -55,8 +55,8 @@ class Card:
     interval: Interval | None
     cac_cap: Decimal | None
     signups_change: float | None
-    expected_loss: float | None
-    is_interpolated: bool
+    expected_loss: float
+    loss_now: float
     rules: Sequence[str]
     replaced: Record | None
     added: Decimal
@@ -84,10 +84,11 @@ class Card:
 
 @dataclass(frozen=True)
 class TrackCards:
-    """A track's proposals with its budgets, dollars a day: in force, with what is approved, if all is approved.
+    """A track's proposals with its budgets, dollars a day.
 
     Attributes:
-        in_force: None where the stored lever states were changed since.
+        in_force, with_approved, with_all: added up as they are, with what is approved, if all of this is.
+            None where the stored lever states were changed since.
         cap: of spend; envelope: what budgets may add up to, over-delivery reserved.
         not_proposed: edits decided this morning that nobody can approve, stops first.
     """
@@ -104,51 +105,48 @@ class TrackCards:
     not_proposed: Sequence[Record]
 
 
-def tracks(
-    governance: Governance,
-    figures: Mapping[date, Figures],
-    limits: GuardrailLimits,
-    approver: str,
-    now: datetime,
-) -> list[TrackCards]:
-    """What waits for a decision, by morning (newest first) and track; stops first, then by what moves most."""
-    proposals = governance.proposals(now)
+@dataclass(frozen=True)
+class View:
+    """Who looks at which control store, when, and by what limits.
+
+    Attributes:
+        elasticity: of signups on budget, in (0, 1), as the morning's decisions take it.
+    """
+
+    governance: Governance
+    limits: GuardrailLimits
+    elasticity: float
+    approver: str
+    now: datetime
+
+
+def tracks(view: View, figures: Mapping[date, Figures]) -> list[TrackCards]:
+    """What waits for a decision by morning, newest first, and track; stops, then what moves most."""
+    proposals, approvals = view.governance.proposals(view.now), view.governance.approvals()
     open_tracks = sorted(
         {(row["as_of_date"], row["track"]) for row in proposals if row["status"] in OPEN},
         key=lambda pair: (-pair[0].toordinal(), pair[1]),
     )
-    approvals = governance.approvals()
     found = []
     for morning, track in open_tracks:
         rows = [row for row in proposals if (row["as_of_date"], row["track"]) == (morning, track)]
-        waiting = [row for row in rows if row["status"] in OPEN]
-        left = governance.left_to_add(approver, morning)
-        cards = [
-            _card(row, proposals, approvals, governance, figures[morning], limits, approver, left, now)
-            for row in waiting
-        ]
+        cards = [_card(view, row, rows, approvals, figures[morning]) for row in rows if row["status"] in OPEN]
         cards.sort(key=lambda card: (card.proposal["type"] != "stop", -abs(card.after - card.before)))
-        found.append(_track(track, morning, cards, rows, governance, figures[morning], limits))
+        found.append(_track(view, cards, rows, figures[morning]))
     return found
 
 
-def _track(
-    name: str,
-    morning: date,
-    cards: Sequence[Card],
-    rows: Sequence[Record],
-    governance: Governance,
-    figures: Figures,
-    limits: GuardrailLimits,
-) -> TrackCards:
+def _track(view: View, cards: Sequence[Card], rows: Sequence[Record], figures: Figures) -> TrackCards:
+    """A track's cards with its sums, as of its newest proposal."""
     newest = max((card.proposal for card in cards), key=lambda row: row["created_at"])
-    states = _states(governance, newest).filter(
+    name = newest["track"]
+    states = _states(view.governance, newest).filter(
         pl.col("track") == name, pl.col("has_lever"), pl.col("status") != "paused"
     )
     in_force = {key_of(row): row["current_budget"] or Decimal(0) for row in states.iter_rows(named=True)}
     approved = {key_of(row): _after(row) for row in rows if row["status"] == "approved"}
     waiting = {key_of(card.proposal): card.after for card in cards}
-    limit = limits.tracks.get(name)
+    limit = view.limits.tracks.get(name)
     known = {key_of(row) for row in rows}
     left_out = [
         row
@@ -157,72 +155,54 @@ def _track(
     ]
     return TrackCards(
         name=name,
-        morning=morning,
+        morning=newest["as_of_date"],
         cards=cards,
         in_force=sum(in_force.values(), Decimal(0)) if in_force else None,
         with_approved=sum((in_force | approved).values(), Decimal(0)),
         with_all=sum((in_force | approved | waiting).values(), Decimal(0)),
         cap=limit.daily_cap if limit else None,
-        envelope=limits.envelope(limit.daily_cap) if limit else None,
-        overdelivery=limits.overdelivery,
+        envelope=view.limits.envelope(limit.daily_cap) if limit else None,
+        overdelivery=view.limits.overdelivery,
         not_proposed=sorted(left_out, key=lambda row: (row["type"] != "stop", row["lever_id"])),
     )
 
 
 def _card(
-    proposal: Record,
-    proposals: Sequence[Record],
-    approvals: Sequence[Record],
-    governance: Governance,
-    figures: Figures,
-    limits: GuardrailLimits,
-    approver: str,
-    left: Decimal | None,
-    now: datetime,
+    view: View, proposal: Record, rows: Sequence[Record], approvals: Sequence[Record], figures: Figures
 ) -> Card:
+    """One proposal beside what the warehouse and the other `rows` of its track say of it."""
     key, before, after = key_of(proposal), Decimal(proposal["current_budget"]), _after(proposal)
-    track, belief, decision = (
-        limits.tracks.get(proposal["track"]),
-        figures.beliefs.get(key),
-        figures.decisions.get(key),
-    )
+    belief, decision = figures.beliefs.get(key), figures.decisions.get(key)
     is_decided = decision is not None and decision["proposed_budget"] == after
-    signups, loss = (
-        (decision["expected_signups_change"], decision["expected_loss"])
-        if decision is not None and is_decided
-        else (_signups_change(figures, proposal), _expected_loss(governance, proposal))
-    )
+    limit = view.limits.tracks.get(proposal["track"])
     added = max(Decimal(0), after - before)
+    left = view.governance.left_to_add(view.approver, proposal["as_of_date"])
     signed = [
         row
         for row in approvals
         if row["proposal_id"] == proposal["proposal_id"] and row["verdict"] == "approve"
     ]
     replaced = [
-        row
-        for row in proposals
-        if row["decision_id"] == proposal["decision_id"] and row["proposed_by"] == AELP
+        row for row in rows if row["decision_id"] == proposal["decision_id"] and row["proposed_by"] == AELP
     ]
-    by_hand = proposal["proposed_by"] != AELP
-    cac_cap = track.cac_cap if track else None
     return Card(
         proposal=proposal,
         before=before,
         after=after,
         share=float(after / before - 1) if before and proposal["type"] != "stop" else None,
         belief=belief,
-        interval=interval(belief, cac_cap),
-        cac_cap=cac_cap,
-        signups_change=signups,
-        expected_loss=loss,
-        is_interpolated=not is_decided and signups is not None,
+        interval=interval(belief, limit.cac_cap if limit else None),
+        cac_cap=limit.cac_cap if limit else None,
+        signups_change=signups_change(decision, after, view.elasticity),
+        expected_loss=expected_loss(view.governance, proposal, after),
+        loss_now=expected_loss(view.governance, proposal, before),
         rules=json.loads(decision["binding_rules"]) if decision is not None and is_decided else (),
-        replaced=replaced[0] if by_hand and replaced else None,
+        replaced=replaced[0] if proposal["proposed_by"] != AELP and replaced else None,
         added=added,
         is_alone=left is None or added <= left or not added or bool(signed),
-        has_signed=any(row["approver"] == approver for row in signed),
+        has_signed=any(row["approver"] == view.approver for row in signed),
         signed_by=signed,
-        objections=_objections(governance, proposal, now),
+        objections=_objections(view.governance, proposal, view.now),
         call=json.dumps(json.loads(proposal["payload"])["request"], indent=2, ensure_ascii=False),
     )
 
@@ -246,20 +226,35 @@ def _after(proposal: Record) -> Decimal:
     return Decimal(0) if proposal["type"] == "stop" else Decimal(proposal["proposed_budget"])
 
 
-def _signups_change(figures: Figures, proposal: Record) -> float | None:
-    """Median signups a day, as forecast of the new budget less as forecast of the one in force."""
-    forecasts = figures.forecasts.get(key_of(proposal), ())
-    ends = [forecast_at(forecasts, Decimal(proposal[f"{name}_budget"])) for name in ("proposed", "current")]
-    after, before = [None if end is None else end["signups_p50"] for end in ends]
-    return None if after is None or before is None else float(after - before)
+def signups_change(decision: Record | None, budget: Decimal, elasticity: float) -> float | None:
+    """Expected signups a day won or lost at a budget: the decision's own number along its own curve.
+
+    At budget c in force, b brings E[λ] c ((b/c)^ε - 1), so one decided budget tells any other.
+
+    Args:
+        decision: row of `bandit_decisions`.
+        elasticity: of signups on budget, in (0, 1).
+    Returns:
+        None where nothing was decided, or the decision was to change nothing.
+    """
+    if decision is None or not decision["current_budget"]:
+        return None
+    current = decision["current_budget"]
+    decided, asked = (
+        float(each / current) ** elasticity - 1 for each in (decision["proposed_budget"], budget)
+    )
+    return decision["expected_signups_change"] * asked / decided if decided else None
 
 
-def _expected_loss(governance: Governance, proposal: Record) -> float:
-    """As `bandit_decisions` counts it: seven days of the budget at the lever's loss rate, unknown being all."""
+def expected_loss(governance: Governance, proposal: Record, budget: Decimal) -> float:
+    """Dollars a week beyond the cap, as `bandit_decisions` counts them: seven budgets at the loss rate.
+
+    It comes with the lever states, so it is known while the warehouse is not; an unknown rate loses all.
+    """
     states = _states(governance, proposal)
     here = [row for row in states.iter_rows(named=True) if key_of(row) == key_of(proposal)]
     rate = here[0]["expected_loss_rate"] if here else None
-    return 7 * float(_after(proposal)) * (1.0 if rate is None else rate)
+    return 7 * float(budget) * (1.0 if rate is None else rate)
 
 
 def interval(belief: Record | None, cac_cap: Decimal | None) -> Interval | None:

@@ -1,6 +1,7 @@
 """What the warehouse knows of a morning's levers, read without keeping anybody waiting.
 
-Here: belief, decision and forecast by lever, and what lies between two forecast budgets. Not here: showing it.
+Here: belief, decision and forecast by lever, and what lies between two forecast budgets. Not here: what
+is shown of it (`cards`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Figures:
 
 
 def read_figures(warehouses: Sequence[Warehouse], morning: date) -> Figures:
-    """The figures of a morning from the first of `warehouses` that has them; never raises for one that is held."""
+    """The figures of a morning from the first of `warehouses` that has them; a held one raises nothing."""
     said = []
     for warehouse in warehouses:
         try:

@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class Guarded:
-    """Lets through what was addressed to the desk by name and, where it changes something, by the desk's pages.
+    """Lets through what was addressed to the desk by name and, to change something, sent by its own pages.
 
     Args:
         port: the desk's own.

@@ -17,9 +17,8 @@ from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, money
 from resources.control.records import BUDGET, LEVER, Record, Refused, key_of
 
-_AMOUNT = re.compile(
-    r"\d{1,12}(\.\d{1,9})?"
-)  # one spelling: a comma means thousands to one, decimals to another
+# One spelling: a comma stands before thousands to one person and before cents to another.
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 def read_budget(text: str) -> Decimal:
