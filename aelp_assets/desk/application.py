@@ -158,7 +158,8 @@ class _Pages:
             request,
             "overview.html",
             tracks=cards.tracks(view, figures),
-            changes=cards.changes(self._governance),
+            changes=cards.changes(view),
+            most_changes=cards.CHANGES_SHOWN,
             missing={known.missing for known in figures.values() if known.missing},
         )
 
@@ -188,10 +189,18 @@ class _Pages:
             belief=figures.beliefs.get(key_of(proposal)),
             cac_cap=limit.cac_cap if limit else None,
             forecasts=_with_budget(forecasts, budget),
-            change=cards.signups_change(decision, budget, self._desk.elasticity) if budget else None,
-            loss=cards.expected_loss(self._governance, proposal, budget) if budget else None,
+            number=None if budget is None else self._number(proposal, decision, budget),
             is_outside=budget is not None and bool(forecasts) and forecast_at(forecasts, budget) is None,
         )
+
+    def _number(self, proposal: Record, decision: Record | None, budget: Decimal) -> dict[str, Any]:
+        """What approving a budget would bring, cost and add."""
+        return {
+            "signups_change": cards.signups_change(decision, budget, self._desk.elasticity),
+            "expected_loss": cards.expected_loss(self._governance, proposal, budget),
+            "added": max(Decimal(0), budget - Decimal(proposal["current_budget"])),
+            "left": self._governance.left_to_add(self._desk.approver, proposal["as_of_date"]),
+        }
 
     def _judged(self, proposal: Record, asked: str, now: datetime) -> tuple[Decimal | None, list[str]]:
         try:
@@ -368,7 +377,7 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
         "money": lambda amount: "–" if amount is None else f"{float(amount):,.2f}",
         "whole": lambda amount: "–" if amount is None else f"{float(amount):,.0f}",
         "signed": _signed,
-        "signed_percent": lambda share: f"{100 * share:+.1f} %".replace("-", "−"),
+        "signed_percent": lambda share: f"{100 * share:+.1f}\u00a0%".replace("-", "−"),
         "percent": _percent,
         "moment": moment,
         "words": lambda name: name.replace("_", " "),
@@ -387,7 +396,7 @@ def _percent(share: float | None) -> str:
     """A probability; never one that rounding makes certain."""
     if share is None:
         return "–"
-    text = f"{100 * share:.0f} %"
-    if text == "100 %" and share < 1:
-        return "> 99 %"
-    return "< 1 %" if text == "0 %" and share > 0 else text
+    whole = round(100 * share)
+    if whole == 100 and share < 1:
+        return ">\u00a099\u00a0%"
+    return "<\u00a01\u00a0%" if whole == 0 and share > 0 else f"{whole}\u00a0%"

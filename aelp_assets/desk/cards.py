@@ -19,6 +19,7 @@ from models.guardrails import STATE_SCHEMA, GuardrailLimits
 from resources.control.governance import Governance
 from resources.control.records import AELP, OPEN, Record, Refused, key_of
 
+CHANGES_SHOWN = 50
 _EDITS = ("raise", "cut", "stop")
 
 
@@ -274,12 +275,13 @@ def interval(belief: Record | None, cac_cap: Decimal | None) -> Interval | None:
     )
 
 
-def changes(governance: Governance) -> list[dict[str, Any]]:
+def changes(view: View) -> list[dict[str, Any]]:
     """The change feed, newest first; which stand, which were undone, and what came after them."""
-    rows = governance.changes()
+    rows = view.governance.changes()
     undone = {row["undoes"]: row for row in rows if row["undoes"]}
+    names = {row["proposal_id"]: row["entity_name"] for row in view.governance.proposals(view.now)}
     found = []
-    for position, row in enumerate(rows):
+    for position, row in enumerate(rows[:CHANGES_SHOWN]):
         later = [
             other["change_id"]
             for other in rows[:position]
@@ -288,6 +290,7 @@ def changes(governance: Governance) -> list[dict[str, Any]]:
         found.append(
             {
                 **row,
+                "name": names[row["proposal_id"]] or row["lever_id"],
                 "before": json.loads(row["before"]),
                 "after": json.loads(row["after"]),
                 "call": json.dumps(json.loads(row["request"]), indent=2, ensure_ascii=False),

@@ -384,6 +384,7 @@ def test_another_number_is_judged_forecast_proposed_and_approved_as_any_other(go
     assert "They allow 510.00 a day" in page
     assert "510.00 interpolated 12.8 25.5 51.0 90 200 no end 75 %" in page
     assert "Expected as the decision counts it: +0.10 signups a day" in page
+    assert "approving it adds 10.00 a day, for which your signature is enough" in page
     assert "on 30 Jun, the first day forecast; CAC cap 240" in page
     done = browser.post(f"/proposals/{old}/propose", budget="510", reason="a launch is near")
     (new,) = [row for row in governance.proposals(TEN) if row["status"] == "pending"]
