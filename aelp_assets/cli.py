@@ -287,6 +287,33 @@ def kill(
 
 
 @app.command()
+def desk(by: _By, port: Annotated[int, typer.Option(help="Port on loopback.")] = 3001) -> None:
+    """Open the review desk on loopback: see what is proposed and why, approve, reject, roll back, stop."""
+    import uvicorn
+
+    from aelp_assets.desk.application import create_application, open_desk
+
+    governance, now = _governance()
+    environment = read_environment()
+    settings = _settings(environment)
+    desk = open_desk(environment, settings, governance, by, port)
+    typer.echo(
+        f"Review desk of {by} on http://127.0.0.1:{port} at {now:%d %b %Y %H:%M} ({governance.mode})\n"
+        f"AELP_HOME {environment.home} · settings {environment.settings_path}"
+    )
+    if desk.keyless is not None:
+        typer.echo(f"To look, not to decide: {desk.keyless}")
+    uvicorn.run(
+        create_application(desk),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000) -> None:
     """Open the Dagster UI on loopback over the same instance, as the last morning was run.
 

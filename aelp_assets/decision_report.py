@@ -11,11 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table as Grid
+from rich.text import Text
 
-from resources.control.records import OPEN, Record
+from resources.control.records import AELP, OPEN, Record
 
 
 def print_proposals(
@@ -28,7 +28,7 @@ def print_proposals(
         killed: who stopped everything; None while nothing is stopped.
     """
     if killed is not None:
-        console.print(f"[bold red]{killed}[/]. Nothing can be approved until `aelp kill off`.")
+        console.print(Text.assemble((killed, "bold red"), ". Nothing can be approved until `aelp kill off`."))
     shown = [row for row in proposals if everything or row["status"] in OPEN]
     if not shown:
         console.print("Nothing waits for a decision." if proposals else "Nothing has been proposed yet.")
@@ -38,9 +38,11 @@ def print_proposals(
         state = (
             f"until {until:%d %b %H:%M}" if row["status"] == "pending" else row["status"].replace("_", " ")
         )
-        lever = f"{row['track']} · {row['platform']} · {escape(row['entity_name'])}"
-        console.print(f"[bold]{row['proposal_id']}[/]  {lever}: {_step(row)} a day · {state}", soft_wrap=True)
-        console.print(Padding(escape(row["reason"]), (0, 0, 0, 2)))
+        by = "" if row["proposed_by"] == AELP else f" · by {row['proposed_by']}"
+        lever = f"{row['track']} · {row['platform']} · {row['entity_name']}"
+        said = f"  {lever}: {_step(row)} a day{by} · {state}"
+        console.print(Text.assemble((row["proposal_id"], "bold"), said), soft_wrap=True)
+        console.print(Padding(row["reason"], (0, 0, 0, 2)))
 
 
 def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -> None:

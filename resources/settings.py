@@ -228,6 +228,8 @@ class Governance(Section):
     def _each_once(cls, approvers: tuple[Approver, ...]) -> tuple[Approver, ...]:
         if len({approver.name for approver in approvers}) < len(approvers):
             raise ValueError("an approver stands twice")
+        if any(approver.name == "aelp" for approver in approvers):
+            raise ValueError("aelp is what the morning's run proposes as; name the person")
         return approvers
 
 

@@ -88,6 +88,15 @@ def _decimal(value: object) -> Decimal | None:
     return None
 
 
+def _plain(amount: object) -> str:
+    """An amount for a person: no zeros beyond the cents."""
+    known = _decimal(amount)
+    if known is None:
+        return "unknown"
+    cents = known.quantize(_CENT)
+    return f"{cents if cents == known else known.normalize():,f}"
+
+
 def _probability(value: object) -> float | None:
     return value if isinstance(value, float) and math.isfinite(value) else None
 
@@ -148,13 +157,13 @@ class _LeverCheck:
             yield "amount", f"proposed budget {proposed} is not an amount of money"
             return
         if seen is None or Decimal(str(seen)) != self.current:
-            yield "stale", f"the decision was made at {seen}, but {self.current} is in force"
+            yield "stale", f"the decision was made at {_plain(seen)}, but {_plain(self.current)} is in force"
         if self.row["advisory"] is not (self.state["lever_source"] != "platform"):
             yield "advisory", "advisory must be true exactly for levers that no platform reported"
         step = proposed - self.current
         expected = {"raise": step > 0, "cut": step < 0, "stop": proposed == 0}
         if self.type not in _TYPES or not expected.get(self.type, step == 0):
-            yield "type", f"type {self.type} does not describe {self.current} -> {proposed}"
+            yield "type", f"type {self.type} does not describe {_plain(self.current)} -> {_plain(proposed)}"
         must_stop = _breaks_stop_rule(self.state, self.track, self.limits)
         if self.limits.kill_switch:
             if step != 0 or self.type not in ("hold",):
@@ -193,21 +202,24 @@ class _LeverCheck:
             yield "cooldown", f"edited at {edited}, less than {limits.edit_cooldown_hours} hours ago"
         increment, minimum = _decimal(state["budget_increment"]), _decimal(state["minimum_budget"])
         if not increment or proposed % increment or proposed % _CENT:
-            yield "increment", f"{proposed} is not in whole increments of {increment} and whole cents"
+            whole = f"whole increments of {_plain(increment)} and whole cents"
+            yield "increment", f"{_plain(proposed)} is not in {whole}"
         if increment and abs(step) < increment:
-            yield "increment", f"a step of {abs(step)} is below the increment {increment}"
+            yield "increment", f"a step of {_plain(abs(step))} is below the increment {_plain(increment)}"
         if minimum is None or proposed < minimum:
-            yield "minimum", f"{proposed} is below the platform minimum {minimum}"
+            yield "minimum", f"{_plain(proposed)} is below the platform minimum {_plain(minimum)}"
         if step > 0:
             yield from self._raise(proposed)
 
     def _raise(self, proposed: Decimal) -> Iterator[tuple[str, str]]:
         state, limits = self.state, self.limits
         if proposed > self.current * (1 + Decimal(str(limits.edit_limit))):
-            yield "pace", f"{self.current} -> {proposed} is more than {limits.edit_limit:.0%} in one edit"
+            step = f"{_plain(self.current)} -> {_plain(proposed)}"
+            yield "pace", f"{step} is more than {limits.edit_limit:.0%} in one edit"
         midnight = _decimal(state["midnight_budget"])
         if midnight is None or proposed > midnight * (1 + Decimal(str(limits.day_limit))):
-            yield "pace", f"{proposed} is more than {limits.day_limit:.0%} above midnight's {midnight}"
+            before = f"midnight's {_plain(midnight)}"
+            yield "pace", f"{_plain(proposed)} is more than {limits.day_limit:.0%} above {before}"
         if state["is_shared"] is not False:
             yield "shared_budget", "a shared budget may not be raised"
         track_p = _probability(state["track_p_cac_above_cap"])
@@ -271,7 +283,7 @@ def _verify_cap(plans: list[_Plan], cap: Decimal, limits: GuardrailLimits, name:
         yield Violation("cap", name, "an increase although a budget under this cap is unknown")
     worst = sum((plan.worst for plan in plans), _ZERO) * (1 + Decimal(str(limits.overdelivery)))
     if worst > cap:
-        yield Violation("cap", name, f"worst-case delivery {worst:f} exceeds the cap {cap}")
+        yield Violation("cap", name, f"worst-case delivery {_plain(worst)} exceeds the cap {_plain(cap)}")
 
 
 def _verify_drift(plans: list[_Plan], limits: GuardrailLimits, name: str) -> Iterator[Violation]:
@@ -283,7 +295,9 @@ def _verify_drift(plans: list[_Plan], limits: GuardrailLimits, name: str) -> Ite
     after = sum((max(_ZERO, plan.worst - week_ago(plan)) for plan in plans), _ZERO)
     # Increases that only win back what a lever had a week ago add no drift.
     if after > before and after > Decimal(str(limits.drift_limit)) * base:
-        yield Violation("weekly_drift", name, f"increases of {after:f} over seven days on {base:f}")
+        yield Violation(
+            "weekly_drift", name, f"increases of {_plain(after)} over seven days on {_plain(base)}"
+        )
 
 
 def _verify_exploration(

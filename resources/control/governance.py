@@ -19,10 +19,10 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from models.guardrails import GuardrailLimits, verify_decisions
+from models.guardrails import GuardrailLimits, Violation, verify_decisions
 from resources.control import change_feed, records
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
-from resources.control.records import JUDGED, LEVER, OPEN, LeverKey, Mode, Record, Refused, Verdict
+from resources.control.records import AELP, JUDGED, LEVER, OPEN, LeverKey, Mode, Record, Refused, Verdict
 from resources.control.signing import ApproverKeys, canonical, content_hash
 from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, PROPOSALS
 
@@ -84,6 +84,11 @@ class Governance:
         self._mode = mode
         self._valid_for = valid_for
 
+    @property
+    def mode(self) -> Mode:
+        """What approved changes lead to."""
+        return self._mode
+
     # --- proposing --------------------------------------------------------------------------------
 
     def propose(
@@ -95,35 +100,39 @@ class Governance:
         as_of_date: date,
         settings_hash: str,
         now: datetime,
+        proposed_by: str = AELP,
     ) -> Proposed:
         """Put a morning's edits before people: one proposal per lever and day, the newest counts.
 
-        A lever that was already decided on that morning keeps that decision. The same decisions proposed
-        again change nothing.
+        A lever that was already decided on that morning keeps that decision, and what a person proposed
+        in the place of a decision stands against that same decision. The same decisions proposed again
+        change nothing.
 
         Args:
             decisions: rows of `bandit_decisions`, or made by hand in its columns.
             states: `STATE_SCHEMA`, all levers of that morning.
             targets: the entities that can be written.
+            proposed_by: an approver who proposes by hand, with a reason; by default the morning's run.
         Raises:
-            Refused: an edit breaks a money invariant, alone or with what is approved.
+            Refused: an edit breaks a money invariant, alone or with what is approved, or this person may
+                not propose.
         """
         edits = decisions.filter(pl.col("type").is_in(_EDITS) & ~pl.col("advisory")).sort(*LEVER)
         outcome = Proposed()
         with records.alone(self._engine) as connection:
             records.expire(connection, now)
-            this_morning = PROPOSALS.c.as_of_date == as_of_date
-            decided = records.proposals(connection, this_morning, PROPOSALS.c.status.in_(_DECIDED))
-            taken = {records.key_of(row) for row in decided}
-            fresh = [row for row in edits.iter_rows(named=True) if records.key_of(row) not in taken]
-            outcome.left_out.extend(
-                f"{row['lever_id']}: already decided this morning"
-                for row in edits.iter_rows(named=True)
-                if records.key_of(row) in taken
-            )
-            approved = [row for row in decided if row["status"] == "approved"]
-            together = pl.concat([records.judged(approved), _as_judged(edits, fresh)])
-            records.require(verify_decisions(together, states, self._limits, now))
+            if proposed_by != AELP:
+                for reason in edits["reason"]:
+                    self._person(proposed_by, reason)
+            fresh = []
+            for row in edits.iter_rows(named=True):
+                in_the_way = _in_the_way(connection, row, as_of_date, proposed_by)
+                if in_the_way is None:
+                    fresh.append(row)
+                else:
+                    outcome.left_out.append(f"{row['lever_id']}: {in_the_way}")
+            judged = _as_judged(edits, fresh)
+            records.require(self._violations(connection, judged, states, as_of_date, now))
             states_hash = records.keep_states(connection, states, as_of_date)
             for row in fresh:
                 target = targets.get(records.key_of(row))
@@ -136,6 +145,7 @@ class Governance:
                     "as_of_date": as_of_date,
                     "states_hash": states_hash,
                     "settings_hash": settings_hash,
+                    "proposed_by": proposed_by,
                 }
                 self._put(connection, row, payload, about, now, outcome)
         return outcome
@@ -157,10 +167,12 @@ class Governance:
         if known and known[0]["status"] != "superseded":
             outcome.known.append(proposal_id)
             return
-        same_lever = [PROPOSALS.c[name] == value for name, value in zip(LEVER, lever, strict=True)]
-        for other in records.proposals(connection, *same_lever, PROPOSALS.c.status.in_(OPEN)):
+        expires_at = (now + self._valid_for).timestamp()
+        for other in records.proposals(connection, *_same_lever(row), PROPOSALS.c.status.in_(OPEN)):
             records.set_status(connection, other["proposal_id"], "superseded")
             outcome.superseded.append(other["proposal_id"])
+            if about["proposed_by"] != AELP:  # another number is no newer knowledge
+                expires_at = min(expires_at, other["expires_at"])
         connection.execute(sa.delete(PROPOSALS).where(here))
         connection.execute(
             sa.insert(PROPOSALS).values(
@@ -175,7 +187,7 @@ class Governance:
                 payload_hash=payload_hash,
                 status="pending",
                 created_at=now.timestamp(),
-                expires_at=(now + self._valid_for).timestamp(),
+                expires_at=expires_at,
                 **about,
             )
         )
@@ -295,28 +307,32 @@ class Governance:
         self, connection: sa.Connection, person: Approver, proposal: Record, signed: Record
     ) -> bool:
         """Whether all this person had signed for that morning, up to this, stays within their limit."""
-        if person.daily_limit is None:
-            return True
-        this_morning = sa.select(PROPOSALS.c.proposal_id).where(
-            PROPOSALS.c.as_of_date == proposal["as_of_date"]
-        )
-        amounts = sa.select(APPROVALS.c.amount).where(
-            APPROVALS.c.approver == person.name,
-            APPROVALS.c.verdict == "approve",
-            APPROVALS.c.sequence <= signed["sequence"],
-            APPROVALS.c.proposal_id.in_(this_morning),
-        )
-        added = sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
-        return added <= person.daily_limit
+        if person.daily_limit is None or not Decimal(signed["amount"]):
+            return True  # a stop waits for nobody, whatever was raised before it
+        up_to_this = APPROVALS.c.sequence <= signed["sequence"]
+        return _signed_for(connection, person, proposal["as_of_date"], up_to_this) <= person.daily_limit
 
     def _verify(self, connection: sa.Connection, proposal: Record, now: datetime) -> None:
-        """The money invariants of this proposal together with all that is approved for the same morning."""
-        this_morning = PROPOSALS.c.as_of_date == proposal["as_of_date"]
-        approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+        """Raises: Refused, where a money invariant does not hold any more."""
         states = records.states_under(connection, proposal["states_hash"])
-        found = verify_decisions(records.judged([*approved, proposal]), states, self._limits, now)
-        others = {"/".join(records.key_of(row)) for row in approved}
-        records.require([violation for violation in found if violation.where not in others])
+        judged = records.judged([proposal])
+        records.require(self._violations(connection, judged, states, proposal["as_of_date"], now))
+
+    def _violations(
+        self,
+        connection: sa.Connection,
+        judged: pl.DataFrame,
+        states: pl.DataFrame,
+        as_of_date: date,
+        now: datetime,
+    ) -> list[Violation]:
+        """The money invariants these edits break together with all that is approved for the same morning."""
+        this_morning = PROPOSALS.c.as_of_date == as_of_date
+        approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+        together = pl.concat([records.judged(approved), judged])
+        others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
+        found = verify_decisions(together, states, self._limits, now)
+        return [violation for violation in found if violation.where not in others]
 
     def _sign(
         self,
@@ -409,6 +425,47 @@ class Governance:
             records.expire(connection, now)
             return records.proposals(connection)
 
+    def open_proposal(self, proposal_id: str, now: datetime) -> Record:
+        """A proposal that may be decided on.
+
+        Raises:
+            Refused: there is none of that id, or it is decided.
+        """
+        with records.alone(self._engine) as connection:
+            return self._decidable(connection, proposal_id, now)
+
+    def lever_states(self, states_hash: str) -> pl.DataFrame:
+        """All levers as they were when something was proposed (`STATE_SCHEMA`).
+
+        Raises:
+            Refused: they were changed since.
+        """
+        with self._engine.begin() as connection:
+            return records.states_under(connection, states_hash)
+
+    def objections(self, proposal: Record, now: datetime) -> list[Violation]:
+        """What the guardrails hold against a proposal, stored or only thought of; nothing is written.
+
+        Raises:
+            Refused: the lever states were changed since it was proposed.
+        """
+        with self._engine.begin() as connection:
+            states = records.states_under(connection, proposal["states_hash"])
+            judged = records.judged([proposal])
+            return self._violations(connection, judged, states, proposal["as_of_date"], now)
+
+    def left_to_add(self, approver: str, as_of_date: date) -> Decimal | None:
+        """Dollars a day an approver may still add alone on a morning's proposals; None: any.
+
+        Raises:
+            Refused: nobody of that name may decide.
+        """
+        person = self._person(approver, reason="looks")
+        if person.daily_limit is None:
+            return None
+        with self._engine.begin() as connection:
+            return max(Decimal(0), person.daily_limit - _signed_for(connection, person, as_of_date))
+
     def stamp(self) -> str:
         """Changes whenever somebody decides, undoes, or pulls the kill switch."""
         logs = APPROVALS, CHANGES, KILL_SWITCH
@@ -436,6 +493,37 @@ def _payload(row: Record, target: LeverTarget | None) -> dict[str, Any]:
     if row["type"] == "stop":
         return change_payload(target, before, LeverValue(row["current_budget"], "paused"))
     return change_payload(target, before, LeverValue(row["proposed_budget"], "active"))
+
+
+def _same_lever(row: Record) -> list[sa.ColumnElement[bool]]:
+    return [PROPOSALS.c[name] == row[name] for name in LEVER]
+
+
+def _in_the_way(connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str) -> str | None:
+    """Why an edit is not put before people again: somebody decided, or answered it with another number."""
+    about = [*_same_lever(row), PROPOSALS.c.as_of_date == as_of_date]
+    if records.proposals(connection, *about, PROPOSALS.c.status.in_(_DECIDED)):
+        return "already decided this morning"
+    answered = PROPOSALS.c.proposed_by != AELP, PROPOSALS.c.decision_id == row["decision_id"]
+    standing = records.proposals(connection, *about, *answered, PROPOSALS.c.status.in_(OPEN))
+    if standing and proposed_by == AELP:
+        (by_hand,) = standing
+        return f"{by_hand['proposed_by']} proposes {by_hand['proposed_budget']} in its place"
+    return None
+
+
+def _signed_for(
+    connection: sa.Connection, person: Approver, as_of_date: date, *where: sa.ColumnElement[bool]
+) -> Decimal:
+    """Dollars a day a person's signatures under a morning's proposals add."""
+    this_morning = sa.select(PROPOSALS.c.proposal_id).where(PROPOSALS.c.as_of_date == as_of_date)
+    amounts = sa.select(APPROVALS.c.amount).where(
+        APPROVALS.c.approver == person.name,
+        APPROVALS.c.verdict == "approve",
+        APPROVALS.c.proposal_id.in_(this_morning),
+        *where,
+    )
+    return sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
 
 
 def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:

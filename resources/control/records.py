@@ -29,6 +29,7 @@ LeverKey = tuple[str, str, str]
 
 LEVER = ("platform", "account_id", "lever_id")
 OPEN = ("pending", "awaiting_second")
+AELP = "aelp"  # who proposed what no person did
 JUDGED = (*LEVER, "type", "advisory", "current_budget", "proposed_budget")
 BUDGET = pl.Decimal(38, 9)
 

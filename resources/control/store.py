@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateColumn
 
 from resources.databases import read_url
 from resources.settings import SettingsError
@@ -89,6 +90,7 @@ PROPOSALS = sa.Table(
     sa.Column("status", sa.String, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("proposed_by", sa.String, nullable=False, server_default="aelp"),
     sa.Index("proposals_by_lever", "platform", "account_id", "lever_id", "as_of_date"),
 )
 APPROVALS = sa.Table(
@@ -188,6 +190,7 @@ def open_control_store(url: str) -> sa.Engine:
         with engine.begin() as connection:
             take_turn(connection)
             METADATA.create_all(connection)
+            _add_new_columns(connection)
     except (ImportError, sa.exc.NoSuchModuleError):
         raise SettingsError(
             f"AELP_CONTROL_URL: the driver of {told.drivername} is not installed; write "
@@ -221,6 +224,17 @@ def _engine(told: sa.URL) -> sa.Engine:
         told = told.set(query={"connect_timeout": str(_CONNECT_SECONDS), **told.query})
     # Waited for, a lock shows what its holder committed: in a stricter level it would fail instead.
     return sa.create_engine(told, isolation_level="READ COMMITTED", pool_pre_ping=True)
+
+
+def _add_new_columns(connection: sa.Connection) -> None:
+    """Give tables of an older store the columns that were declared since; such columns have a default."""
+    inspector = sa.inspect(connection)
+    for table in METADATA.sorted_tables:
+        known = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def take_turn(connection: sa.Connection) -> None:

@@ -416,6 +416,7 @@ PROPOSALS = Table(
         ),
         ("created_at", "TIMESTAMP", "When it was put before people.", True),
         ("expires_at", "TIMESTAMP", "Until when it may be decided on.", True),
+        ("proposed_by", "STRING", "aelp, or the person whose number stands in its place.", True),
     ),
     grain=("proposal_id",),
 )

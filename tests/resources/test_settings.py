@@ -218,6 +218,19 @@ def test_a_source_that_cannot_be_meant_is_refused_with_its_path(write, sources, 
         load_settings(write(lambda d: d.update(sources=sources)))
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["maya", "maya"], "an approver stands twice"),
+        (["aelp"], "aelp is what the morning's run proposes as"),
+    ],
+)
+def test_an_approver_is_one_person(write, names, said):
+    path = write(lambda d: d.update(governance={"approvers": [{"name": name} for name in names]}))
+    with pytest.raises(SettingsError, match=f"governance.approvers: .*{said}"):
+        load_settings(path)
+
+
 def test_a_secret_is_not_a_setting(write):
     for name, key in (("orders", "url"), ("ga4", "access_token"), ("vendor_files", "password")):
         path = write(lambda d, name=name, key=key: d["sources"][name].update({key: "s3cret"}))

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, plan_decisions
+from resources.control.counter_proposals import counter_propose
 from resources.control.governance import Approver, Governance
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload
 from resources.control.records import Refused
@@ -186,6 +187,81 @@ def test_a_hand_made_proposal_that_breaks_an_invariant_is_refused_and_leaves_not
     assert governance.proposals(NINE) == []
 
 
+# --- numbers by hand ----------------------------------------------------------------------------------
+
+
+def countered(governance: Governance, proposal_id: str, budget: str, now=TEN, **changes: Any) -> str:
+    told = {"person": "jo", "reason": "a launch is near", "settings_hash": "s"} | changes
+    return counter_propose(governance, proposal_id, Decimal(budget), now=now, **told)
+
+
+def row_of(governance: Governance, proposal_id: str, now: datetime = TEN) -> Mapping[str, Any]:
+    (found,) = [row for row in governance.proposals(now) if row["proposal_id"] == proposal_id]
+    return found
+
+
+def test_a_person_s_number_stands_in_the_place_of_the_decision_it_answers(engine):
+    governance = governing(engine)
+    (old,) = proposed(governance, lever("l1"))
+    new = countered(governance, old, "510")
+    by_hand, aelp_s = row_of(governance, new), row_of(governance, old)
+    assert (aelp_s["status"], aelp_s["proposed_by"]) == ("superseded", "aelp")
+    assert (by_hand["proposed_by"], by_hand["proposed_budget"]) == ("jo", "510.00")
+    for name in ("decision_id", "states_hash", "expires_at", "as_of_date"):
+        assert by_hand[name] == aelp_s[name], name
+    assert proposed(governance, lever("l1")) == [], "the same decision again does not take its place"
+    assert status_of(governance, new) == "pending"
+    states = states_of(lever("l1", p_cac_above_cap=0.95, thompson_budget=None))
+    worse = plan_decisions(states, LIMITS, NINE).with_columns(decision_id=pl.lit("on new numbers"))
+    governance.propose(worse, states, targets_of(states), as_of_date=MORNING, settings_hash="s", now=TEN)
+    assert status_of(governance, new) == "superseded", "newer knowledge does"
+
+
+def test_a_stop_may_be_answered_with_nothing_but_a_stop(engine):
+    governance = governing(engine)
+    (stop,) = proposed(governance, lever("l1", p_cac_above_cap=0.95, thompson_budget=None))
+    with pytest.raises(Refused, match="demand a stop"):
+        countered(governance, stop, "450")
+    assert status_of(governance, stop) == "pending"
+
+
+def test_going_back_to_aelp_s_number_is_a_proposal_of_one_s_own(engine):
+    governance = governing(engine)
+    (old,) = proposed(governance, lever("l1"))
+    new = countered(governance, old, "510")
+    assert countered(governance, new, "525", person="sam") == old
+    assert (row_of(governance, old)["proposed_by"], status_of(governance, new)) == ("sam", "superseded")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"person": "eve"}, "may not decide"),
+        ({"person": "robot"}, "sandbox only"),
+        ({"reason": " "}, "reason"),
+    ],
+)
+def test_only_an_approver_with_a_reason_names_a_number(engine, changes, told):
+    governance = governing(engine)
+    (old,) = proposed(governance, lever("l1"))
+    with pytest.raises(Refused, match=told):
+        countered(governance, old, "510", **changes)
+    assert status_of(governance, old) == "pending"
+
+
+def test_a_number_that_was_rejected_is_not_put_before_people_again(engine):
+    governance = governing(engine)
+    (old,) = proposed(governance, lever("l1"))
+    new = countered(governance, old, "510")
+    back = countered(governance, new, "520")
+    governance.reject(back, "sam", "no", TEN)
+    (again,) = proposed(governance, lever("l1"))
+    assert again == old, "AELP's own waits again"
+    with pytest.raises(Refused, match="not open any more"):
+        countered(governance, old, "520")
+    assert status_of(governance, old) == "pending"
+
+
 # --- approving ----------------------------------------------------------------------------------------
 
 
@@ -217,6 +293,21 @@ def test_beyond_a_manager_s_daily_limit_a_second_person_signs(engine):
     assert governance.approve(second, "sam", "agreed", TEN) == "approved"
     assert governance.is_approved(second, TEN)
     assert governance.is_approved(first, TEN), "what was signed within the limit stays so"
+
+
+def test_a_stop_or_cut_never_waits_for_a_second_person(engine):
+    governance = governing(engine)
+    levers = [lever("l1"), lever("l2"), lever("l3", thompson_budget=100.0)]
+    proposed(governance, *levers)
+    ids = {row["lever_id"]: row["proposal_id"] for row in governance.proposals(NINE)}
+    first, second, cut = ids["l1"], ids["l2"], ids["l3"]
+    governance.approve(first, "jo", "25", TEN)
+    assert governance.left_to_add("jo", MORNING) == Decimal(5)
+    assert governance.approve(second, "jo", "50 of my 30", TEN) == "awaiting_second"
+    assert governance.approve(cut, "jo", "it adds nothing", TEN) == "approved"
+    assert governance.is_approved(cut, TEN)
+    assert governance.left_to_add("jo", MORNING) == 0
+    assert governance.left_to_add("sam", MORNING) is None
 
 
 @pytest.mark.parametrize(
@@ -335,6 +426,18 @@ def test_two_people_at_once_make_one_change(engine, url):
     assert said[1] == "approved"
     assert "is approved" in said[0]
     assert len(governing(engine).changes()) == 1
+
+
+def test_a_store_of_before_people_named_numbers_is_taken_on(url):
+    engine = open_control_store(url)
+    (proposal_id,) = proposed(governing(engine), lever("l1"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE proposals DROP COLUMN proposed_by")
+    engine.dispose()
+    for _ in range(2):
+        engine = open_control_store(url)
+        assert row_of(governing(engine), proposal_id)["proposed_by"] == "aelp"
+        engine.dispose()
 
 
 # --- the way back -------------------------------------------------------------------------------------

@@ -1,0 +1,32 @@
+"""Proposals in a terminal: names as they are, and whose number it is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rich.console import Console
+
+from aelp_assets.decision_report import print_proposals
+from resources.control.counter_proposals import counter_propose
+from resources.control.store import open_control_store
+from tests.resources.control.test_governance import TEN, governing, lever, proposed
+
+
+def test_names_are_no_markup_and_a_number_by_hand_says_whose_it_is(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine)
+    (first, second) = proposed(governance, lever("l1 [bold]"), lever("l2"))
+    by_hand = counter_propose(
+        governance, second, Decimal(510), person="jo", reason="a [launch]", settings_hash="s", now=TEN
+    )
+    governance.kill(is_on=True, person="eve", reason="[red]", now=TEN)
+    console = Console(markup=False, emoji=False, highlight=False, width=200, record=True)
+    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=governance.killed())
+    told = console.export_text()
+    engine.dispose()
+    assert f"{first}  security · meta · Ad set l1 [bold]: 500.00 → 525.00 a day · until" in told
+    assert f"{by_hand}  security · meta · Ad set l2: 500.00 → 510.00 a day · by jo · until" in told
+    assert "a [launch]" in told
+    assert "eve stopped everything at 2026-06-30 14:00 UTC: [red]. Nothing can be approved" in told
+    assert "[/]" not in told
+    assert second not in told
