@@ -449,7 +449,7 @@ def test_every_platform_s_call_is_in_its_own_units():
                 "resource_name": "customers/4721189034/campaignBudgets/77",
                 "amount_micros": 60_500_000,
             },
-            "update_mask": ["amount_micros"],
+            "update_mask": {"paths": ["amount_micros"]},
         }
     ]
     tiktok = change("tiktok", "adgroup", FIFTY, STOPPED)
