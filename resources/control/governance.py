@@ -33,6 +33,7 @@ from resources.control.records import (
     Refused,
     Stopped,
     Verdict,
+    Withdrawn,
 )
 from resources.control.signing import ApproverKeys, canonical, content_hash
 from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, PROPOSALS
@@ -380,6 +381,7 @@ class Governance:
 
         Raises:
             Stopped: the kill switch is on; the change waits.
+            Withdrawn: it, or what it undoes, was taken back before it was sent.
             Refused: the call is not the one that was approved, the approval does not stand (any more), or a
                 money invariant does not hold on what is in force now.
             MissingKey: a signature cannot be checked.
@@ -392,6 +394,8 @@ class Governance:
             raise Refused(f"{change['change_id']} comes from no proposal of {self._mode}.")
         (proposal,) = found
         undone = self._undone(connection, change) if change["kind"] == "rollback" else None
+        if undone is None and proposal["status"] == "rolled_back":
+            raise Withdrawn(f"{change['change_id']} was rolled back before it was sent.")
         _require_same_call(change, proposal)
         entered = proposal["status"] == ("approved" if undone is None else "rolled_back")
         approved_at = now if undone is None else datetime.fromtimestamp(undone["created_at"], UTC)
@@ -411,8 +415,10 @@ class Governance:
     def _undone(self, connection: sa.Connection, rollback: Record) -> Record:
         """The applied change a rollback undoes, which is its own proposal's."""
         here = CHANGES.c.change_id == rollback["undoes"], CHANGES.c.proposal_id == rollback["proposal_id"]
-        found = records.changes(connection, *here, CHANGES.c.status == "applied")
-        if not found:
+        found = records.changes(connection, *here)
+        if found and found[0]["status"] == "withdrawn":
+            raise Withdrawn(f"What {rollback['change_id']} undoes was not sent.")
+        if not found or found[0]["status"] != "applied":
             raise Refused(f"What {rollback['change_id']} undoes, {rollback['undoes']}, was never applied.")
         return found[0]
 

@@ -44,6 +44,10 @@ class Stopped(Refused):
     """The kill switch is on: what was asked waits."""
 
 
+class Withdrawn(Refused):
+    """A person took it back before it was sent."""
+
+
 @contextmanager
 def alone(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction no other decision runs beside: sums over proposals must not change meanwhile."""

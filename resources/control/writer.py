@@ -21,7 +21,7 @@ from resources.connectors.errors import ErrorClass, MissingCredentials, Platform
 from resources.control import change_feed, records
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, LeverValue
-from resources.control.records import UNFINISHED, LeverKey, Record, Refused, Stopped
+from resources.control.records import UNFINISHED, LeverKey, Record, Refused, Stopped, Withdrawn
 from resources.control.signing import MissingKey
 from resources.control.store import CHANGES, PROPOSALS, only_writer
 from resources.platform_writers.interface import NoLongerALever, PlatformWriter
@@ -164,6 +164,8 @@ class Writer:
             self._governance.require_clear(connection, stored, self._now())
         except (Stopped, MissingKey) as stopped:
             raise _Ended(None, str(stopped)) from None
+        except Withdrawn as withdrawn:
+            raise _Ended("withdrawn", str(withdrawn)) from None
         except Refused as refused:
             raise _Ended("blocked", str(refused)) from None
 
