@@ -124,9 +124,14 @@ class Morning(RuleBasedStateMachine):
 
     # --- what happens -------------------------------------------------------------------------------------
 
-    @initialize()
-    def first_morning(self) -> None:
-        self.propose(dict.fromkeys(LEVERS, "raise"))
+    @initialize(
+        moods=st.fixed_dictionaries({name: st.sampled_from(["raise", "cut", "stop"]) for name in LEVERS}),
+        signed=st.integers(1, 3),
+    )
+    def first_morning(self, moods: Mapping[str, str], signed: int) -> None:
+        self.propose(moods)
+        for number in range(signed):
+            self.approve(number, "sam")
 
     @rule(moods=st.fixed_dictionaries({name: st.sampled_from(sorted(MOODS)) for name in LEVERS}))
     def propose(self, moods: Mapping[str, str]) -> None:
@@ -202,6 +207,16 @@ class Morning(RuleBasedStateMachine):
         self.apply([], [], [])
 
     @rule(number=st.integers(0, 5))
+    def a_morning_goes_well(self, number: int) -> None:
+        self.approve(number, "sam")
+        self.apply_undisturbed()
+
+    @rule(number=st.integers(0, 8), cascade=st.booleans())
+    def a_change_is_regretted(self, number: int, cascade: bool) -> None:
+        self.roll_back(number, cascade)
+        self.apply_undisturbed()
+
+    @rule(number=st.integers(1, 4))
     def kill_while_a_writer_works(self, number: int) -> None:
         left = [number]
 
