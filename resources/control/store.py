@@ -161,6 +161,8 @@ def control_url(home: Path, variables: Mapping[str, str]) -> str:
 # Any numbers: those of this store's advisory locks.
 _TURN = 4_141_250
 _WRITER = 4_141_251
+# A holder whose machine vanished is noticed within a minute and a half; by default it takes hours.
+_KEEPALIVE = {"tcp_keepalives_idle": 60, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 _INSERT: Mapping[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -232,6 +234,8 @@ def only_writer(engine: sa.Engine) -> Iterator[sa.Connection | None]:
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             with connection.begin():
+                for name, value in _KEEPALIVE.items():
+                    connection.exec_driver_sql(f"SET {name} = {value}")
                 lock = sa.select(sa.func.pg_try_advisory_lock(_WRITER))
                 taken = bool(connection.execute(lock).scalar_one())
             try:

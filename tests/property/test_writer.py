@@ -196,7 +196,8 @@ class Morning(RuleBasedStateMachine):
         for outcome in outcomes:
             event(f"became {outcome.status}")
         feed = {row["change_id"]: row for row in self.governance.changes()}
-        for outcome in outcomes:
+        last = {feed[outcome.change_id]["lever_id"]: outcome for outcome in outcomes}
+        for outcome in last.values():
             row = feed[outcome.change_id]
             if outcome.status == "applied":
                 entity = json.loads(row["request"])["path"].rpartition("/")[2]
