@@ -233,9 +233,13 @@ class Morning(RuleBasedStateMachine):
     @rule(name=st.sampled_from(LEVERS), value=st.sampled_from(EDITS))
     def a_person_edits(self, name: str, value: LeverValue) -> None:
         for row in self.governance.changes():
-            # Nobody knows yet that its call arrived, and now it looks as if it had not: it may go out again.
-            if row["lever_id"] == name and row["status"] == "sending" and row["before"] == said(value):
-                self.done = [made for made in self.done if made != (row["proposal_id"], self.direction(row))]
+            made = (row["proposal_id"], self.direction(row))
+            # While nobody knows whether its call arrived, a person's edit can look as if it had, or had not.
+            if row["lever_id"] == name and row["status"] == "sending":
+                if row["before"] == said(value) and made in self.done:
+                    self.done.remove(made)
+                elif row["after"] == said(value) and made not in self.done:
+                    self.done.append(made)
         self.platform.values[f"id-{name}"] = self.expected[f"id-{name}"] = value
 
     @rule(number=st.integers(0, 8), cascade=st.booleans())
