@@ -262,6 +262,22 @@ def changes() -> None:
 
 
 @app.command()
+def apply() -> None:
+    """Send approved changes and rollbacks to the platforms, once each; print what became of them."""
+    from aelp_assets.decision_report import print_outcomes
+    from aelp_assets.file_report import terminal
+    from aelp_assets.governance import apply_changes
+
+    governance, _ = _governance()
+    environment = read_environment()
+    settings = _settings(environment)
+    outcomes = apply_changes(environment, settings, _sources(environment))
+    print_outcomes(terminal(), outcomes, governance.changes(), settings.governance.mode)
+    if any(outcome.status != "applied" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
 def rollback(
     change: Annotated[str, typer.Argument(help="Its id, or the first characters of it.")],
     by: _By,

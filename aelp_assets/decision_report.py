@@ -11,11 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from resources.control.records import AELP, OPEN, Record
+from resources.control.records import AELP, OPEN, Mode, Record
+from resources.control.writer import Outcome
 
 
 def print_proposals(
@@ -50,7 +52,9 @@ def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -
     if not changes:
         console.print("Nothing has been changed yet.")
         return
-    grid = Grid("change", "when", "lever", "from", "to", "by", "why", "mode", box=None, pad_edge=False)
+    grid = Grid(
+        "change", "when", "lever", "from", "to", "by", "why", "mode", "became", box=None, pad_edge=False
+    )
     for row in changes:
         when = datetime.fromtimestamp(row["created_at"], zone.tzinfo)
         grid.add_row(
@@ -62,8 +66,29 @@ def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -
             row["person"],
             row["reason"],
             row["mode"],
+            row["status"] + (f": {escape(row['message'])}" if row["message"] else ""),
         )
     console.print(grid)
+
+
+def print_outcomes(
+    console: Console, outcomes: Sequence[Outcome], changes: Sequence[Record], mode: Mode
+) -> None:
+    """Print what became of each change that was to be sent."""
+    if mode == "shadow":
+        console.print("governance.mode is shadow: nothing is ever sent.")
+        return
+    if not outcomes:
+        console.print(f"Nothing is waiting to be sent ({mode}).")
+    known = {row["change_id"]: row for row in changes}
+    for outcome in outcomes:
+        row = known[outcome.change_id]
+        step = f"{_value(row['before'])} → {_value(row['after'])}"
+        said = "" if outcome.message is None else f" · {escape(outcome.message)}"
+        lever = f"{row['platform']} · {row['lever_id']}"
+        console.print(
+            f"[bold]{outcome.change_id}[/]  {lever}: {step} · {outcome.status}{said}", soft_wrap=True
+        )
 
 
 def _step(row: Record) -> str:

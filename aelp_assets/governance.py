@@ -1,7 +1,7 @@
 """From decisions to people and back: proposals put before them, and what they made of them.
 
-Here: submitting a morning's edits to the control store, and its read-only mirror in `ops`. Not here: who may
-decide what (`resources.control`), what to propose (`models`).
+Here: submitting a morning's edits to the control store, its read-only mirror in `ops`, sending what was
+approved. Not here: who may decide what (`resources.control`), what to propose (`models`).
 """
 
 import json
@@ -21,11 +21,14 @@ from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, m
 from models.guardrails import STATE_SCHEMA
 from resources.clock import Clock
 from resources.code_version import module_hash
+from resources.connectors.registry import Sources
 from resources.control.governance import Approver, Governance
 from resources.control.payloads import LeverTarget
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import control_url, open_control_store
+from resources.control.writer import Outcome, Writer
+from resources.platform_writers.opening import PlatformWriters
 from resources.settings import Environment, Settings
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
@@ -40,12 +43,27 @@ def open_governance(environment: Environment, settings: Settings) -> Governance:
     return Governance(
         _engine(environment),
         approvers=[
-            Approver(approver.name, approver.daily_limit) for approver in settings.governance.approvers
+            Approver(approver.name, approver.daily_limit, simulated=approver.kind == "simulated")
+            for approver in settings.governance.approvers
         ],
         limits=guardrail_limits(settings),
         keys=ApproverKeys(os.environ),
+        mode=settings.governance.mode,
         valid_for=timedelta(hours=settings.governance.valid_hours),
     )
+
+
+def apply_changes(environment: Environment, settings: Settings, sources: Sources) -> list[Outcome]:
+    """Send what is prepared in the settings' mode, and tell what became of each; in shadow nothing is.
+
+    Raises:
+        Refused: another writer is at work.
+        SettingsError: the mode's condition does not hold (AELP_LIVE, endpoints on this machine).
+    """
+    governance = open_governance(environment, settings)
+    is_live = os.environ.get("AELP_LIVE") == "1"
+    with PlatformWriters(sources, governance.mode, is_live=is_live) as platforms:
+        return Writer(_engine(environment), governance, platforms, sources.clock.now).apply()
 
 
 def _engine(environment: Environment) -> sa.Engine:

@@ -209,17 +209,24 @@ class Slates(Section):
 
 
 class Approver(Section):
-    """A person who may decide; the key they sign with is AELP_APPROVER_KEY_<NAME>.
+    """Who may decide; the key they sign with is AELP_APPROVER_KEY_<NAME>.
 
     `daily_limit`, dollars of daily budget they may add alone on one morning's proposals; beyond it a second
-    approver signs too. Without one, any amount.
+    approver signs too. Without one, any amount. A simulated approver stands for a person in the sandbox and
+    is refused anywhere else.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     daily_limit: Dollars | None = None
+    kind: Literal["person", "simulated"] = "person"
 
 
 class Governance(Section):
+    """`mode`: what approved changes lead to. shadow sends nothing; sandbox sends to this machine alone; live
+    sends where AELP_LIVE=1 is set besides.
+    """
+
+    mode: Literal["shadow", "sandbox", "live"] = "shadow"
     approvers: tuple[Approver, ...] = ()
     valid_hours: Annotated[int, Field(ge=1, le=72)] = 24
 

@@ -24,7 +24,7 @@ def decided_proposals(
 ) -> dg.SensorResult:
     """One mirror per state of the store; one that fails is made up for by the next, or by the morning."""
     stamp = open_governance(environment, settings).stamp()
-    if stamp == (context.cursor or "0-0-0"):
+    if stamp == (context.cursor or "0-0-0-0"):
         return dg.SensorResult(skip_reason="nobody has decided anything since", cursor=context.cursor)
     if is_under_way(context.instance, mirror_governance.name):
         return dg.SensorResult(skip_reason="a mirror is under way", cursor=context.cursor)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ _LONGEST_MESSAGE = 400
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer; `body` is None where an error came without JSON."""
+    """A whole answer; `body` is None where an error came without JSON, or success without a word."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,7 +34,7 @@ class Reply:
 
 
 class RestClient:
-    """GET requests to one platform with one set of credentials.
+    """Requests to one platform with one set of credentials.
 
     Numbers of the JSON keep every digit (int and Decimal, never float).
 
@@ -76,13 +77,26 @@ class RestClient:
             PlatformError: TRANSIENT where no whole answer came: no connection, too slow, cut, or no JSON
                 although the status says success.
         """
+        return self._ask("GET", url, params=query)
+
+    def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
+        """The reply to a POST of a JSON object; where no whole answer came, it may have been done or not.
+
+        Raises:
+            PlatformError: as `get`.
+        """
+        return self._ask("POST", url, json=body, headers=headers)
+
+    def _ask(self, method: str, url: str, **what: Any) -> Reply:
         try:
-            response = self._client.get(url, params=query)
+            response = self._client.request(method, url, **what)
         except httpx.TimeoutException:
             self.refuse(ErrorClass.TRANSIENT, f"no answer within {self._timeout:g} s")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The text of such an error may hold the URL; its type says enough.
             self.refuse(ErrorClass.TRANSIENT, f"the connection failed ({type(error).__name__})")
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return Reply(response.status_code, response.headers, None)
         try:
             body = json.loads(response.content, parse_float=Decimal, parse_constant=_no_number)
         except ValueError:
@@ -133,6 +147,11 @@ def require_private(platform: str, endpoint: str) -> None:
     parts = urlsplit(endpoint)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise SettingsError(f"{platform}: the endpoint must begin with https:// (found {endpoint!r})")
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether an endpoint, a URL or host:port, is this machine."""
+    return urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname in LOOPBACK
 
 
 def seconds(text: str | None) -> float | None:

@@ -109,17 +109,7 @@ class LinkedIn:
         self._now = now
         self._entities_per_page = entities_per_page
         self._known: dict[str, _Entities] = {}
-        self._client = RestClient(
-            "LinkedIn",
-            endpoint,
-            headers={
-                "Authorization": f"Bearer {credentials.access_token}",
-                "LinkedIn-Version": version,
-                "X-Restli-Protocol-Version": "2.0.0",
-            },
-            secrets=(credentials.access_token,),
-            timeout_seconds=timeout_seconds,
-        )
+        self._client = open_client(credentials, endpoint, timeout_seconds, version)
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -327,24 +317,11 @@ class LinkedIn:
 
     def _elements(self, reply: Reply) -> list[dict[str, Any]]:
         if reply.status != 200:
-            self._refuse(reply)
+            refuse(self._client, reply, self._now())
         elements = reply.body.get("elements") if isinstance(reply.body, dict) else None
         if not isinstance(elements, list) or not all(isinstance(each, dict) for each in elements):
             self._client.malformed("it has no elements")
         return elements
-
-    def _refuse(self, reply: Reply) -> NoReturn:
-        body = reply.body if isinstance(reply.body, dict) else {}
-        said = " ".join(str(body[name]) for name in ("code", "message") if body.get(name))
-        if reply.status == 429 and _DAY_LIMIT.search(said):
-            now = self._now().astimezone(UTC)
-            midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-            self._client.refuse(ErrorClass.DEFER, f"HTTP 429: {said}", (midnight - now).total_seconds())
-        if reply.status == 429:
-            self._client.refuse(
-                ErrorClass.THROTTLE, f"HTTP 429: {said}", seconds(reply.headers.get("Retry-After"))
-            )
-        self._client.refuse_status(reply, said)
 
     def _date(self, parts: Any) -> date:
         try:
@@ -357,6 +334,36 @@ class LinkedIn:
         if value is None:
             self._client.malformed(f"an element without {name}")
         return value
+
+
+def open_client(
+    credentials: LinkedInCredentials, endpoint: str, timeout_seconds: float, version: str = VERSION
+) -> RestClient:
+    """A client that carries the access token and names the version."""
+    return RestClient(
+        "LinkedIn",
+        endpoint,
+        headers={
+            "Authorization": f"Bearer {credentials.access_token}",
+            "LinkedIn-Version": version,
+            "X-Restli-Protocol-Version": "2.0.0",
+        },
+        secrets=(credentials.access_token,),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def refuse(client: RestClient, reply: Reply, now: datetime) -> NoReturn:
+    """Raise what an answer without success means: of a daily quota, DEFER until the next UTC midnight."""
+    body = reply.body if isinstance(reply.body, dict) else {}
+    said = " ".join(str(body[name]) for name in ("code", "message") if body.get(name))
+    if reply.status == 429 and _DAY_LIMIT.search(said):
+        now = now.astimezone(UTC)
+        midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        client.refuse(ErrorClass.DEFER, f"HTTP 429: {said}", (midnight - now).total_seconds())
+    if reply.status == 429:
+        client.refuse(ErrorClass.THROTTLE, f"HTTP 429: {said}", seconds(reply.headers.get("Retry-After")))
+    client.refuse_status(reply, said)
 
 
 def _divides(group: Mapping[str, Any]) -> bool:

@@ -160,7 +160,7 @@ def _content(key_file: str) -> str:
         return "unreadable"
 
 
-def _endpoint(variables: Variables, name: str, live: str) -> str:
+def endpoint_of(variables: Variables, name: str, live: str) -> str:
     """The endpoint to use: the platform's own unless another is set."""
     return variables.get(f"AELP_{name}_ENDPOINT") or live
 
@@ -179,7 +179,7 @@ def _meta(sources: Sources, variables: Variables) -> Source:
         assets=AssetStore(sources.home / FOLDER),
         sleep=sources.sleep,
         now=sources.clock.now,
-        base_url=_endpoint(variables, "META", LIVE),
+        base_url=endpoint_of(variables, "META", LIVE),
     )
 
 
@@ -194,7 +194,7 @@ def _google_ads(sources: Sources, variables: Variables) -> Source:
     return GoogleAdsSource(
         credentials,
         sources.settings.sources["google_ads"].accounts,
-        endpoint=_endpoint(variables, "GOOGLE_ADS", LIVE_ENDPOINT),
+        endpoint=endpoint_of(variables, "GOOGLE_ADS", LIVE_ENDPOINT),
     )
 
 
@@ -205,7 +205,7 @@ def _tiktok(sources: Sources, variables: Variables) -> Source:
         TikTokCredentials.from_environment(variables),
         sources.settings.sources["tiktok"].accounts,
         sources.clock.now,
-        endpoint=_endpoint(variables, "TIKTOK", ENDPOINT),
+        endpoint=endpoint_of(variables, "TIKTOK", ENDPOINT),
     )
 
 
@@ -216,7 +216,7 @@ def _linkedin(sources: Sources, variables: Variables) -> Source:
         LinkedInCredentials.from_environment(variables),
         sources.settings.sources["linkedin"].accounts,
         sources.clock.now,
-        endpoint=_endpoint(variables, "LINKEDIN", ENDPOINT),
+        endpoint=endpoint_of(variables, "LINKEDIN", ENDPOINT),
     )
 
 
@@ -224,7 +224,7 @@ def _impact(sources: Sources, variables: Variables) -> Source:
     from resources.connectors.impact import ENDPOINT, Impact, ImpactCredentials  # noqa: PLC0415
 
     credentials = ImpactCredentials.from_environment(variables)
-    return Impact(credentials, endpoint=_endpoint(variables, "IMPACT", ENDPOINT))
+    return Impact(credentials, endpoint=endpoint_of(variables, "IMPACT", ENDPOINT))
 
 
 def _ga4(sources: Sources, variables: Variables) -> Source:
@@ -248,7 +248,7 @@ def _ga4(sources: Sources, variables: Variables) -> Source:
         credentials,
         configured.accounts,
         export=export,
-        endpoint=_endpoint(variables, "GA4", LIVE),
+        endpoint=endpoint_of(variables, "GA4", LIVE),
         now=sources.clock.now,
     )
 
@@ -324,7 +324,7 @@ def _ad_library(sources: Sources, variables: Variables) -> Source:
         [AdLibrarySearch(**search.model_dump()) for search in configured.searches],
         sources.home / "ad_library",
         sources.settings.business_timezone,
-        endpoint=_endpoint(variables, "AD_LIBRARY", LIVE),
+        endpoint=endpoint_of(variables, "AD_LIBRARY", LIVE),
         now=sources.clock.now,
         monthly_searches=configured.monthly_searches,
     )

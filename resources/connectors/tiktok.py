@@ -16,13 +16,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from resources.connectors.errors import ErrorClass, MissingCredentials
-from resources.connectors.http import RestClient
+from resources.connectors.http import Reply, RestClient
 from resources.connectors.rows import decimal_text, moment_text, page_rows, text
 from resources.connectors.source import Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 ENDPOINT = "https://business-api.tiktok.com"
-_ROOT = "/open_api/v1.3"
+ROOT = "/open_api/v1.3"
 _LARGEST_PAGE = 1000
 _MOST_FILTERED = 100  # ids in one filter
 _THROTTLED_SECONDS = 300.0  # TikTok names no wait; its limits are counted over minutes
@@ -108,13 +108,7 @@ class TikTok:
         self._now = now
         self._purchases = PurchaseMetrics() if purchases is None else purchases
         self._page_size = page_size
-        self._client = RestClient(
-            "TikTok",
-            endpoint,
-            headers={"Access-Token": credentials.access_token},
-            secrets=(credentials.access_token,),
-            timeout_seconds=timeout_seconds,
-        )
+        self._client = open_client(credentials, endpoint, timeout_seconds)
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -354,28 +348,46 @@ class TikTok:
         return value
 
     def _get(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
-        """The data of an answer whose return code says that it is one."""
-        reply = self._client.get(_ROOT + path, asked)
-        body = reply.body if isinstance(reply.body, dict) else {}
-        code, said = body.get("code"), f"code {body.get('code')}: {body.get('message')}"
-        match code:
-            case 0 if reply.status == 200 and isinstance(body.get("data"), dict):
-                data: dict[str, Any] = body["data"]
-                return data
-            case int() if code == _THROTTLED:
-                self._client.refuse(ErrorClass.THROTTLE, said, _THROTTLED_SECONDS)
-            case int() if code in _NO_ACCESS:
-                self._client.refuse(
-                    ErrorClass.AUTH, f"{said} Renew AELP_TIKTOK_ACCESS_TOKEN or grant it the advertiser."
-                )
-            case int() if 50000 <= code < 60000:
-                self._client.refuse(ErrorClass.TRANSIENT, said)
-            case int() if code != 0:
-                self._client.refuse(ErrorClass.PERMANENT, said)
-            case _ if reply.status != 200:
-                self._client.refuse_status(reply)
-            case _:
-                self._client.malformed(f"{path} has no return code or no data")
+        return answered(self._client, self._client.get(ROOT + path, asked), path)
+
+
+def open_client(credentials: TikTokCredentials, endpoint: str, timeout_seconds: float) -> RestClient:
+    """A client that carries the access token."""
+    return RestClient(
+        "TikTok",
+        endpoint,
+        headers={"Access-Token": credentials.access_token},
+        secrets=(credentials.access_token,),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def answered(client: RestClient, reply: Reply, path: str) -> dict[str, Any]:
+    """The data of an answer whose return code says that it is one.
+
+    Raises:
+        PlatformError: THROTTLE, AUTH, TRANSIENT or PERMANENT.
+    """
+    body = reply.body if isinstance(reply.body, dict) else {}
+    code, said = body.get("code"), f"code {body.get('code')}: {body.get('message')}"
+    match code:
+        case 0 if reply.status == 200 and isinstance(body.get("data"), dict):
+            data: dict[str, Any] = body["data"]
+            return data
+        case int() if code == _THROTTLED:
+            client.refuse(ErrorClass.THROTTLE, said, _THROTTLED_SECONDS)
+        case int() if code in _NO_ACCESS:
+            client.refuse(
+                ErrorClass.AUTH, f"{said} Renew AELP_TIKTOK_ACCESS_TOKEN or grant it the advertiser."
+            )
+        case int() if 50000 <= code < 60000:
+            client.refuse(ErrorClass.TRANSIENT, said)
+        case int() if code != 0:
+            client.refuse(ErrorClass.PERMANENT, said)
+        case _ if reply.status != 200:
+            client.refuse_status(reply)
+        case _:
+            client.malformed(f"{path} has no return code or no data")
 
 
 def _learning_state(created: datetime | None, now: datetime) -> str | None:

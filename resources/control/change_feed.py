@@ -1,13 +1,15 @@
 """The change feed: each change with its value before and after, its call in the outbox, and its way back.
 
-Here: entering changes, undoing them newest first. Not here: who may (`governance`), sending the calls.
+Here: entering changes, undoing them newest first, what became of them. Not here: who may (`governance`),
+sending the calls (`writer`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 import polars as pl
@@ -15,9 +17,9 @@ import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, verify_decisions
 from resources.control import records
-from resources.control.records import LEVER, Mode, Record, Refused
+from resources.control.records import LEVER, LeverKey, Mode, Record, Refused
 from resources.control.signing import canonical, content_hash
-from resources.control.store import CHANGES, OUTBOX, PROPOSALS
+from resources.control.store import CHANGES, OUTBOX, PROPOSALS, storable
 
 # What a way back must still obey when it raises spend; steps, learning and the 72 hours it is exempt from.
 _BINDING_ON_ROLLBACKS = ("kill", "cap", "safety_stop", "known_track")
@@ -79,20 +81,27 @@ def roll_back(
 ) -> list[str]:
     """Undo a change by its exact inverse, and with `cascade` the lever's later changes before it.
 
-    A change that is undone already stays so: its rollback is named again.
+    A change that is undone already stays so: its rollback is named again, and prepared again where it failed.
+    What was not sent yet is taken back, and so is its rollback.
 
     Raises:
-        Refused: there is no such change, a later one stands in the way, or the lever would spend more
-            against a cap or the stop rule.
+        Refused: there is no such change, it never took place, a later one stands in the way, or the lever
+            would spend more against a cap or the stop rule.
     """
     change = _one_change(connection, change_id)
+    if change["status"] in ("conflict", "refused", "blocked"):
+        raise Refused(f"{change['change_id']} never took place ({change['status']}: {change['message']}).")
     undone = records.changes(connection, CHANGES.c.undoes == change["change_id"])
-    if undone:
+    if undone and undone[0]["status"] not in ("conflict", "refused", "blocked"):
         return [undone[0]["change_id"]]
     same_lever = [CHANGES.c[name] == change[name] for name in LEVER]
     later = records.changes(connection, *same_lever, CHANGES.c.sequence > change["sequence"])
     settled = {row["undoes"] for row in later}
-    standing = [row for row in later if row["kind"] == "apply" and row["change_id"] not in settled]
+    standing = [
+        row
+        for row in later
+        if row["kind"] == "apply" and row["change_id"] not in settled and row["status"] not in records.FAILED
+    ]
     if standing and not cascade:
         names = ", ".join(row["change_id"] for row in standing)
         raise Refused(f"{change['change_id']} was followed by {names}: undo these first, or use --cascade.")
@@ -100,8 +109,14 @@ def roll_back(
     for row in [*reversed(standing), change]:
         (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
         if records.spends(row["before"]) > records.spends(row["after"]):
-            _require_room(connection, row, limits, now)
+            require_room(connection, row, limits, now)
         records.set_status(connection, proposal["proposal_id"], "rolled_back")
+        if undone and row is change:
+            _prepare_again(connection, undone[0], person, reason)
+            undoing.append(undone[0]["change_id"])
+            continue
+        if row["status"] == "prepared":
+            settle(connection, row["change_id"], "withdrawn", f"{person}: {reason.strip()}", now)
         payload = json.loads(proposal["payload"])
         inverse = {"before": payload["after"], "after": payload["before"], "request": payload["inverse"]}
         undoing.append(
@@ -117,7 +132,41 @@ def roll_back(
                 now=now,
             )
         )
+        if row["status"] == "prepared":
+            settle(connection, undoing[-1], "withdrawn", "what it undoes had not been sent", now)
     return undoing
+
+
+def settle(
+    connection: sa.Connection, change_id: str, status: str, message: str | None, now: datetime
+) -> None:
+    """Say what finally became of a change and of its call."""
+    finished = {"status": status, "message": message and storable(message), "finished_at": now.timestamp()}
+    connection.execute(sa.update(CHANGES).where(CHANGES.c.change_id == change_id).values(**finished))
+    call = sa.update(OUTBOX).where(OUTBOX.c.change_id == change_id)
+    connection.execute(call.values(status="sent" if status == "applied" else "dropped"))
+
+
+def note_sending(connection: sa.Connection, change_id: str, now: datetime) -> None:
+    """Say, before it is done, that a change's call goes out: from then on only the platform knows."""
+    here = CHANGES.c.change_id == change_id
+    connection.execute(sa.update(CHANGES).where(here).values(status="sending", message=None))
+    call = sa.update(OUTBOX).where(OUTBOX.c.change_id == change_id)
+    connection.execute(call.values(status="sending", sent_at=now.timestamp()))
+
+
+def note_waiting(connection: sa.Connection, change_id: str, message: str) -> None:
+    """Say why an unfinished change is not done yet."""
+    here = CHANGES.c.change_id == change_id
+    connection.execute(sa.update(CHANGES).where(here).values(message=storable(message)))
+
+
+def _prepare_again(connection: sa.Connection, rollback: Record, person: str, reason: str) -> None:
+    here = CHANGES.c.change_id == rollback["change_id"]
+    again = {"status": "prepared", "message": None, "finished_at": None}
+    connection.execute(sa.update(CHANGES).where(here).values(**again, person=person, reason=reason.strip()))
+    call = sa.update(OUTBOX).where(OUTBOX.c.change_id == rollback["change_id"])
+    connection.execute(call.values(status="queued", sent_at=None))
 
 
 def _one_change(connection: sa.Connection, change_id: str) -> Record:
@@ -128,15 +177,14 @@ def _one_change(connection: sa.Connection, change_id: str) -> Record:
     return found[0]
 
 
-def _require_room(connection: sa.Connection, change: Record, limits: GuardrailLimits, now: datetime) -> None:
-    """Caps and stop rule allow the lever what it had before, on what is known of all levers now."""
-    is_lever = pl.all_horizontal(pl.col(name) == change[name] for name in LEVER)
-    in_force = pl.lit(records.spends(change["after"]), dtype=records.BUDGET)
-    states = records.newest_states(connection).with_columns(
-        pl.when(is_lever).then(in_force).otherwise("current_budget").alias("current_budget"),
-        # Judged as if it ran: a paused lever breaks no rule until it is switched on again.
-        pl.when(is_lever).then(pl.lit("active")).otherwise("status").alias("status"),
-    )
+def require_room(connection: sa.Connection, change: Record, limits: GuardrailLimits, now: datetime) -> None:
+    """Caps and stop rule allow the lever what it had before, on what is known of all levers now.
+
+    Raises:
+        Refused: they do not.
+    """
+    # Judged as if it ran: a paused lever breaks no rule until it is switched on again.
+    states = states_in_force(connection, change, records.spends(change["after"]))
     back = {
         **{name: change[name] for name in LEVER},
         "type": "raise",
@@ -145,3 +193,37 @@ def _require_room(connection: sa.Connection, change: Record, limits: GuardrailLi
     }
     found = verify_decisions(records.judged([back]), states, limits, now)
     records.require([violation for violation in found if violation.rule in _BINDING_ON_ROLLBACKS])
+
+
+def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal) -> pl.DataFrame:
+    """The newest lever states, with this lever running at `budget` and the others at their worst.
+
+    Of another lever the largest counts: what its state says, what was last applied since that morning began,
+    what is still to be sent.
+    """
+    morning, states = records.newest_states(connection)
+    # The earliest a day begins anywhere. What was applied before the states were read only repeats them.
+    since = datetime.combine(morning, time(), UTC) - timedelta(hours=14)
+    recent = CHANGES.c.finished_at.is_(None) | (CHANGES.c.finished_at >= since.timestamp())
+    applied: dict[LeverKey, Decimal] = {}
+    unfinished: dict[LeverKey, list[Decimal]] = {}
+    for row in records.changes(connection, recent):
+        key, spends = records.key_of(row), records.spends(row["after"])
+        if row["status"] == "applied":
+            applied[key] = spends
+        elif row["status"] in records.UNFINISHED:
+            unfinished.setdefault(key, []).append(spends)
+    worst = {
+        key: max([applied.get(key, Decimal(0)), *unfinished.get(key, [])]) for key in applied | unfinished
+    }
+    own = records.key_of(lever)
+    rows = []
+    for state in states.iter_rows(named=True):
+        key = records.key_of(state)
+        counted = budget if key == own else worst.get(key, Decimal(0))
+        runs = state["status"] != "paused" and key != own
+        known = state["current_budget"] if runs else Decimal(0)
+        if key == own or (known is not None and counted > known):
+            state = state | {"current_budget": counted, "status": "active"}
+        rows.append(state)
+    return pl.DataFrame(rows, schema=states.schema, orient="row")

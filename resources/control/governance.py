@@ -1,7 +1,8 @@
 """Proposals and who decides them: authority, signatures, every invariant checked again, the kill switch.
 
-Here: the states a proposal passes through. Not here: what to propose (`models`), changes and their way back
-(`change_feed`), calls (`payloads`), signatures (`signing`), sending.
+Here: the states a proposal passes through, and whether its change may be sent. Not here: what to propose
+(`models`), changes and their way back (`change_feed`), calls (`payloads`), signatures (`signing`), sending
+(`writer`).
 
 A proposal is pending, perhaps awaiting a second approver, then approved, rejected, superseded or expired;
 an approved one may be rolled back. Every step is one transaction that all other steps wait for.
@@ -22,7 +23,19 @@ import sqlalchemy as sa
 from models.guardrails import GuardrailLimits, Violation, verify_decisions
 from resources.control import change_feed, records
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
-from resources.control.records import AELP, JUDGED, LEVER, OPEN, LeverKey, Mode, Record, Refused, Verdict
+from resources.control.records import (
+    AELP,
+    JUDGED,
+    LEVER,
+    OPEN,
+    LeverKey,
+    Mode,
+    Record,
+    Refused,
+    Stopped,
+    Verdict,
+    Withdrawn,
+)
 from resources.control.signing import ApproverKeys, canonical, content_hash
 from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, PROPOSALS
 
@@ -255,17 +268,20 @@ class Governance:
         """
         with self._engine.begin() as connection:
             (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == proposal_id)
-            if content_hash(json.loads(proposal["payload"])) != proposal["payload_hash"]:
-                return False
-            standing = [
-                row
-                for row in records.approvals(connection, proposal_id, "approve")
-                if self._stands(row, proposal, now)
-            ]
-            alone = any(
-                self._within_limit(connection, self._approvers[row["approver"]], proposal, row)
-                for row in standing
-            )
+            return self._is_approved(connection, proposal, now)
+
+    def _is_approved(self, connection: sa.Connection, proposal: Record, now: datetime) -> bool:
+        if content_hash(json.loads(proposal["payload"])) != proposal["payload_hash"]:
+            return False
+        standing = [
+            row
+            for row in records.approvals(connection, proposal["proposal_id"], "approve")
+            if self._stands(row, proposal, now)
+        ]
+        alone = any(
+            self._within_limit(connection, self._approvers[row["approver"]], proposal, row)
+            for row in standing
+        )
         return len({row["approver"] for row in standing}) >= (1 if alone else 2)
 
     def _stands(self, approval: Record, proposal: Record, now: datetime) -> bool:
@@ -328,7 +344,12 @@ class Governance:
     ) -> list[Violation]:
         """The money invariants these edits break together with all that is approved for the same morning."""
         this_morning = PROPOSALS.c.as_of_date == as_of_date
-        approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+        edited = {records.key_of(row) for row in judged.iter_rows(named=True)}
+        approved = [
+            row
+            for row in records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+            if records.key_of(row) not in edited  # the writer asks about what is approved itself
+        ]
         together = pl.concat([records.judged(approved), judged])
         others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
         found = verify_decisions(together, states, self._limits, now)
@@ -366,6 +387,56 @@ class Governance:
         """What a signature stands under: the mode too, so that a sandbox approval opens nothing live."""
         names = ("proposal_id", "verdict", "approver", "amount", "reason", "decided_at", "expires_at")
         return {name: approval[name] for name in names} | {"payload_hash": payload_hash, "mode": self._mode}
+
+    # --- at the writer ------------------------------------------------------------------------------
+
+    def require_clear(self, connection: sa.Connection, change: Record, now: datetime) -> None:
+        """All that was checked when people decided, again, about exactly the call that is to be sent.
+
+        A rollback stands on the approval of what it undoes, which outlives its expiry for that.
+
+        Raises:
+            Stopped: the kill switch is on; the change waits.
+            Withdrawn: it, or what it undoes, was taken back before it was sent.
+            Refused: the call is not the one that was approved, the approval does not stand (any more), or a
+                money invariant does not hold on what is in force now.
+            MissingKey: a signature cannot be checked.
+        """
+        killed = _killed(connection)
+        if killed is not None:
+            raise Stopped(f"{killed}. `aelp kill off` lets it go on.")
+        found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
+        if not found or change["mode"] != self._mode:
+            raise Refused(f"{change['change_id']} comes from no proposal of {self._mode}.")
+        (proposal,) = found
+        undone = self._undone(connection, change) if change["kind"] == "rollback" else None
+        if undone is None and proposal["status"] == "rolled_back":
+            raise Withdrawn(f"{change['change_id']} was rolled back before it was sent.")
+        _require_same_call(change, proposal)
+        entered = proposal["status"] == ("approved" if undone is None else "rolled_back")
+        approved_at = now if undone is None else datetime.fromtimestamp(undone["created_at"], UTC)
+        if not entered or not self._is_approved(connection, proposal, approved_at):
+            raise Refused(
+                f"No approval stands for {change['change_id']}: it ran out, was withdrawn, or what it signs "
+                "is not what the store says now."
+            )
+        if undone is None:
+            self._verify(connection, proposal, now)
+            before = LeverValue.read(json.loads(change["before"]))
+            states = change_feed.states_in_force(connection, change, before.budget)
+            records.require(verify_decisions(records.judged([proposal]), states, self._limits, now))
+        elif records.spends(change["after"]) > records.spends(change["before"]):
+            change_feed.require_room(connection, undone, self._limits, now)
+
+    def _undone(self, connection: sa.Connection, rollback: Record) -> Record:
+        """The applied change a rollback undoes, which is its own proposal's."""
+        here = CHANGES.c.change_id == rollback["undoes"], CHANGES.c.proposal_id == rollback["proposal_id"]
+        found = records.changes(connection, *here)
+        if found and found[0]["status"] == "withdrawn":
+            raise Withdrawn(f"What {rollback['change_id']} undoes was not sent.")
+        if not found or found[0]["status"] != "applied":
+            raise Refused(f"What {rollback['change_id']} undoes, {rollback['undoes']}, was never applied.")
+        return found[0]
 
     # --- the way back and the kill switch -----------------------------------------------------------
 
@@ -467,11 +538,14 @@ class Governance:
             return max(Decimal(0), person.daily_limit - _signed_for(connection, person, as_of_date))
 
     def stamp(self) -> str:
-        """Changes whenever somebody decides, undoes, or pulls the kill switch."""
+        """Changes whenever somebody decides, undoes, or pulls the kill switch, and when a change is done."""
         logs = APPROVALS, CHANGES, KILL_SWITCH
         newest = [sa.select(sa.func.coalesce(sa.func.max(log.c.sequence), 0)) for log in logs]
+        settled = sa.select(sa.func.coalesce(sa.func.max(CHANGES.c.finished_at), 0))
         with self._engine.begin() as connection:
-            return "-".join(str(connection.execute(one).scalar_one()) for one in newest)
+            parts: list[int] = [connection.execute(one).scalar_one() for one in newest]
+            moment = round(1000 * connection.execute(settled).scalar_one())
+        return "-".join(map(str, (*parts, moment)))
 
     def approvals(self) -> list[Record]:
         """Every signed decision, oldest first."""
@@ -524,6 +598,35 @@ def _signed_for(
         *where,
     )
     return sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
+
+
+def _require_same_call(change: Record, proposal: Record) -> None:
+    """What is to be sent is what the proposal says, there or back, rendered anew from its amounts.
+
+    Raises:
+        Refused: it is not.
+    """
+    payload = json.loads(proposal["payload"])
+    amounts = {name: Decimal(proposal[name]) for name in ("current_budget", "proposed_budget")}
+    try:
+        target = LeverTarget(**payload["target"])
+        rendered = _payload({**proposal, **amounts}, target)
+    except (Unwritable, KeyError, TypeError, ValueError) as fault:
+        raise Refused(f"{proposal['proposal_id']} stands for no call: {fault}") from None
+    is_back = change["kind"] == "rollback"
+    there = ("after", "before", "inverse") if is_back else ("before", "after", "request")
+    stored = (change["before"], change["after"], change["request"])
+    if (
+        canonical(rendered) != canonical(payload)
+        or tuple(canonical(rendered[name]) for name in there) != stored
+        or content_hash(json.loads(change["request"])) != change["request_hash"]
+        or not (records.key_of(change) == records.key_of(proposal) == _key_of_target(target))
+    ):
+        raise Refused(f"The call of {change['change_id']} is not the one that was proposed; it is not sent.")
+
+
+def _key_of_target(target: LeverTarget) -> LeverKey:
+    return target.platform, target.account_id, target.lever_id
 
 
 def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from resources.control.store import (
     SLICE_QUEUE,
     STOPPED_SOURCES,
     insert_missing,
+    storable,
     take_turn,
     upsert,
 )
@@ -83,7 +84,7 @@ class IngestionControl:
                 "attempts": why.attempts,
                 "next_attempt_at": None if why.next_attempt_at is None else why.next_attempt_at.timestamp(),
                 "error_class": why.error_class,
-                "message": _storable(why.message),
+                "message": storable(why.message),
                 "updated_at": now.timestamp(),
             }
             for key, why in waiting
@@ -221,7 +222,7 @@ class IngestionControl:
         row = {
             "source": source,
             "credential_hash": credential_hash,
-            "reason": _storable(reason),
+            "reason": storable(reason),
             "stopped_at": now.timestamp(),
         }
         with self._engine.begin() as connection:
@@ -245,11 +246,6 @@ class IngestionControl:
 def _named(key: QueueKey) -> dict[str, str | date]:
     names = ("source", "stream", "breakdown_set", "account_id", "report_date")
     return dict(zip(names, key, strict=True))
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL's texts hold no NUL; a broken answer of a platform may."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -128,7 +128,9 @@ def _google_ads(target: LeverTarget, after: LeverValue, changes_budget: bool) ->
         "service": service,
         "method": method,
         "customer_id": customer,
-        "operations": [{"update": {"resource_name": resource, field: value}, "update_mask": [field]}],
+        "operations": [
+            {"update": {"resource_name": resource, field: value}, "update_mask": {"paths": [field]}}
+        ],
     }
 
 
@@ -145,10 +147,10 @@ def _tiktok(target: LeverTarget, after: LeverValue, changes_budget: bool) -> dic
         }
     elif level == "campaign":
         path = f"{TIKTOK_ROOT}/campaign/update/"
-        body |= {"campaign_id": target.entity_id, "budget": money(after.budget)}
+        body |= {"campaign_id": target.entity_id, "budget": _number(after.budget, target)}
     else:
         path = f"{TIKTOK_ROOT}/adgroup/budget/update/"
-        body |= {"budget": [{"adgroup_id": target.entity_id, "budget": money(after.budget)}]}
+        body |= {"budget": [{"adgroup_id": target.entity_id, "budget": _number(after.budget, target)}]}
     return {"method": "POST", "path": path, "body": body}
 
 
@@ -175,6 +177,13 @@ def _whole(amount: Decimal, target: LeverTarget) -> int:
     if amount != amount.to_integral_value():
         raise Unwritable(f"{target.lever_id}: {amount} is no whole number of the platform's units")
     return int(amount)
+
+
+def _number(amount: Decimal, target: LeverTarget) -> float:
+    """A JSON number that says exactly this amount."""
+    if Decimal(repr(float(amount))) != amount:
+        raise Unwritable(f"{target.lever_id}: {amount} has more digits than a JSON number keeps")
+    return float(amount)
 
 
 _RENDERED = {"meta": _meta, "google_ads": _google_ads, "tiktok": _tiktok, "linkedin": _linkedin}

@@ -30,6 +30,9 @@ LeverKey = tuple[str, str, str]
 LEVER = ("platform", "account_id", "lever_id")
 OPEN = ("pending", "awaiting_second")
 AELP = "aelp"  # who proposed what no person did
+UNFINISHED = ("prepared", "sending")
+FAILED = ("conflict", "refused", "blocked", "withdrawn")
+"""Changes that never took place: the platform said otherwise, or no; a rule did; a person did in time."""
 JUDGED = (*LEVER, "type", "advisory", "current_budget", "proposed_budget")
 BUDGET = pl.Decimal(38, 9)
 
@@ -38,13 +41,28 @@ class Refused(Exception):
     """What was asked is not allowed: says which rule, and what a person can do."""
 
 
+class Stopped(Refused):
+    """The kill switch is on: what was asked waits."""
+
+
+class Withdrawn(Refused):
+    """A person took it back before it was sent."""
+
+
 @contextmanager
 def alone(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction no other decision runs beside: sums over proposals must not change meanwhile."""
-    with engine.begin() as connection:
+    with engine.connect() as connection, step(connection):
+        yield connection
+
+
+@contextmanager
+def step(connection: sa.Connection) -> Iterator[None]:
+    """As `alone`, on a connection that is open already."""
+    with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("LOCK TABLE proposals IN SHARE ROW EXCLUSIVE MODE")
-        yield connection
+        yield
 
 
 def proposals(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Record]:
@@ -121,10 +139,18 @@ def states_under(connection: sa.Connection, states_hash: str) -> pl.DataFrame:
     return pl.read_ipc(io.BytesIO(document))
 
 
-def newest_states(connection: sa.Connection) -> pl.DataFrame:
-    """The lever states of the newest morning anything was proposed on."""
-    newest = sa.select(LEVER_STATES.c.states_hash).order_by(LEVER_STATES.c.as_of_date.desc()).limit(1)
-    return states_under(connection, connection.execute(newest).scalar_one())
+def newest_states(connection: sa.Connection) -> tuple[date, pl.DataFrame]:
+    """The newest morning anything was proposed on, and its latest lever states."""
+    proposed_last = sa.func.max(PROPOSALS.c.created_at)
+    newest = (
+        sa.select(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
+        .outerjoin(PROPOSALS, PROPOSALS.c.states_hash == LEVER_STATES.c.states_hash)
+        .group_by(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
+        .order_by(LEVER_STATES.c.as_of_date.desc(), sa.func.coalesce(proposed_last, 0.0).desc())
+        .limit(1)
+    )
+    row = connection.execute(newest).one()
+    return row.as_of_date, states_under(connection, row.states_hash)
 
 
 # --- what the verifier judges -----------------------------------------------------------------------

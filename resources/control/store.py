@@ -6,7 +6,9 @@ Here: opening it, its tables, and writing as concurrent runs can on either. Not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +140,9 @@ OUTBOX = sa.Table(
     sa.Column("mode", sa.String, nullable=False),
     sa.Column("request", sa.String, nullable=False),  # JSON: the one call
     sa.Column("request_hash", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),  # shadow: never sent; queued, sent
+    sa.Column("status", sa.String, nullable=False),  # shadow: never sent; queued, sending, sent, dropped
     sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("sent_at", sa.Float),
+    sa.Column("sent_at", sa.Float),  # when it was last begun
 )
 KILL_SWITCH = sa.Table(
     "kill_switch",
@@ -159,7 +161,11 @@ def control_url(home: Path, variables: Mapping[str, str]) -> str:
 
 
 _CONNECT_SECONDS = 10
-_TURN = 4_141_250  # any number: that of this store's advisory lock
+# Any numbers: those of this store's advisory locks.
+_TURN = 4_141_250
+_WRITER = 4_141_251
+# A holder whose machine vanished is noticed within a minute and a half; by default it takes hours.
+_KEEPALIVE = {"tcp_keepalives_idle": 60, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 _INSERT: Mapping[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -245,6 +251,46 @@ def take_turn(connection: sa.Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+
+
+@contextmanager
+def only_writer(engine: sa.Engine) -> Iterator[sa.Connection | None]:
+    """A connection that no other process gets at the same time; None where another one has it.
+
+    The operating system or the server gives the lock back when its holder dies, however it dies. On
+    PostgreSQL it belongs to the connection: who lost the lock lost the connection its steps are written with.
+    """
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            with connection.begin():
+                for name, value in _KEEPALIVE.items():
+                    connection.exec_driver_sql(f"SET {name} = {value}")
+                lock = sa.select(sa.func.pg_try_advisory_lock(_WRITER))
+                taken = bool(connection.execute(lock).scalar_one())
+            try:
+                yield connection if taken else None
+            finally:
+                if taken and not connection.invalidated:
+                    connection.rollback()
+                    with connection.begin():
+                        connection.execute(sa.select(sa.func.pg_advisory_unlock(_WRITER)))
+            return
+        file = (engine.url.database or "").removeprefix("file:").partition("?")[0]
+        if file in ("", ":memory:"):  # nobody else can see it
+            yield connection
+            return
+        with Path(f"{file}.writer").open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            yield connection
+
+
+def storable(text: str) -> str:
+    """A text PostgreSQL takes: it holds no NUL; a broken answer of a platform may."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def upsert(

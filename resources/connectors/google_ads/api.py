@@ -1,4 +1,4 @@
-"""Calls to Google Ads: a signed SearchStream and the list of accounts.
+"""Calls to Google Ads: a signed SearchStream, the list of accounts, one mutation.
 
 Here: the channel, authorization, timeouts, exceptions turned into PlatformError. Not here: what is asked
 (`queries`), what errors mean (`failures`).
@@ -6,7 +6,7 @@ Here: the channel, authorization, timeouts, exceptions turned into PlatformError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -126,6 +126,29 @@ class GoogleAdsApi:
             refused = platform_error(error, "the list of accounts", 0)
         else:
             return [name.rpartition("/")[2] for name in response.resource_names]
+        raise self._scrubbed(refused) from None
+
+    def mutate(
+        self, service: type, transport: type, method: str, request: Mapping[str, Any], about: str
+    ) -> None:
+        """One mutating call of a service, all of it or nothing.
+
+        Args:
+            service, transport: the SDK's client and its gRPC transport.
+            method: of the client, such as `mutate_campaigns`.
+        Raises:
+            PlatformError: refused; TRANSIENT where no answer came, and it may have been done or not.
+        """
+        metadata = self._login.signature()
+        client = service(transport=transport(channel=self._channel))
+        try:
+            getattr(client, method)(
+                request=dict(request), metadata=metadata, timeout=self._timeout_seconds, retry=None
+            )
+        except (GoogleAdsException, GoogleAPICallError, grpc.RpcError) as error:
+            refused = platform_error(error, about, 0)
+        else:
+            return
         raise self._scrubbed(refused) from None
 
     def _scrubbed(self, error: PlatformError) -> PlatformError:

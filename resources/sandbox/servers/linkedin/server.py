@@ -135,10 +135,17 @@ class LinkedInServer:
             if not self.has_access:
                 return no_access(request.path)
             return self._writes.answer(patched, headers.get("x-restli-method", ""), request.body)
+        if request.method == "GET" and (read := PATH.match(request.path)) and self.has_access:
+            return self._entity(*read.groups())
         route = self._routes.get((request.path, request.form.get("q", "")))
         if route is None or request.method != "GET":
             return error(404, "RESOURCE_NOT_FOUND", 0, f"No virtual resource found: {request.path}")
         return route(request)
+
+    def _entity(self, account_id: str, kind: str, entity_id: str) -> Answer:
+        listed = self._entities.campaigns() if kind == "adCampaigns" else self._entities.groups()
+        found = [entity for entity in listed if entity["id"] == int(entity_id) and account_id == ACCOUNT_ID]
+        return Answer(found[0]) if found else error(404, "RESOURCE_NOT_FOUND", 0, f"No {kind} {entity_id}")
 
     def _analytics(self, request: Request) -> Answer:
         form = request.form

@@ -70,8 +70,8 @@ class TikTokServer:
         self._routes: Mapping[str, Callable[[Request], Answer]] = {
             "/advertiser/info/": self._advertisers,
             "/report/integrated/get/": self._report,
-            "/campaign/get/": lambda request: self._page(request, self._entities.campaigns()),
-            "/adgroup/get/": lambda request: self._page(request, self._entities.adgroups()),
+            "/campaign/get/": lambda request: self._entity_page(request, "campaign"),
+            "/adgroup/get/": lambda request: self._entity_page(request, "adgroup"),
             "/ad/get/": self._ads,
         }
         self._server = LoopbackServer(self._answer, self._faults)
@@ -158,6 +158,13 @@ class TikTokServer:
             }
             for row in rows.sort("By Day", "Ad ID").to_dicts()
         ]
+        return self._page(request, listed)
+
+    def _entity_page(self, request: Request, level: str) -> Answer:
+        listed = self._entities.campaigns() if level == "campaign" else self._entities.adgroups()
+        wanted = json.loads(request.form.get("filtering", "{}")).get(f"{level}_ids")
+        if wanted is not None:
+            listed = [entity for entity in listed if entity[f"{level}_id"] in wanted]
         return self._page(request, listed)
 
     def _ads(self, request: Request) -> Answer:

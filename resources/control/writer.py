@@ -1,0 +1,233 @@
+"""Sending approved changes, each step a transaction: a writer killed between two loses and doubles nothing.
+
+Here: the states of one change from `prepared` to what became of it. Not here: whether it may be sent
+(`governance`), how a platform is called (`resources.platform_writers`), entering changes (`change_feed`).
+
+A change is noted as `sending` before its call goes out. Whoever finds it so asks the platform first: it says
+the value after (the call arrived), the value before (it did not), or something else (a person was there, and
+is not overwritten).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.control import change_feed, records
+from resources.control.governance import Governance
+from resources.control.payloads import LeverTarget, LeverValue
+from resources.control.records import UNFINISHED, LeverKey, Record, Refused, Stopped, Withdrawn
+from resources.control.signing import MissingKey
+from resources.control.store import CHANGES, PROPOSALS, only_writer
+from resources.platform_writers.interface import NoLongerALever, PlatformWriter
+
+_FINAL = (ErrorClass.PERMANENT, ErrorClass.SHRINK)
+# With these it is the platform or the login that is out of order, not the change: its others wait too.
+_LEFT_ALONE = (ErrorClass.THROTTLE, ErrorClass.DEFER, ErrorClass.AUTH)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change in this round.
+
+    Attributes:
+        status: `prepared` and `sending` wait for the next round.
+        message: why it waits or did not take place; None where it was applied.
+    """
+
+    change_id: str
+    status: str
+    message: str | None
+
+
+class _Ended(Exception):
+    """A change goes no further in this round.
+
+    Args:
+        status: what it is from now on; None: what it was, it waits.
+        leaves_alone: nothing else is sent to the platform in this round either.
+    """
+
+    def __init__(self, status: str | None, message: str, *, leaves_alone: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.leaves_alone = leaves_alone
+
+
+class Writer:
+    """Sends what is prepared in a governance's mode.
+
+    Args:
+        engine: of `open_control_store`.
+        governance: of the same store; says what may be sent.
+        open_platform: the writer of a platform by name, such as `PlatformWriters`; never asked in shadow.
+        now: the present moment.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        governance: Governance,
+        open_platform: Callable[[str], PlatformWriter],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._governance = governance
+        self._open_platform = open_platform
+        self._now = now
+
+    def apply(self) -> list[Outcome]:
+        """Try every unfinished change once, each lever's in their order; a failed one makes its lever wait.
+
+        Raises:
+            Refused: another writer is at work on this store.
+        """
+        if self._governance.mode == "shadow":
+            return []
+        with only_writer(self._engine) as connection:
+            if connection is None:
+                raise Refused("Another writer is at work; it sends what is prepared.")
+            return self._round(connection)
+
+    def _round(self, connection: sa.Connection) -> list[Outcome]:
+        with records.step(connection):
+            mine = CHANGES.c.mode == self._governance.mode, CHANGES.c.status.in_(UNFINISHED)
+            unfinished = records.changes(connection, *mine)
+        outcomes: list[Outcome] = []
+        waiting: dict[LeverKey, str] = {}
+        left_alone: dict[str, str] = {}
+        for change in unfinished:
+            lever, platform = records.key_of(change), change["platform"]
+            if lever in waiting or platform in left_alone:
+                why = waiting.get(lever) or left_alone[platform]
+                outcomes.append(Outcome(change["change_id"], change["status"], f"waits: {why}"))
+                continue
+            try:
+                self._advance(connection, change)
+                outcome = self._settle(connection, change, "applied", None)
+            except _Ended as ended:
+                outcome = self._settle(connection, change, ended.status, str(ended))
+                if ended.leaves_alone:
+                    left_alone[platform] = str(ended)
+            if outcome.status in UNFINISHED:
+                waiting[lever] = f"{change['change_id']} before it is {outcome.status}"
+            outcomes.append(outcome)
+        return outcomes
+
+    # --- one change -----------------------------------------------------------------------------------
+
+    def _advance(self, connection: sa.Connection, change: Record) -> None:
+        """Take a change to its end; returns where the platform says the value after.
+
+        Raises:
+            _Ended: it ends otherwise, or waits.
+        """
+        was_sending = change["status"] == "sending"
+        if not was_sending:
+            self._clear(connection, change)  # no contact without an approval
+        platform, target = self._platform(change), self._target(connection, change)
+        before, after = (LeverValue.read(json.loads(change[moment])) for moment in ("before", "after"))
+        found = self._read(platform, target, may_be_sent=was_sending)
+        if was_sending and found == after:
+            return
+        if found != before:
+            raise _Ended("conflict", _differs(change, found, before))
+        self._begin(connection, change)
+        self._send(platform, change)
+        found = self._read(platform, target, may_be_sent=True)
+        if found == before:
+            raise _Ended(None, f"{change['platform']} took the call but does not show the new value yet")
+        if found != after:
+            raise _Ended("conflict", _differs(change, found, after))
+
+    def _clear(self, connection: sa.Connection, change: Record) -> None:
+        """One step: may it be sent at this moment?"""
+        with records.step(connection):
+            self._require_clear(connection, change)
+
+    def _begin(self, connection: sa.Connection, change: Record) -> None:
+        """One step: may it be sent at this moment, and if so, it is being sent from now on."""
+        with records.step(connection):
+            self._require_clear(connection, change)
+            change_feed.note_sending(connection, change["change_id"], self._now())
+
+    def _require_clear(self, connection: sa.Connection, change: Record) -> None:
+        (stored,) = records.changes(connection, CHANGES.c.change_id == change["change_id"])
+        if stored["status"] != change["status"]:
+            raise _Ended(None, f"it became {stored['status']} meanwhile")
+        try:
+            self._governance.require_clear(connection, stored, self._now())
+        except (Stopped, MissingKey) as stopped:
+            raise _Ended(None, str(stopped)) from None
+        except Withdrawn as withdrawn:
+            raise _Ended("withdrawn", str(withdrawn)) from None
+        except Refused as refused:
+            raise _Ended("blocked", str(refused)) from None
+
+    def _settle(
+        self, connection: sa.Connection, change: Record, status: str | None, message: str | None
+    ) -> Outcome:
+        """One step: say what became of a change that is still unfinished, or why it waits."""
+        change_id = change["change_id"]
+        with records.step(connection):
+            (stored,) = records.changes(connection, CHANGES.c.change_id == change_id)
+            if stored["status"] not in UNFINISHED:
+                return Outcome(change_id, stored["status"], stored["message"])
+            if status is not None:
+                change_feed.settle(connection, change_id, status, message, self._now())
+            elif message is not None:
+                change_feed.note_waiting(connection, change_id, message)
+        return Outcome(change_id, status or stored["status"], message)
+
+    # --- the platform ---------------------------------------------------------------------------------
+
+    def _platform(self, change: Record) -> PlatformWriter:
+        try:
+            return self._open_platform(change["platform"])
+        except MissingCredentials as missing:
+            raise _Ended(None, str(missing), leaves_alone=True) from None
+
+    def _target(self, connection: sa.Connection, change: Record) -> LeverTarget:
+        with records.step(connection):
+            found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
+        return LeverTarget(**json.loads(found[0]["payload"])["target"])
+
+    def _read(self, platform: PlatformWriter, target: LeverTarget, *, may_be_sent: bool) -> LeverValue:
+        try:
+            return platform.read(target)
+        except NoLongerALever as gone:
+            raise _Ended("conflict", str(gone)) from None
+        except PlatformError as error:
+            if error.error_class in _FINAL:
+                status = "conflict" if may_be_sent else "refused"
+                raise _Ended(status, f"It cannot be read: {error}") from None
+            raise _waits(error) from None
+
+    def _send(self, platform: PlatformWriter, change: Record) -> None:
+        try:
+            platform.send(json.loads(change["request"]))
+        except PlatformError as error:
+            if error.error_class in _FINAL:
+                raise _Ended("refused", str(error)) from None
+            raise _waits(error) from None
+
+
+def _waits(error: PlatformError) -> _Ended:
+    return _Ended(None, str(error), leaves_alone=error.error_class in _LEFT_ALONE)
+
+
+def _differs(change: Record, found: LeverValue, expected: LeverValue) -> str:
+    return (
+        f"{change['platform']} says {_words(found)} for {change['lever_id']}, not {_words(expected)}: "
+        "somebody else changed it, and it is left as it is"
+    )
+
+
+def _words(value: LeverValue) -> str:
+    document = value.document()
+    return f"{document['budget']} {document['status']}"

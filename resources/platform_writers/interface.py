@@ -1,0 +1,69 @@
+"""What the writer asks of every platform.
+
+Here: the two calls, and what they may find. Not here: any platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol
+
+from resources.control.payloads import LeverStatus, LeverTarget, LeverValue
+
+
+class NoLongerALever(Exception):
+    """The entity is not what the change was approved for: archived, or without a daily budget of its own."""
+
+
+class PlatformWriter(Protocol):
+    """One platform with one set of credentials. Neither call is ever repeated here."""
+
+    def read(self, target: LeverTarget) -> LeverValue:
+        """The entity's own daily budget and switch as the platform says them now.
+
+        The switch is the entity's own: a campaign paused above an ad set is not what a change to the ad set
+        writes or undoes.
+
+        Raises:
+            NoLongerALever: it has no such value any more.
+            PlatformError: refused, or not answered.
+        """
+        ...
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send a request of `payloads` as it was rendered, adding only who calls.
+
+        Raises:
+            PlatformError: refused; THROTTLE, DEFER, AUTH: not done; TRANSIENT: done or not, nobody knows.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+def lever_value(
+    target: LeverTarget, budget: object, status: object, words: Mapping[str, LeverStatus]
+) -> LeverValue:
+    """What a platform says of a lever as a value.
+
+    Args:
+        budget: in account currency, an exact number or its text; None where there is no daily one.
+        words: the platform's words for the two states.
+    Raises:
+        NoLongerALever: no daily budget, or a state that is neither.
+    """
+    known = words.get(str(status))
+    if known is None:
+        raise NoLongerALever(f"{target.lever_id} is {status} on {target.platform}")
+    try:
+        amount = Decimal(str(budget)) if budget is not None else Decimal("NaN")
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount <= 0:
+        raise NoLongerALever(
+            f"{target.lever_id} has no daily budget of its own on {target.platform} any more"
+        )
+    return LeverValue(amount, known)
