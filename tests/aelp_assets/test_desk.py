@@ -37,7 +37,7 @@ from resources.warehouse import open_warehouse, publish_analyst_copy, warehouses
 from resources.warehouse.interface import ReplaceTable
 from resources.warehouse.schema import POLARS_TYPES, Table
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, FORECAST_RESULTS
-from tests.resources.control.test_governance import (
+from tests.resources.control.proposing import (
     KEYS,
     LIMITS,
     MORNING,
