@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from aelp_assets.file_report import newest_landing, print_landing, read_landings, terminal
+from resources.control.records import OPEN
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
@@ -52,6 +53,7 @@ def print_summary(
             console, decisions.filter(pl.col("as_of_date") == morning), _lever_names(warehouse, morning)
         )
         _slates(console, warehouse, morning)
+        _proposals(console, warehouse, morning)
     _accuracy(console, warehouse)
     console.print(
         f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks.",
@@ -176,6 +178,19 @@ def _slates(console: Console, warehouse: Warehouse, morning: date) -> None:
                 _amount(row["cac_p50"]),
             )
         console.print(grid)
+
+
+def _proposals(console: Console, warehouse: Warehouse, morning: date) -> None:
+    proposals = _read(warehouse, "ops.proposals").filter(
+        pl.col("as_of_date") == morning, pl.col("status").is_in(OPEN)
+    )
+    if proposals.height:
+        kinds = ", ".join(f"{many} {kind}" for kind, many in sorted(Counter(proposals["type"]).items()))
+        console.print(
+            f"Proposals waiting for a person: {proposals.height} ({kinds}); `aelp proposals` lists them, "
+            "`aelp desk --by NAME` shows them with their evidence.",
+            soft_wrap=True,
+        )
 
 
 def _accuracy(console: Console, warehouse: Warehouse) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import polars as pl
@@ -15,6 +15,7 @@ from resources.warehouse.tables import (
     ACCOUNT_AUDITS,
     BANDIT_DECISIONS,
     DECISION_ACCOUNTS,
+    PROPOSALS,
     PYTHON_TABLES,
 )
 
@@ -31,7 +32,15 @@ LEVERS = Table(
     ),
     grain=("date", "lever_id"),
 )
-_BLANK = {"STRING": "", "INT64": 0, "FLOAT64": 0.0, "BOOL": False, "NUMERIC": Decimal(0), "DATE": DAY}
+_BLANK = {
+    "TIMESTAMP": None,
+    "STRING": "",
+    "INT64": 0,
+    "FLOAT64": 0.0,
+    "BOOL": False,
+    "NUMERIC": Decimal(0),
+    "DATE": DAY,
+}
 
 
 def row(table: Table, **values: object) -> dict:
@@ -92,6 +101,19 @@ def test_eligible_is_the_morning_s_verdict_and_the_audit_s_own_is_called_plausib
     said = capsys.readouterr().out.splitlines()
     assert f"Account meta/stale: decision_eligible = false ({stale}); plausible: 1 passed" in said
     assert f"Account meta/odd: decision_eligible = false ({failed}); implausible: 1 passed, 1 failed" in said
+
+
+def test_what_waits_for_a_person_is_counted_by_kind(decided, tmp_environment, capsys):
+    at = datetime(2026, 6, 30, 13, tzinfo=UTC)
+    told = {"created_at": at, "expires_at": at, "as_of_date": DAY}
+    states = [("stop", "pending"), ("raise", "pending"), ("raise", "awaiting_second"), ("cut", "rejected")]
+    write(
+        decided,
+        PROPOSALS,
+        *(row(PROPOSALS, **told, proposal_id=str(n), type=k, status=s) for n, (k, s) in enumerate(states)),
+    )
+    print_summary(decided, tmp_environment)
+    assert "waiting for a person: 3 (2 raise, 1 stop); `aelp proposals`" in capsys.readouterr().out
 
 
 def test_a_morning_that_was_only_audited_says_that_nothing_was_decided(decided, tmp_environment, capsys):
