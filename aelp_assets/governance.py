@@ -29,7 +29,7 @@ from resources.control.signing import ApproverKeys
 from resources.control.store import control_url, open_control_store
 from resources.control.writer import Outcome, Writer
 from resources.platform_writers.opening import PlatformWriters
-from resources.settings import Environment, Settings
+from resources.settings import Environment, Settings, SettingsError
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
 
@@ -39,7 +39,16 @@ SUBMISSION = dg.AssetKey(["governance", "submission"])
 
 
 def open_governance(environment: Environment, settings: Settings) -> Governance:
-    """The decisions of this environment's control store, under the settings' guardrails and approvers."""
+    """The decisions of this environment's control store, under the settings' guardrails and approvers.
+
+    Raises:
+        SettingsError: mode live by another clock than the system's, by which approvals would not run out.
+    """
+    if settings.governance.mode == "live" and os.environ.get("AELP_CLOCK"):
+        raise SettingsError(
+            "governance.mode is live: unset AELP_CLOCK, and use an AELP_HOME no simulated morning ran in. "
+            "Approvals of real money run out by the real time."
+        )
     return Governance(
         _engine(environment),
         approvers=[

@@ -16,43 +16,13 @@ from models.guardrails import (
     verify_decisions,
 )
 from models.guardrails.states import Claim, fit_within, read_levers
+from tests.healthy_levers import healthy_lever
 
 NOW = datetime(2026, 6, 30, 13, tzinfo=UTC)
 
 
 def lever(name="l1", **changes):
-    """A healthy lever: at 500 a day, well inside its cap, with a request to double."""
-    row = {
-        "platform": "meta",
-        "account_id": "a1",
-        "lever_id": name,
-        "track": "security",
-        "lever_level": "adset",
-        "lever_source": "platform",
-        "has_lever": True,
-        "is_shared": False,
-        "decision_eligible": True,
-        "status": "active",
-        "learning_state": "active",
-        "budget_type": "daily",
-        "currency": "USD",
-        "current_budget": "500",
-        "midnight_budget": "500",
-        "budget_7_days_ago": "500",
-        "minimum_budget": "1",
-        "budget_increment": "0.01",
-        "last_edited_at": NOW - timedelta(days=10),
-        "thompson_budget": 1000.0,
-        "matured_spend": "14000",
-        "p_cac_above_cap": 0.02,
-        "track_p_cac_above_cap": 0.05,
-        "expected_loss_rate": 0.001,
-        "marginal_contribution": 0.3,
-        "track_contribution": 0.4,
-    }
-    unknown = set(changes) - set(row)
-    assert not unknown, unknown
-    return row | changes
+    return healthy_lever(name, NOW, **changes)
 
 
 def frame(*rows):

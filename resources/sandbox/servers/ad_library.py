@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,7 @@ from resources.sandbox import copywriting
 from resources.sandbox.catalogue import BRAND, CURRENCY, META
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
-from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 
 VERSION = "v26.0"
 PAGES = {BRAND: "104882217365011", "Lodestar": "110394857261940"}  # the rival says the same in its own name
@@ -55,7 +54,7 @@ _REFUSALS: Mapping[FaultKind, tuple[int, dict[str, Any]]] = {
 }
 
 
-class AdLibraryServer:
+class AdLibraryServer(PlatformServer):
     """Serves `/v26.0/ads_archive` on a free port of 127.0.0.1; use as a context manager.
 
     Args:
@@ -75,22 +74,6 @@ class AdLibraryServer:
         self._served, self._token, self._confirmed = served, token, confirmed
         self._faults = faults or FaultScript()
         self._server = LoopbackServer(self._answer, self._faults, stall_seconds)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._server.requests
-
-    def __enter__(self) -> AdLibraryServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
 
     def _answer(self, request: Request) -> Answer:
         fault = self._faults.due(request.path, _ABLE)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -24,7 +23,7 @@ from resources.sandbox.catalogue import BRAND, CURRENCY
 from resources.sandbox.orders import NEVER
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
-from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 
 ACCOUNT_SID = "IRyNsTaR7204QeXk3Wb1V9pGm5Hd8Zc61"
 COMPANY = f"{BRAND} Partnerships"
@@ -130,7 +129,7 @@ def affiliate_actions(simulated: Simulated, first_day: int, last_day: int) -> li
     return actions
 
 
-class ImpactServer:
+class ImpactServer(PlatformServer):
     """Serves one brand account; use as a context manager.
 
     Args:
@@ -159,22 +158,6 @@ class ImpactServer:
             f"{root}/Campaigns": self._campaigns,
             f"{root}/Actions": self._actions,
         }
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._server.requests
-
-    def __enter__(self) -> ImpactServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
 
     # --- answers --------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, plan_d
 from resources.control.governance import Approver, Governance
 from resources.control.payloads import LeverTarget
 from resources.control.signing import ApproverKeys, key_variable
+from tests.healthy_levers import healthy_lever
 
 MORNING = date(2026, 6, 30)
 NINE = datetime(2026, 6, 30, 13, tzinfo=UTC)
@@ -27,34 +28,7 @@ LIMITS = GuardrailLimits(
 
 
 def lever(name: str, **changes: Any) -> dict[str, Any]:
-    """A healthy lever at 500 a day, well inside its cap, for which the sampler asks the double."""
-    row = dict.fromkeys(STATE_SCHEMA.names()) | {
-        "platform": "meta",
-        "account_id": "a1",
-        "lever_id": name,
-        "track": "security",
-        "lever_level": "adset",
-        "lever_source": "platform",
-        "has_lever": True,
-        "is_shared": False,
-        "decision_eligible": True,
-        "status": "active",
-        "learning_state": "active",
-        "budget_type": "daily",
-        "currency": "USD",
-        **dict.fromkeys(("current_budget", "midnight_budget", "budget_7_days_ago"), Decimal(500)),
-        "minimum_budget": Decimal(1),
-        "budget_increment": Decimal("0.01"),
-        "last_edited_at": NINE - timedelta(days=10),
-        "thompson_budget": 1000.0,
-        "matured_spend": Decimal(14_000),
-        "p_cac_above_cap": 0.02,
-        "track_p_cac_above_cap": 0.05,
-        "expected_loss_rate": 0.001,
-        "marginal_contribution": 0.3,
-        "track_contribution": 0.4,
-    }
-    return row | changes
+    return healthy_lever(name, NINE, **changes)
 
 
 def states_of(*levers: Mapping[str, Any]) -> pl.DataFrame:

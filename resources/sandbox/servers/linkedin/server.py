@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from types import TracebackType
 from typing import Any
 
 import polars as pl
@@ -18,7 +17,7 @@ from resources.sandbox.catalogue import CURRENCY, LINKEDIN, PLATFORMS
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
-from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.linkedin.entities import ACCOUNT_ID, Entities, Objects
 from resources.sandbox.servers.linkedin.wire import error, no_access
 from resources.sandbox.servers.linkedin.writes import PATH, Writes
@@ -55,7 +54,7 @@ _REFUSALS = {
 }
 
 
-class LinkedInServer:
+class LinkedInServer(PlatformServer):
     """Serves one ad account; use as a context manager.
 
     Args:
@@ -92,14 +91,6 @@ class LinkedInServer:
         }
         self._server = LoopbackServer(self._answer, self._faults)
 
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._server.requests
-
     def hide(self, day: date) -> None:
         """From now on the reports have no rows of this day."""
         self.hidden.add(day)
@@ -107,14 +98,6 @@ class LinkedInServer:
     def revoke_access(self) -> None:
         """The member loses the role on the account; reports become empty, not refused."""
         self.has_access = False
-
-    def __enter__(self) -> LinkedInServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
 
     # --- answers --------------------------------------------------------------------------------------
 

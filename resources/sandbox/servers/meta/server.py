@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from types import TracebackType
 from typing import Any
 
 from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.faults import FaultKind, FaultScript
-from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.meta import wire
 from resources.sandbox.servers.meta.entities import ACCOUNT_ID, EntityStore
 from resources.sandbox.servers.meta.images import FOLDER, ImageLinks
@@ -47,7 +46,7 @@ class _Job:
     failed: bool = False
 
 
-class MetaServer:
+class MetaServer(PlatformServer):
     """Use as a context manager; `url` is what a session's GRAPH is set to.
 
     Args:
@@ -81,28 +80,12 @@ class MetaServer:
         self.usage_percent = 4
         self.regain_minutes = 0
         self.job_stages: Sequence[tuple[str, int]] = _STAGES
-        self._http = LoopbackServer(self._answer, self._faults, stall_seconds)
+        self._server = LoopbackServer(self._answer, self._faults, stall_seconds)
         self.images = ImageLinks(self.entities, self.url, key=secrets.token_hex(16))
-
-    @property
-    def url(self) -> str:
-        return self._http.url
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._http.requests
 
     def hide(self, day: date) -> None:
         """From now on the day has no rows."""
         self.insights.hidden.add(day)
-
-    def __enter__(self) -> MetaServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
 
     # --- routes ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from resources.sandbox.catalogue import CURRENCY, PLATFORMS, TIKTOK
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
-from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.tiktok.entities import ADVERTISER_ID, Entities
 from resources.sandbox.servers.tiktok.writes import INVALID, NO_PERMISSION, Refusal, Writes
 from resources.sandbox.servers.written import WrittenChanges
@@ -52,7 +51,7 @@ _METRICS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class TikTokServer:
+class TikTokServer(PlatformServer):
     """Serves one advertiser; use as a context manager.
 
     Attributes:
@@ -76,25 +75,9 @@ class TikTokServer:
         }
         self._server = LoopbackServer(self._answer, self._faults)
 
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._server.requests
-
     def hide(self, day: date) -> None:
         """From now on the report has no rows of this day."""
         self.hidden.add(day)
-
-    def __enter__(self) -> TikTokServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
 
     # --- answers --------------------------------------------------------------------------------------
 
