@@ -116,7 +116,8 @@ def run_decision(
             key=["intermediate", "int_lever_daily"], partition_mapping=days_before(LEVER_DAYS)
         ),
         "budget_levers": dg.AssetIn(
-            key=["gaelp_training", "budget_levers"], partition_mapping=days_before(SNAPSHOT_DAYS)
+            key=["gaelp_training", "budget_levers"],
+            partition_mapping=days_before(SNAPSHOT_DAYS, and_the_morning=True),
         ),
         "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
     },

@@ -49,7 +49,8 @@ _LEVER_INPUTS = {
         key=["intermediate", "int_lever_daily"], partition_mapping=days_before(HISTORY_DAYS)
     ),
     "budget_levers": dg.AssetIn(
-        key=["gaelp_training", "budget_levers"], partition_mapping=days_before(HISTORY_DAYS)
+        key=["gaelp_training", "budget_levers"],
+        partition_mapping=days_before(HISTORY_DAYS, and_the_morning=True),
     ),
     "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
 }

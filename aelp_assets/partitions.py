@@ -35,7 +35,11 @@ same_morning = dg.IdentityPartitionMapping()
 
 
 def days_before(days: int, *, and_the_morning: bool = False) -> dg.TimeWindowPartitionMapping:
-    """A morning's inputs: the `days` report days before it; its own day is never evidence."""
+    """A morning's inputs: the `days` report days before it; its own day is never evidence.
+
+    Args:
+        and_the_morning: also what was read on the morning itself, such as the budgets now in force.
+    """
     return dg.TimeWindowPartitionMapping(
         start_offset=-days,
         end_offset=0 if and_the_morning else -1,

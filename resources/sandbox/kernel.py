@@ -1,7 +1,7 @@
 """The simulation kernel: one day at a time, every ad and placement at once.
 
-Here: `simulate` (a whole run), and `State` and `advance_day` for a policy that sets budgets day by
-day. Not here: the laws (`laws`), the world (`world`), what leaks out of the ledger (`ledger.observe`).
+Here: `simulate` (a whole run), and `Run` for a policy that sets budgets day by day. Not here: the laws
+(`laws`), the world (`world`), what leaks out of the ledger (`ledger.observe`).
 
 A day: budgets and pacing -> the platform divides money over ads and placements -> auctions clear ->
 impressions, clicks, conversions with their delays -> wear, learning state, weekly spend. Draws of a
@@ -63,6 +63,10 @@ class _Parts:
     delivery: list[Delivery] = field(default_factory=list)
     ad_days: list[AdDays] = field(default_factory=list)
     conversions: list[Conversions] = field(default_factory=list)
+    budget: list[FloatArray] = field(default_factory=list)
+    cents: list[IntArray] = field(default_factory=list)
+    learning: list[IntArray] = field(default_factory=list)
+    last_edit: list[IntArray] = field(default_factory=list)
 
 
 def initial_state(business: Business, budgets: FloatArray) -> State:
@@ -106,28 +110,61 @@ def simulate(business: Business, days: int, budgets: FloatArray | None = None) -
             f"budgets must be non-negative with shape (≥ {days}, {len(business.levers.id)}) "
             f"(found {plan.shape})"
         )
-    state = initial_state(business, plan[0])
-    parts = _Parts()
-    cents = np.zeros((days, plan.shape[1]), dtype=np.int64)
-    learning = np.zeros((days, plan.shape[1]), dtype=np.int64)
-    last_edit = np.zeros((days, plan.shape[1]), dtype=np.int64)
-    rows = 0
+    run = Run(business, plan[0])
     for day in range(days):
-        delivery, ad_days, conversions = advance_day(business, state, plan[day])
+        run.advance(plan[day])
+    return run.ledger()
+
+
+class Run:
+    """A business lived through day by day, for whoever sets each day's budgets by what came before.
+
+    Args:
+        business: the world.
+        budgets: dollars by lever in force on the eve of day 0.
+    """
+
+    def __init__(self, business: Business, budgets: FloatArray) -> None:
+        self._business = business
+        self._state = initial_state(business, budgets)
+        self._parts = _Parts()
+        self._rows = 0
+
+    def advance(self, budgets: FloatArray) -> None:
+        """Live through the next day at these budgets, dollars by lever, 0 where paused.
+
+        Raises:
+            ValueError: the world was drawn no further.
+        """
+        business, state, parts = self._business, self._state, self._parts
+        if state.day >= business.horizon:
+            raise ValueError(f"the world was drawn for {business.horizon} days, no further")
+        delivery, ad_days, conversions = advance_day(business, state, budgets)
         parts.delivery.append(delivery)
-        parts.ad_days.append(_shifted(ad_days, "first_row", rows))
-        parts.conversions.append(_shifted(conversions, "row", rows))
-        rows += len(delivery.day)
+        parts.ad_days.append(_shifted(ad_days, "first_row", self._rows))
+        parts.conversions.append(_shifted(conversions, "row", self._rows))
+        self._rows += len(delivery.day)
         lever = business.adsets.lever[business.ads.adset[business.cells.ad[delivery.cell]]]
-        cents[day] = laws.totals(lever, delivery.cents, plan.shape[1])
-        learning[day], last_edit[day] = state.learning, state.last_edit
-    return Ledger(
-        days=days,
-        delivery=_joined(Delivery, parts.delivery),
-        ad_days=_joined(AdDays, parts.ad_days),
-        conversions=_joined(Conversions, parts.conversions),
-        levers=LeverDays(budget=plan[:days].copy(), cents=cents, learning=learning, last_edit=last_edit),
-    )
+        parts.budget.append(budgets.copy())
+        parts.cents.append(laws.totals(lever, delivery.cents, len(budgets)).astype(np.int64))
+        parts.learning.append(state.learning.copy())
+        parts.last_edit.append(state.last_edit.copy())
+
+    def ledger(self) -> Ledger:
+        """Everything that has happened so far."""
+        parts = self._parts
+        return Ledger(
+            days=self._state.day,
+            delivery=_joined(Delivery, parts.delivery),
+            ad_days=_joined(AdDays, parts.ad_days),
+            conversions=_joined(Conversions, parts.conversions),
+            levers=LeverDays(
+                budget=np.stack(parts.budget),
+                cents=np.stack(parts.cents),
+                learning=np.stack(parts.learning),
+                last_edit=np.stack(parts.last_edit),
+            ),
+        )
 
 
 def advance_day(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -111,6 +112,9 @@ class ReplayedAccount:
 
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]:
         return ()
+
+    def take_write(self, entity_id: str, *, budget: Decimal | None, runs: bool | None) -> None:
+        """Nothing: what was published is over."""
 
 
 # --- advertising -------------------------------------------------------------------------------------------

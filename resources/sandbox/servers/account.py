@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -90,6 +91,10 @@ class Served(Protocol):
         ...
 
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]: ...
+
+    def take_write(self, entity_id: str, *, budget: Decimal | None, runs: bool | None) -> None:
+        """A budget (dollars a day) or a switch that a server accepted; None: not written."""
+        ...
 
 
 @dataclass
@@ -215,6 +220,9 @@ class ServedAccount:
                     )
                 )
         return edits
+
+    def take_write(self, entity_id: str, *, budget: Decimal | None, runs: bool | None) -> None:
+        """Nothing: this history is over. A `LivingAccount` goes on at what was written."""
 
     def _dates(self, days: IntArray) -> pl.Series:
         return pl.Series(np.datetime64(self.start, "D") + days.astype("timedelta64[D]"))

@@ -2,15 +2,18 @@
 
 Here: remembering it, for platforms that show edits only as the entity's own last change (TikTok, LinkedIn).
 Not here: what a platform accepts (its `writes`), how its lists show it (its `entities`).
-The simulated world does not react to writes: they change what the account says of itself.
+The account behind the server is told, too: a living one goes on at what was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from resources.sandbox.servers.account import Served
+
+_RUNNING = ("ACTIVE", "ENABLE")
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,11 @@ class WrittenChanges:
     """Accepted writes by entity id.
 
     Args:
-        now: the moment a write is stamped with.
+        served: the account; its moment stamps a write.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
+    def __init__(self, served: Served) -> None:
+        self._served = served
         self._latest: dict[str, Written] = {}
 
     def of(self, entity_id: str) -> Written:
@@ -46,8 +49,10 @@ class WrittenChanges:
         """Remember a write; what is not given stays as it was."""
         before = self.of(entity_id)
         self._latest[entity_id] = Written(
-            before.budget if budget is None else budget, status or before.status, self._now()
+            before.budget if budget is None else budget, status or before.status, self._served.now()
         )
+        runs = None if status is None else status in _RUNNING
+        self._served.take_write(entity_id, budget=budget, runs=runs)
 
     def last_edit(self, entity_id: str, simulated: datetime) -> datetime:
         """The later of the simulated manager's last edit and the latest write."""

@@ -234,6 +234,8 @@ class GoogleAdsServer:
                 if request.validate_only:
                     return response_type()
                 self.written.extend(changes)
+                for done in changes:
+                    self._served.take_write(str(done.campaign_id), budget=done.budget, runs=done.runs)
                 names = [
                     {"resource_name": operation.update.resource_name} for operation in request.operations
                 ]

@@ -1,13 +1,14 @@
 """Budget and status writes: what Google would refuse, and what is remembered of the others.
 
 Here: CampaignBudgetService and CampaignService, updates only. Not here: how snapshots show them (`tables`).
-The simulated world does not react to them: they change what the account says of itself.
+A living account behind the server goes on at them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import grpc
@@ -29,6 +30,15 @@ class Written:
     resource_type: str
     old: int | str
     new: int | str
+
+    @property
+    def budget(self) -> Decimal | None:
+        """The new budget, dollars; None: a status was written."""
+        return Decimal(self.new) / 1_000_000 if isinstance(self.new, int) else None
+
+    @property
+    def runs(self) -> bool | None:
+        return None if isinstance(self.new, int) else self.new == "ENABLED"
 
 
 def budget_change(operation: Any, budgets: Mapping[str, tuple[int, int]], moment: str) -> Written:

@@ -77,7 +77,7 @@ class LinkedInServer(PlatformServer):
         self._token = token
         self._longest_uri = longest_uri
         self._faults = FaultScript() if faults is None else faults
-        written = WrittenChanges(lambda: served.now())
+        written = WrittenChanges(served)
         self._entities = Entities(served, written)
         self._writes = Writes(self._entities, written)
         account = f"/rest/adAccounts/{ACCOUNT_ID}"

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from resources.sandbox import copywriting
@@ -283,6 +284,11 @@ class EntityStore:
             event = event or (name, {"old_value": entity["status"], "new_value": form["status"]})
         if event is not None and "validate_only" not in form.get("execution_options", ""):
             self.written[entity_id] = change
+            self.served.take_write(
+                entity_id,
+                budget=Decimal(form["daily_budget"]) / 100 if "daily_budget" in form else None,
+                runs=form["status"] == "ACTIVE" if "status" in form else None,
+            )
             self.log.append(
                 self._event(self.served.now(), event[0], _OBJECTS[kind], entity_id, entity["name"], event[1])
             )

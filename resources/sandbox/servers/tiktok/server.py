@@ -63,7 +63,7 @@ class TikTokServer(PlatformServer):
         self.hidden: set[date] = set()
         self._token = token
         self._faults = FaultScript() if faults is None else faults
-        written = WrittenChanges(lambda: served.now())
+        written = WrittenChanges(served)
         self._entities = Entities(served, written)
         self._writes = Writes(self._entities, written)
         self._routes: Mapping[str, Callable[[Request], Answer]] = {
