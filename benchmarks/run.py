@@ -41,11 +41,12 @@ def small_measurements() -> dict[str, Measure]:
 
 
 def studies() -> dict[str, Measure]:
-    """Long studies: minutes to half an hour, with --evidence or by name only."""
+    """Long studies: minutes to an hour, with --evidence or by name only."""
+    from benchmarks.bandit_study import bandit_study
     from benchmarks.fault_soak import fault_soak
     from benchmarks.large_file import large_file
 
-    return {"fault_soak": fault_soak, "large_file": large_file}
+    return {"bandit_study": bandit_study, "fault_soak": fault_soak, "large_file": large_file}
 
 
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")
