@@ -26,7 +26,7 @@ Measure = Callable[[], Record]
 
 def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
-    from benchmarks.decisions import bandit_decisions, closed_form_tails
+    from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
     from benchmarks.storage import warehouse_throughput
@@ -35,6 +35,7 @@ def small_measurements() -> dict[str, Measure]:
         "forecast_draws": forecast_draws,
         "bandit_decisions": bandit_decisions,
         "closed_form_tails": closed_form_tails,
+        "thompson_choices": thompson_choices,
         "warehouse_throughput": warehouse_throughput,
         "insights_pull": insights_pull,
     }
