@@ -44,10 +44,16 @@ def small_measurements() -> dict[str, Measure]:
 def studies() -> dict[str, Measure]:
     """Long studies: minutes to an hour, with --evidence or by name only."""
     from benchmarks.bandit_study import bandit_study
+    from benchmarks.best_creative import best_creative
     from benchmarks.fault_soak import fault_soak
     from benchmarks.large_file import large_file
 
-    return {"bandit_study": bandit_study, "fault_soak": fault_soak, "large_file": large_file}
+    return {
+        "bandit_study": bandit_study,
+        "best_creative": best_creative,
+        "fault_soak": fault_soak,
+        "large_file": large_file,
+    }
 
 
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")

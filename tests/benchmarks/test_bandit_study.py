@@ -26,6 +26,7 @@ from benchmarks.ad_worlds import (
 )
 from benchmarks.bandit_study import LIMITS, broken_limits, ratio_of_sums, run_policy, run_worlds, summary
 from benchmarks.bandit_study import studied_worlds as study
+from benchmarks.best_creative import DIVISIONS, days_until_sure
 from benchmarks.budget_policies import POLICIES, aelp, greedy, hold, oracle
 from benchmarks.record import code_hash
 
@@ -132,6 +133,26 @@ def test_the_interval_holds_the_ratio_of_sums() -> None:
     assert low < middle < high
     assert (low, high) == (pytest.approx(0.3, abs=0.03), pytest.approx(0.3, abs=0.03))
     assert np.isnan(ratio_of_sums(below, below * 0)).all()
+
+
+def test_a_clear_winner_is_found_soon_and_two_alike_are_not() -> None:
+    rates = np.full((40, 10), 1 / 400)
+    rates[:20, 3] = 1 / 80
+    for name, divide in DIVISIONS.items():
+        taken, right = days_until_sure(rates, divide, days=12, draws=192, seed=3)
+        assert taken[:20].max() < 12, name
+        assert right[:20].mean() > 0.9, name
+        assert (taken[20:] == 12).mean() > 0.8, name
+        assert not right[taken == 12].any(), name
+
+
+def test_every_division_gives_all_the_money_and_nothing_below_zero() -> None:
+    best = np.random.default_rng(1).dirichlet(np.full(10, 0.3), 50)
+    best[0] = np.eye(10)[4]
+    for name, divide in DIVISIONS.items():
+        shares = divide(best)
+        assert shares.min() >= 0, name
+        np.testing.assert_allclose(shares.sum(axis=1), 1.0, err_msg=name)
 
 
 # --- the policies ----------------------------------------------------------------------------------------
