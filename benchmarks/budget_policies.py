@@ -207,26 +207,30 @@ def hold(worlds: Worlds, morning: Morning) -> Orders:
 
 
 def human(worlds: Worlds, morning: Morning) -> Orders:
-    """Mondays, by last week's reported CAC: 20 % more below nine tenths of the cap, 20 % less above the cap.
+    """Mondays, by last week's reported CAC: 20 % more below nine tenths of the cap, 20 % less above it."""
+    return (
+        _by_reported_cac(worlds, morning, 0.20) if _is_monday(morning) else (morning.budgets, morning.paused)
+    )
 
-    Where the raises do not fit under the track's cap they all shrink alike.
-    """
-    if not _is_monday(morning):
-        return morning.budgets, morning.paused
+
+def human_paced(worlds: Worlds, morning: Morning) -> Orders:
+    """The same habit inside AELP's limits: 5 % every third day. Tells the rule's worth from the step's."""
+    due = (morning.day - BURN_IN) % COOLDOWN_DAYS == 0
+    return _by_reported_cac(worlds, morning, STEP_PERCENT / 100) if due else (morning.budgets, morning.paused)
+
+
+def _by_reported_cac(worlds: Worlds, morning: Morning, step: float) -> Orders:
+    """Where the raises do not fit under the caps they all shrink alike."""
     spend, conversions = morning.reported(7)
     cac = spend / np.maximum(conversions, 0.5)
     cap = CAC_CAP[TRACK_OF]
-    step = np.where(cac < 0.9 * cap, 0.2, np.where(cac > cap, -0.2, 0.0))
-    budgets = morning.budgets.astype(np.float64)
-    raises, cuts = budgets * np.maximum(step, 0), budgets * np.minimum(step, 0)
-    room = np.minimum(
-        (worlds.daily_cap / OVERDELIVERY - _by_track(budgets + cuts)) / np.maximum(_by_track(raises), 1),
-        (
-            (worlds.total_cap / OVERDELIVERY - (budgets + cuts).sum(axis=1))
-            / np.maximum(raises.sum(axis=1), 1)
-        )[:, None],
-    )
-    return _cents(budgets + cuts + raises * np.clip(room, 0, 1)[:, TRACK_OF]), morning.paused
+    raises = np.where(cac < 0.9 * cap, np.floor(morning.budgets * step), 0)
+    cuts = np.where(cac > cap, np.floor(morning.budgets * step), 0)
+    kept = morning.budgets - cuts
+    room = (worlds.daily_cap / OVERDELIVERY - _by_track(kept)) / np.maximum(_by_track(raises), 1)
+    of_all = (worlds.total_cap / OVERDELIVERY - kept.sum(axis=1)) / np.maximum(raises.sum(axis=1), 1)
+    share = np.clip(np.minimum(room, of_all[:, None]), 0, 1)[:, TRACK_OF]
+    return _cents(kept + raises * share), morning.paused
 
 
 def coin_flip_stops(worlds: Worlds, morning: Morning) -> Orders:
@@ -445,4 +449,5 @@ POLICIES: Mapping[str, Policy] = {
     "beta_thompson": BetaThompson(),
     "coin_flip_stops": coin_flip_stops,
     "human": human,
+    "human_paced": human_paced,
 }

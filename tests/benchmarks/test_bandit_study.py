@@ -158,9 +158,11 @@ def test_every_division_gives_all_the_money_and_nothing_below_zero() -> None:
 # --- the policies ----------------------------------------------------------------------------------------
 
 
-def test_aelp_and_the_oracle_break_no_limit_and_the_oracle_gains(outcomes: list[dict[str, Any]]) -> None:
+def test_who_promises_to_keep_the_limits_keeps_them_and_the_oracle_gains(
+    outcomes: list[dict[str, Any]],
+) -> None:
     for outcome in outcomes:
-        for policy in ("aelp", "oracle", "hold"):
+        for policy in ("aelp", "oracle", "hold", "human_paced"):
             assert {name: outcome[policy][f"broken {name}"] for name in LIMITS} == dict.fromkeys(LIMITS, 0.0)
         assert outcome["aelp"]["edits"] > 50
         assert outcome["oracle"]["profit"] > outcome["hold"]["profit"]
