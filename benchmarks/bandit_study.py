@@ -291,7 +291,8 @@ def summary(outcomes: Sequence[Mapping[str, Any]]) -> Record:
         note="Square brackets: 95 % bootstrap intervals over worlds. Shares and leads are over worlds in "
         f"which the oracle gains more than {WORTH_MOVING:.1%} of the spend. It knows every curve and today's "
         "quality and obeys the same step, cooldown, drift and spend limits, but not the stop rule: where an "
-        "arm above its cap still earns, stopping it costs profit.",
+        "arm above its cap still earns, stopping it costs profit. human moves budgets by 20 % a week by "
+        "reported CAC; human_paced does the same in AELP's steps.",
         details={
             "limits broken": broken,
             "intervals": scores.intervals,
