@@ -19,6 +19,7 @@ from mabwiser.mab import MAB, LearningPolicy
 from scipy.special import gammainc
 
 from benchmarks.ad_worlds import (
+    ARRIVAL_AGES,
     BURN_IN,
     CAC_CAP,
     CONTRIBUTION,
@@ -57,7 +58,8 @@ _TRACK_NAMES = [TRACKS[track] for track in TRACK_OF]
 class Morning:
     """What is known before a day: cents in force, pauses, and reports so far, (worlds, days before, levers).
 
-    edited: day of a lever's last edit, far in the past where there was none, (worlds, levers).
+    edited: day of a lever's last edit, far in the past where there was none, (worlds, levers). arrived: share
+    of a cohort's conversions there at each age below maturity, learnt from matured ones, (worlds, ages).
     """
 
     day: int
@@ -68,6 +70,7 @@ class Morning:
     spend: FloatArray
     clicks: FloatArray
     views: FloatArray
+    arrived: FloatArray
 
     @classmethod
     def of(cls, delivered: Delivered, day: int, edited: IntArray) -> Morning:
@@ -81,12 +84,20 @@ class Morning:
             spend=delivered.spend[:, :day],
             clicks=known_at(delivered.clicks, day),
             views=known_at(delivered.views, day),
+            arrived=_arrived(delivered, day),
         )
 
     def reported(self, days: int) -> tuple[FloatArray, FloatArray]:
         """Dollars and reported conversions, clicks and views alike, of the last `days` days."""
         conversions = (self.clicks + self.views)[:, -days:].sum(axis=1)
         return self.spend[:, -days:].sum(axis=1), conversions
+
+
+def _arrived(delivered: Delivered, day: int) -> FloatArray:
+    matured = slice(0, day - _MATURITY + 1)
+    by_stage = (delivered.clicks + delivered.views)[:, matured].sum(axis=(1, 2))
+    reached = np.arange(_MATURITY)[:, None] >= ARRIVAL_AGES
+    return np.asarray((by_stage[:, None, :] * reached).sum(axis=2) / by_stage.sum(axis=1)[:, None])
 
 
 Orders = tuple[IntArray, BoolArray]
@@ -183,9 +194,12 @@ def _snapshots(morning: Morning, world: int, today: date) -> pl.DataFrame:
 
 
 def _lever_days(morning: Morning, world: int) -> pl.DataFrame:
-    """Reports of the last two months, one row per day and lever."""
+    """Reports of the last two months, one row per day and lever, beside the share known to have arrived."""
     first = max(0, morning.day - _WINDOW - 2 * _MATURITY)
     days = morning.day - first
+    age = morning.day - 1 - np.arange(first, morning.day)
+    completion = np.append(morning.arrived[world], 1.0)[np.minimum(age, _MATURITY)].clip(1e-3, 1.0)
+    deviation = np.sqrt(completion * (1 - completion) / (morning.day - _MATURITY + 1))
     return pl.DataFrame(
         {
             "date": np.datetime64(FIRST_DAY) + np.repeat(np.arange(first, morning.day), LEVERS),
@@ -194,6 +208,8 @@ def _lever_days(morning: Morning, world: int) -> pl.DataFrame:
             "cost": morning.spend[world, first:].round(2).ravel(),
             "conversions_click": morning.clicks[world, first:].ravel(),
             "conversions_view": morning.views[world, first:].ravel(),
+            "completion": np.repeat(completion, LEVERS),
+            "completion_sd": np.repeat(deviation, LEVERS),
         }
     ).with_columns(pl.lit("meta").alias("platform"), pl.lit("a1").alias("account_id"))
 

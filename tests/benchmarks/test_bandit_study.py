@@ -27,7 +27,7 @@ from benchmarks.ad_worlds import (
 from benchmarks.bandit_study import LIMITS, broken_limits, ratio_of_sums, run_policy, run_worlds, summary
 from benchmarks.bandit_study import studied_worlds as study
 from benchmarks.best_creative import DIVISIONS, days_until_sure
-from benchmarks.budget_policies import POLICIES, aelp, greedy, hold, oracle
+from benchmarks.budget_policies import POLICIES, Morning, aelp, greedy, hold, oracle
 from benchmarks.record import code_hash
 
 SEED = 7
@@ -74,6 +74,16 @@ def test_reports_carry_the_true_signups_and_come_late(worlds: Worlds) -> None:
     assert known == sorted(known)
     assert 0 < known[0] < known[2] < known[-1] == delivered.clicks[:, 0].sum()
     assert known_at(delivered.clicks, int(ARRIVAL_AGES[-1]) + 1)[:, 0].sum() == known[-1]
+
+
+def test_a_morning_learns_how_late_conversions_come_from_matured_cohorts_alone(worlds: Worlds) -> None:
+    delivered = run_policy(worlds, hold)
+    far = np.full((worlds.count, LEVERS), -100)
+    arrived = Morning.of(delivered, DAYS - 1, far).arrived
+    np.testing.assert_allclose(arrived[:, ARRIVAL_AGES], worlds.arrivals.cumsum(axis=1), atol=0.03)
+    delivered.clicks[:, 16:], delivered.views[:, 16:] = 1e6, 1e6
+    before = Morning.of(run_policy(worlds, hold), 29, far).arrived
+    np.testing.assert_array_equal(Morning.of(delivered, 29, far).arrived, before)
 
 
 def test_more_budget_never_means_fewer_conversions_on_the_same_luck(worlds: Worlds) -> None:
