@@ -26,7 +26,7 @@ Measure = Callable[[], Record]
 
 def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
-    from benchmarks.decisions import bandit_decisions, closed_form_tails
+    from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
     from benchmarks.storage import warehouse_throughput
@@ -35,18 +35,27 @@ def small_measurements() -> dict[str, Measure]:
         "forecast_draws": forecast_draws,
         "bandit_decisions": bandit_decisions,
         "closed_form_tails": closed_form_tails,
+        "thompson_choices": thompson_choices,
         "warehouse_throughput": warehouse_throughput,
         "insights_pull": insights_pull,
     }
 
 
 def studies() -> dict[str, Measure]:
-    """Long studies: minutes to half an hour, with --evidence or by name only."""
+    """Long studies: minutes to an hour, with --evidence or by name only."""
+    from benchmarks.bandit_study import bandit_study
+    from benchmarks.best_creative import best_creative
     from benchmarks.closed_loop import closed_loop
     from benchmarks.fault_soak import fault_soak
     from benchmarks.large_file import large_file
 
-    return {"closed_loop": closed_loop, "fault_soak": fault_soak, "large_file": large_file}
+    return {
+        "bandit_study": bandit_study,
+        "best_creative": best_creative,
+        "closed_loop": closed_loop,
+        "fault_soak": fault_soak,
+        "large_file": large_file,
+    }
 
 
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")

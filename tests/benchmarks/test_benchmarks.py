@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from benchmarks.accounts import TODAY, Account, Home
-from benchmarks.decisions import bandit_decisions, closed_form_tails
+from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
 from benchmarks.forecast_draws import forecast_draws
 from benchmarks.insights_pull import insights_pull
 from benchmarks.large_file import large_file, write_export
@@ -52,6 +52,17 @@ def test_the_closed_form_answers_what_sampling_only_comes_near_to() -> None:
 def test_a_small_decision_is_timed() -> None:
     found = figures(bandit_decisions(levers=20, draws=480))
     assert found["per lever"] == pytest.approx(found["one morning's decision"] / 20 * 1e3)
+
+
+def test_aims_hold_for_the_full_size_alone() -> None:
+    assert not any(figure.aim for figure in bandit_decisions(levers=20, draws=480).figures)
+    assert [figure.aim for figure in closed_form_tails(arms=1000, draws=96).figures].count("≤ 20 ms") == 1
+
+
+def test_thompson_choices_are_counted_beside_the_library() -> None:
+    found = figures(thompson_choices(arms=10, draws=400, pulls=1_000))
+    ratio = found["aelp, gamma posteriors"] / found["MABWiser, exact Betas one by one"]
+    assert found["aelp / MABWiser"] == pytest.approx(ratio)
 
 
 def test_warehouse_throughput_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
