@@ -240,7 +240,9 @@ def lever_inputs(
     partitions_def=decision_days,
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata("gaelp_training.forecast_accuracy"),
-    code_version=module_hash("models.accuracy", "models.forecasting", "models.eligibility"),
+    code_version=module_hash(
+        "models.accuracy", "models.triangular", "models.forecasting", "models.eligibility"
+    ),
     pool=WAREHOUSE_POOL,
 )
 def forecast_accuracy(
@@ -249,7 +251,7 @@ def forecast_accuracy(
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Rolling-origin backtest of the forecaster beside last week and the seasonal mean."""
+    """Rolling-origin backtest of the forecaster beside the classic method, last week and the seasonal mean."""
     rows = accuracy_rows(int_lever_daily, decision_accounts, settings, morning_of(context))
     ours = rows.filter((pl.col("method") == "aelp") & pl.col("metric").is_in(["clicks", "conversions"]))
     missed = ours.filter((pl.col("coverage_low") > 0.8) | (pl.col("coverage_high") < 0.8))

@@ -594,14 +594,15 @@ FORECAST_OUTLOOK = Table(
 )
 FORECAST_ACCURACY = Table(
     name=TableName("gaelp_training", "forecast_accuracy"),
-    description="Rolling-origin backtest: coverage and pinball loss beside last week and the seasonal mean.",
+    description="Rolling-origin backtest: coverage, pinball loss and width beside the classic triangular "
+    "method, last week and the seasonal mean.",
     columns=_columns(
         _AS_OF,
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
         ("metric", "STRING", "clicks, conversions or spend.", True),
         ("horizon_days", "INT64", "Days ahead, summed.", True),
-        ("method", "STRING", "aelp, last_week or seasonal_mean.", True),
+        ("method", "STRING", "aelp, triangular, last_week or seasonal_mean.", True),
         ("origins", "INT64", "Forecast origins scored.", True),
         ("forecasts", "INT64", "Forecasts scored (origin x series).", True),
         ("coverage", "FLOAT64", "Share of actuals inside p10-p90."),
@@ -612,6 +613,17 @@ FORECAST_ACCURACY = Table(
         ("pinball_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
         ("pinball_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
         ("width", "FLOAT64", "Mean p90 - p10 as a share of the mean actual."),
+        ("width_difference", "FLOAT64", "This method minus aelp; positive: aelp's intervals are narrower."),
+        ("width_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
+        ("width_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
+        *(
+            (
+                f"coverage_traffic_q{quartile}",
+                "FLOAT64",
+                "Coverage in this quartile of the forecasts by clicks of the 28 days before; 1 the fewest.",
+            )
+            for quartile in (1, 2, 3, 4)
+        ),
     ),
     grain=("as_of_date", "platform", "account_id", "metric", "horizon_days", "method"),
     partition="as_of_date",
