@@ -89,7 +89,10 @@ def _without_outliers(panel: Panel) -> Panel:
                 with np.errstate(invalid="ignore"):
                     far = np.abs(rate - known.mean()) > _OUTLIER_DEVIATIONS * known.std(ddof=1)
                 dropped |= members[:, None] & far
-    return replace(panel, **{name: np.where(dropped, 0.0, getattr(panel, name)) for name in MEASURES})
+    cost, impressions, clicks, conversions = (
+        np.where(dropped, 0.0, getattr(panel, name)) for name in MEASURES
+    )
+    return replace(panel, cost=cost, impressions=impressions, clicks=clicks, conversions=conversions)
 
 
 def _daily_rates(panel: Panel, members: BoolArray) -> list[FloatArray]:

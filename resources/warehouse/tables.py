@@ -567,6 +567,14 @@ FORECAST_RESULTS = Table(
         *_quantiles("signups", "Reward-weighted conversions once matured"),
         *_quantiles("cac", "Account currency per signup; NULL when infinite"),
         ("p_cac_within_cap", "FLOAT64", "P(CAC <= cap); a draw without signups counts as above.", True),
+        *_quantiles("platform_cac", "Account currency per conversion platforms claim; NULL when infinite"),
+        *_quantiles(
+            "backend_cac",
+            "Account currency per new-customer order of the store, the track's orders spread over its levers "
+            "by claims; NULL when infinite or without orders",
+        ),
+        *_quantiles("incremental_cac", "Account currency per signup caused; NULL when infinite"),
+        *_quantiles("contribution_margin", "Signups x contribution per signup - spend, account currency"),
         ("score_multiplier", "FLOAT64", "Creative score multiplier; 1 until scores exist.", True),
         ("draws", "INT64", "Joint draws behind the quantiles.", True),
     ),
