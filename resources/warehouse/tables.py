@@ -713,6 +713,8 @@ SLATES = Table(
         ("p_one_click", "FLOAT64", "P(at least one click in the screening impressions).", True),
         *_quantiles("signups", "Per day at this budget, shrunk for selection"),
         *_quantiles("cac", "Account currency per signup; NULL when infinite"),
+        ("signups_per_click_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
+        ("signups_per_view_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
     ),
     grain=("as_of_date", "track", "rank"),
     partition="as_of_date",
