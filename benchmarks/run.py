@@ -43,9 +43,10 @@ def small_measurements() -> dict[str, Measure]:
 def studies() -> dict[str, Measure]:
     """Long studies: minutes to half an hour, with --evidence or by name only."""
     from benchmarks.fault_soak import fault_soak
+    from benchmarks.forecast_coverage import forecast_coverage
     from benchmarks.large_file import large_file
 
-    return {"fault_soak": fault_soak, "large_file": large_file}
+    return {"fault_soak": fault_soak, "large_file": large_file, "forecast_coverage": forecast_coverage}
 
 
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")
