@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
-from aelp_assets.bandits import cac_caps
+from aelp_assets.bandits import cac_caps, contributions, reward_definition
 from aelp_assets.metadata import (
     FRAME,
     asset_key,
@@ -76,6 +76,7 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
         "placement_baselines": dg.AssetIn(
             key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
         ),
+        "platform_vs_backend": dg.AssetIn(key=["gaelp_training", "platform_vs_backend"]),
     },
     outs={
         "forecast_results": table_out(
@@ -106,6 +107,7 @@ def forecast(
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
     placement_baselines: pl.DataFrame,
+    platform_vs_backend: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
     """Forecast per lever and the outlook, from the same fitted rates and the same joint draws."""
@@ -124,6 +126,15 @@ def forecast(
         "delivery_strength": settings.forecast.delivery_strength,
         "draws": settings.forecast.draws,
     }
+    economics = forecasting.fit_economics(
+        days,
+        platform_vs_backend,
+        levers,
+        morning,
+        maturity_days=settings.attribution.maturity_days,
+        reward=reward_definition(settings),
+        contribution_per_signup=contributions(settings),
+    )
     results = forecasting.forecast_levers(
         model,
         levers,
@@ -132,6 +143,7 @@ def forecast(
         budget_multipliers=settings.forecast.budget_multipliers,
         horizon_days=settings.forecast.horizon_days,
         rng=seeded_rng(settings.seed, "forecast", morning),
+        economics=economics,
         **shared,
     )
     outlook = forecasting.forecast_outlook(
@@ -154,7 +166,7 @@ def by_lever(
 ) -> dg.MaterializeResult:
     """`forecast_results` with what it shows and its check."""
     current = results.filter("is_current_budget").sort("target_date", maintain_order=True)
-    wrong = out_of_order(results, ["spend", "impressions", "clicks", "signups", "cac"])
+    wrong = out_of_order(results, forecasting.METRICS)
     return dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.forecast_results"),
         value=results,
@@ -241,7 +253,9 @@ def lever_inputs(
     partitions_def=decision_days,
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata("gaelp_training.forecast_accuracy"),
-    code_version=module_hash("models.accuracy", "models.forecasting", "models.eligibility"),
+    code_version=module_hash(
+        "models.accuracy", "models.triangular", "models.forecasting", "models.eligibility"
+    ),
     pool=WAREHOUSE_POOL,
 )
 def forecast_accuracy(
@@ -250,7 +264,7 @@ def forecast_accuracy(
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Rolling-origin backtest of the forecaster beside last week and the seasonal mean."""
+    """Rolling-origin backtest beside the classic method, last week and the seasonal mean."""
     rows = accuracy_rows(int_lever_daily, decision_accounts, settings, morning_of(context))
     ours = rows.filter((pl.col("method") == "aelp") & pl.col("metric").is_in(["clicks", "conversions"]))
     missed = ours.filter((pl.col("coverage_low") > 0.8) | (pl.col("coverage_high") < 0.8))

@@ -43,7 +43,7 @@ mirror_governance = dg.define_asset_job(
 backtest = dg.define_asset_job(
     "backtest",
     selection=dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
-    description="Score the forecaster on the past: coverage and pinball loss beside two naive methods.",
+    description="Score the forecaster on the past: coverage and loss beside the classic and naive methods.",
 )
 
 audit = dg.define_asset_job(

@@ -1,15 +1,17 @@
 """How good the forecasts were: a rolling-origin backtest of the very model that forecasts.
 
-Here: forecasts of the past as it stood then, the two naive methods beside them, and their scores with
-block-bootstrap intervals. Not here: the model (`models.forecasting`), which is used as it is.
+Here: forecasts of the past as it stood then, the classic and the two naive methods beside them, and their
+scores with block-bootstrap intervals. Not here: the model (`models.forecasting`) and the classic method
+(`models.triangular`), which are used as they are.
 
 Reading of "given actual spend": clicks and conversions are forecast knowing each day's spend over the
 horizon, because a budget is what one decides; how well spend itself is forecast is scored apart. The
-naive methods get the same knowledge, or the comparison would only show that spend is informative:
+other methods get the same knowledge, or the comparison would only show that spend is informative:
+    triangular     the classic method, see `models.triangular`,
     last_week      rate per dollar of the last seven days · actual spend,
     seasonal_mean  mean rate per dollar of the same weekday so far · actual spend of that day,
-and their p10/p50/p90 are the point times the quantiles of the method's own past ratios actual / forecast
-at that horizon, over all series and every earlier day whose horizon had ended. For spend both
+and the naive p10/p50/p90 are the point times the quantiles of the method's own past ratios actual /
+forecast at that horizon, over all series and every earlier day whose horizon had ended. For spend both
 forecast dollars a day.
 Nothing dated on or after an origin reaches a forecast made there, except the given spend.
 """
@@ -28,10 +30,14 @@ from models.forecasting.outcomes import day_outcome, median_rate
 from models.forecasting.panel import FloatArray, IntArray, Panel, build_panel
 from models.forecasting.rates import Link, RateModel, fit_rates
 from models.quantiles import LEVELS, NAMES, quantile_rows
+from models.triangular import triangular_forecasts
 
 METRICS = ("clicks", "conversions", "spend")
-METHODS = ("aelp", "last_week", "seasonal_mean")
+NAIVE = ("last_week", "seasonal_mean")
+METHODS = ("aelp", "triangular", *NAIVE)
 WEEK = 7
+TRAFFIC_DAYS = 28
+QUARTILES = 4
 SCORES = {
     "platform": pl.String,
     "account_id": pl.String,
@@ -49,6 +55,10 @@ SCORES = {
     "pinball_difference_low": pl.Float64,
     "pinball_difference_high": pl.Float64,
     "width": pl.Float64,
+    "width_difference": pl.Float64,
+    "width_difference_low": pl.Float64,
+    "width_difference_high": pl.Float64,
+    **{f"coverage_traffic_q{quartile + 1}": pl.Float64 for quartile in range(QUARTILES)},
 }
 SCHEMA = {
     "platform": pl.String,
@@ -58,6 +68,7 @@ SCHEMA = {
     "method": pl.String,
     "origin": pl.Int64,
     "series": pl.Int64,
+    "traffic": pl.Float64,
     "actual": pl.Float64,
     "p10": pl.Float64,
     "p50": pl.Float64,
@@ -85,7 +96,7 @@ def backtest_forecasts(
         as_of_date: rows from this day on are not used.
         maturity_days: as in the live forecast, for all accounts or by (platform, account_id). The model
             uses no conversion younger than this at an origin, and origins keep this far from the last
-            day, so that every actual scored has matured. The naive methods are handed matured counts
+            day, so that every actual scored has matured. The other methods are handed matured counts
             up to the origin, which they could not have had: any error is in their favour.
         elasticity: prior of the live forecast.
         horizons: days ahead, summed.
@@ -107,7 +118,14 @@ def backtest_forecasts(
             fitted = fit_rates(panel.before(origin), maturity_days=maturity, elasticity=elasticity)
             within = [horizon for horizon in horizons if origin + horizon <= usable]
             forecasts = {"aelp": _model_forecasts(fitted, panel, origin, within, draws, seed + origin)}
-            for method in METHODS[1:]:
+            forecasts["triangular"] = triangular_forecasts(
+                panel.before(origin),
+                panel.cost[:, origin : origin + max(within)],
+                horizons=within,
+                draws=draws,
+                rng=np.random.default_rng((seed, origin)),
+            )
+            for method in NAIVE:
                 forecasts[method] = _naive_forecasts(method, panel, origin, within, given_spend)
             for method, made in forecasts.items():
                 for (metric, horizon), quantiles in made.items():
@@ -129,6 +147,7 @@ def _scored_rows(
         scored = spend > 0
         actual = _measure(panel, metric)[:, ahead].sum(axis=1)
     index = np.flatnonzero(scored)
+    traffic = panel.clicks[:, max(origin - TRAFFIC_DAYS, 0) : origin].sum(axis=1)
     return panel.series.with_row_index("series")[index].select(
         "platform",
         "account_id",
@@ -137,6 +156,7 @@ def _scored_rows(
         horizon_days=pl.lit(horizon),
         method=pl.lit(method),
         origin=pl.lit(origin),
+        traffic=pl.Series(traffic[index]),
         actual=pl.Series(actual[index]),
         p10=pl.Series(quantiles[index, 0]),
         p50=pl.Series(quantiles[index, 1]),
@@ -266,7 +286,8 @@ def score_forecasts(
 
     Pinball loss is averaged over p10, p50, p90 and forecasts, as a share of the mean actual. Intervals
     resample whole origins in circular blocks as long as the horizon (overlapping horizons share days),
-    the same resample for every method, so differences are paired.
+    the same resample for every method, so differences are paired. Traffic quartiles rank an account's
+    forecasts by the clicks of the 28 days before them.
 
     Args:
         forecasts: from `backtest_forecasts`.
@@ -281,13 +302,16 @@ def score_forecasts(
         origins = cell["origin"].unique().sort().to_numpy()
         picks = _circular_blocks(origins.size, -(-horizon // WEEK), resamples, np.random.default_rng(seed))
         scores = {m: _sum_by_origin(cell.filter(pl.col("method") == m), origins) for m in METHODS}
-        reference_loss, reference_resampled = _pinball(scores["aelp"], picks)
+        reference_loss, reference_resampled = _share(scores["aelp"], "loss", picks)
+        reference_width, reference_widths = _share(scores["aelp"], "width", picks)
         for method in METHODS:
             own = scores[method]
-            loss, resampled = _pinball(own, picks)
+            loss, resampled = _share(own, "loss", picks)
+            width, widths = _share(own, "width", picks)
             coverage = own.covered[picks].sum(axis=1) / own.forecasts[picks].sum(axis=1)
             covered_low, covered_high = _interval(coverage)
             difference_low, difference_high = _interval(resampled - reference_resampled)
+            wider_low, wider_high = _interval(widths - reference_widths)
             results.append(
                 dict(zip(cells, key, strict=True))
                 | {
@@ -302,8 +326,12 @@ def score_forecasts(
                     "pinball_difference": loss - reference_loss,
                     "pinball_difference_low": difference_low,
                     "pinball_difference_high": difference_high,
-                    "width": own.width.sum() / own.actual.sum() if own.actual.sum() > 0 else np.nan,
+                    "width": width,
+                    "width_difference": width - reference_width,
+                    "width_difference_low": wider_low,
+                    "width_difference_high": wider_high,
                 }
+                | _coverage_by_traffic(cell.filter(pl.col("method") == method))
             )
     return pl.DataFrame(results, schema=SCORES).with_columns(pl.selectors.float().fill_nan(None))
 
@@ -345,13 +373,28 @@ def _sum_by_origin(rows: pl.DataFrame, origins: IntArray) -> _Scores:
     return _Scores(*(sums[name].cast(pl.Float64).to_numpy() for name in _Scores.__dataclass_fields__))
 
 
-def _pinball(scores: _Scores, picks: IntArray) -> tuple[float, FloatArray]:
-    """Loss as a share of the actual: of all origins, and per resample; NaN where nothing happened."""
+def _coverage_by_traffic(rows: pl.DataFrame) -> dict[str, float]:
+    """Share of actuals inside p10-p90 by quartile of traffic; NaN where a quartile has no forecast."""
+    ranked = rows.with_columns(
+        inside=pl.col("actual").is_between(pl.col("p10"), pl.col("p90")),
+        quartile=(pl.struct("traffic", "origin", "series").rank("ordinal").cast(pl.Int64) - 1)
+        * QUARTILES
+        // rows.height,
+    )
+    shares = dict(ranked.group_by("quartile").agg(pl.col("inside").mean()).iter_rows())
+    return {
+        f"coverage_traffic_q{quartile + 1}": shares.get(quartile, np.nan) for quartile in range(QUARTILES)
+    }
+
+
+def _share(scores: _Scores, name: str, picks: IntArray) -> tuple[float, FloatArray]:
+    """Loss or width as a share of the actual, of all origins and per resample; NaN where nothing happened."""
+    amount: FloatArray = getattr(scores, name)
     total = scores.actual.sum()
     happened = scores.actual[picks].sum(axis=1)
     some = happened > 0
-    resampled = np.where(some, scores.loss[picks].sum(axis=1) / np.where(some, happened, 1.0), np.nan)
-    return float(scores.loss.sum() / total) if total > 0 else np.nan, resampled
+    resampled = np.where(some, amount[picks].sum(axis=1) / np.where(some, happened, 1.0), np.nan)
+    return float(amount.sum() / total) if total > 0 else np.nan, resampled
 
 
 def _interval(values: FloatArray) -> tuple[float, float]:

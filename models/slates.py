@@ -59,6 +59,7 @@ _SLATE_SCHEMA = pl.Schema(
         "budget": pl.Decimal(38, 9),
         **dict.fromkeys(("p_best", "p_meets_cap", "p_one_click"), pl.Float64()),
         **{f"{metric}_p{level}": pl.Float64() for metric in ("signups", "cac") for level in (10, 50, 90)},
+        **dict.fromkeys(("signups_per_click_conversion", "signups_per_view_conversion"), pl.Float64()),
     }
 )
 
@@ -331,6 +332,8 @@ def _slate(
         "p_one_click": _p_one_click(field, rows, rules.screening_impressions),
         **{f"signups_p{level}": signups[i].astype(float) for i, level in enumerate((10, 50, 90))},
         **{f"cac_p{level}": finite_or_none(cac[i]) for i, level in enumerate((10, 50, 90))},
+        "signups_per_click_conversion": np.repeat(field.reward.mean_reward([1], [0]), len(chosen)),
+        "signups_per_view_conversion": np.repeat(field.reward.mean_reward([0], [1]), len(chosen)),
     }
     return pl.DataFrame(columns, schema_overrides=dict(_SLATE_SCHEMA.items())).select(_SLATE_SCHEMA.names())
 

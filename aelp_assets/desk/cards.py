@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from aelp_assets.desk.figures import Figures
+from aelp_assets.desk.figures import Figures, forecast_at
 from models.guardrails import STATE_SCHEMA, GuardrailLimits
 from resources.control.governance import Governance
 from resources.control.records import AELP, OPEN, Record, Refused, key_of
@@ -40,6 +40,7 @@ class Card:
 
     Attributes:
         belief: row of `bandit_posteriors`; None: not to be read now.
+        forecast: of the first day at the new budget (a stop: at the one in force); None: not forecast.
         cac_cap: of the track; None: the settings no longer know it.
         signups_change: expected, a day. expected_loss, loss_now: beyond the cap, dollars a week at the new
             budget and at the one in force.
@@ -53,6 +54,7 @@ class Card:
     after: Decimal
     share: float | None
     belief: Record | None
+    forecast: Record | None
     interval: Interval | None
     cac_cap: Decimal | None
     signups_change: float | None
@@ -192,6 +194,7 @@ def _card(
         after=after,
         share=float(after / before - 1) if before and proposal["type"] != "stop" else None,
         belief=belief,
+        forecast=forecast_at(figures.forecasts.get(key, ()), before if proposal["type"] == "stop" else after),
         interval=interval(belief, limit.cac_cap if limit else None),
         cac_cap=limit.cac_cap if limit else None,
         signups_change=signups_change(decision, after, view.elasticity),

@@ -20,6 +20,7 @@ from resources.warehouse.schema import TableName
 _INTERPOLATED = (
     *("signups_p10", "signups_p50", "signups_p90"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap"),
+    *("platform_cac_p50", "backend_cac_p50", "incremental_cac_p50"),
 )
 
 
@@ -76,8 +77,8 @@ def forecast_at(forecasts: Sequence[Record], budget: Decimal) -> Record | None:
     Args:
         forecasts: of one lever and day, by rising budget.
     Returns:
-        signups and CAC p10, p50, p90 and P(CAC <= cap), null where either end is; None outside the budgets
-        that were forecast.
+        signups and CAC p10, p50, p90, P(CAC <= cap) and the medians of CAC by the three counts, null where
+        either end is; None outside the budgets that were forecast.
     """
     at_most = [row for row in forecasts if row["budget"] <= budget]
     at_least = [row for row in forecasts if row["budget"] >= budget]
@@ -86,7 +87,10 @@ def forecast_at(forecasts: Sequence[Record], budget: Decimal) -> Record | None:
     low, high = at_most[-1], at_least[0]
     width = high["budget"] - low["budget"]
     share = float((budget - low["budget"]) / width) if width else 0.0
-    return {"budget": budget} | {name: _between(low[name], high[name], share) for name in _INTERPOLATED}
+    # A copy from before a column was forecast does not have it.
+    return {"budget": budget} | {
+        name: _between(low.get(name), high.get(name), share) for name in _INTERPOLATED
+    }
 
 
 def _between(low: float | None, high: float | None, share: float) -> float | None:

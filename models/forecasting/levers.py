@@ -1,12 +1,12 @@
 """What each lever's budget buys on each of the coming days: FORECAST_RESULTS.
 
-Here: budgets around the one in force, quantiles of spend, impressions, clicks, signups and CAC.
-Not here: totals (`outlook`), which budget to choose (`models.bandits`).
+Here: budgets around the one in force, quantiles of spend, impressions, clicks, signups, CAC by each count
+and contribution margin. Not here: totals (`outlook`), which budget to choose (`models.bandits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from models.forecasting.book import BlockDay, LeverBook, draw_days, lever_book
-from models.forecasting.draws import Draws, clumps
+from models.forecasting.draws import BLOCK, Draws, clumps
+from models.forecasting.economics import Economics, EconomicsDraws, draw_economics
 from models.forecasting.panel import KEYS, FloatArray
 from models.forecasting.rates import Link, RateModel
 from models.quantiles import quantile_rows
@@ -22,7 +23,8 @@ from models.quantiles import quantile_rows
 SCORE_MULTIPLIER = 1.0
 """Creative scores shift signups once they exist; until then every creative is its placement's average."""
 _CENT = Decimal("0.01")
-_METRICS = ("spend", "impressions", "clicks", "signups", "cac")
+_EARNED = ("platform_cac", "backend_cac", "incremental_cac", "contribution_margin")
+METRICS = ("spend", "impressions", "clicks", "signups", "cac", *_EARNED)
 
 
 def forecast_levers(
@@ -38,6 +40,7 @@ def forecast_levers(
     delivery_strength: float,
     draws: int,
     rng: np.random.Generator,
+    economics: Economics | None = None,
 ) -> pl.DataFrame:
     """Forecast every lever at every multiple of its budget, as_of_date and the days after.
 
@@ -54,6 +57,8 @@ def forecast_levers(
         horizon_days: target dates as_of_date … as_of_date + horizon_days - 1.
         delivery_mean, delivery_strength: prior share of budget spent, and its worth in days.
         rng: only its first integer is used, so the same seed gives the outlook the same paths.
+        economics: of these levers, see `fit_economics`; without it CAC by platform, backend and
+            incrementality and the contribution margin are NULL.
     Returns:
         FORECAST_RESULTS. Signups are reward-weighted at the mean incrementality, so that they can
         be compared with what is later observed. Quantiles of something never observed in any lever
@@ -78,19 +83,26 @@ def forecast_levers(
     )
     caps = np.array([float(cac_caps[track]) for track in book.levers["track"]])
     shape = (book.rows.size, horizon_days, multipliers.size)
-    quantiles = {metric: np.full((*shape, 3), np.nan) for metric in _METRICS}
+    quantiles = {metric: np.full((*shape, 3), np.nan) for metric in METRICS}
     within_cap = np.full(shape, np.nan)
+    seed = int(rng.integers(2**62))
+    earned: EconomicsDraws | None = None
     for block in draw_days(
         model,
         book,
         as_of_date,
         days=horizon_days,
         draws=draws,
-        seed=int(rng.integers(2**62)),
+        seed=seed,
         day_strength=delivery_strength,
         with_impressions=True,
     ):
-        _summarise(model, book, block, ratios[block.positions], caps, quantiles, within_cap)
+        if economics is not None and block.day == 0:  # what a signup is worth does not change by the day
+            first = int(block.positions[0])
+            earned = draw_economics(
+                economics, book.levers[block.positions].select(KEYS), first // BLOCK, draws, seed
+            )
+        _summarise(model, book, block, ratios[block.positions], caps, earned, quantiles, within_cap)
     return _frame(book, as_of_date, multipliers, budgets, quantiles, within_cap, draws)
 
 
@@ -113,6 +125,7 @@ def _summarise(
     block: BlockDay,
     ratios: FloatArray,
     caps: FloatArray,
+    earned: EconomicsDraws | None,
     quantiles: dict[str, FloatArray],
     within_cap: FloatArray,
 ) -> None:
@@ -147,10 +160,20 @@ def _summarise(
         quantiles["cac"][*at, index] = quantile_rows(cac)
         within = (cac <= caps[block.positions].astype(np.float32)[:, None]).mean(axis=1)
         within_cap[*at, index] = within
+        if earned is not None:
+            for metric, values in zip(_EARNED, _earnings(earned, spend, signups), strict=True):
+                quantiles[metric][*at, index] = quantile_rows(values)
+
+
+def _earnings(earned: EconomicsDraws, spend: Draws, signups: Draws) -> Iterator[Draws]:
+    """CAC by what platforms claim, the store books and advertising causes; then the contribution margin."""
+    for per_signup in (earned.claimed, earned.booked, earned.caused):
+        yield _cac(spend, signups * per_signup)
+    yield signups * earned.contribution - spend
 
 
 def _cac(spend: Draws, signups: Draws) -> Draws:
-    """Dollars per signup, infinite without signups (also where nothing is spent)."""
+    """Dollars per signup, infinite where signups are none (as where nothing is spent) or unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
         cac: Draws = np.where(signups > 0, spend / signups, np.float32(np.inf))
     return cac
@@ -181,7 +204,7 @@ def _frame(
         ),
         "is_current_budget": np.tile(multipliers == 1.0, n_levers * horizon),
     }
-    for metric in _METRICS:
+    for metric in METRICS:
         for index, level in enumerate(("p10", "p50", "p90")):
             columns[f"{metric}_{level}"] = quantiles[metric][..., index].ravel()
     columns["p_cac_within_cap"] = within_cap.ravel()

@@ -567,6 +567,14 @@ FORECAST_RESULTS = Table(
         *_quantiles("signups", "Reward-weighted conversions once matured"),
         *_quantiles("cac", "Account currency per signup; NULL when infinite"),
         ("p_cac_within_cap", "FLOAT64", "P(CAC <= cap); a draw without signups counts as above.", True),
+        *_quantiles("platform_cac", "Account currency per conversion platforms claim; NULL when infinite"),
+        *_quantiles(
+            "backend_cac",
+            "Account currency per new-customer order of the store, the track's orders spread over its levers "
+            "by claims; NULL when infinite or without orders",
+        ),
+        *_quantiles("incremental_cac", "Account currency per signup caused; NULL when infinite"),
+        *_quantiles("contribution_margin", "Signups x contribution per signup - spend, account currency"),
         ("score_multiplier", "FLOAT64", "Creative score multiplier; 1 until scores exist.", True),
         ("draws", "INT64", "Joint draws behind the quantiles.", True),
     ),
@@ -594,14 +602,15 @@ FORECAST_OUTLOOK = Table(
 )
 FORECAST_ACCURACY = Table(
     name=TableName("gaelp_training", "forecast_accuracy"),
-    description="Rolling-origin backtest: coverage and pinball loss beside last week and the seasonal mean.",
+    description="Rolling-origin backtest: coverage, pinball loss and width beside the classic triangular "
+    "method, last week and the seasonal mean.",
     columns=_columns(
         _AS_OF,
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
         ("metric", "STRING", "clicks, conversions or spend.", True),
         ("horizon_days", "INT64", "Days ahead, summed.", True),
-        ("method", "STRING", "aelp, last_week or seasonal_mean.", True),
+        ("method", "STRING", "aelp, triangular, last_week or seasonal_mean.", True),
         ("origins", "INT64", "Forecast origins scored.", True),
         ("forecasts", "INT64", "Forecasts scored (origin x series).", True),
         ("coverage", "FLOAT64", "Share of actuals inside p10-p90."),
@@ -612,6 +621,17 @@ FORECAST_ACCURACY = Table(
         ("pinball_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
         ("pinball_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
         ("width", "FLOAT64", "Mean p90 - p10 as a share of the mean actual."),
+        ("width_difference", "FLOAT64", "This method minus aelp; positive: aelp's intervals are narrower."),
+        ("width_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
+        ("width_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
+        *(
+            (
+                f"coverage_traffic_q{quartile}",
+                "FLOAT64",
+                "Coverage in this quartile of the forecasts by clicks of the 28 days before; 1 the fewest.",
+            )
+            for quartile in (1, 2, 3, 4)
+        ),
     ),
     grain=("as_of_date", "platform", "account_id", "metric", "horizon_days", "method"),
     partition="as_of_date",
@@ -693,6 +713,8 @@ SLATES = Table(
         ("p_one_click", "FLOAT64", "P(at least one click in the screening impressions).", True),
         *_quantiles("signups", "Per day at this budget, shrunk for selection"),
         *_quantiles("cac", "Account currency per signup; NULL when infinite"),
+        ("signups_per_click_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
+        ("signups_per_view_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
     ),
     grain=("as_of_date", "track", "rank"),
     partition="as_of_date",

@@ -178,6 +178,9 @@ def stored_figures(environment: Environment, name: str = "l1") -> None:
                 cac_p50=200.0,
                 cac_p90=None if budget == 550 else 300.0,
                 p_cac_within_cap=0.75,
+                platform_cac_p50=150.0,
+                backend_cac_p50=None,
+                incremental_cac_p50=budget / 2 - 50,
             )
             for day in (MORNING, MORNING + timedelta(days=1))
             for budget in (450, 500, 550)
@@ -206,6 +209,8 @@ def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(governance
         "Raise from 500.00 to 525.00 a day: the sampler asks for 1,000.00",
         "CAC, good end to bad end 181 to 287 cap 240",
         "P(CAC ≤ cap) 80 %",
+        # Halfway between the forecasts of 500 and 550; the store's orders are not known.
+        "CAC forecast: 150 as platforms claim, – as the store books, 212 as caused by advertising.",
         "Signups a day +0.25",
         "Expected loss a week 37 now 35",
         "Rules that bind pace",
@@ -447,6 +452,7 @@ def test_outside_what_was_forecast_nothing_is_invented(governance, tmp_environme
 
 def test_between_two_budgets_each_quantile_lies_on_its_line():
     names = ("signups_p10", "signups_p50", "signups_p90", "cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap")
+    names += ("platform_cac_p50", "backend_cac_p50", "incremental_cac_p50")
     low = {"budget": Decimal(100)} | dict.fromkeys(names, 10.0)
     high = {"budget": Decimal(200)} | dict.fromkeys(names, 20.0) | {"cac_p90": None}
     found = forecast_at([low, high], Decimal(125))

@@ -35,6 +35,12 @@ LEVERS = {
     "arms": pl.Int64,
     "date": pl.Date,
 }
+ORDERS_BESIDE_CLAIMS = {
+    "date": pl.Date,
+    "track": pl.String,
+    **dict.fromkeys(("platform_conversions_click", "platform_conversions_view"), pl.Decimal(38, 9)),
+    "backend_new_customer_orders": pl.Int64,
+}
 
 
 def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
@@ -44,6 +50,7 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=LEVERS),
         pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
+        pl.DataFrame(schema=ORDERS_BESIDE_CLAIMS),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
     )
     for made, table in ((results, FORECAST_RESULTS), (outlook, FORECAST_OUTLOOK)):

@@ -116,7 +116,7 @@ def test_sets_without_days_lie_in_the_period_table_and_in_no_daily_mart(decided)
         assert not UNDATED & set(found), daily
 
 
-def test_the_forecaster_is_scored_on_both_horizons_beside_both_rivals(decided):
+def test_the_forecaster_is_scored_on_both_horizons_beside_every_rival(decided):
     scores = decided.sql(
         "select platform, account_id, metric, horizon_days, method, forecasts, pinball"
         " from gaelp_training.forecast_accuracy"

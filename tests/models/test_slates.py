@@ -217,6 +217,29 @@ def test_the_selected_creatives_keep_what_their_slate_promised(seed):
     assert raw / true > 1.3
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_slates_of_small_fields_keep_their_promise_on_average_where_raw_rates_promise_a_third_too_much(seed):
+    """Thirty fields of 40 creatives with one or two conversions each: the usual week of a small track."""
+    rng = np.random.default_rng(200 + seed)
+    promised = raw = true = 0.0
+    for field in range(30):
+        rates, spend = rng.gamma(6, 1 / (6 * 200), 40), 1 + rng.gamma(0.5, 20, 40)
+        days = creative_days(rates, spend, seed=1000 * seed + field)
+        rows = slates(days, caps={"security": 240.0}, reward=CERTAIN, rules=SlateRules(size=8), draws=960)
+        index = [int(name[1:]) for name in rows["creative_id"]]
+        matured = days.filter(
+            pl.col("date").is_between(AS_OF - timedelta(days=42), AS_OF - timedelta(days=15))
+        )
+        sums = matured.group_by("creative_id").agg(pl.col("conversions_click", "cost").sum().cast(pl.Float64))
+        chosen = rows.select("creative_id").join(sums, on="creative_id", how="left", maintain_order="left")
+        dollars = rows["budget"].cast(pl.Float64).to_numpy()
+        true += dollars @ rates[index]
+        promised += dollars @ (1 / rows["cac_p50"].to_numpy())
+        raw += dollars @ (chosen["conversions_click"] / chosen["cost"]).to_numpy()
+    assert 0.85 < promised / true < 1.15
+    assert raw / true > 1.33
+
+
 def test_launch_money_respects_share_room_total_and_over_delivery():
     caps = {"security": Decimal(30_000), "balance": Decimal(30_000)}
 
