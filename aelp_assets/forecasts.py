@@ -5,7 +5,7 @@ the mathematics, and what may be spent.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -72,6 +72,10 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
     name="forecast",
     ins={
         **_LEVER_INPUTS,
+        "conversion_delay": dg.AssetIn(key=["gaelp_training", "conversion_delay"]),
+        "int_conversion_ages": dg.AssetIn(
+            key=["intermediate", "int_conversion_ages"], partition_mapping=days_before(HISTORY_DAYS)
+        ),
         "placement_baselines": dg.AssetIn(
             key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
         ),
@@ -104,6 +108,8 @@ def forecast(
     int_lever_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    conversion_delay: pl.DataFrame,
+    int_conversion_ages: pl.DataFrame,
     placement_baselines: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
@@ -112,10 +118,16 @@ def forecast(
     days, levers, delivery = lever_inputs(
         int_lever_daily, budget_levers, decision_accounts, settings, morning
     )
+    panel = forecasting.build_panel(days, morning, levers=levers)
+    maturity = maturity_by_account(decision_accounts)
     model = forecasting.fit_rates(
-        forecasting.build_panel(days, morning, levers=levers),
-        maturity_days=maturity_by_account(decision_accounts),
+        panel,
+        maturity_days=maturity,
         elasticity=settings.bandit.elasticity,
+        completion=forecasting.completion_so_far(
+            panel, maturity, delay=conversion_delay, ages=int_conversion_ages
+        ),
+        events=calendar(settings, days, morning + timedelta(days=settings.forecast.outlook_days)),
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
@@ -198,6 +210,18 @@ def by_track(
             )
         ],
     )
+
+
+def calendar(settings: Settings, days: pl.DataFrame, last: date) -> list[forecasting.Event]:
+    """Occurrences of the settings' events from the first of these days to the last one that is forecast."""
+    first = days["date"].min()
+    if not isinstance(first, date):
+        return []
+    return [
+        forecasting.Event(event.name, *occurrence, event.track)
+        for event in settings.events
+        for occurrence in event.occurrences(first, last)
+    ]
 
 
 def lever_inputs(
@@ -287,5 +311,6 @@ def accuracy_rows(
         morning,
         maturity_days=maturity_by_account(accounts),
         elasticity=settings.bandit.elasticity,
+        events=calendar(settings, days, morning),
         rng=seeded_rng(settings.seed, "forecast_accuracy", morning),
     )

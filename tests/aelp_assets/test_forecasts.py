@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from aelp_assets.forecasts import by_lever, by_track, forecast
+from aelp_assets.forecasts import by_lever, by_track, calendar, forecast
 from models import forecasting
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.warehouse.tables import (
@@ -25,6 +25,12 @@ LEVER_DAYS = {
     **dict.fromkeys(("cost", "conversions_click", "conversions_view"), pl.Decimal(38, 9)),
     "date": pl.Date,
 }
+DELAY = {
+    **dict.fromkeys(("platform", "account_id"), pl.String),
+    **dict.fromkeys(("conversions_known", "conversions_known_before"), pl.Decimal(38, 9)),
+    "age": pl.Int64,
+}
+AGES = {"date": pl.Date, "platform": pl.String, "account_id": pl.String, "age": pl.Int64}
 LEVERS = {
     **dict.fromkeys(("platform", "account_id", "track", "lever_id", "lever_level"), pl.String),
     **dict.fromkeys(("campaign_id", "entity_id", "entity_name", "lever_source", "currency"), pl.String),
@@ -43,6 +49,8 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=LEVER_DAYS),
         pl.DataFrame(schema=LEVERS),
         pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=DELAY),
+        pl.DataFrame(schema=AGES),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
     )
@@ -50,6 +58,17 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         assert table.conform(made.value).is_empty()
         assert made.metadata["plot"].value.startswith("![plot]")
         assert all(check.passed for check in made.check_results)
+
+
+def test_the_calendar_is_cut_to_the_days_at_hand_and_those_forecast():
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    days = pl.DataFrame({"date": [date(2025, 12, 1), DAY]})
+    held = [(event.name, event.first_day, event.track) for event in calendar(settings, days, DAY)]
+    assert held == [
+        ("black_friday", date(2025, 11, 24), None),
+        ("new_year", date(2025, 12, 27), "balance"),
+    ]
+    assert calendar(settings, days.clear(), DAY) == []
 
 
 @pytest.mark.parametrize(("apart", "passed"), [(1.9, True), (2.1, False), (1 / 2.1, False)])

@@ -368,6 +368,23 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads_ad_performance  google_ads  g2          2    3
         2026-06-10  meta_ads_insights          meta        m1          1    6
     """),
+    # g2's 10th was pulled again, unchanged, at age 3.
+    "intermediate.int_conversion_ages": Expected("""
+        date        platform    account_id  age
+        2026-06-01  shop        f1          10
+        2026-06-04  meta        m1          7
+        2026-06-05  meta        m1          6
+        2026-06-07  meta        m1          4
+        2026-06-08  google_ads  g1          3
+        2026-06-08  linkedin    l1          3
+        2026-06-08  meta        m1          3
+        2026-06-08  shop        f1          3
+        2026-06-08  tiktok      t1          3
+        2026-06-09  meta        m1          2
+        2026-06-09  shop        f1          2
+        2026-06-10  google_ads  g2          3
+        2026-06-10  meta        m1          1
+    """),
     # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
     # Pulled on the 11th, g2 on the days after, too: the window of the events export alone is over, for two days.
     "gaelp_training.report_day_status": Expected("""
@@ -396,11 +413,11 @@ EXPECTED: dict[str, Expected] = {
         tiktok_ads_report                tiktok      t1          none            2026-06-08  3                28                false
     """),
     "gaelp_training.conversion_delay": Expected("""
-        platform    account_id  age  cohort_days  conversions_arrived  share_arrived
-        google_ads  g2          1    1            1                    1/3
-        google_ads  g2          2    1            2                    1
-        google_ads  g2          3    1            0                    1
-        meta        m1          1    1            6                    -
+        platform    account_id  age  cohort_days  conversions_arrived  conversions_known  conversions_known_before  share_arrived
+        google_ads  g2          1    1            1                    -                  -                         1/3
+        google_ads  g2          2    1            2                    3                  1                         1
+        google_ads  g2          3    1            0                    3                  3                         1
+        meta        m1          1    1            6                    -                  -                         -
     """),
     # Records: what logs and snapshots tell again counts once, as last told.
     "staging.stg_google_ads__changes": Expected("""

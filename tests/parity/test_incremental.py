@@ -161,6 +161,7 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "intermediate.int_lever_daily",
         "intermediate.int_creative_daily",
         "intermediate.int_account_days",
+        "intermediate.int_conversion_ages",
         "gaelp_training.budget_levers",
         "gaelp_training.google_ads_campaign_daily",
         "gaelp_training.google_ads_ad_daily",
