@@ -25,6 +25,7 @@ from aelp_assets.metadata import (
 )
 from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import (
+    EVENT_DAYS,
     HISTORY_DAYS,
     WAREHOUSE_POOL,
     days_before,
@@ -36,6 +37,7 @@ from aelp_assets.partitions import (
 from models import accuracy, forecasting
 from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
+from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
 from resources.code_version import module_hash
 from resources.settings import Settings
@@ -72,6 +74,9 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
     name="forecast",
     ins={
         **_LEVER_INPUTS,
+        "int_track_daily": dg.AssetIn(
+            key=["intermediate", "int_track_daily"], partition_mapping=days_before(EVENT_DAYS)
+        ),
         "conversion_delay": dg.AssetIn(key=["gaelp_training", "conversion_delay"]),
         "int_conversion_ages": dg.AssetIn(
             key=["intermediate", "int_conversion_ages"], partition_mapping=days_before(HISTORY_DAYS)
@@ -108,6 +113,7 @@ def forecast(
     int_lever_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    int_track_daily: pl.DataFrame,
     conversion_delay: pl.DataFrame,
     int_conversion_ages: pl.DataFrame,
     placement_baselines: pl.DataFrame,
@@ -127,7 +133,8 @@ def forecast(
         completion=forecasting.completion_so_far(
             panel, maturity, delay=conversion_delay, ages=int_conversion_ages
         ),
-        events=calendar(settings, days, morning + timedelta(days=settings.forecast.outlook_days)),
+        events=calendar(settings, int_track_daily, morning + timedelta(days=settings.forecast.outlook_days)),
+        history=track_history(int_track_daily, decision_accounts, settings, morning),
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
@@ -224,6 +231,24 @@ def calendar(settings: Settings, days: pl.DataFrame, last: date) -> list[forecas
     ]
 
 
+def weighted(settings: Settings) -> pl.Expr:
+    """Conversions at the reward's mean incrementality."""
+    return (
+        pl.col("conversions_click").cast(pl.Float64) * settings.reward.click_incrementality_mean
+        + pl.col("conversions_view").cast(pl.Float64) * settings.reward.view_incrementality_mean
+    )
+
+
+def track_history(
+    track_days: pl.DataFrame, accounts: pl.DataFrame, settings: Settings, morning: date
+) -> Panel:
+    """Whole tracks of eligible accounts as series: long enough to hold what comes once a year."""
+    days = of_eligible(track_days.filter(pl.col("track").is_in(list(settings.tracks))), accounts)
+    return forecasting.build_panel(
+        days.with_columns(conversions=weighted(settings), lever_id=pl.col("track")), morning
+    )
+
+
 def lever_inputs(
     lever_days: pl.DataFrame,
     budget_levers: pl.DataFrame,
@@ -233,11 +258,7 @@ def lever_inputs(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Days, levers in force and delivery history of eligible accounts in configured tracks."""
     in_track = pl.col("track").is_in(list(settings.tracks))
-    conversions = (
-        pl.col("conversions_click").cast(pl.Float64) * settings.reward.click_incrementality_mean
-        + pl.col("conversions_view").cast(pl.Float64) * settings.reward.view_incrementality_mean
-    )
-    days = of_eligible(lever_days.filter(in_track), accounts).with_columns(conversions=conversions)
+    days = of_eligible(lever_days.filter(in_track), accounts).with_columns(conversions=weighted(settings))
     snapshots = of_eligible(budget_levers.filter(in_track), accounts)
     active = levers_today(snapshots, morning).filter(pl.col("status") == "active")
     keys = ["platform", "account_id", "track", "lever_id"]

@@ -27,6 +27,8 @@ DAY_SD = 0.1
 SURROUNDING_DAYS = 14
 FURTHEST_DAYS = 90
 _DISPERSION = 2.0
+_ACCOUNT = ("platform", "account_id")
+_Ratio = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -85,78 +87,86 @@ def coming(panel: Panel, events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.last_day >= panel.next_day and event.first_day < furthest]
 
 
-def event_effect(
-    event: Event,
-    events: Sequence[Event],
-    panel: Panel,
-    counts: FloatArray,
-    exposure: FloatArray,
-    ordinary: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Log effect of an occurrence on counts / exposure and its standard deviation, each of shape (series,).
+@dataclass(frozen=True)
+class EventEvidence:
+    """One rate over a history that may be longer and coarser than the panel that is forecast.
 
-    Args:
-        event: the occurrence to forecast.
-        events: the whole calendar; occurrences of the same name and track are its evidence.
+    Attributes:
+        panel: whose days and tracks these are.
         counts, exposure: shape (series, days), exposure adjusted for spend and weekday.
         ordinary: from `ordinary_days`.
     """
+
+    panel: Panel
+    counts: FloatArray
+    exposure: FloatArray
+    ordinary: FloatArray
+
+
+def event_effect(
+    event: Event, calendar: Sequence[Event], panel: Panel, evidence: EventEvidence
+) -> tuple[FloatArray, FloatArray]:
+    """Log effect of an occurrence on a rate and its standard deviation, each of shape (series,).
+
+    Args:
+        event: the occurrence to forecast.
+        calendar: all occurrences; those of the same name and track are its evidence.
+        panel: the series to forecast; what an account's series did together is learnt for all of them.
+    """
     effect, log_sd = np.zeros(panel.series.height), np.zeros(panel.series.height)
-    mine = concerned(panel, event)
-    kin = [other for other in events if (other.name, other.track) == (event.name, event.track)]
-    for account in np.unique(panel.account[mine]):
-        inside = np.flatnonzero(mine & (panel.account == account))
-        precision, weighted = 1.0 / PRIOR_SD**2, 0.0
-        begun: tuple[float, float] | None = None
-        for other in kin:
-            found = _log_ratio(panel, other, inside, counts, exposure, ordinary)
-            if found is None:
-                continue
-            if other == event:
-                begun = found
-                continue
-            trust = 1.0 / (found[1] + OCCURRENCE_SD**2)
-            precision, weighted = precision + trust, weighted + trust * found[0]
-        mean, variance = weighted / precision, 1.0 / precision + OCCURRENCE_SD**2
-        if begun is not None:
-            gain = variance / (variance + begun[1])
-            mean, variance = mean + gain * (begun[0] - mean), (1.0 - gain) * variance
-        effect[inside], log_sd[inside] = mean, np.sqrt(variance)
+    mine, theirs = concerned(panel, event), concerned(evidence.panel, event)
+    kin = [other for other in calendar if (other.name, other.track) == (event.name, event.track)]
+    accounts = np.array([":".join(key) for key in panel.series.select(_ACCOUNT).rows()])
+    known = np.array([":".join(key) for key in evidence.panel.series.select(_ACCOUNT).rows()])
+    for account in np.unique(accounts[mine]):
+        found = {
+            other: _log_ratio(other, np.flatnonzero(theirs & (known == account)), evidence) for other in kin
+        }
+        own = mine & (accounts == account)
+        effect[own], variance = _predictive(found.pop(event), [one for one in found.values() if one])
+        log_sd[own] = np.sqrt(variance)
     return effect, log_sd
 
 
-def _log_ratio(
-    panel: Panel,
-    event: Event,
-    rows: IntArray,
-    counts: FloatArray,
-    exposure: FloatArray,
-    ordinary: FloatArray,
-) -> tuple[float, float] | None:
+def _predictive(begun: _Ratio | None, earlier: list[_Ratio]) -> tuple[float, float]:
+    """Mean and variance of an occurrence's effect, from other occurrences and from its own days so far."""
+    trusts = [1.0 / (variance + OCCURRENCE_SD**2) for _, variance in earlier]
+    precision = 1.0 / PRIOR_SD**2 + sum(trusts)
+    mean = sum(trust * ratio for trust, (ratio, _) in zip(trusts, earlier, strict=True)) / precision
+    variance = 1.0 / precision + OCCURRENCE_SD**2
+    if begun is None:
+        return mean, variance
+    gain = variance / (variance + begun[1])
+    return mean + gain * (begun[0] - mean), (1.0 - gain) * variance
+
+
+def _log_ratio(event: Event, rows: IntArray, evidence: EventEvidence) -> _Ratio | None:
     """Log of happened over expected on the event's days so far, and its variance; None where nothing tells.
 
     Expected at each series' own rate on the ordinary days up to SURROUNDING_DAYS before and after.
     """
-    days = _columns(panel, event)
-    if not days.size:
+    days = _columns(evidence.panel, event)
+    if not days.size or not rows.size:
         return None
-    around = np.arange(
-        max(days[0] - SURROUNDING_DAYS, 0), min(days[-1] + SURROUNDING_DAYS + 1, panel.days), dtype=np.int64
+    first, last = (
+        max(days[0] - SURROUNDING_DAYS, 0),
+        min(days[-1] + SURROUNDING_DAYS + 1, evidence.panel.days),
     )
-    usual = np.ix_(rows, around)
-    exposed = (exposure[usual] * ordinary[usual]).sum(axis=1)
-    counted = (counts[usual] * ordinary[usual]).sum(axis=1)
+    usual = np.ix_(rows, np.arange(first, last))
+    ordinary = evidence.ordinary[usual]
+    exposed = (evidence.exposure[usual] * ordinary).sum(axis=1)
+    counted = (evidence.counts[usual] * ordinary).sum(axis=1)
     telling = exposed > 0
     if not telling.any():
         return None
-    rate = counted[telling] / exposed[telling]
     on_event = np.ix_(rows[telling], days)
-    expected = float((rate * exposure[on_event].sum(axis=1)).sum())
-    happened = float(counts[on_event][exposure[on_event] > 0].sum())
+    exposure = evidence.exposure[on_event]
+    expected = float((counted[telling] / exposed[telling] * exposure.sum(axis=1)).sum())
+    happened = float(evidence.counts[on_event][exposure > 0].sum())
     if expected <= 0:
         return None
     counting = _DISPERSION * (1.0 / (happened + 0.5) + 1.0 / (float(counted[telling].sum()) + 0.5))
-    day_luck = DAY_SD**2 * (1.0 / days.size + 1.0 / around.size)
+    day_luck = DAY_SD**2 * (1.0 / days.size + 1.0 / (last - first))
     return float(np.log((happened + 0.5) / (expected + 0.5))), counting + day_luck
 
 

@@ -21,7 +21,14 @@ import polars as pl
 
 from models.forecasting.delay import Completion, completion_so_far
 from models.forecasting.dynamics import Level, also_uncertain, candidates, filter_level
-from models.forecasting.events import ComingEvent, Event, coming, event_effect, ordinary_days
+from models.forecasting.events import (
+    ComingEvent,
+    Event,
+    EventEvidence,
+    coming,
+    event_effect,
+    ordinary_days,
+)
 from models.forecasting.panel import FloatArray, IntArray, Panel
 from models.forecasting.response import WEEK, spend_factor, spend_slope, usual_spend, weekday_effects
 
@@ -91,6 +98,7 @@ def fit_rates(
     elasticity: float,
     completion: Completion | None = None,
     events: Sequence[Event] = (),
+    history: Panel | None = None,
 ) -> RateModel:
     """Fit the four links.
 
@@ -103,11 +111,15 @@ def fit_rates(
         completion: what share of each day's conversions is known so far (`completion_so_far`): a young
             day counts with that share of its clicks. Slopes and weekdays are learnt from matured days.
         events: the calendar; days of an event do not move the level, and coming ones get its effect.
+        history: where earlier events are looked for, if not in `panel`: a longer panel of the same accounts
+            that ends on the same day, its series as coarse as whole tracks.
     Raises:
-        ValueError: negative maturity, elasticity outside (0, 1].
+        ValueError: negative maturity, elasticity outside (0, 1], a history that ends on another day.
     """
     if not 0.0 < elasticity <= 1.0:
         raise ValueError(f"elasticity must lie in (0, 1], found {elasticity}")
+    if history is not None and history.next_day != panel.next_day:
+        raise ValueError(f"history ends before {history.next_day}, the panel before {panel.next_day}")
     completion = completion or completion_so_far(panel, maturity_days)
     used, settled = (completion.share > 0).astype(float), completion.settled
     ordinary = ordinary_days(panel, events)
@@ -140,8 +152,12 @@ def fit_rates(
         )
         days = (first_weekday + np.arange(panel.days)) % WEEK
         all_exposure = all_exposure * np.exp(weekdays[link][:, days])
-        for index, event in enumerate(ahead):
-            effects[:, index, link] = event_effect(event, events, panel, all_counts, all_exposure, ordinary)
+        if ahead:
+            evidence = EventEvidence(panel, all_counts, all_exposure, ordinary)
+            if history is not None:
+                evidence = _evidence(link, history, panel, completion, slopes[link], weekdays[link], events)
+            for index, event in enumerate(ahead):
+                effects[:, index, link] = event_effect(event, events, panel, evidence)
         counts, exposure = all_counts * ordinary, all_exposure * ordinary
         known.append(bool(exposure.sum() > 0 and (link is Link.SIGNUPS or counts.sum() > 0)))
         prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
@@ -167,6 +183,41 @@ def fit_rates(
         coming_events=tuple(
             ComingEvent(event, effects[0, index], effects[1, index]) for index, event in enumerate(ahead)
         ),
+    )
+
+
+def _evidence(
+    link: Link,
+    history: Panel,
+    panel: Panel,
+    completion: Completion,
+    slope: FloatArray,
+    weekday: FloatArray,
+    events: Sequence[Event],
+) -> EventEvidence:
+    """One link over the history, with the spend response, weekdays and delays of the panel's accounts."""
+    share = np.zeros((history.series.height, history.days))
+    slopes, weekdays = np.zeros((history.series.height, 1)), np.zeros((history.series.height, WEEK))
+    rows = panel.series.select("platform", "account_id").rows()
+    both = min(history.days, panel.days)
+    for row, account in enumerate(history.series.select("platform", "account_id").rows()):
+        own = [index for index, key in enumerate(rows) if key == account]
+        if own:
+            share[row] = 1.0
+            share[row, history.days - both :] = completion.share[own[0], panel.days - both :]
+            slopes[row], weekdays[row] = slope[own[0]], weekday[own].mean(axis=0)
+    counts, exposure = {
+        Link.SPEND: (history.cost, _days_alive(history.cost)),
+        Link.IMPRESSIONS: (history.impressions, history.cost),
+        Link.CLICKS: (history.clicks, history.cost),
+        Link.SIGNUPS: (history.conversions * (share > 0), history.clicks * share),
+    }[link]
+    usual = usual_spend(history.cost, _mean_spend(history))
+    if link is not Link.SPEND:
+        exposure = exposure * spend_factor(history.cost, usual[:, None], slopes)
+    days = (history.first_day.weekday() + np.arange(history.days)) % WEEK
+    return EventEvidence(
+        history, counts, exposure * np.exp(weekdays[:, days]), ordinary_days(history, events)
     )
 
 

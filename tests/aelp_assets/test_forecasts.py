@@ -49,6 +49,7 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=LEVER_DAYS),
         pl.DataFrame(schema=LEVERS),
         pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=LEVER_DAYS).drop("lever_id"),
         pl.DataFrame(schema=DELAY),
         pl.DataFrame(schema=AGES),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),

@@ -80,6 +80,25 @@ def test_a_sale_that_just_ended_does_not_move_the_level(ad_world: Callable[..., 
     assert np.abs(unknown - quiet).mean() > 0.3
 
 
+def test_what_came_a_year_ago_is_learnt_from_the_tracks_as_a_whole(ad_world: Callable[..., Any]) -> None:
+    world = ad_world(4, levers=10, days=420, drift=0.01, shock=0.05, conversion_rate=0.05)
+    first = world.daily["date"].min()
+    past, coming = sale(first, 50), sale(first, 422)
+    daily = held(world, [past], np.log(2.0))
+    recent = build_panel(daily, world.as_of_date, window_days=90)
+    tracks = build_panel(daily.with_columns(lever_id=pl.col("track")), world.as_of_date)
+    rules: dict[str, Any] = {"maturity_days": 14, "elasticity": 0.8, "events": [past, coming]}
+    (taught,) = fit_rates(recent, history=tracks, **rules).coming_events
+    (untaught,) = fit_rates(recent, **rules).coming_events
+    assert taught.effect[Link.SIGNUPS] == pytest.approx(np.full(10, np.log(2.0)), abs=0.25)
+    assert (untaught.effect == 0.0).all()
+    # One occurrence only: the effect leans back, and is surer than nothing.
+    assert (taught.effect[Link.SIGNUPS] < np.log(2.0)).all()
+    assert (taught.log_sd[Link.SIGNUPS] < untaught.log_sd[Link.SIGNUPS]).all()
+    with pytest.raises(ValueError, match="history ends before"):
+        fit_rates(recent, history=tracks.before(400), **rules)
+
+
 def test_an_event_never_seen_is_wide_and_centred_on_nothing(ad_world: Callable[..., Any]) -> None:
     world, first = world_of(ad_world, 1)
     (found,) = fit(world.daily, world.as_of_date, [sale(first, DAYS)]).coming_events

@@ -227,6 +227,17 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  shop      f1          security    f-a       2       2.02          1                  -
         2026-06-10  meta      m1          security    L1        80      40            6                  60
     """),
+    "intermediate.int_track_daily": Expected("""
+        date        platform  account_id  track       impressions  clicks  cost          conversions_click  conversions_view
+        2026-06-01  shop      f1          security    30           4       10.01         2                  0
+        2026-06-05  meta      m1          security    1200         30      13.345678901  2                  0
+        2026-06-08  meta      m1          security    2000         40      20            4                  2
+        2026-06-08  meta      m1          unassigned  0            0       0             0                  0
+        2026-06-08  shop      f1          security    10           2       1             1                  0
+        2026-06-09  meta      m1          security    3000         60      30            7                  1
+        2026-06-09  shop      f1          security    10           2       2.02          1                  0
+        2026-06-10  meta      m1          security    4000         80      40            6                  0
+    """),
     "intermediate.int_creative_daily": Expected("""
         date        platform    account_id  track       creative_id  impressions  cost
         2026-06-01  shop        f1          security    f-a          10           4.01

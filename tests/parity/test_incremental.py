@@ -159,6 +159,7 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "intermediate.int_google_ads_daily",
         "intermediate.int_placement_daily",
         "intermediate.int_lever_daily",
+        "intermediate.int_track_daily",
         "intermediate.int_creative_daily",
         "intermediate.int_account_days",
         "intermediate.int_conversion_ages",
