@@ -193,6 +193,30 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads  g2          security    mixed              80           6       3             1
         2026-06-10  google_ads  g2          security    search             200          20      4             3
     """),
+    "intermediate.int_creative_placement_daily": Expected("""
+        date        platform    account_id  track       creative_id  placement          impressions  clicks  cost          conversions_click
+        2026-06-01  shop        f1          security    f-a          shop               10           2       4.01          1
+        2026-06-01  shop        f1          security    f-b          shop               20           2       6             1
+        2026-06-05  meta        m1          security    cr1          meta               1200         30      13.345678901  2
+        2026-06-06  meta        m2          security    cr1          facebook_feed      250          2       2.5           0
+        2026-06-07  meta        m1          security    a7           meta               400          8       5.5           1
+        2026-06-08  google_ads  g1          balance     ga           display            800          5       1             0
+        2026-06-08  google_ads  g1          balance     ga           search             200          20      2             0.75
+        2026-06-08  linkedin    l1          security    la           linkedin           50           2       9.5           1
+        2026-06-08  meta        m1          security    cr1          facebook_feed      1500         30      15            3
+        2026-06-08  meta        m1          security    cr1          instagram_stories  500          10      5             1
+        2026-06-08  meta        m2          security    cr1          facebook_feed      300          3       3             0
+        2026-06-08  meta        m2          security    cr1          instagram_feed     400          4       4             1
+        2026-06-08  shop        f1          security    f-a          side               10           1       0.4           1
+        2026-06-08  shop        f1          security    f-a          top                20           1       0.6           0
+        2026-06-08  shop        f2          unassigned  grp          top                11           2       3             0
+        2026-06-08  tiktok      t1          balance     ta           tiktok             700          0       7.000000001   1
+        2026-06-09  meta        m1          security    cr1          meta               3000         60      30            7
+        2026-06-09  shop        f1          security    f-a          shop               40           2       2.02          1
+        2026-06-10  meta        m1          security    cr1          meta               4000         80      40            6
+        2026-06-10  google_ads  g2          security    px           mixed              80           6       3             1
+        2026-06-10  google_ads  g2          security    sa           search             200          20      4             3
+    """),
     "intermediate.int_levers": Expected("""
         platform  account_id  lever_id  arm_level  entity_id  is_current
         meta      m1          L1        adgroup    s1         true
@@ -233,9 +257,9 @@ EXPECTED: dict[str, Expected] = {
         2026-06-05  meta      m1          security    1200         30      13.345678901  2                  0
         2026-06-08  meta      m1          security    2000         40      20            4                  2
         2026-06-08  meta      m1          unassigned  0            0       0             0                  0
-        2026-06-08  shop      f1          security    10           2       1             1                  0
+        2026-06-08  shop      f1          security    30           2       1             1                  0
         2026-06-09  meta      m1          security    3000         60      30            7                  1
-        2026-06-09  shop      f1          security    10           2       2.02          1                  0
+        2026-06-09  shop      f1          security    40           2       2.02          1                  0
         2026-06-10  meta      m1          security    4000         80      40            6                  0
     """),
     "intermediate.int_creative_daily": Expected("""

@@ -157,6 +157,7 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "staging.stg_ops__slices_without_breakdown",
         "intermediate.int_meta_ad_daily",
         "intermediate.int_google_ads_daily",
+        "intermediate.int_creative_placement_daily",
         "intermediate.int_placement_daily",
         "intermediate.int_lever_daily",
         "intermediate.int_track_daily",
