@@ -84,7 +84,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     public = {name for name in vars(plots) if not name.startswith("_") and callable(vars(plots)[name])}
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
-    assert ours == tried | {"budget_moves", "slate_budgets", "coverage_intervals"}
+    assert ours == tried | {"creative_rates", "budget_moves", "slate_budgets", "coverage_intervals"}
     assert len(DRAWN) == len(ours)
 
 
