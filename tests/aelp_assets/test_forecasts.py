@@ -8,10 +8,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from aelp_assets.creative_rates import creative_rates
 from aelp_assets.forecasts import by_lever, by_track, calendar, forecast
 from models import forecasting
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.warehouse.tables import (
+    CREATIVE_RATES,
     DECISION_ACCOUNTS,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
@@ -93,3 +95,16 @@ def test_quantiles_out_of_order_fail_the_forecast():
     (check,) = by_lever(frame, {}, pl.DataFrame(schema=LEVERS)).check_results
     assert not check.passed
     assert check.description == "1 rows break p10 <= p50 <= p90."
+
+
+def test_a_morning_without_an_eligible_account_has_no_creative_rates_and_says_so():
+    made = creative_rates(
+        dg.build_asset_context(partition_key=DAY.isoformat()),
+        pl.DataFrame(schema={**LEVER_DAYS, "creative_id": pl.String, "placement": pl.String}),
+        pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
+        settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
+    )
+    assert CREATIVE_RATES.conform(made.value).is_empty()
+    assert made.metadata["plot"].value.startswith("![plot]")
+    assert all(check.passed for check in made.check_results)
