@@ -160,14 +160,8 @@ def fit_rates(
                 effects[:, index, link] = event_effect(event, events, panel, evidence)
         counts, exposure = all_counts * ordinary, all_exposure * ordinary
         known.append(bool(exposure.sum() > 0 and (link is Link.SIGNUPS or counts.sum() > 0)))
-        prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
-        grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
-        level = filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid)
-        if link is Link.SIGNUPS and completion.log_sd.any():
-            later = exposure * np.exp(-completion.log_sd)
-            shifted = filter_level(counts, later, prior_rate, prior_variance, panel.account, grid)
-            level = also_uncertain(level, shifted.log_rate - level.log_rate)
-        levels.append(level)
+        unsure = completion.log_sd if link is Link.SIGNUPS else np.zeros_like(exposure)
+        levels.append(_level(link, panel, counts, exposure, unsure))
 
     tracks = tuple(panel.series["track"].unique().sort().to_list())
     return RateModel(
@@ -184,6 +178,22 @@ def fit_rates(
             ComingEvent(event, effects[0, index], effects[1, index]) for index, event in enumerate(ahead)
         ),
     )
+
+
+def _level(link: Link, panel: Panel, counts: FloatArray, exposure: FloatArray, log_sd: FloatArray) -> Level:
+    """The level of one link; `log_sd` is how unsure the log exposure of each day is.
+
+    The filter runs once more with every exposure one standard deviation lower: what that moves the level is
+    the standard deviation the exposures give it if they err together, an upper bound.
+    """
+    prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
+    grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
+    level = filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid)
+    if not log_sd.any():
+        return level
+    lower = exposure * np.exp(-log_sd)
+    shifted = filter_level(counts, lower, prior_rate, prior_variance, panel.account, grid)
+    return also_uncertain(level, shifted.log_rate - level.log_rate)
 
 
 def _evidence(
