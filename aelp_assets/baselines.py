@@ -4,6 +4,8 @@ Here: reading placement-days of eligible accounts, calling `models.baselines`, d
 quantiles and the shrinkage.
 """
 
+from datetime import date, timedelta
+
 import dagster as dg
 import polars as pl
 
@@ -69,6 +71,7 @@ def placement_baselines(
         outlier_mad=settings.baselines.outlier_mad,
         click_incrementality=settings.reward.click_incrementality_mean,
         view_incrementality=settings.reward.view_incrementality_mean,
+        event_days=event_days(settings, morning_of(context)),
     )
     wrong = out_of_order(rows, ["cpm", "ctr", "cvr"])
     return result(
@@ -85,3 +88,15 @@ def placement_baselines(
         _SHOWN,
         placements=rows["placement"].n_unique(),
     )
+
+
+def event_days(settings: Settings, morning: date) -> list[tuple[date, str | None]]:
+    """Days of the settings' events in the window, with the track each concerns."""
+    window = [morning - timedelta(days=age) for age in range(1, settings.baselines.window_days + 1)]
+    return [
+        (day, event.track)
+        for event in settings.events
+        for first, last in event.occurrences(window[-1], window[0])
+        for day in window
+        if first <= day <= last
+    ]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, governance, planning, publishing
+from aelp_assets import bandits, baselines, creative_rates, forecasts, governance, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -37,6 +37,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     account_audits,
     decision_accounts,
     baselines.placement_baselines,
+    creative_rates.creative_rates,
     forecasts.forecast,
     forecasts.forecast_accuracy,
     bandits.bandit,

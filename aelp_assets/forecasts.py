@@ -5,7 +5,7 @@ the mathematics, and what may be spent.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -25,6 +25,7 @@ from aelp_assets.metadata import (
 )
 from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import (
+    EVENT_DAYS,
     HISTORY_DAYS,
     WAREHOUSE_POOL,
     days_before,
@@ -36,6 +37,7 @@ from aelp_assets.partitions import (
 from models import accuracy, forecasting
 from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
+from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
 from resources.code_version import module_hash
 from resources.settings import Settings
@@ -73,6 +75,13 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
     name="forecast",
     ins={
         **_LEVER_INPUTS,
+        "int_track_daily": dg.AssetIn(
+            key=["intermediate", "int_track_daily"], partition_mapping=days_before(EVENT_DAYS)
+        ),
+        "conversion_delay": dg.AssetIn(key=["gaelp_training", "conversion_delay"]),
+        "int_conversion_ages": dg.AssetIn(
+            key=["intermediate", "int_conversion_ages"], partition_mapping=days_before(HISTORY_DAYS)
+        ),
         "placement_baselines": dg.AssetIn(
             key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
         ),
@@ -106,6 +115,9 @@ def forecast(
     int_lever_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    int_track_daily: pl.DataFrame,
+    conversion_delay: pl.DataFrame,
+    int_conversion_ages: pl.DataFrame,
     placement_baselines: pl.DataFrame,
     platform_vs_backend: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
@@ -115,10 +127,17 @@ def forecast(
     days, levers, delivery = lever_inputs(
         int_lever_daily, budget_levers, decision_accounts, settings, morning
     )
+    panel = forecasting.build_panel(days, morning, levers=levers)
+    maturity = maturity_by_account(decision_accounts)
     model = forecasting.fit_rates(
-        forecasting.build_panel(days, morning, levers=levers),
-        maturity_days=maturity_by_account(decision_accounts),
+        panel,
+        maturity_days=maturity,
         elasticity=settings.bandit.elasticity,
+        completion=forecasting.completion_so_far(
+            panel, maturity, delay=conversion_delay, ages=int_conversion_ages
+        ),
+        events=calendar(settings, int_track_daily, morning + timedelta(days=settings.forecast.outlook_days)),
+        history=track_history(int_track_daily, decision_accounts, settings, morning),
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
@@ -213,6 +232,36 @@ def by_track(
     )
 
 
+def calendar(settings: Settings, days: pl.DataFrame, last: date) -> list[forecasting.Event]:
+    """Occurrences of the settings' events from the first of these days to the last one that is forecast."""
+    first = days["date"].min()
+    if not isinstance(first, date):
+        return []
+    return [
+        forecasting.Event(event.name, *occurrence, event.track)
+        for event in settings.events
+        for occurrence in event.occurrences(first, last)
+    ]
+
+
+def weighted(settings: Settings) -> pl.Expr:
+    """Conversions at the reward's mean incrementality."""
+    return (
+        pl.col("conversions_click").cast(pl.Float64) * settings.reward.click_incrementality_mean
+        + pl.col("conversions_view").cast(pl.Float64) * settings.reward.view_incrementality_mean
+    )
+
+
+def track_history(
+    track_days: pl.DataFrame, accounts: pl.DataFrame, settings: Settings, morning: date
+) -> Panel:
+    """Whole tracks of eligible accounts as series: long enough to hold what comes once a year."""
+    days = of_eligible(track_days.filter(pl.col("track").is_in(list(settings.tracks))), accounts)
+    return forecasting.build_panel(
+        days.with_columns(conversions=weighted(settings), lever_id=pl.col("track")), morning
+    )
+
+
 def lever_inputs(
     lever_days: pl.DataFrame,
     budget_levers: pl.DataFrame,
@@ -222,11 +271,7 @@ def lever_inputs(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Days, levers in force and delivery history of eligible accounts in configured tracks."""
     in_track = pl.col("track").is_in(list(settings.tracks))
-    conversions = (
-        pl.col("conversions_click").cast(pl.Float64) * settings.reward.click_incrementality_mean
-        + pl.col("conversions_view").cast(pl.Float64) * settings.reward.view_incrementality_mean
-    )
-    days = of_eligible(lever_days.filter(in_track), accounts).with_columns(conversions=conversions)
+    days = of_eligible(lever_days.filter(in_track), accounts).with_columns(conversions=weighted(settings))
     snapshots = of_eligible(budget_levers.filter(in_track), accounts)
     active = levers_today(snapshots, morning).filter(pl.col("status") == "active")
     keys = ["platform", "account_id", "track", "lever_id"]
@@ -302,5 +347,6 @@ def accuracy_rows(
         morning,
         maturity_days=maturity_by_account(accounts),
         elasticity=settings.bandit.elasticity,
+        events=calendar(settings, days, morning),
         rng=seeded_rng(settings.seed, "forecast_accuracy", morning),
     )

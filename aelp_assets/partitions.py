@@ -28,6 +28,7 @@ WAREHOUSE_POOL = "warehouse"
 
 # How far back each family of inputs looks, days.
 HISTORY_DAYS = 180
+EVENT_DAYS = 800  # two of what comes once a year
 BASELINE_DAYS = _settings.baselines.window_days + _settings.attribution.maturity_days
 LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days + 30
 

@@ -50,6 +50,27 @@ def baseline_ranges(baselines: pl.DataFrame) -> Figure:
     return figure
 
 
+def creative_rates(rates: pl.DataFrame) -> Figure:
+    """p10–p90 of CTR and CVR by creative and placement, medians as dots; the most shown ones."""
+    if rates.is_empty():
+        return _nothing("Creatives by placement", "no creative of a configured track delivered")
+    rows = rates.sort("impressions", descending=True, maintain_order=True).head(_SHOWN_LEVERS)
+    names = rows.select("track", "creative_id", "placement").iter_rows()
+    labels = [f"{track} · {creative} · {_placement(placement)}" for track, creative, placement in names]
+    figure, axes = _panels(2, rows.height)
+    for axis, (metric, title, unit) in zip(
+        axes,
+        (("ctr", "CTR", "clicks, % of impressions"), ("cvr", "CVR", "signups, % of clicks")),
+        strict=True,
+    ):
+        scaled = rows.select(pl.col(f"^{metric}_p(10|50|90)$") * 100)
+        _intervals(axis, scaled, metric, labels if axis is axes[0] else None)
+        left_out = rates.height - rows.height
+        axis.set_title(f"{title} ({left_out} less shown not drawn)" if left_out else title, fontsize=9)
+        axis.set_xlabel(unit, fontsize=7)
+    return figure
+
+
 def outlook_fan(outlook: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
     """Signups and CAC a day over the outlook, median and p10–p90, one column per track."""
     tracks = sorted(outlook["track"].unique())

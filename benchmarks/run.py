@@ -50,17 +50,14 @@ def studies() -> dict[str, Measure]:
     from benchmarks.forecast_coverage import forecast_coverage
     from benchmarks.large_file import large_file
 
-<<<<<<< HEAD
     return {
         "bandit_study": bandit_study,
         "best_creative": best_creative,
         "closed_loop": closed_loop,
         "fault_soak": fault_soak,
+        "forecast_coverage": forecast_coverage,
         "large_file": large_file,
     }
-=======
-    return {"fault_soak": fault_soak, "large_file": large_file, "forecast_coverage": forecast_coverage}
->>>>>>> 6207259f0bf405c661b083483043b7a671b3ef24
 
 
 ACCOUNT_MEASUREMENTS = ("cold_build", "one_new_day", "marts_vs_handwritten")

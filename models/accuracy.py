@@ -13,7 +13,9 @@ other methods get the same knowledge, or the comparison would only show that spe
 and the naive p10/p50/p90 are the point times the quantiles of the method's own past ratios actual /
 forecast at that horizon, over all series and every earlier day whose horizon had ended. For spend both
 forecast dollars a day.
-Nothing dated on or after an origin reaches a forecast made there, except the given spend.
+Nothing dated on or after an origin reaches a forecast made there, except the given spend. What levers knew
+of their young days at an origin is not kept, so the backtest uses matured days only: the live forecast, which
+also uses young days at the share that has come (`forecasting.delay`), knows more than what is scored here.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 import polars as pl
 
 from models.forecasting.draws import PathSampler, blocks, dispersed, noise_stream
+from models.forecasting.events import Event
 from models.forecasting.outcomes import day_outcome, median_rate
 from models.forecasting.panel import FloatArray, IntArray, Panel, build_panel
 from models.forecasting.rates import Link, RateModel, fit_rates
@@ -88,6 +91,7 @@ def backtest_forecasts(
     origin_spacing: int = WEEK,
     draws: int = 2000,
     given_spend: bool = True,
+    events: Sequence[Event] = (),
 ) -> pl.DataFrame:
     """Every forecast of the backtest beside what happened, one row each (SCHEMA).
 
@@ -103,6 +107,7 @@ def backtest_forecasts(
         first_origin: days of matured history before the first forecast (expanding window).
         given_spend: False lets the naive methods forecast counts a day without knowing spend; the
             variant is reported beside, never instead.
+        events: the calendar, as in the live forecast; it was known long before.
     Series without spend over the horizon are not scored for clicks and conversions (the answer is
     given away), series without spend in the week before not for spend.
     """
@@ -115,7 +120,9 @@ def backtest_forecasts(
         maturity = maturity_days if isinstance(maturity_days, int) else maturity_days[platform, account_id]
         usable = panel.days - maturity
         for origin in range(first_origin + maturity, usable - min(horizons) + 1, origin_spacing):
-            fitted = fit_rates(panel.before(origin), maturity_days=maturity, elasticity=elasticity)
+            fitted = fit_rates(
+                panel.before(origin), maturity_days=maturity, elasticity=elasticity, events=events
+            )
             within = [horizon for horizon in horizons if origin + horizon <= usable]
             forecasts = {"aelp": _model_forecasts(fitted, panel, origin, within, draws, seed + origin)}
             forecasts["triangular"] = triangular_forecasts(
@@ -343,12 +350,15 @@ def forecast_accuracy(
     maturity_days: int | Mapping[tuple[str, str], int],
     elasticity: float,
     rng: np.random.Generator,
+    events: Sequence[Event] = (),
 ) -> pl.DataFrame:
     """Backtest every account and score it: `backtest_forecasts`, then `score_forecasts`.
 
     Accounts with less than three weeks of matured history have no row.
     """
-    made = backtest_forecasts(daily, as_of_date, maturity_days=maturity_days, elasticity=elasticity, rng=rng)
+    made = backtest_forecasts(
+        daily, as_of_date, maturity_days=maturity_days, elasticity=elasticity, rng=rng, events=events
+    )
     return score_forecasts(made, as_of_date, rng=rng)
 
 

@@ -9,7 +9,8 @@ Rules:
   * Outlier: a day whose log CPM, CTR or CVR lies more than `outlier_mad` robust standard deviations
     (1.4826 · median absolute deviation, widened by the day's own counting noise) from the cell's
     median **and** from the median of its weekday, so that dear Mondays are a pattern, not a fault.
-    Outlier days are counted in `outlier_days` and leave the quantiles; the sums keep them.
+    Outlier days are counted in `outlier_days` and leave the quantiles; the sums keep them. A day of an
+    event in the calendar is none: it was dear for a reason.
   * A day's rate is noisy where counts are small: one conversion on 40 clicks is not a CVR of 2.5 %.
     Quantiles are of the latent rate: each day is drawn to the cell's mean by
     √(between / (between + 1 / expected counts)), which gives the days the spread of the latent rates, neither
@@ -21,7 +22,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -83,6 +84,7 @@ def placement_baselines(
     outlier_mad: float,
     click_incrementality: float,
     view_incrementality: float,
+    event_days: Collection[tuple[date, str | None]] = (),
 ) -> pl.DataFrame:
     """Baselines by track × placement, by track (`all`), each day counted once and by dollars.
 
@@ -94,6 +96,7 @@ def placement_baselines(
         outlier_mad: robust standard deviations.
         click_incrementality, view_incrementality: signups per platform conversion (mean of the
             reward definition).
+        event_days: days of events and the track each concerns (None: all); never outliers.
     Returns:
         PLACEMENT_BASELINES, sorted by its grain; empty without rows in the window. A rate never
         seen in a cell or above it is NULL.
@@ -110,14 +113,15 @@ def placement_baselines(
         matured_clicks=pl.when("matured").then("clicks").otherwise(0.0),
         matured_conversions=pl.when("matured").then("conversions").otherwise(0.0),
     )
-    everything = _Cell(rows, outlier_mad, parent=None)
+    everything = _Cell(rows, outlier_mad, [day for day, _ in event_days], parent=None)
     of_track = _parts(rows, "track")
-    tracks = [_Cell(own, outlier_mad, everything) for own in of_track.values()]
+    exempt = {track: [day for day, of in event_days if of in (None, track)] for track in of_track}
+    tracks = [_Cell(own, outlier_mad, exempt[track], everything) for track, own in of_track.items()]
     results: list[dict[str, object]] = []
     for track, cell, (quantiles, weight) in zip(of_track, tracks, _shrink(tracks, everything), strict=True):
         results += cell.rows(track, ALL, quantiles, weight)
         of_placement = _parts(of_track[track], "placement")
-        placements = [_Cell(own, outlier_mad, cell) for own in of_placement.values()]
+        placements = [_Cell(own, outlier_mad, exempt[track], cell) for own in of_placement.values()]
         for placement, inner, (narrowed, share) in zip(
             of_placement, placements, _shrink(placements, cell), strict=True
         ):
@@ -187,7 +191,9 @@ def _parts(rows: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
 class _Cell:
     """A track × placement, a track, or everything: its sums and the spread of its days."""
 
-    def __init__(self, rows: pl.DataFrame, outlier_mad: float, parent: _Cell | None) -> None:
+    def __init__(
+        self, rows: pl.DataFrame, outlier_mad: float, exempt: Collection[date], parent: _Cell | None
+    ) -> None:
         counted_names = ("impressions", "clicks", "cost", "matured_clicks", "matured_conversions")
         sums = rows.select(
             *(pl.col(name).sort().sum() for name in counted_names),  # sorted: float sums depend on order
@@ -217,8 +223,10 @@ class _Cell:
         outlying = np.zeros(weekday.size, dtype=bool)
         for of_rate in days.values():
             outlying |= _outliers(of_rate, weekday, outlier_mad)
-        self.outliers = outlying
-        self.spread = {rate: _spread(of_rate, ~outlying, self.day_cost) for rate, of_rate in days.items()}
+        self.outliers = outlying & ~by_day["date"].is_in(list(exempt)).to_numpy()
+        self.spread = {
+            rate: _spread(of_rate, ~self.outliers, self.day_cost) for rate, of_rate in days.items()
+        }
 
     def rows(
         self, track: str, placement: str, quantiles: Mapping[str, FloatArray], parent_weight: float

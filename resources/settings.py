@@ -22,6 +22,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -199,6 +200,61 @@ class Guardrails(Section):
     exploration_floor: Annotated[float, Field(ge=0.10, le=0.5)] = 0.10
     weekly_loss_budget: dict[TrackName, Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]]
     overdelivery: Annotated[float, Field(ge=0.25, le=1.0)] = 0.25
+
+
+def _calendar_day(value: object) -> object:
+    """A date, or MM-DD as text where every year has that day."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    for start in ("", "2001-"):  # 2001 has no 29 February
+        try:
+            found = date.fromisoformat(f"{start}{value}")
+        except ValueError:
+            continue
+        return value if start else found
+    raise ValueError("must be a date such as 2026-11-27, or a day of every year such as 12-27")
+
+
+CalendarDay = Annotated[date | str, BeforeValidator(_calendar_day)]
+
+
+class CalendarEvent(Section):
+    """Days unlike the others, from `first_day` to `last_day`, on one track or on all.
+
+    Either both are dates, once, or both are days of every year. Entries of one name teach about each other,
+    so a sale whose date moves has an entry a year.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    first_day: CalendarDay
+    last_day: CalendarDay
+    track: TrackName | None = None
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> CalendarEvent:
+        if isinstance(self.first_day, date) != isinstance(self.last_day, date):
+            raise ValueError("first_day and last_day: write both with a year or both without")
+        first, last = self._from(2001)
+        if not 0 <= (last - first).days < 60:
+            raise ValueError("last_day: must lie less than 60 days after first_day, or on it")
+        return self
+
+    def occurrences(self, first: date, last: date) -> list[tuple[date, date]]:
+        """First and last day of each occurrence that touches the days from `first` to `last`."""
+        years = (2001,) if isinstance(self.first_day, date) else range(first.year - 1, last.year + 1)
+        return [found for year in years if (found := self._from(year))[0] <= last and found[1] >= first]
+
+    def _from(self, year: int) -> tuple[date, date]:
+        first, last = (
+            day if isinstance(day, date) else _in_year(day, year) for day in (self.first_day, self.last_day)
+        )
+        if isinstance(self.last_day, str) and last < first:
+            last = _in_year(self.last_day, year + 1)
+        return first, last
+
+
+def _in_year(day: str, year: int) -> date:
+    return date.fromisoformat(f"{year}-{day}")
 
 
 class Slates(Section):
@@ -394,6 +450,7 @@ class Settings(Section):
     guardrails: Guardrails
     slates: Slates = Slates()
     governance: Governance = Governance()
+    events: tuple[CalendarEvent, ...] = ()
     sources: LiveSources = {}
 
     @field_validator("history_start")
@@ -411,6 +468,9 @@ class Settings(Section):
                 raise ValueError(
                     f"track_rules.{index}.track: {rule.track!r} is not one of {sorted(self.tracks)}"
                 )
+        for index, event in enumerate(self.events):
+            if event.track is not None and event.track not in self.tracks:
+                raise ValueError(f"events.{index}.track: {event.track!r} is not one of {sorted(self.tracks)}")
         missing = set(self.tracks) - set(self.guardrails.weekly_loss_budget)
         unknown = set(self.guardrails.weekly_loss_budget) - set(self.tracks)
         if missing or unknown:

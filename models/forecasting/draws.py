@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ Draws = NDArray[np.float32]
 
 BLOCK = 64
 """Levers drawn at a time; bounds memory, and is part of what makes a seed reproducible."""
-_OWN, _SHARED, _TAIL, _NOISE = range(4)
+_OWN, _SHARED, _TAIL, _NOISE, _EVENT = range(5)
 LARGEST_SCORE = 5.0
 """Log-rate deviations stop at this many of their own standard deviations, which 0.4 % of a t₄ exceed on
 each side: a Student t has no exponential moment, and one draw of 2,000 would rule the mean of a sum."""
@@ -39,7 +40,8 @@ class PathSampler:
         tail · ( sd_level · z⁰ + drift · Σ_{i≤j} zᵢ + shock · εⱼ )
     where every normal is √shared · (its track's) + √(1 - shared) · (its own), and tail² = ν/χ²_ν is common
     to a track and draw: a bad day for the model is bad for the whole track. It stops at LARGEST_SCORE times
-    √(sd_level² + j · drift² + shock²).
+    √(sd_level² + j · drift² + shock²). Days of an event add its effect and one normal of its own, common to a
+    track, for the whole occurrence.
     """
 
     model: RateModel
@@ -65,6 +67,7 @@ class PathSampler:
         }
         self._tail = np.stack([tails[int(track)] for track in self.model.track[self.rows]])
         self._day = 0
+        self._of_event: dict[tuple[int, Link], Draws] = {}
         self._walk: dict[Link, Draws] = {}
         for link in self.links:
             level = self.model.levels[link]
@@ -84,8 +87,25 @@ class PathSampler:
             of_day += self._walk[link]
             of_day *= self._tail
             np.clip(of_day, -furthest, furthest, out=of_day)
+            for index, event in enumerate(self.model.coming_events):
+                if event.covers(self.model.next_day + timedelta(days=self._day - 1)):
+                    of_day += self._event(index, link)
             deviations[link] = of_day
         return deviations
+
+    def _event(self, index: int, link: Link) -> Draws:
+        """Log effect of a coming event per lever and draw: the same on all its days."""
+        if (index, link) not in self._of_event:
+            event = self.model.coming_events[index]
+            tracks = self.model.track[self.rows]
+            normals = np.zeros((self.rows.size, self.draws), dtype=np.float32)
+            for track in np.unique(tracks):
+                stream = _stream(self.seed, _EVENT, link, int(track), index)
+                normals[tracks == track] = stream.standard_normal(self.draws, dtype=np.float32)
+            normals *= _column(event.log_sd[link, self.rows])
+            normals += _column(event.effect[link, self.rows])
+            self._of_event[index, link] = normals
+        return self._of_event[index, link]
 
     def _normals(self, link: Link) -> Draws:
         share = self.model.levels[link].shared[self.rows]

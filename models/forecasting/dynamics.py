@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +145,20 @@ def filter_level(
         shock=average.shock * lesson.widening,
         dispersion=average.dispersion,
         shared=lesson.shared,
+    )
+
+
+def also_uncertain(level: Level, common_deviation: FloatArray) -> Level:
+    """The level with one more standard deviation, the same for all series of an account: shape (series,).
+
+    It adds to the level's variance, and of what a week's rates have in common it is all.
+    """
+    added = common_deviation**2
+    week = _rate_variance(level, WEEK)
+    return replace(
+        level,
+        log_variance=np.minimum(level.log_variance + added, _LARGEST_VARIANCE),
+        shared=(level.shared * week + added) / (week + added + 1e-12),
     )
 
 

@@ -1,7 +1,8 @@
 """The rate model: what a lever's dollar buys, learnt from daily sums, pooled to its track.
 
 Here: fitting spend per day, impressions per dollar, clicks per dollar and conversions per click, with
-spend response and weekdays. Not here: drawing from it (`draws`), budgets (`levers`), scoring (`accuracy`).
+spend response, weekdays, late conversions and events. Not here: drawing from it (`draws`), budgets
+(`levers`), scoring (`accuracy`).
 
 CTR enters as clicks per dollar (= 1000 · CTR / CPM): wherever clicks are what is paid for, CPM and CTR
 move together and their errors cancel, which two separate models could not know. CTR is recovered as
@@ -10,7 +11,7 @@ clicks per dollar over impressions per dollar, and 1 / (clicks per dollar · CVR
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -18,7 +19,16 @@ from enum import IntEnum
 import numpy as np
 import polars as pl
 
-from models.forecasting.dynamics import Level, candidates, filter_level
+from models.forecasting.delay import Completion, completion_so_far
+from models.forecasting.dynamics import Level, also_uncertain, candidates, filter_level
+from models.forecasting.events import (
+    ComingEvent,
+    Event,
+    EventEvidence,
+    coming,
+    event_effect,
+    ordinary_days,
+)
 from models.forecasting.panel import FloatArray, IntArray, Panel
 from models.forecasting.response import WEEK, spend_factor, spend_slope, usual_spend, weekday_effects
 
@@ -60,6 +70,7 @@ class RateModel:
         weekdays: log effects, shape (links, series, 7), Monday first.
         usual: dollars per day the slopes refer to, shape (series,).
         known: whether anything at all is known of a link, per Link; else forecasts are NaN.
+        coming_events: what events that have not ended do to the rates of their days.
     """
 
     series: pl.DataFrame
@@ -71,6 +82,7 @@ class RateModel:
     weekdays: FloatArray
     usual: FloatArray
     known: tuple[bool, ...]
+    coming_events: tuple[ComingEvent, ...] = ()
 
     @property
     def elasticity(self) -> FloatArray:
@@ -80,22 +92,37 @@ class RateModel:
 
 
 def fit_rates(
-    panel: Panel, *, maturity_days: int | Mapping[tuple[str, str], int], elasticity: float
+    panel: Panel,
+    *,
+    maturity_days: int | Mapping[tuple[str, str], int],
+    elasticity: float,
+    completion: Completion | None = None,
+    events: Sequence[Event] = (),
+    history: Panel | None = None,
 ) -> RateModel:
     """Fit the four links.
 
     Args:
         panel: daily sums before the as-of day.
-        maturity_days: conversions of the last so many days are still arriving and are not used; one
-            number, or one per (platform, account_id).
+        maturity_days: without `completion`, conversions of the last so many days are still arriving and
+            are not used; one number, or one per (platform, account_id).
         elasticity: prior mean of d log(signups) / d log(spend); two thirds of the loss is laid on
             clicks per dollar (dearer auctions), one third on conversions per click.
+        completion: what share of each day's conversions is known so far (`completion_so_far`): a young
+            day counts with that share of its clicks. Slopes and weekdays are learnt from matured days.
+        events: the calendar; days of an event do not move the level, and coming ones get its effect.
+        history: where earlier events are looked for, if not in `panel`: a longer panel of the same accounts
+            that ends on the same day, its series as coarse as whole tracks.
     Raises:
-        ValueError: negative maturity, elasticity outside (0, 1].
+        ValueError: negative maturity, elasticity outside (0, 1], a history that ends on another day.
     """
     if not 0.0 < elasticity <= 1.0:
         raise ValueError(f"elasticity must lie in (0, 1], found {elasticity}")
-    matured = _matured(panel, maturity_days)
+    if history is not None and history.next_day != panel.next_day:
+        raise ValueError(f"history ends before {history.next_day}, the panel before {panel.next_day}")
+    completion = completion or completion_so_far(panel, maturity_days)
+    used, settled = (completion.share > 0).astype(float), completion.settled
+    ordinary = ordinary_days(panel, events)
     group_spend = _mean_spend(panel)
     usual = usual_spend(panel.cost, group_spend)
     loss = 1.0 - elasticity
@@ -103,25 +130,38 @@ def fit_rates(
 
     slopes = np.zeros((len(Link), panel.series.height))
     weekdays = np.zeros((len(Link), panel.series.height, WEEK))
+    ahead = coming(panel, events)
+    effects = np.zeros((2, len(ahead), len(Link), panel.series.height))
     levels, known = [], []
     chain = (
         (Link.SPEND, panel.cost, _days_alive(panel.cost), 0.0),
         (Link.IMPRESSIONS, panel.impressions, panel.cost, -2.0 * loss / 3.0),
         (Link.CLICKS, panel.clicks, panel.cost, -2.0 * loss / 3.0),
         # A day without exposure teaches nothing, and the level drifts on through it to today.
-        (Link.SIGNUPS, panel.conversions * matured, panel.clicks * matured, -loss / 3.0),
+        (Link.SIGNUPS, panel.conversions * used, panel.clicks * completion.share, -loss / 3.0),
     )
-    for link, counts, exposure, prior_slope in chain:
+    for link, all_counts, all_exposure, prior_slope in chain:
+        telling = ordinary * (settled if link is Link.SIGNUPS else 1.0)
         if link is not Link.SPEND:
-            slopes[link] = spend_slope(counts, exposure, panel.cost, panel.account, prior_slope)
-            exposure = exposure * spend_factor(panel.cost, usual[:, None], slopes[link][:, None])
-        weekdays[link] = weekday_effects(counts, exposure, first_weekday, panel.account)
+            slopes[link] = spend_slope(
+                all_counts * telling, all_exposure * telling, panel.cost, panel.account, prior_slope
+            )
+            all_exposure = all_exposure * spend_factor(panel.cost, usual[:, None], slopes[link][:, None])
+        weekdays[link] = weekday_effects(
+            all_counts * telling, all_exposure * telling, first_weekday, panel.account
+        )
         days = (first_weekday + np.arange(panel.days)) % WEEK
-        exposure = exposure * np.exp(weekdays[link][:, days])
+        all_exposure = all_exposure * np.exp(weekdays[link][:, days])
+        if ahead:
+            evidence = EventEvidence(panel, all_counts, all_exposure, ordinary)
+            if history is not None:
+                evidence = _evidence(link, history, panel, completion, slopes[link], weekdays[link], events)
+            for index, event in enumerate(ahead):
+                effects[:, index, link] = event_effect(event, events, panel, evidence)
+        counts, exposure = all_counts * ordinary, all_exposure * ordinary
         known.append(bool(exposure.sum() > 0 and (link is Link.SIGNUPS or counts.sum() > 0)))
-        prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
-        grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
-        levels.append(filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid))
+        unsure = completion.log_sd if link is Link.SIGNUPS else np.zeros_like(exposure)
+        levels.append(_level(link, panel, counts, exposure, unsure))
 
     tracks = tuple(panel.series["track"].unique().sort().to_list())
     return RateModel(
@@ -134,21 +174,61 @@ def fit_rates(
         weekdays=weekdays,
         usual=usual,
         known=tuple(known),
+        coming_events=tuple(
+            ComingEvent(event, effects[0, index], effects[1, index]) for index, event in enumerate(ahead)
+        ),
     )
 
 
-def _matured(panel: Panel, maturity_days: int | Mapping[tuple[str, str], int]) -> FloatArray:
-    """1 on days whose conversions have all arrived, else 0; shape (series, days)."""
-    if isinstance(maturity_days, int):
-        of_series = np.full(panel.series.height, maturity_days)
-    else:
-        keys = panel.series.select("platform", "account_id").rows()
-        of_series = np.array([maturity_days[key] for key in keys], dtype=np.int64)
-    if (of_series < 0).any():
-        raise ValueError("maturity_days must be 0 or more")
-    age = panel.days - np.arange(panel.days)
-    old_enough: FloatArray = (age[None, :] >= of_series[:, None]).astype(float)
-    return old_enough
+def _level(link: Link, panel: Panel, counts: FloatArray, exposure: FloatArray, log_sd: FloatArray) -> Level:
+    """The level of one link; `log_sd` is how unsure the log exposure of each day is.
+
+    The filter runs once more with every exposure one standard deviation lower: what that moves the level is
+    the standard deviation the exposures give it if they err together, an upper bound.
+    """
+    prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
+    grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
+    level = filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid)
+    if not log_sd.any():
+        return level
+    lower = exposure * np.exp(-log_sd)
+    shifted = filter_level(counts, lower, prior_rate, prior_variance, panel.account, grid)
+    return also_uncertain(level, shifted.log_rate - level.log_rate)
+
+
+def _evidence(
+    link: Link,
+    history: Panel,
+    panel: Panel,
+    completion: Completion,
+    slope: FloatArray,
+    weekday: FloatArray,
+    events: Sequence[Event],
+) -> EventEvidence:
+    """One link over the history, with the spend response, weekdays and delays of the panel's accounts."""
+    share = np.zeros((history.series.height, history.days))
+    slopes, weekdays = np.zeros((history.series.height, 1)), np.zeros((history.series.height, WEEK))
+    rows = panel.series.select("platform", "account_id").rows()
+    both = min(history.days, panel.days)
+    for row, account in enumerate(history.series.select("platform", "account_id").rows()):
+        own = [index for index, key in enumerate(rows) if key == account]
+        if own:
+            share[row] = 1.0
+            share[row, history.days - both :] = completion.share[own[0], panel.days - both :]
+            slopes[row], weekdays[row] = slope[own[0]], weekday[own].mean(axis=0)
+    counts, exposure = {
+        Link.SPEND: (history.cost, _days_alive(history.cost)),
+        Link.IMPRESSIONS: (history.impressions, history.cost),
+        Link.CLICKS: (history.clicks, history.cost),
+        Link.SIGNUPS: (history.conversions * (share > 0), history.clicks * share),
+    }[link]
+    usual = usual_spend(history.cost, _mean_spend(history))
+    if link is not Link.SPEND:
+        exposure = exposure * spend_factor(history.cost, usual[:, None], slopes)
+    days = (history.first_day.weekday() + np.arange(history.days)) % WEEK
+    return EventEvidence(
+        history, counts, exposure * np.exp(weekdays[:, days]), ordinary_days(history, events)
+    )
 
 
 def _days_alive(cost: FloatArray) -> FloatArray:

@@ -552,6 +552,28 @@ PLACEMENT_BASELINES = Table(
     grain=("as_of_date", "track", "placement", "weighting"),
     partition="as_of_date",
 )
+CREATIVE_RATES = Table(
+    name=TableName("gaelp_training", "creative_rates"),
+    description="CPM, CTR and CVR to expect of each creative on each placement of its platform, pooled to "
+    "the placement; where it has not run they are the placement's.",
+    columns=_columns(
+        _AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("creative_id", "STRING", "Creative, or the ad where no creative is known.", True),
+        ("placement", "STRING", "Placement on which the creative's platform delivered in the window.", True),
+        ("impressions", "INT64", "Of the creative on the placement, over the window.", True),
+        ("clicks", "INT64", "Of the creative on the placement, over the window.", True),
+        ("conversions", "FLOAT64", "Reward-weighted conversions, matured days.", True),
+        *_quantiles("cpm", "Dollars per 1,000 impressions"),
+        *_quantiles("ctr", "Clicks per impression"),
+        *_quantiles("cvr", "Conversions per click"),
+        ("own_weight", "FLOAT64", "Mean share of the estimates that is the creative's own.", True),
+    ),
+    grain=("as_of_date", "track", "platform", "account_id", "creative_id", "placement"),
+    partition="as_of_date",
+)
 FORECAST_RESULTS = Table(
     name=TableName("gaelp_training", "forecast_results"),
     description="What a lever's budget buys on a day: signups and CAC with their uncertainty.",
@@ -722,6 +744,7 @@ SLATES = Table(
 
 MODEL_TABLES = (
     PLACEMENT_BASELINES,
+    CREATIVE_RATES,
     FORECAST_RESULTS,
     FORECAST_OUTLOOK,
     FORECAST_ACCURACY,

@@ -8,10 +8,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from aelp_assets.forecasts import by_lever, by_track, forecast
+from aelp_assets.creative_rates import creative_rates
+from aelp_assets.forecasts import by_lever, by_track, calendar, forecast
 from models import forecasting
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.warehouse.tables import (
+    CREATIVE_RATES,
     DECISION_ACCOUNTS,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
@@ -25,6 +27,12 @@ LEVER_DAYS = {
     **dict.fromkeys(("cost", "conversions_click", "conversions_view"), pl.Decimal(38, 9)),
     "date": pl.Date,
 }
+DELAY = {
+    **dict.fromkeys(("platform", "account_id"), pl.String),
+    **dict.fromkeys(("conversions_known", "conversions_known_before"), pl.Decimal(38, 9)),
+    "age": pl.Int64,
+}
+AGES = {"date": pl.Date, "platform": pl.String, "account_id": pl.String, "age": pl.Int64}
 LEVERS = {
     **dict.fromkeys(("platform", "account_id", "track", "lever_id", "lever_level"), pl.String),
     **dict.fromkeys(("campaign_id", "entity_id", "entity_name", "lever_source", "currency"), pl.String),
@@ -49,6 +57,9 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=LEVER_DAYS),
         pl.DataFrame(schema=LEVERS),
         pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=LEVER_DAYS).drop("lever_id"),
+        pl.DataFrame(schema=DELAY),
+        pl.DataFrame(schema=AGES),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
         pl.DataFrame(schema=ORDERS_BESIDE_CLAIMS),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
@@ -57,6 +68,17 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         assert table.conform(made.value).is_empty()
         assert made.metadata["plot"].value.startswith("![plot]")
         assert all(check.passed for check in made.check_results)
+
+
+def test_the_calendar_is_cut_to_the_days_at_hand_and_those_forecast():
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    days = pl.DataFrame({"date": [date(2025, 12, 1), DAY]})
+    held = [(event.name, event.first_day, event.track) for event in calendar(settings, days, DAY)]
+    assert held == [
+        ("black_friday", date(2025, 11, 24), None),
+        ("new_year", date(2025, 12, 27), "balance"),
+    ]
+    assert calendar(settings, days.clear(), DAY) == []
 
 
 @pytest.mark.parametrize(("apart", "passed"), [(1.9, True), (2.1, False), (1 / 2.1, False)])
@@ -80,3 +102,16 @@ def test_quantiles_out_of_order_fail_the_forecast():
     (check,) = by_lever(frame, {}, pl.DataFrame(schema=LEVERS)).check_results
     assert not check.passed
     assert check.description == "1 rows break p10 <= p50 <= p90."
+
+
+def test_a_morning_without_an_eligible_account_has_no_creative_rates_and_says_so():
+    made = creative_rates(
+        dg.build_asset_context(partition_key=DAY.isoformat()),
+        pl.DataFrame(schema={**LEVER_DAYS, "creative_id": pl.String, "placement": pl.String}),
+        pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
+        pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
+        settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
+    )
+    assert CREATIVE_RATES.conform(made.value).is_empty()
+    assert made.metadata["plot"].value.startswith("![plot]")
+    assert all(check.passed for check in made.check_results)

@@ -15,6 +15,7 @@ from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
+    CREATIVE_RATES,
     FORECAST_ACCURACY,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
@@ -35,6 +36,7 @@ NO_LEVERS = pl.DataFrame(
 )
 DRAWN = {
     "baselines": (PLACEMENT_BASELINES, plots.baseline_ranges),
+    "creatives": (CREATIVE_RATES, plots.creative_rates),
     "outlook": (FORECAST_OUTLOOK, lambda frame: plots.outlook_fan(frame, CAPS)),
     "forecast": (FORECAST_RESULTS, lambda frame: plots.forecast_by_lever(frame, CAPS, NO_LEVERS)),
     "cac": (BANDIT_POSTERIORS, lambda frame: plots.cac_by_lever(frame, CAPS, NO_LEVERS)),
@@ -82,7 +84,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     public = {name for name in vars(plots) if not name.startswith("_") and callable(vars(plots)[name])}
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
-    assert ours == tried | {"budget_moves", "slate_budgets", "coverage_intervals"}
+    assert ours == tried | {"creative_rates", "budget_moves", "slate_budgets", "coverage_intervals"}
     assert len(DRAWN) == len(ours)
 
 

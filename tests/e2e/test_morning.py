@@ -49,6 +49,7 @@ DECIDED = [
         "ops.account_audits",
         "ops.decision_accounts",
         "gaelp_training.placement_baselines",
+        "gaelp_training.creative_rates",
         "gaelp_training.forecast_results",
         "gaelp_training.forecast_outlook",
         "gaelp_training.bandit_posteriors",

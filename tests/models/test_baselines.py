@@ -134,6 +134,20 @@ def test_a_dear_weekday_is_a_pattern_and_a_single_dear_day_an_outlier() -> None:
     assert once["cost"] == placement_days(single)["cost"].cast(pl.Decimal(38, 9)).sum()
 
 
+def test_a_dear_day_of_an_event_is_no_outlier() -> None:
+    cpm = 10.0 * np.exp(0.03 * np.random.default_rng(5).normal(size=30))
+    cpm[20] *= 2.5
+    day, next_day = AS_OF - timedelta(days=10), AS_OF - timedelta(days=9)
+    for event_days, outliers in (
+        ([], 1),
+        ([(day, None)], 0),
+        ([(day, "security")], 0),
+        ([(day, "balance"), (next_day, None)], 1),
+    ):
+        found = row(placement_baselines(placement_days(cpm), AS_OF, **RULES, event_days=event_days))
+        assert found["outlier_days"] == outliers
+
+
 def test_dollars_weight_the_expensive_days() -> None:
     cpm = np.tile([8.0, 12.0], 15)
     days = placement_days(cpm).with_columns(

@@ -193,6 +193,30 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads  g2          security    mixed              80           6       3             1
         2026-06-10  google_ads  g2          security    search             200          20      4             3
     """),
+    "intermediate.int_creative_placement_daily": Expected("""
+        date        platform    account_id  track       creative_id  placement          impressions  clicks  cost          conversions_click
+        2026-06-01  shop        f1          security    f-a          shop               10           2       4.01          1
+        2026-06-01  shop        f1          security    f-b          shop               20           2       6             1
+        2026-06-05  meta        m1          security    cr1          meta               1200         30      13.345678901  2
+        2026-06-06  meta        m2          security    cr1          facebook_feed      250          2       2.5           0
+        2026-06-07  meta        m1          security    a7           meta               400          8       5.5           1
+        2026-06-08  google_ads  g1          balance     ga           display            800          5       1             0
+        2026-06-08  google_ads  g1          balance     ga           search             200          20      2             0.75
+        2026-06-08  linkedin    l1          security    la           linkedin           50           2       9.5           1
+        2026-06-08  meta        m1          security    cr1          facebook_feed      1500         30      15            3
+        2026-06-08  meta        m1          security    cr1          instagram_stories  500          10      5             1
+        2026-06-08  meta        m2          security    cr1          facebook_feed      300          3       3             0
+        2026-06-08  meta        m2          security    cr1          instagram_feed     400          4       4             1
+        2026-06-08  shop        f1          security    f-a          side               10           1       0.4           1
+        2026-06-08  shop        f1          security    f-a          top                20           1       0.6           0
+        2026-06-08  shop        f2          unassigned  grp          top                11           2       3             0
+        2026-06-08  tiktok      t1          balance     ta           tiktok             700          0       7.000000001   1
+        2026-06-09  meta        m1          security    cr1          meta               3000         60      30            7
+        2026-06-09  shop        f1          security    f-a          shop               40           2       2.02          1
+        2026-06-10  meta        m1          security    cr1          meta               4000         80      40            6
+        2026-06-10  google_ads  g2          security    px           mixed              80           6       3             1
+        2026-06-10  google_ads  g2          security    sa           search             200          20      4             3
+    """),
     "intermediate.int_levers": Expected("""
         platform  account_id  lever_id  arm_level  entity_id  is_current
         meta      m1          L1        adgroup    s1         true
@@ -226,6 +250,17 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  meta      m1          security    L1        60      30            7                  70
         2026-06-09  shop      f1          security    f-a       2       2.02          1                  -
         2026-06-10  meta      m1          security    L1        80      40            6                  60
+    """),
+    "intermediate.int_track_daily": Expected("""
+        date        platform  account_id  track       impressions  clicks  cost          conversions_click  conversions_view
+        2026-06-01  shop      f1          security    30           4       10.01         2                  0
+        2026-06-05  meta      m1          security    1200         30      13.345678901  2                  0
+        2026-06-08  meta      m1          security    2000         40      20            4                  2
+        2026-06-08  meta      m1          unassigned  0            0       0             0                  0
+        2026-06-08  shop      f1          security    30           2       1             1                  0
+        2026-06-09  meta      m1          security    3000         60      30            7                  1
+        2026-06-09  shop      f1          security    40           2       2.02          1                  0
+        2026-06-10  meta      m1          security    4000         80      40            6                  0
     """),
     "intermediate.int_creative_daily": Expected("""
         date        platform    account_id  track       creative_id  impressions  cost
@@ -368,6 +403,23 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads_ad_performance  google_ads  g2          2    3
         2026-06-10  meta_ads_insights          meta        m1          1    6
     """),
+    # g2's 10th was pulled again, unchanged, at age 3.
+    "intermediate.int_conversion_ages": Expected("""
+        date        platform    account_id  age
+        2026-06-01  shop        f1          10
+        2026-06-04  meta        m1          7
+        2026-06-05  meta        m1          6
+        2026-06-07  meta        m1          4
+        2026-06-08  google_ads  g1          3
+        2026-06-08  linkedin    l1          3
+        2026-06-08  meta        m1          3
+        2026-06-08  shop        f1          3
+        2026-06-08  tiktok      t1          3
+        2026-06-09  meta        m1          2
+        2026-06-09  shop        f1          2
+        2026-06-10  google_ads  g2          3
+        2026-06-10  meta        m1          1
+    """),
     # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
     # Pulled on the 11th, g2 on the days after, too: the window of the events export alone is over, for two days.
     "gaelp_training.report_day_status": Expected("""
@@ -396,11 +448,11 @@ EXPECTED: dict[str, Expected] = {
         tiktok_ads_report                tiktok      t1          none            2026-06-08  3                28                false
     """),
     "gaelp_training.conversion_delay": Expected("""
-        platform    account_id  age  cohort_days  conversions_arrived  share_arrived
-        google_ads  g2          1    1            1                    1/3
-        google_ads  g2          2    1            2                    1
-        google_ads  g2          3    1            0                    1
-        meta        m1          1    1            6                    -
+        platform    account_id  age  cohort_days  conversions_arrived  conversions_known  conversions_known_before  share_arrived
+        google_ads  g2          1    1            1                    -                  -                         1/3
+        google_ads  g2          2    1            2                    3                  1                         1
+        google_ads  g2          3    1            0                    3                  3                         1
+        meta        m1          1    1            6                    -                  -                         -
     """),
     # Records: what logs and snapshots tell again counts once, as last told.
     "staging.stg_google_ads__changes": Expected("""

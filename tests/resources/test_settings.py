@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 from typing import get_args
 
@@ -6,6 +7,7 @@ import yaml
 
 from resources.settings import (
     PROJECT_ROOT,
+    CalendarEvent,
     SettingsError,
     SourceName,
     load_settings,
@@ -281,3 +283,40 @@ def test_a_named_drop_folder_that_cannot_be_read_is_refused_and_the_default_may_
         with pytest.raises(SettingsError, match=f"AELP_DROP: .*{said}"):
             require_drop_folder(read_environment({"AELP_DROP": named}))
     require_drop_folder(read_environment({"AELP_HOME": str(tmp_path)}))
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (
+            ("02-29", "03-01"),
+            r"events.0.first_day: must be a date such as 2026-11-27, or a day of every year",
+        ),
+        (("12-27", "13-01"), r"events.0.last_day: must be a date such as 2026-11-27, or a day of every year"),
+        (
+            ("12-27", "2027-01-05"),
+            r"events.0: first_day and last_day: write both with a year or both without",
+        ),
+        (("2026-01-05", "2026-01-01"), r"events.0: last_day: must lie less than 60 days after first_day"),
+        (("03-01", "11-01"), r"events.0: last_day: must lie less than 60 days after first_day"),
+    ],
+)
+def test_an_event_that_cannot_be_meant_is_refused_with_its_path(write, days, said):
+    event = {"name": "sale", "first_day": days[0], "last_day": days[1]}
+    with pytest.raises(SettingsError, match=said):
+        load_settings(write(lambda d: d.update(events=[event])))
+
+
+def test_an_event_of_an_unknown_track_is_refused(write):
+    event = {"name": "sale", "first_day": "03-01", "last_day": "03-01", "track": "shoes"}
+    with pytest.raises(SettingsError, match=r"events.0.track: 'shoes' is not one of"):
+        load_settings(write(lambda d: d.update(events=[event])))
+
+
+def test_a_yearly_event_may_run_over_new_year():
+    event = CalendarEvent(name="new_year", first_day="12-27", last_day="01-05")
+    held = event.occurrences(date(2025, 1, 3), date(2025, 12, 27))
+    assert held == [(date(2024, 12, 27), date(2025, 1, 5)), (date(2025, 12, 27), date(2026, 1, 5))]
+    once = CalendarEvent(name="sale", first_day=date(2025, 3, 1), last_day=date(2025, 3, 2))
+    assert once.occurrences(date(2025, 3, 2), date(2025, 4, 1)) == [(date(2025, 3, 1), date(2025, 3, 2))]
+    assert once.occurrences(date(2025, 3, 3), date(2025, 4, 1)) == []

@@ -3,6 +3,7 @@
 -- A day counts at an age only while it was followed: from its first pull to its last, unchanged pulls included.
 -- share_arrived chains the growth from each age to the next over the days seen at both, so days that are still young
 -- and days first pulled late (a backfill) bias nothing. It is a share of what the oldest age followed knows.
+-- conversions_known and conversions_known_before are what that growth rests on; the forecast learns from them.
 {{ config(materialized='view') }}
 
 with known as (
@@ -91,6 +92,8 @@ final as (
         cast(age as int64) as age,
         cohort_days,
         conversions_arrived,
+        known_now as conversions_known,
+        known_before as conversions_known_before,
         case
             when count(*) over (partition by platform, account_id) > 1
                 then round(exp(-coalesce(
