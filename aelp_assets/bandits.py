@@ -171,7 +171,7 @@ def bandit(
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
-) -> tuple[dg.MaterializeResult, ...]:
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Posteriors, lever states, decisions and their log of one morning, from one set of joint draws."""
     morning = morning_of(context)
     frames = {

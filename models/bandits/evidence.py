@@ -5,13 +5,15 @@ of a half-life (`half_life`).
 
 A matured cohort's spend is exposure in full. A younger one counts where its completion (the share of its
 conversions that have arrived) is known: its conversions as they are, its spend times completion. Both weigh
-2^(-age / half-life), age counted from the day before the decision.
+2^(-age / half-life), age counted from the newest day of its account that is evidence: the score that chooses a
+half-life predicts the day after that. Counted from the morning, a matured-only account (its newest day is two
+weeks old) would forget nearly all it knows, and a bad lever would never be stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -104,37 +106,37 @@ def weighted_days(
         half_lives: days, by track; None or absent: a day counts in full however old.
     """
     windows = evidence_windows(accounts, as_of_date, window_days)
-    matured = matured_days(daily, windows, "lever_id")
-    young = young_days(daily, windows, as_of_date)
-    rates = {track: 1 / days for track, days in half_lives.items() if days is not None}
-    yesterday = pl.lit(as_of_date - timedelta(days=1))
-    age = (yesterday - pl.col("date")).dt.total_days().cast(pl.Float64)
-    decay = pl.col("track").replace_strict(rates, default=0.0, return_dtype=pl.Float64)
-    weight = pl.lit(2.0).pow(-age * decay)
-
-    def weighed(name: str, factor: pl.Expr | None = None) -> pl.Expr:
-        value = pl.col(name).cast(pl.Float64) * weight
-        return (value if factor is None else value * factor).round(9).cast(MONEY)
-
     none = pl.lit(0).cast(MONEY)
-    counts = (
-        weighed("click_conversions").alias("evidence_clicks"),
-        weighed("view_conversions").alias("evidence_views"),
+    matured = matured_days(daily, windows, "lever_id").with_columns(
+        settled_exposure="spend", **dict.fromkeys(WEIGHTED[1:4], none)
     )
+    young = young_days(daily, windows, as_of_date)
+    arrived = {
+        "young_exposure": pl.col("spend").cast(pl.Float64) * pl.col("completion"),
+        "young_exposure_sd": pl.col("spend").cast(pl.Float64) * pl.col("completion_sd"),
+    }
+    young = young.with_columns(
+        settled_exposure=none,
+        young_spend="spend",
+        **{name: value.round(9).cast(MONEY) for name, value in arrived.items()},
+    )
+    counts = {"evidence_clicks": "click_conversions", "evidence_views": "view_conversions"}
     columns = ("date", "platform", "account_id", "track", "lever_id", *SUMS, *WEIGHTED)
-    settled = matured.with_columns(
-        weighed("spend").alias("settled_exposure"),
-        *(none.alias(name) for name in WEIGHTED[1:4]),
-        *counts,
+    days = pl.concat(
+        [
+            matured.with_columns(**counts).select(columns),
+            young.with_columns(**counts).with_columns(none.alias(name) for name in SUMS).select(columns),
+        ]
     )
-    arriving = young.with_columns(
-        none.alias("settled_exposure"),
-        weighed("spend", pl.col("completion")).alias("young_exposure"),
-        weighed("spend", pl.col("completion_sd")).alias("young_exposure_sd"),
-        weighed("spend").alias("young_spend"),
-        *counts,
-    ).with_columns(none.alias(name) for name in SUMS)
-    return pl.concat([settled.select(columns), arriving.select(columns)])
+    rates = {track: 1 / days for track, days in half_lives.items() if days is not None}
+    newest = pl.col("date").max().over("platform", "account_id")
+    age = (newest - pl.col("date")).dt.total_days().cast(pl.Float64)
+    weight = pl.lit(2.0).pow(
+        -age * pl.col("track").replace_strict(rates, default=0.0, return_dtype=pl.Float64)
+    )
+    return days.with_columns(
+        (pl.col(name).cast(pl.Float64) * weight).round(9).cast(MONEY) for name in WEIGHTED
+    )
 
 
 def _measures() -> tuple[pl.Expr, ...]:

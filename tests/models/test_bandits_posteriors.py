@@ -235,6 +235,6 @@ def test_old_days_weigh_half_after_a_half_life():
         days, lever_frame(l1="security"), ACCOUNTS, as_of_date=AS_OF, window_days=28, prior_conversions=2.0,
         caps=CAPS, reward=REWARD, draws=96, rng=np.random.default_rng(1), **named,
     ).row(0, named=True)  # fmt: skip
-    assert row["evidence_clicks"] == pytest.approx(2 / 2 + 8 / 4), "one and two half-lives before yesterday"
-    assert row["exposure"] == pytest.approx(100 / 2 + 100 / 4)
+    assert row["evidence_clicks"] == pytest.approx(2 + 8 / 2), "a half-life before the account's newest day"
+    assert row["exposure"] == pytest.approx(100 + 100 / 2)
     assert (row["spend"], row["click_conversions"], row["half_life_days"]) == (200, 10, 14)
