@@ -5,9 +5,9 @@ of a half-life (`half_life`).
 
 A matured cohort's spend is exposure in full. A younger one counts where its completion (the share of its
 conversions that have arrived) is known: its conversions as they are, its spend times completion. Both weigh
-2^(-age / half-life), age counted from the newest day of its account that is evidence: the score that chooses a
-half-life predicts the day after that. Counted from the morning, a matured-only account (its newest day is two
-weeks old) would forget nearly all it knows, and a bad lever would never be stopped.
+2^(-age / half-life), age counted from the newest day of its account that is evidence: the score that chooses
+a half-life predicts the day after that. Counted from the morning, an account of matured cohorts only (its
+newest day is two weeks old) would forget nearly all it knows, and a bad lever would never be stopped.
 """
 
 from __future__ import annotations
