@@ -1,4 +1,4 @@
--- stg_ops__reward_definitions: the one reward definition in force.
+-- stg_ops__reward_definitions: one row per version; the settings hold one, so it is the one in force.
 select
     version,
     click_incrementality_mean,
