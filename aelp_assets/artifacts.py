@@ -29,7 +29,7 @@ def store_frames(folder: Path, frames: Mapping[str, pl.DataFrame]) -> Artifact:
     warehouse they came from changes it.
     """
     sorted_frames = {name: frame.sort(frame.columns) for name, frame in sorted(frames.items())}
-    sha256 = _content_hash(sorted_frames)
+    sha256 = content_hash(sorted_frames)
     target = folder / sha256
     if not target.exists():
         staged = folder / f".{sha256}.{os.getpid()}"
@@ -51,13 +51,16 @@ def load_frames(folder: Path, sha256: str) -> dict[str, pl.DataFrame]:
     if not files:
         raise FileNotFoundError(f"no inputs are stored under {folder / sha256}")
     frames = {file.stem: pl.read_ipc(file) for file in files}
-    if _content_hash(frames) != sha256:
+    if content_hash(frames) != sha256:
         raise ValueError(f"{folder / sha256}: the stored inputs were changed after the decision")
     return frames
 
 
-def _content_hash(frames: Mapping[str, pl.DataFrame]) -> str:
-    """sha256 over text: Arrow's own bytes differ between equal frames (validity maps, string buffers)."""
+def content_hash(frames: Mapping[str, pl.DataFrame]) -> str:
+    """sha256 over names, types and values, as text.
+
+    Arrow's own bytes differ between equal frames (validity maps, string buffers).
+    """
     digest = hashlib.sha256()
     for name, frame in frames.items():
         digest.update(f"{name}:{frame.schema}\n".encode())

@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
-from aelp_assets.artifacts import store_frames
+from aelp_assets.artifacts import content_hash, store_frames
 from aelp_assets.metadata import asset_key, check, markdown_table, picture, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
@@ -42,6 +42,7 @@ _STATES_SHOWN = [
     *("track", "lever_id", "status", "learning_state", "current_budget", "last_edited_at"),
     *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
+_RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain", "off_policy_reason"]
 _CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
 
 
@@ -73,6 +74,11 @@ def reward_definition(settings: Settings) -> RewardDefinition:
     )
 
 
+def learning_cost(settings: Settings) -> bandits.LearningCost:
+    """What the settings say an edit costs while the platform learns."""
+    return bandits.LearningCost(**settings.bandit.learning.model_dump())
+
+
 def decision_moment(morning: date, settings: Settings) -> datetime:
     """09:00 of the morning in the business's zone: a decision replayed next year has the same now."""
     return datetime.combine(morning, time(9), tzinfo=settings.timezone)
@@ -94,7 +100,7 @@ def run_decision(
     """The whole decision from its stored inputs: what the asset runs, and what a replay runs again."""
     return bandits.decide(
         lever_history=frames["budget_levers"],
-        lever_days=frames["int_lever_daily"],
+        lever_days=frames["reward_daily"],
         accounts=frames["decision_accounts"],
         as_of_date=morning,
         now=decision_moment(morning, settings),
@@ -106,14 +112,16 @@ def run_decision(
         reward=reward_definition(settings),
         draws=settings.bandit.draws,
         rng=seeded_rng(settings.seed, "bandit_decisions", morning),
+        half_life_candidates=settings.bandit.half_lives,
+        learning=learning_cost(settings),
     )
 
 
 @dg.multi_asset(
     name="bandit",
     ins={
-        "int_lever_daily": dg.AssetIn(
-            key=["intermediate", "int_lever_daily"], partition_mapping=days_before(LEVER_DAYS)
+        "reward_daily": dg.AssetIn(
+            key=["gaelp_training", "reward_daily"], partition_mapping=days_before(LEVER_DAYS)
         ),
         "budget_levers": dg.AssetIn(
             key=["gaelp_training", "budget_levers"],
@@ -133,6 +141,7 @@ def run_decision(
         "bandit_decisions": table_out(
             "gaelp_training.bandit_decisions", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE
         ),
+        "policy_runs": table_out("gaelp_training.policy_runs", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE),
     },
     check_specs=[
         dg.AssetCheckSpec(
@@ -146,6 +155,11 @@ def run_decision(
             description="An independent verifier finds no violation of money invariants 2, 3, 5 and 6. "
             "Decisions it refuses are not stored: the morning then has none.",
         ),
+        dg.AssetCheckSpec(
+            "every_decision_has_its_run",
+            asset=asset_key("gaelp_training.policy_runs"),
+            description="Each decision belongs to a logged run, and its draws rise, fall or hold.",
+        ),
     ],
     group_name="bandits",
     partitions_def=decision_days,
@@ -153,17 +167,17 @@ def run_decision(
 )
 def bandit(
     context: dg.AssetExecutionContext,
-    int_lever_daily: pl.DataFrame,
+    reward_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
-) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
-    """Posteriors, lever states and decisions of one morning, from one set of joint draws."""
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
+    """Posteriors, lever states, decisions and their log of one morning, from one set of joint draws."""
     morning = morning_of(context)
     frames = {
         "budget_levers": budget_levers,
-        "int_lever_daily": int_lever_daily,
+        "reward_daily": reward_daily,
         "decision_accounts": decision_accounts,
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
@@ -193,14 +207,15 @@ def bandit(
             )
         ],
     )
-    decisions = day.decisions.with_columns(
-        _decision_ids(day.decisions, artifact.sha256),
+    origin = (
         pl.lit(derived_seed(settings.seed, "bandit_decisions", morning), dtype=pl.Int64).alias("seed"),
         pl.lit(artifact.sha256).alias("input_hash"),
         pl.lit(settings.content_hash).alias("settings_hash"),
         pl.lit(_CODE).alias("code_version"),
         pl.lit(context.run.run_id).alias("run_id"),
     )
+    decisions = day.decisions.with_columns(_decision_ids(day.decisions, artifact.sha256), *origin)
+    runs = policy_runs(day, settings, morning).with_columns(origin)
     decided = dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.bandit_decisions"),
         # Views and people read the table whether or not a check failed, so what is refused never gets there.
@@ -238,7 +253,59 @@ def bandit(
         columns=_STATES_SHOWN,
         key="ops.lever_states",
     )
-    return believed, known, decided
+    logged = result(
+        runs,
+        checks=[
+            check(
+                "every_decision_has_its_run",
+                int(runs["levers"].sum()) == decisions.height and _directions_add_up(decisions),
+                "A decision of no logged run, or whose p_raise, p_cut and p_hold do not add up to 1.",
+                "gaelp_training.policy_runs",
+            )
+        ],
+        columns=_RUNS_SHOWN,
+        key="gaelp_training.policy_runs",
+    )
+    return believed, known, decided, logged
+
+
+def policy_runs(day: bandits.DecisionDay, settings: Settings, morning: date) -> pl.DataFrame:
+    """Rows of `policy_runs`, one per track, without seed, hashes of what went in, code version and run id.
+
+    A track's edits can be judged off-policy only where they were drawn at random: then their chances are
+    known. What the sampler would do in a share of its draws (`p_raise`, `p_cut`, `p_hold`) is no such chance,
+    for the decision is their mean behind guardrails.
+    """
+    decided = day.decisions.group_by("track").agg(
+        pl.len().cast(pl.Int64).alias("levers"), pl.col("off_policy_evaluable").any()
+    )
+    hashes = {
+        track: content_hash({"bandit_posteriors": day.posteriors.filter(pl.col("track") == track)})
+        for track in day.half_lives["track"]
+    }
+    evaluable = pl.col("off_policy_evaluable").fill_null(value=False)
+    return day.half_lives.join(decided, on="track", how="left").select(
+        pl.lit(morning).alias("as_of_date"),
+        "track",
+        pl.lit("thompson_mean").alias("policy"),
+        pl.lit(settings.reward.version).alias("reward_version"),
+        pl.col("levers").fill_null(0),
+        pl.lit(settings.bandit.draws, dtype=pl.Int64).alias("draws"),
+        "half_life_days",
+        "log_score_gain",
+        "scored_lever_days",
+        pl.col("track").replace_strict(hashes, return_dtype=pl.String).alias("posterior_hash"),
+        evaluable.alias("is_off_policy_evaluable"),
+        pl.when(evaluable)
+        .then(pl.lit("some of its edits were randomised with known chances"))
+        .otherwise(pl.lit("no edit was randomised: each is the mean of the draws behind guardrails"))
+        .alias("off_policy_reason"),
+    )
+
+
+def _directions_add_up(decisions: pl.DataFrame) -> bool:
+    total = decisions["p_raise"] + decisions["p_cut"] + decisions["p_hold"]
+    return bool(((total - 1).abs() < 1e-9).all())
 
 
 def _decision_ids(decisions: pl.DataFrame, input_hash: str) -> pl.Series:

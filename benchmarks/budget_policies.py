@@ -137,6 +137,7 @@ def _decisions(worlds: Worlds, morning: Morning, world: int, draws: int) -> list
         elasticity=_ELASTICITY,
         reward=_REWARD,
         draws=draws,
+        half_life_candidates=(None, 28.0, 14.0, 7.0),
         rng=np.random.default_rng([int(worlds.numbers[world]), morning.day]),
     ).decisions
     return [

@@ -5,7 +5,9 @@ posterior. Not here: which days and levers are judged (`bandits`), what may be s
 
 Model. Reward R = (I_click * click conversions + I_view * view conversions) / completion, all three uncertain
 and shared by every lever; given R, incremental signups per dollar λ ~ Gamma(prior shape + R, prior rate +
-spend). CAC = 1/λ. Every answer averages over the same nodes instead of plugging in the mean.
+exposure). CAC = 1/λ. Exposure is the spend that the counted conversions answer to: all of a matured cohort's,
+and of a young one's the share whose conversions have arrived, uncertain too. Every answer averages over the
+same nodes instead of plugging in the mean.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class IncrementalityNodes:
     click: FloatArray
     view: FloatArray
     completion: FloatArray
+    arrival: FloatArray  # how late conversions run, in standard normal units; shares completion's coordinate
 
     @property
     def count(self) -> int:
@@ -82,7 +85,35 @@ class RewardDefinition:
             click=_gamma_nodes(click, self.click_mean, self.click_sd),
             view=_beta_nodes(view, self.view_mean, self.view_sd),
             completion=_beta_nodes(completion, self.completion_mean, self.completion_sd),
+            arrival=np.asarray(ndtri(completion), dtype=np.float64),
         )
+
+    def exposures(
+        self,
+        settled: npt.ArrayLike,
+        arrived: npt.ArrayLike,
+        arrived_sd: npt.ArrayLike,
+        arrived_most: npt.ArrayLike,
+    ) -> FloatArray:
+        """Spend that counted conversions answer to, at every node, shape (arms, nodes).
+
+        Shape (arms,) where nothing is uncertain. A young cohort's part is log-normal around its mean and at
+        most all of its spend; one delay moves all ages and all levers together.
+
+        Args:
+            settled: account currency spent on matured cohorts, (arms,).
+            arrived: spend times completion, summed over younger cohorts, (arms,).
+            arrived_sd: its standard deviation, (arms,).
+            arrived_most: the spend itself, >= arrived, (arms,).
+        """
+        fixed, mean, sd, most = (
+            np.asarray(values, dtype=np.float64) for values in (settled, arrived, arrived_sd, arrived_most)
+        )
+        if not np.any(sd > 0):
+            return np.asarray(fixed + mean, dtype=np.float64)
+        spread = np.sqrt(np.log1p((sd / np.maximum(mean, 1e-12)) ** 2))[:, None]
+        young = mean[:, None] * np.exp(spread * self.nodes.arrival - spread**2 / 2)
+        return np.asarray(fixed[:, None] + np.minimum(young, most[:, None]), dtype=np.float64)
 
     def rewards(self, click_conversions: npt.ArrayLike, view_conversions: npt.ArrayLike) -> FloatArray:
         """Incremental conversions at every node, shape (arms, nodes)."""
@@ -131,7 +162,8 @@ def probability_cac_above(
 
     Args:
         cap: account currency per signup, scalar or (arms,).
-        spend: account currency, matured cohorts only, (arms,).
+        spend: account currency that the conversions answer to, (arms,), or (arms, nodes) where how much of
+            it has been answered is uncertain (`RewardDefinition.exposures`).
         click_conversions: 7-day-click counts, may be fractional, (arms,).
         view_conversions: 1-day-view counts, (arms,).
         prior_shape: conversions' worth of prior belief, scalar or (arms,).
@@ -146,7 +178,7 @@ def probability_cac_above(
     """
     shapes, rates = _posterior(spend, click_conversions, view_conversions, prior_shape, prior_rate, reward)
     caps = _caps(cap)
-    return np.asarray(gammainc(shapes, (rates / caps)[:, None]).mean(axis=1), dtype=np.float64)
+    return np.asarray(gammainc(shapes, rates / caps).mean(axis=1), dtype=np.float64)
 
 
 def expected_loss_rate(
@@ -168,7 +200,7 @@ def expected_loss_rate(
     expectation of a gamma variable). Arguments and errors as in `probability_cac_above`.
     """
     shapes, rates = _posterior(spend, click_conversions, view_conversions, prior_shape, prior_rate, reward)
-    x = (rates / _caps(cap))[:, None]
+    x = rates / _caps(cap)
     below = gammainc(shapes, x)
     # P(a + 1, x) = P(a, x) - x^a e^-x / Γ(a + 1): one incomplete gamma instead of two.
     next_below = below - np.exp(shapes * np.log(x) - x - gammaln(shapes + 1))
@@ -186,7 +218,7 @@ def mean_signups_per_dollar(
 ) -> FloatArray:
     """E[λ], incremental signups per dollar, shape (arms,). Errors as in `probability_cac_above`."""
     shapes, rates = _posterior(spend, click_conversions, view_conversions, prior_shape, prior_rate, reward)
-    return np.asarray(shapes.mean(axis=1) / rates, dtype=np.float64)
+    return np.asarray((shapes / rates).mean(axis=1), dtype=np.float64)
 
 
 def cac_quantiles(
@@ -207,18 +239,22 @@ def cac_quantiles(
     if not all(0 < level < 1 for level in levels):
         raise ValueError("levels must lie strictly between 0 and 1")
     shapes, rates = _posterior(spend, click_conversions, view_conversions, prior_shape, prior_rate, reward)
-    standard = np.stack([_mixture_quantile(shapes, 1 - level) for level in levels])
+    unit = rates.mean(axis=1)
+    relative = rates / unit[:, None]
+    standard = np.stack([_mixture_quantile(shapes, relative, 1 - level) for level in levels])
     with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(rates / standard, dtype=np.float64)
+        return np.asarray(unit / standard, dtype=np.float64)
 
 
-def _mixture_quantile(shapes: FloatArray, probability: float) -> FloatArray:
-    """x with mean over nodes of P(shape, x) = probability, per row of `shapes` (unit rate)."""
+def _mixture_quantile(shapes: FloatArray, rates: FloatArray, probability: float) -> FloatArray:
+    """x with mean over nodes of P(shape, rate * x) = probability, per row; rates are 1 on average."""
     # The answer lies between the quantiles of the extreme nodes; the start matches two moments.
-    low = np.log(np.maximum(gammaincinv(shapes.min(axis=1), probability), 1e-300))
-    high = np.log(np.maximum(gammaincinv(shapes.max(axis=1), probability), 1e-300))
-    mean = shapes.mean(axis=1)
-    matched = mean**2 / (mean + shapes.var(axis=1))
+    least, most = (np.log(bound) for bound in (rates.min(axis=1), rates.max(axis=1)))
+    low = np.log(np.maximum(gammaincinv(shapes.min(axis=1), probability), 1e-300)) - most
+    high = np.log(np.maximum(gammaincinv(shapes.max(axis=1), probability), 1e-300)) - least
+    means = shapes / rates
+    mean = means.mean(axis=1)
+    matched = mean**2 / ((means / rates).mean(axis=1) + means.var(axis=1))
     start = np.log(np.maximum(gammaincinv(matched, probability) * mean / matched, 1e-300))
     answer = np.clip(start, low, high)
     target = ndtri(probability)
@@ -227,10 +263,11 @@ def _mixture_quantile(shapes: FloatArray, probability: float) -> FloatArray:
         if not len(open_rows):
             break
         rows, x = shapes[open_rows], answer[open_rows]
-        below = gammainc(rows, np.exp(x)[:, None]).mean(axis=1)
+        scaled = x[:, None] + np.log(rates[open_rows])
+        below = gammainc(rows, np.exp(scaled)).mean(axis=1)
         low[open_rows] = np.where(below < probability, x, low[open_rows])
         high[open_rows] = np.where(below >= probability, x, high[open_rows])
-        density = np.exp(rows * x[:, None] - np.exp(x)[:, None] - gammaln(rows)).mean(axis=1)
+        density = np.exp(rows * scaled - np.exp(scaled) - gammaln(rows)).mean(axis=1)
         with np.errstate(all="ignore"):
             score = ndtri(below)
             step = (target - score) * np.exp(-0.5 * score**2) / np.sqrt(2 * np.pi) / density
@@ -263,14 +300,16 @@ def draw_signups_per_dollar(
     node = np.concatenate(
         [np.tile(np.arange(count), draws // count), rng.permutation(count)[: draws % count]]
     )
-    return np.asarray(rng.standard_gamma(shapes.T[node]) / rates, dtype=np.float64)
+    per_node = rates.T[node] if rates.shape[1] > 1 else rates.T
+    return np.asarray(rng.standard_gamma(shapes.T[node]) / per_node, dtype=np.float64)
 
 
 def _caps(cap: npt.ArrayLike) -> FloatArray:
+    """One cap per arm, or one for all, as a column beside the nodes."""
     caps = np.asarray(cap, dtype=np.float64)
     if not np.all((caps > 0) & np.isfinite(caps)):
         raise ValueError("cap must be positive and finite")
-    return caps
+    return caps.reshape(-1, 1)
 
 
 def _posterior(
@@ -281,7 +320,7 @@ def _posterior(
     prior_rate: npt.ArrayLike,
     reward: RewardDefinition,
 ) -> tuple[FloatArray, FloatArray]:
-    """Gamma shapes (arms, nodes) and rates (arms,), after checking the evidence."""
+    """Gamma shapes (arms, nodes) and rates (arms, 1 or nodes), after checking the evidence."""
     dollars, clicks, views = (
         np.asarray(values, dtype=np.float64) for values in (spend, click_conversions, view_conversions)
     )
@@ -296,4 +335,5 @@ def _posterior(
     if not (np.all(shape > 0) and np.all(rate > 0)):
         raise ValueError("the prior must be worth a positive number of conversions and dollars")
     shapes = reward.rewards(clicks, views) + np.broadcast_to(shape, clicks.shape)[:, None]
-    return shapes, dollars + np.broadcast_to(rate, dollars.shape)
+    columns = dollars[:, None] if dollars.ndim == 1 else dollars
+    return shapes, columns + np.broadcast_to(rate, clicks.shape)[:, None]

@@ -22,13 +22,8 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import gammaincc, gammaincinv, gammaln
 
-from models.bandits.posteriors import (
-    SUMS,
-    evidence_windows,
-    finite_or_none,
-    matured_days,
-    pooled_rate,
-)
+from models.bandits.evidence import SUMS, evidence_windows, matured_days
+from models.bandits.posteriors import finite_or_none, pooled_rate
 from models.rewards import (
     FloatArray,
     RewardDefinition,

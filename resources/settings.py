@@ -36,6 +36,7 @@ from resources.yaml_loading import RepeatedKeyError, load_yaml
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Dollars = Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
 TrackName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+HalfLife = Annotated[float, Field(ge=1.0, le=365.0)]
 FolderName = Annotated[str, Field(min_length=1)]
 """A folder: an absolute path, or one below AELP_HOME."""
 
@@ -175,11 +176,34 @@ class Forecast(Section):
         return tuple(sorted(values))
 
 
+class Learning(Section):
+    """What an edit costs while the platform learns again: a share of the lever's spend on each of `days`.
+
+    A step beyond `large_step` costs `large_step_loss_share`. An edit is only proposed where its gain repays
+    this within `repaid_within_days`.
+    """
+
+    days: Annotated[float, Field(gt=0.0, le=60.0)] = 7.0
+    loss_share: Annotated[float, Field(ge=0.0, le=0.2)] = 0.01
+    large_step: Annotated[float, Field(gt=0.0, le=1.0)] = 0.20
+    large_step_loss_share: Annotated[float, Field(ge=0.2, le=1.0)] = 0.20
+    repaid_within_days: Annotated[float, Field(ge=1.0, le=365.0)] = 28.0
+
+
 class Bandit(Section):
+    """`half_lives`: days after which evidence counts half, one chosen per track each morning; null: never."""
+
     draws: Annotated[int, Field(ge=200, le=100_000)] = 4000
     window_days: Annotated[int, Field(ge=7, le=180)] = 28
     prior_conversions: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
     elasticity: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    half_lives: Annotated[tuple[HalfLife | None, ...], Field(min_length=1, max_length=8)] = (
+        None,
+        28.0,
+        14.0,
+        7.0,
+    )
+    learning: Learning = Learning()
 
 
 class Guardrails(Section):

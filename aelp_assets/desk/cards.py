@@ -44,6 +44,7 @@ class Card:
         cac_cap: of the track; None: the settings no longer know it.
         signups_change: expected, a day. expected_loss, loss_now: beyond the cap, dollars a week at the new
             budget and at the one in force.
+        learning_cost: dollars the edit loses while the platform learns again; None where it was not decided.
         rules: that changed what the sampler asked for. replaced: AELP's own, where a person gave another.
         added: dollars a day. is_alone: the approver's signature is enough. has_signed: the approver did.
         objections: of the guardrails, now.
@@ -60,6 +61,7 @@ class Card:
     signups_change: float | None
     expected_loss: float
     loss_now: float
+    learning_cost: float | None
     rules: Sequence[str]
     replaced: Record | None
     added: Decimal
@@ -200,6 +202,7 @@ def _card(
         signups_change=signups_change(decision, after, view.elasticity),
         expected_loss=expected_loss(view.governance, proposal, after),
         loss_now=expected_loss(view.governance, proposal, before),
+        learning_cost=learning_cost(decision, after),
         rules=json.loads(decision["binding_rules"]) if decision is not None and is_decided else (),
         replaced=replaced[0] if proposal["proposed_by"] != AELP and replaced else None,
         added=added,
@@ -248,6 +251,22 @@ def signups_change(decision: Record | None, budget: Decimal, elasticity: float) 
         float(each / current) ** elasticity - 1 for each in (decision["proposed_budget"], budget)
     )
     return decision["expected_signups_change"] * asked / decided if decided else None
+
+
+def learning_cost(decision: Record | None, budget: Decimal) -> float | None:
+    """Dollars lost while the platform learns: the decision's own number, in proportion to the budget.
+
+    Args:
+        decision: row of `bandit_decisions`.
+    Returns:
+        None where nothing was decided, or the decision was to change nothing and another budget is asked of.
+    """
+    if decision is None:
+        return None
+    decided = decision["proposed_budget"]
+    if budget == decided:
+        return float(decision["learning_cost"])
+    return decision["learning_cost"] * float(budget / decided) if decision["learning_cost"] else None
 
 
 def expected_loss(governance: Governance, proposal: Record, budget: Decimal) -> float:

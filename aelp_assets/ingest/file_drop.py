@@ -4,6 +4,7 @@ Here: plan → fetch → publish as ops, and the report as metadata. Not here: h
 counts as changed (`resources.files`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import uuid4
 
@@ -29,11 +30,13 @@ from resources.warehouse.tables import (
     INGEST_SLICES,
     QUARANTINE,
     RAW_TABLES,
+    REWARD_DEFINITIONS,
     SOURCE_PULLS,
     TRACK_RULES,
 )
 
 FETCH_POOL = "file_drop"
+_FROM_SETTINGS = (TRACK_RULES, REWARD_DEFINITIONS)
 _BETWEEN_STEPS = "step_io_manager"
 
 
@@ -72,15 +75,17 @@ def publish_files(
 ) -> None:
     """Rows, ledger, quarantine and accounts in one transaction; then which days of which table changed."""
     with tried_again_while_locked():
-        rules_before = warehouse.read(TRACK_RULES.name)
-        report = publish_landing(drop, plan, fetched, warehouse, settings.track_rules)
+        before = {table: warehouse.read(table.name) for table in _FROM_SETTINGS}
+        report = publish_landing(
+            drop, plan, fetched, warehouse, settings.track_rules, reward_definitions(settings)
+        )
     # From here on a second attempt would find everything landed, and say that nothing had changed.
     landings = landing_rows(report, plan.moment)
     mark_landed(context, report.changed)
     for line in report.lines():
         context.log.info(line)
     waited_for(lambda: warehouse.write(Append(FILE_LANDINGS, landings)))
-    waited_for(lambda: mark_bookkeeping(context, warehouse, report, rules_before))
+    waited_for(lambda: mark_bookkeeping(context, warehouse, report, before))
     context.add_output_metadata(
         {
             "files": markdown_table(landings.drop("landed_at"), rows=60),
@@ -111,9 +116,12 @@ def mark_landed(context: dg.OpExecutionContext, changed: pl.DataFrame) -> None:
 
 
 def mark_bookkeeping(
-    context: dg.OpExecutionContext, warehouse: Warehouse, report: LandingReport, rules_before: pl.DataFrame
+    context: dg.OpExecutionContext,
+    warehouse: Warehouse,
+    report: LandingReport,
+    before: Mapping[Table, pl.DataFrame],
 ) -> None:
-    """Note the ledger, accounts, quarantine and track rules as materialised where this landing wrote them."""
+    """Note what this landing wrote as materialised: ledger, accounts, quarantine, settings."""
     written = []
     if any(
         file.slices_changed + file.slices_unchanged + file.slices_deferred + file.slices_emptied
@@ -122,11 +130,24 @@ def mark_bookkeeping(
         written += [INGEST_SLICES, ACCOUNTS]
     if report.quarantined:
         written.append(QUARANTINE)
-    order = TRACK_RULES.column_names
-    if not warehouse.read(TRACK_RULES.name).sort(order).equals(rules_before.sort(order)):
-        written.append(TRACK_RULES)
+    for table, earlier in before.items():
+        order = table.column_names
+        if not warehouse.read(table.name).sort(order).equals(earlier.sort(order)):
+            written.append(table)
     for name, rows in warehouse.row_counts([table.name for table in written]).items():
         context.log_event(dg.AssetMaterialization(asset_key(name), metadata={"dagster/row_count": rows}))
+
+
+def reward_definitions(settings: Settings) -> pl.DataFrame:
+    """The settings' reward and maturity as the row of `ops.reward_definitions`."""
+    reward = settings.reward
+    row = (
+        reward.version,
+        reward.click_incrementality_mean,
+        reward.view_incrementality_mean,
+        settings.attribution.maturity_days,
+    )
+    return pl.DataFrame([row], schema=REWARD_DEFINITIONS.polars_schema, orient="row")
 
 
 def landing_rows(report: LandingReport, moment: datetime) -> pl.DataFrame:
@@ -190,5 +211,5 @@ def _landed_table(table: Table) -> dg.AssetSpec:
 # its rows really came.
 RAW_SPECS = [
     _landed_table(table)
-    for table in (*RAW_TABLES, INGEST_SLICES, QUARANTINE, ACCOUNTS, TRACK_RULES, SOURCE_PULLS)
+    for table in (*RAW_TABLES, INGEST_SLICES, QUARANTINE, ACCOUNTS, *_FROM_SETTINGS, SOURCE_PULLS)
 ]

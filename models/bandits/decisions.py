@@ -6,27 +6,32 @@ Not here: the rules (`models.guardrails`), hashes, seeds and run ids (the asset'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from models.bandits.posteriors import LEVER_KEY, lever_posteriors, posterior_evidence, track_posteriors
+from models.bandits.evidence import LEVER_KEY
+from models.bandits.half_life import choose_half_lives
+from models.bandits.learning_cost import LearningCost, unpaid_edits
+from models.bandits.posteriors import lever_posteriors, posterior_evidence, track_posteriors
 from models.bandits.thompson import thompson_budgets
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, plan_decisions
 from models.rewards import RewardDefinition, expected_loss_rate, mean_signups_per_dollar
 
 _KEY = list(LEVER_KEY)
 _ACCOUNT = ["platform", "account_id"]
+_LEARNING = LearningCost()
 
 
 @dataclass(frozen=True)
 class DecisionDay:
     """What a day's decision saw, believed, wished and proposed.
 
-    posteriors: `bandit_posteriors` rows. tracks: of `track_posteriors`. requests: of `thompson_budgets`.
+    posteriors: `bandit_posteriors` rows. tracks: of `track_posteriors`. half_lives: of `choose_half_lives`.
+    requests: of `thompson_budgets`.
     states: all levers, the input of `plan_decisions` and `verify_decisions`. decisions: `bandit_decisions`
     rows without decision_id, seed, hashes, code version and run id; one per lever of an eligible account in
     a configured track (the others only count towards the caps).
@@ -34,6 +39,7 @@ class DecisionDay:
 
     posteriors: pl.DataFrame
     tracks: pl.DataFrame
+    half_lives: pl.DataFrame
     requests: pl.DataFrame
     states: pl.DataFrame
     decisions: pl.DataFrame
@@ -54,12 +60,15 @@ def decide(
     reward: RewardDefinition,
     draws: int,
     rng: np.random.Generator,
+    half_life_candidates: Sequence[float | None] = (None,),
+    learning: LearningCost = _LEARNING,
 ) -> DecisionDay:
     """Posteriors, Thompson requests and guarded decisions of one morning.
 
     Args:
         lever_history: rows of `budget_levers` up to `as_of_date`, at least eight days of snapshots.
-        lever_days: rows of `int_lever_daily` covering the evidence window.
+        lever_days: rows of `reward_daily` covering the evidence window, and four weeks more where there is a
+            half-life to choose.
         accounts: platform, account_id, maturity_days, eligible.
         as_of_date: the morning, account-local.
         now: the moment, with a time zone.
@@ -71,14 +80,26 @@ def decide(
         reward: the reward definition.
         draws: joint draws.
         rng: the only source of randomness.
+        half_life_candidates: days; None: nothing is forgotten. One of them is chosen for each track.
+        learning: what an edit costs while the platform learns; one that does not repay it is held.
 
     Raises:
-        ValueError: as `lever_posteriors`, `thompson_budgets` and `plan_decisions`.
+        ValueError: as `choose_half_lives`, `lever_posteriors`, `thompson_budgets` and `plan_decisions`.
     """
     levers = levers_today(lever_history, as_of_date)
     eligible = accounts.filter("eligible")
     judged = levers.join(eligible, on=_ACCOUNT, how="semi").filter(pl.col("track").is_in(list(limits.tracks)))
     caps = {track: float(bounds.cac_cap) for track, bounds in limits.tracks.items()}
+    chosen = choose_half_lives(
+        lever_days,
+        eligible,
+        as_of_date=as_of_date,
+        window_days=window_days,
+        prior_conversions=prior_conversions,
+        caps=caps,
+        candidates=half_life_candidates,
+    )
+    half_lives: dict[str, float | None] = dict(chosen.select("track", "half_life_days").iter_rows())
     posteriors = lever_posteriors(
         lever_days,
         judged,
@@ -90,6 +111,7 @@ def decide(
         reward=reward,
         draws=draws,
         rng=rng,
+        half_lives=half_lives,
     )
     tracks = track_posteriors(
         lever_days,
@@ -99,6 +121,7 @@ def decide(
         prior_conversions=prior_conversions,
         caps=caps,
         reward=reward,
+        half_lives=half_lives,
     )
 
     movable = judged.filter(
@@ -119,6 +142,8 @@ def decide(
         reward=reward,
         draws=draws,
         rng=rng,
+        step_limit=limits.edit_limit,
+        learning=learning,
     )
     states = lever_states(
         levers,
@@ -131,13 +156,15 @@ def decide(
         elasticity=elasticity,
         reward=reward,
     )
-    plan = plan_decisions(states, limits, now).join(posteriors, on=_KEY, how="semi")
+    plan = _repaid_plan(states, requests, limits, now, learning).join(posteriors, on=_KEY, how="semi")
+    decisions = _with_expected_signups(plan, posteriors, as_of_date, elasticity, reward)
     return DecisionDay(
         posteriors=posteriors,
         tracks=tracks,
+        half_lives=chosen,
         requests=requests,
         states=states,
-        decisions=_with_expected_signups(plan, posteriors, as_of_date, elasticity, reward),
+        decisions=_with_directions(decisions, requests, learning),
     )
 
 
@@ -221,7 +248,7 @@ def lever_states(
         elasticity: of signups on budget.
         reward: the reward definition.
     """
-    evidence = posterior_evidence(posteriors)
+    evidence = posterior_evidence(posteriors, reward)
     worth = posteriors["track"].replace_strict(dict(contribution_per_signup), return_dtype=pl.Float64)
     caps = [float(limits.tracks[track].cac_cap) for track in posteriors["track"]]
     per_dollar = pl.Series(mean_signups_per_dollar(*evidence, reward))
@@ -254,6 +281,43 @@ def lever_states(
     )
 
 
+def _repaid_plan(
+    states: pl.DataFrame,
+    requests: pl.DataFrame,
+    limits: GuardrailLimits,
+    now: datetime,
+    learning: LearningCost,
+) -> pl.DataFrame:
+    """The plan in which every edit the sampler asked for repays its learning cost.
+
+    A request that does not is dropped and the plan made again: what it leaves under a cap goes to others.
+    Each round drops at least one, so it ends; an edit that stays without a request is a guardrail's.
+    """
+    unpaid: dict[tuple[str, str, str], str] = {}
+    while True:
+        plan = plan_decisions(states, limits, now, unpaid=unpaid)
+        more = {key: why for key, why in unpaid_edits(plan, requests, learning).items() if key not in unpaid}
+        if not more:
+            return plan
+        unpaid |= more
+
+
+def _with_directions(plan: pl.DataFrame, requests: pl.DataFrame, learning: LearningCost) -> pl.DataFrame:
+    """What the edit costs while the platform learns, and in how many draws it would rise, fall or hold."""
+    current, proposed = (pl.col(name).cast(pl.Float64) for name in ("current_budget", "proposed_budget"))
+    edited = pl.col("type").is_in(["raise", "cut"])
+    return (
+        plan.join(requests.select(*_KEY, "p_raise", "p_cut", "p_hold"), on=_KEY, how="left")
+        .with_columns(
+            # A lever nobody can move has no request: in every draw it holds.
+            pl.col("p_raise", "p_cut").fill_null(0.0),
+            pl.col("p_hold").fill_null(1.0),
+            pl.when(edited).then(learning.of_edit(current, proposed)).otherwise(0.0).alias("learning_cost"),
+        )
+        .sort(_KEY)
+    )
+
+
 def _with_expected_signups(
     plan: pl.DataFrame,
     posteriors: pl.DataFrame,
@@ -263,7 +327,8 @@ def _with_expected_signups(
 ) -> pl.DataFrame:
     """Signups a day won or lost: E[λ] c ((b/c)^ε - 1), the mean over draws in closed form."""
     per_dollar = posteriors.select(
-        *_KEY, pl.Series("per_dollar", mean_signups_per_dollar(*posterior_evidence(posteriors), reward))
+        *_KEY,
+        pl.Series("per_dollar", mean_signups_per_dollar(*posterior_evidence(posteriors, reward), reward)),
     )
     current = pl.col("current_budget").cast(pl.Float64)
     ratio = pl.col("proposed_budget").cast(pl.Float64) / current

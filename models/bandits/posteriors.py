@@ -1,7 +1,7 @@
-"""Belief about each lever's and each track's signups per dollar, from matured cohorts only.
+"""Belief about each lever's and each track's signups per dollar.
 
-Here: the evidence window, the prior, the posterior frame. Not here: the closed-form tails (`rewards`), what
-the belief is used for (`thompson`, `models.guardrails`).
+Here: the prior, the posterior frame. Not here: which days are evidence (`evidence`), the closed-form tails
+(`rewards`), what the belief is used for (`thompson`, `models.guardrails`).
 
 Prior. Per track, the track's own pooled rate worth `prior_conversions` conversions; the pooled rate is itself
 held to the CAC cap by the same weight, so a track without data starts exactly at its cap. Two conversions
@@ -18,6 +18,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from models.bandits.evidence import LEVER_KEY, SUMS, WEIGHTED, evidence_windows, weighted_days
 from models.rewards import (
     FloatArray,
     RewardDefinition,
@@ -27,9 +28,7 @@ from models.rewards import (
     probability_cac_above,
 )
 
-LEVER_KEY = ("platform", "account_id", "lever_id")
-MONEY = pl.Decimal(38, 9)
-SUMS = ("spend", "click_conversions", "view_conversions")
+_NOTHING_FORGOTTEN: Mapping[str, float | None] = {}
 
 
 def lever_posteriors(
@@ -44,14 +43,18 @@ def lever_posteriors(
     reward: RewardDefinition,
     draws: int,
     rng: np.random.Generator,
+    half_lives: Mapping[str, float | None] = _NOTHING_FORGOTTEN,
 ) -> pl.DataFrame:
     """One posterior row per lever of a track that has a cap.
 
-    An account's window is [as_of - maturity - window, as_of - maturity - 1], account-local days.
+    An account's window is [as_of - maturity - window, as_of - maturity - 1], account-local days; spend,
+    click_conversions, view_conversions and reward_mean are its plain sums. What the posterior rests on
+    besides (younger cohorts, weights by age) is in exposure, young_exposure and evidence_*.
 
     Args:
-        lever_days: date, platform, account_id, track, lever_id, cost, conversions_click, conversions_view.
-            Levers no longer in `levers` still count towards their track's pooled rate.
+        lever_days: date, platform, account_id, track, lever_id, cost, conversions_click, conversions_view,
+            and completion, completion_sd where younger cohorts shall count. Levers no longer in `levers`
+            still count towards their track's pooled rate.
         levers: platform, account_id, track, lever_id, unique; levers without data get the prior. Tracks
             absent from `caps` (such as `unassigned`) are left out.
         accounts: platform, account_id, maturity_days; days of any other account are no evidence.
@@ -62,6 +65,7 @@ def lever_posteriors(
         reward: the reward definition.
         draws: joint draws behind p_best.
         rng: its state decides p_best; nothing else is random.
+        half_lives: days, by track (`choose_half_lives`); None or absent: nothing is forgotten.
 
     Returns:
         The columns of `gaelp_training.bandit_posteriors`, sorted by track and lever key.
@@ -76,25 +80,30 @@ def lever_posteriors(
     if known.select(LEVER_KEY).is_duplicated().any():
         raise ValueError("levers: (platform, account_id, lever_id) must be unique")
     windows = evidence_windows(accounts, as_of_date, window_days)
-    matured = matured_days(lever_days, windows, "lever_id")
-    evidence = matured.group_by(LEVER_KEY).agg(pl.col(SUMS).sum())
+    days = weighted_days(lever_days, accounts, as_of_date, window_days, half_lives)
     rows = (
         known.join(windows, on=["platform", "account_id"], how="left")
-        .join(evidence, on=list(LEVER_KEY), how="left")
-        .with_columns(pl.col(SUMS).fill_null(0))
+        .join(days.group_by(LEVER_KEY).agg(pl.col(*SUMS, *WEIGHTED).sum()), on=list(LEVER_KEY), how="left")
+        .with_columns(pl.col(*SUMS, *WEIGHTED).fill_null(0))
         .sort("track", *LEVER_KEY)
     )
     if rows["window_start"].null_count():
         missing = rows.filter(pl.col("window_start").is_null()).select("platform", "account_id").unique()
         raise ValueError(f"accounts: no maturity_days for {missing.sort(missing.columns).rows()}")
 
-    cap, prior_rate = _prior_rates(rows["track"].to_list(), matured, prior_conversions, caps, reward)
-    facts = _evidence(rows)
+    cap, prior_rate = _prior_rates(rows["track"].to_list(), days, prior_conversions, caps, reward)
+    facts = _evidence(rows, reward)
     priors = (np.full(len(rows), prior_conversions), prior_rate)
-    reward_mean = reward.mean_reward(facts[1], facts[2])
+    evidence_reward = reward.mean_reward(facts[1], facts[2])
+    exposure = _expected_exposure(rows)
     above = probability_cac_above(cap, *facts, *priors, reward)
     quantiles = cac_quantiles((0.1, 0.5, 0.9), *facts, *priors, reward)
     rates = draw_signups_per_dollar(*facts, *priors, reward, draws, rng)
+    half_life = pl.col("track").replace_strict(
+        {track: days for track, days in half_lives.items() if days is not None},
+        default=None,
+        return_dtype=pl.Float64,
+    )
     return rows.select(
         pl.lit(as_of_date).alias("as_of_date"),
         "platform",
@@ -105,10 +114,14 @@ def lever_posteriors(
         "window_end",
         "spend",
         pl.col("click_conversions", "view_conversions").cast(pl.Float64),
-        pl.Series("reward_mean", reward_mean, dtype=pl.Float64),
+        pl.Series("reward_mean", _matured_reward(rows, reward), dtype=pl.Float64),
         pl.lit(reward.version).alias("reward_version"),
-        pl.Series("posterior_shape", prior_conversions + reward_mean, dtype=pl.Float64),
-        pl.Series("posterior_rate", prior_rate + facts[0], dtype=pl.Float64),
+        half_life.alias("half_life_days"),
+        pl.Series("exposure", exposure, dtype=pl.Float64),
+        pl.col(WEIGHTED[1:]).cast(pl.Float64),
+        pl.Series("evidence_reward", evidence_reward, dtype=pl.Float64),
+        pl.Series("posterior_shape", prior_conversions + evidence_reward, dtype=pl.Float64),
+        pl.Series("posterior_rate", prior_rate + exposure, dtype=pl.Float64),
         *(
             pl.Series(f"cac_p{level}", finite_or_none(values), dtype=pl.Float64)
             for level, values in zip((10, 50, 90), quantiles, strict=True)
@@ -128,30 +141,35 @@ def track_posteriors(
     prior_conversions: float,
     caps: Mapping[str, float],
     reward: RewardDefinition,
+    half_lives: Mapping[str, float | None] = _NOTHING_FORGOTTEN,
 ) -> pl.DataFrame:
     """P(CAC > cap) of each track as a whole: the evidence that an increase needs.
 
-    All levers' matured sums under a prior at the cap worth `prior_conversions`. Arguments and errors as in
+    All levers' evidence under a prior at the cap worth `prior_conversions`. Arguments and errors as in
     `lever_posteriors`.
 
     Returns:
-        track, spend, click_conversions, view_conversions, reward_mean, signups_per_dollar (posterior mean),
+        track, spend, click_conversions, view_conversions, reward_mean (plain sums of matured cohorts),
+        exposure, signups_per_dollar (posterior mean),
         cac_p10/p50/p90 (null when infinite), p_cac_above_cap; one row per key of `caps`, sorted.
     """
-    matured = matured_days(lever_days, evidence_windows(accounts, as_of_date, window_days), "lever_id")
+    days = weighted_days(lever_days, accounts, as_of_date, window_days, half_lives)
     rows = (
         pl.DataFrame({"track": sorted(caps)}, schema={"track": pl.String})
-        .join(matured.group_by("track").agg(pl.col(SUMS).sum()), on="track", how="left")
-        .with_columns(pl.col(SUMS).fill_null(0))
+        .join(days.group_by("track").agg(pl.col(*SUMS, *WEIGHTED).sum()), on="track", how="left")
+        .with_columns(pl.col(*SUMS, *WEIGHTED).fill_null(0))
         .sort("track")
     )
     cap = np.array([float(caps[track]) for track in rows["track"]])
-    facts = _evidence(rows)
+    facts = _evidence(rows, reward)
     priors = (np.full(len(rows), prior_conversions), prior_conversions * cap)
     quantiles = cac_quantiles((0.1, 0.5, 0.9), *facts, *priors, reward)
-    return rows.with_columns(
+    return rows.select(
+        "track",
+        "spend",
         pl.col("click_conversions", "view_conversions").cast(pl.Float64),
-        pl.Series("reward_mean", reward.mean_reward(facts[1], facts[2]), dtype=pl.Float64),
+        pl.Series("reward_mean", _matured_reward(rows, reward), dtype=pl.Float64),
+        pl.Series("exposure", _expected_exposure(rows), dtype=pl.Float64),
         pl.Series("signups_per_dollar", mean_signups_per_dollar(*facts, *priors, reward), dtype=pl.Float64),
         *(
             pl.Series(f"cac_p{level}", finite_or_none(values), dtype=pl.Float64)
@@ -162,15 +180,18 @@ def track_posteriors(
 
 
 def posterior_evidence(
-    posteriors: pl.DataFrame,
+    posteriors: pl.DataFrame, reward: RewardDefinition
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """spend, clicks, views, prior shape and prior rate back from a posterior frame, each (levers,).
+    """Exposure, clicks, views, prior shape and prior rate back from a posterior frame, each (levers,).
 
-    They are the arguments every function of `models.rewards` takes, in its order.
+    They are the arguments every function of `models.rewards` takes, in its order; exposure is (levers, nodes)
+    where young cohorts make it uncertain.
     """
-    spend, clicks, views = _evidence(posteriors)
-    shape = posteriors["posterior_shape"].to_numpy() - posteriors["reward_mean"].to_numpy()
-    rate = posteriors["posterior_rate"].to_numpy() - spend
+    exposure = posteriors["exposure"]
+    settled = posteriors.with_columns((exposure - posteriors["young_exposure"]).alias("settled_exposure"))
+    shape = posteriors["posterior_shape"].to_numpy() - posteriors["evidence_reward"].to_numpy()
+    rate = posteriors["posterior_rate"].to_numpy() - exposure.to_numpy()
+    spend, clicks, views = _evidence(settled.with_columns(pl.col("settled_exposure").clip(0.0)), reward)
     return spend, clicks, views, shape, rate
 
 
@@ -179,52 +200,27 @@ def finite_or_none(values: FloatArray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def evidence_windows(accounts: pl.DataFrame, as_of_date: date, window_days: int) -> pl.DataFrame:
-    """platform, account_id, window_start, window_end: the matured cohort days that are judged."""
-    last = pl.lit(as_of_date) - pl.duration(days=pl.col("maturity_days").cast(pl.Int64) + 1)
-    return accounts.select(
-        "platform",
-        "account_id",
-        (last - pl.duration(days=window_days - 1)).cast(pl.Date).alias("window_start"),
-        last.cast(pl.Date).alias("window_end"),
+def _evidence(rows: pl.DataFrame, reward: RewardDefinition) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Exposure, click and view conversions of the sums `WEIGHTED`."""
+    settled, young, deviation, most, clicks, views = (
+        rows[name].cast(pl.Float64).to_numpy() for name in WEIGHTED
     )
+    return reward.exposures(settled, young, deviation, most), clicks, views
 
 
-def matured_days(daily: pl.DataFrame, windows: pl.DataFrame, unit: str) -> pl.DataFrame:
-    """Days inside their account's window, with `SUMS` as decimals: row order cannot change a digit of a sum.
-
-    Raises:
-        ValueError: negative cost or conversions.
-    """
-    days = (
-        daily.filter(pl.col("date").is_between(windows["window_start"].min(), windows["window_end"].max()))
-        .join(windows, on=["platform", "account_id"], how="inner")
-        .filter(pl.col("date").is_between("window_start", "window_end"))
-        .select(
-            "date",
-            "platform",
-            "account_id",
-            "track",
-            unit,
-            pl.col("cost").cast(MONEY).fill_null(0).alias("spend"),
-            pl.col("conversions_click").cast(MONEY).fill_null(0).alias("click_conversions"),
-            pl.col("conversions_view").cast(MONEY).fill_null(0).alias("view_conversions"),
-        )
-    )
-    for name in SUMS:
-        if (days[name] < 0).any():
-            raise ValueError(f"daily rows by {unit}: negative {name}")
-    return days
+def _expected_exposure(rows: pl.DataFrame) -> FloatArray:
+    settled, young = (rows[name].cast(pl.Float64).to_numpy() for name in WEIGHTED[:2])
+    return np.asarray(settled + young, dtype=np.float64)
 
 
-def _evidence(rows: pl.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
-    spend, clicks, views = (rows[name].cast(pl.Float64).to_numpy() for name in SUMS)
-    return spend, clicks, views
+def _matured_reward(rows: pl.DataFrame, reward: RewardDefinition) -> FloatArray:
+    clicks, views = (rows[name].cast(pl.Float64).to_numpy() for name in SUMS[1:])
+    return reward.mean_reward(clicks, views)
 
 
 def _prior_rates(
     tracks: list[str],
-    matured: pl.DataFrame,
+    days: pl.DataFrame,
     prior_conversions: float,
     caps: Mapping[str, float],
     reward: RewardDefinition,
@@ -233,13 +229,13 @@ def _prior_rates(
     if not prior_conversions > 0:
         raise ValueError("prior_conversions must be positive")
     totals = {
-        row["track"]: row for row in matured.group_by("track").agg(pl.col(SUMS).sum()).iter_rows(named=True)
+        row["track"]: row for row in days.group_by("track").agg(pl.col(WEIGHTED).sum()).iter_rows(named=True)
     }
     rate: dict[str, float] = {}
     for track, cap in caps.items():
-        row = totals.get(track, dict.fromkeys(SUMS, 0.0))
-        spend, clicks, views = (float(row[name]) for name in SUMS)
-        pooled = pooled_rate(spend, clicks, views, float(cap), prior_conversions, reward)
+        row = totals.get(track, dict.fromkeys(WEIGHTED, 0.0))
+        settled, young, clicks, views = (float(row[name]) for name in (*WEIGHTED[:2], *WEIGHTED[4:]))
+        pooled = pooled_rate(settled + young, clicks, views, float(cap), prior_conversions, reward)
         rate[track] = prior_conversions / pooled
     return (
         np.array([float(caps[track]) for track in tracks], dtype=np.float64),

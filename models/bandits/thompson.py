@@ -15,15 +15,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from models.bandits.posteriors import LEVER_KEY, posterior_evidence
+from models.bandits.evidence import LEVER_KEY
+from models.bandits.learning_cost import LearningCost
+from models.bandits.posteriors import posterior_evidence
 from models.rewards import FloatArray, RewardDefinition, draw_signups_per_dollar
 
 # The response curve is only believed near the budget in force; beyond that the request names a direction.
 _REACH = 2.0
 # Cells (draws x levers) worked on at once: 2 MB an array stays in the cache (four times as fast as 32 MB).
 _BLOCK_CELLS = 250_000
+_LEARNING = LearningCost()
 
 
 def thompson_budgets(
@@ -37,6 +41,8 @@ def thompson_budgets(
     reward: RewardDefinition,
     draws: int,
     rng: np.random.Generator,
+    step_limit: float = 0.05,
+    learning: LearningCost = _LEARNING,
 ) -> pl.DataFrame:
     """The daily budget the sampler would give each lever if only envelopes bound it.
 
@@ -51,10 +57,14 @@ def thompson_budgets(
         reward: the reward definition.
         draws: joint draws.
         rng: the only source of randomness; row order does not matter.
+        step_limit: largest step of one edit, as a fraction of the budget in force.
+        learning: what an edit costs while the platform learns.
 
     Returns:
         platform, account_id, track, lever_id, thompson_budget (mean over draws), thompson_budget_sd,
-        share_mean and share_sd (of the track's sum, per draw), sorted by track and key.
+        share_mean and share_sd (of the track's sum, per draw), marginal_value (E[v λ ε - price], dollars per
+        budget dollar), p_raise, p_cut and p_hold (shares of the draws in which a step of at most `step_limit`
+        towards the draw's budget would repay its learning cost, and the rest); sorted by track and key.
 
     Raises:
         ValueError: elasticity outside (0, 1), a budget that is not positive, a track without envelope.
@@ -79,18 +89,22 @@ def thompson_budgets(
     low = np.clip(current / _REACH, minimum, high)
     caps = np.array([float(envelopes[track]) for track in tracks])
 
-    evidence = posterior_evidence(rows)
-    sums = np.zeros((4, len(rows)))
+    evidence = posterior_evidence(rows, reward)
+    sums = np.zeros((7, len(rows)))
     nodes = reward.nodes.count  # whole rounds of nodes keep every block stratified
     block = nodes * max(1, _BLOCK_CELLS // max(1, len(rows)) // nodes)
     for start in range(0, draws if len(rows) else 0, block):
         size = min(block, draws - start)
         rates = draw_signups_per_dollar(*evidence, reward, size, rng)
         with np.errstate(over="ignore"):
-            demand = current * np.minimum(value * elasticity * rates, 1e12) ** (1 / (1 - elasticity))
-        budgets = solve_knapsack(np.minimum(demand, high * 1e6), low, high, group, caps, total_envelope)
+            worth = np.minimum(value * elasticity * rates, 1e12)
+            demand = np.minimum(current * worth ** (1 / (1 - elasticity)), high * 1e6)
+        scales = _knapsack_scales(demand, low, high, group, caps, total_envelope)
+        budgets = np.clip(demand * scales[:, group], low, high)
         shares = budgets / np.maximum(np.add.reduceat(budgets, _starts(group), axis=1)[:, group], 1e-12)
-        for index, values in enumerate((budgets, budgets**2, shares, shares**2)):
+        worth -= (np.maximum(scales, 1e-6) ** (elasticity - 1))[:, group]
+        raised, cut = _repaid_steps(budgets / current - 1, worth, step_limit, learning)
+        for index, values in enumerate((budgets, budgets**2, shares, shares**2, worth, raised, cut)):
             sums[index] += values.sum(axis=0)
     means = sums / max(1, draws)
     return rows.select(
@@ -102,7 +116,23 @@ def thompson_budgets(
         pl.Series("thompson_budget_sd", np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)), dtype=pl.Float64),
         pl.Series("share_mean", means[2], dtype=pl.Float64),
         pl.Series("share_sd", np.sqrt(np.maximum(means[3] - means[2] ** 2, 0)), dtype=pl.Float64),
+        pl.Series("marginal_value", means[4], dtype=pl.Float64),
+        pl.Series("p_raise", means[5], dtype=pl.Float64),
+        pl.Series("p_cut", means[6], dtype=pl.Float64),
+        pl.Series("p_hold", 1 - means[5] - means[6], dtype=pl.Float64),
     )
+
+
+def _repaid_steps(
+    wish: FloatArray, worth: FloatArray, step_limit: float, learning: LearningCost
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Draws in which a raise, or a cut, of at most `step_limit` repays its learning cost; (draws, levers).
+
+    `wish` is the step the draw asks for, `worth` what a budget dollar more brings in it, net.
+    """
+    step = np.clip(wish, -step_limit, step_limit)
+    pays = worth * step >= learning.least_step_value(step)
+    return pays & (step > 0), pays & (step < 0)
 
 
 def solve_knapsack(
@@ -131,10 +161,23 @@ def solve_knapsack(
     Raises:
         ValueError: groups not sorted, or bounds crossed.
     """
+    scales = _knapsack_scales(demand, low, high, group, caps, total)
+    return np.clip(demand * scales[:, group], low, high)
+
+
+def _knapsack_scales(
+    demand: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    group: np.ndarray[tuple[int], np.dtype[np.int64]],
+    caps: FloatArray,
+    total: float,
+) -> FloatArray:
+    """q of each draw and group, (draws, groups); its price is q^-(1 - ε). Arguments as `solve_knapsack`."""
     if np.any(np.diff(group) < 0) or np.any(high < low):
         raise ValueError("levers must be sorted by group and high must not lie below low")
     if demand.shape[1] == 0:
-        return demand.copy()
+        return np.ones((len(demand), len(caps)))
     starts = _starts(group)
     ends = [*starts[1:], len(group)]
     scales = np.ones((len(demand), len(caps)))
@@ -144,7 +187,7 @@ def solve_knapsack(
             demand[:, part], low[part], high[part], np.ones((len(demand), end - start)), caps[index]
         )
     common = _largest_scale(demand, low, high, scales[:, group], total)
-    return np.clip(demand * np.minimum(scales[:, group], common[:, None]), low, high)
+    return np.minimum(scales, common[:, None])
 
 
 def _largest_scale(

@@ -37,6 +37,7 @@ class Position:
     low_before_pace: int = 0
     target: int = 0
     stops: bool = False
+    unpaid: str | None = None  # why its edit would not repay what it costs
     bounds: list[tuple[str, Bound]] = field(default_factory=list)
     moved_by: dict[str, str] = field(default_factory=dict)
 

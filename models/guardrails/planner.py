@@ -12,6 +12,7 @@ last word. No rule raises a lever above what every rule allows; what cannot be p
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from models.guardrails.book import Book, Position, must_stop
 from models.guardrails.group_rules import GroupRule
 from models.guardrails.lever_rules import LeverRule
 from models.guardrails.limits import GuardrailLimits
-from models.guardrails.states import CENT, UNIT, amount, money_text, read_levers
+from models.guardrails.states import CENT, UNIT, LeverKey, amount, money_text, read_levers
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ RULES = (
     Rule("increment", "pace", lever=lever_rules.increment),
 )
 
+# No rule: the request itself is dropped, so nothing that a rule demands waits for it.
+_LEARNING_COST = "learning_cost"
+_ALL_PAID: Mapping[LeverKey, str] = {}
 _DECISION_SCHEMA = pl.Schema(
     {
         "platform": pl.String(),
@@ -87,7 +91,13 @@ _DECISION_SCHEMA = pl.Schema(
 )
 
 
-def plan_decisions(states: pl.DataFrame, limits: GuardrailLimits, now: datetime) -> pl.DataFrame:
+def plan_decisions(
+    states: pl.DataFrame,
+    limits: GuardrailLimits,
+    now: datetime,
+    *,
+    unpaid: Mapping[LeverKey, str] = _ALL_PAID,
+) -> pl.DataFrame:
     """One decision per lever: raise, cut, stop, hold or split_test.
 
     Args:
@@ -95,6 +105,8 @@ def plan_decisions(states: pl.DataFrame, limits: GuardrailLimits, now: datetime)
             including those that may not be edited.
         limits: the guardrails.
         now: the moment of the decision, with a time zone.
+        unpaid: levers whose edit would not repay its learning cost, with why: they ask for no change. Stops
+            and what a rule demands go on.
 
     Returns:
         platform, account_id, track, lever_id, lever_level, lever_source, advisory, type, current_budget (0
@@ -110,6 +122,7 @@ def plan_decisions(states: pl.DataFrame, limits: GuardrailLimits, now: datetime)
         raise ValueError("now: needs a time zone")
     book = Book(read_levers(states), limits, now)
     for position in book.positions:
+        position.unpaid = unpaid.get(position.lever.key)
         _narrow(position, book)
     for rule in reversed(RULES):
         if rule.group is not None:
@@ -131,12 +144,16 @@ def _narrow(position: Position, book: Book) -> None:
             position.high = min(max(bound.high, position.low), position.high)
             position.low = low
     position.stops = must_stop(lever, book.limits) and not book.limits.kill_switch
-    wanted = min(max(_request(position), position.low), position.high)
+    wanted = min(max(_wish(position), position.low), position.high)
     if wanted < lever.current and position.low < position.high:
         # Towards the budget in force: an ordinary cut is never larger than asked.
         wanted = lever.ceil_step(wanted)
         wanted = lever.current if wanted > lever.largest_after_cut else wanted
     position.target = wanted if wanted <= lever.current else lever.settle(wanted, lever.current)
+
+
+def _wish(position: Position) -> int:
+    return _request(position) if position.unpaid is None else position.lever.current
 
 
 def _request(position: Position) -> int:
@@ -146,7 +163,9 @@ def _request(position: Position) -> int:
 
 def _binding(position: Position) -> dict[str, str]:
     """Rules between the request and the answer, highest first, each with its words."""
-    value, found = _request(position), dict(position.moved_by)
+    value, found = _wish(position), dict(position.moved_by)
+    if position.unpaid is not None and position.target == position.lever.current:
+        found[_LEARNING_COST] = position.unpaid
     if found and position.target == position.lever.current:
         return _by_rank(found)  # a sum left nothing of the change; the size of a step no longer matters
     for name, bound in position.bounds:
@@ -163,7 +182,7 @@ def _binding(position: Position) -> dict[str, str]:
 
 
 def _by_rank(found: dict[str, str]) -> dict[str, str]:
-    return {rule.name: found[rule.name] for rule in RULES if rule.name in found}
+    return {name: found[name] for name in (*(rule.name for rule in RULES), _LEARNING_COST) if name in found}
 
 
 def _decision(position: Position, book: Book) -> tuple[object, ...]:

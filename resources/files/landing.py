@@ -30,7 +30,7 @@ from resources.landing.ledger import (
 from resources.landing.pages import Stamp
 from resources.settings import TrackRule
 from resources.warehouse.interface import ReplaceTable, Warehouse, WarehouseError, Write
-from resources.warehouse.tables import OPS_TABLES, QUARANTINE, RAW_TABLES, TRACK_RULES
+from resources.warehouse.tables import OPS_TABLES, QUARANTINE, RAW_TABLES, REWARD_DEFINITIONS, TRACK_RULES
 
 _FILES_AT_ONCE = 2
 
@@ -230,11 +230,13 @@ def publish_landing(
     fetched: Sequence[FetchedFile],
     warehouse: Warehouse,
     track_rules: Sequence[TrackRule] | None = None,
+    reward: pl.DataFrame | None = None,
 ) -> LandingReport:
-    """Write rows, ledger, quarantine, accounts and track rules in one transaction, or nothing.
+    """Write rows, ledger, quarantine, accounts and what the settings say in one transaction, or nothing.
 
     Args:
         track_rules: the settings' rules; None leaves `ops.track_rules` as it is.
+        reward: the one row of `ops.reward_definitions`; None leaves it as it is.
 
     Raises:
         WarehouseError: another landing was published since this one was planned; run it again.
@@ -253,6 +255,8 @@ def publish_landing(
     writes = publisher.writes(_unrecognised_rows(drop, plan, unrecognised, warehouse))
     if track_rules is not None:
         writes += _track_rule_writes(drop, warehouse, track_rules)
+    if reward is not None and not warehouse.read(REWARD_DEFINITIONS.name).equals(reward):
+        writes.append(ReplaceTable(REWARD_DEFINITIONS, reward))
     if writes:
         warehouse.write(*writes)
     drop.clean()

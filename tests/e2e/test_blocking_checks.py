@@ -27,6 +27,7 @@ MORNING = {
         "gaelp_training.bandit_posteriors",
         "ops.lever_states",
         "gaelp_training.bandit_decisions",
+        "gaelp_training.policy_runs",
     ],
     "governance__submission": ["governance.submission"],
     "gaelp_training__slates": ["gaelp_training.slates"],

@@ -55,6 +55,7 @@ DECIDED = [
         "gaelp_training.bandit_posteriors",
         "ops.lever_states",
         "gaelp_training.bandit_decisions",
+        "gaelp_training.policy_runs",
         "gaelp_training.slates",
     )
 ]
@@ -97,7 +98,7 @@ def test_one_command_materialises_the_whole_graph(finished):
     idle.add("gaelp_training/forecast_accuracy")
     landed = {str(table.name).replace(".", "/") for table in EXPORTED}
     # Nothing was refused, so the landing left ops.quarantine alone.
-    landed |= {"ops/ingest_slices", "ops/accounts", "ops/track_rules"}
+    landed |= {"ops/ingest_slices", "ops/accounts", "ops/track_rules", "ops/reward_definitions"}
     assert materialised(home) == (executable | landed) - idle
 
 

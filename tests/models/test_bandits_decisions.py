@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.bandits import decide, levers_today
+from models.bandits import LearningCost, decide, levers_today
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS
@@ -77,7 +77,7 @@ def account(count, *, seed, snapshots=10, mean_budget=30.0, first_cac=150.0, dea
     return history, days, accounts
 
 
-def morning(history, days, accounts, *, seed=1, draws=1920, limits=LIMITS):
+def morning(history, days, accounts, *, seed=1, draws=1920, limits=LIMITS, **choices):
     return decide(
         lever_history=history,
         lever_days=days,
@@ -92,6 +92,7 @@ def morning(history, days, accounts, *, seed=1, draws=1920, limits=LIMITS):
         reward=REWARD,
         draws=draws,
         rng=np.random.default_rng(seed),
+        **choices,
     )
 
 
@@ -200,6 +201,83 @@ def test_a_losing_track_is_never_raised(seed):
     result = morning(*account(40, seed=seed, first_cac=300.0))
     assert "raise" not in set(result.decisions["type"])
     assert "cut" in set(result.decisions["type"])
+
+
+# --- what an edit costs while the platform learns ---
+
+DEAR = LearningCost(loss_share=0.1)
+
+
+def test_an_edit_that_does_not_repay_its_learning_cost_is_held(day):
+    inputs = account(80, seed=1, dead_share=0.1)
+    dear = morning(*inputs, learning=DEAR)
+    before = day.decisions.select("lever_id", pl.col("type").alias("type_before"))
+    held = dear.decisions.filter(pl.col("binding_rules").str.contains("learning_cost"))
+    assert held.height > 5
+    assert set(held["type"]) == {"hold"}
+    assert held["learning_cost"].sum() == 0
+    assert held["reason"].str.contains("while the platform learns").all()
+    assert (held["thompson_budget"] != held["current_budget"]).all(), "what the sampler asked for stays told"
+    assert {"raise", "cut"} & set(held.join(before, on="lever_id")["type_before"])
+    assert verify_decisions(dear.decisions, dear.states, LIMITS, NOW) == []
+
+
+@pytest.mark.parametrize("learning", [LearningCost(), DEAR])
+def test_every_edit_the_sampler_asked_for_repays_what_it_costs(learning):
+    result = morning(*account(80, seed=1, dead_share=0.1), learning=learning)
+    # What the exploration floor lifts is the floor's wish, not the sampler's.
+    asked = pl.col("type").is_in(["raise", "cut"]) & ~pl.col("binding_rules").str.contains(
+        "exploration_floor"
+    )
+    edits = result.decisions.filter(asked).join(
+        result.requests.select("lever_id", "marginal_value"), on="lever_id"
+    )
+    step = (edits["proposed_budget"] - edits["current_budget"]).cast(pl.Float64)
+    gain = edits["marginal_value"] * step * 28
+    cost = edits["proposed_budget"].cast(pl.Float64) * 7 * learning.loss_share
+    assert edits.height > 0
+    assert (gain >= cost * (1 - 1e-9)).all()
+    assert edits["learning_cost"].to_numpy() == pytest.approx(cost.to_numpy())
+
+
+def test_no_stop_and_no_cut_for_a_cap_waits_for_its_learning_cost():
+    tight = GuardrailLimits(
+        tracks={
+            name: TrackLimits(Decimal(600), bounds.cac_cap, Decimal(6000))
+            for name, bounds in LIMITS.tracks.items()
+        },
+        total_daily_cap=Decimal(60_000),
+    )
+    inputs = account(80, seed=1, dead_share=0.1)
+    ruinous = LearningCost(loss_share=1.0, large_step_loss_share=1.0, repaid_within_days=1.0)
+    types = morning(*inputs, limits=tight, learning=ruinous).decisions["type"].to_list()
+    assert types.count("stop") == morning(*inputs, limits=tight).decisions["type"].to_list().count("stop") > 0
+    assert "cut" in types
+    assert "raise" not in types
+
+
+def test_a_step_beyond_a_fifth_costs_more():
+    frame = pl.DataFrame({"now": [100.0] * 4, "then": [105.0, 120.0, 121.0, 100.0]})
+    costs = frame.select(LearningCost().of_edit(pl.col("now"), pl.col("then")))["literal"].to_list()
+    assert costs == pytest.approx([7 * 1.05, 7 * 1.2, 7 * 121 * 0.2, 0.0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"loss_share": 0.3}, {"days": 0.0}, {"large_step": 0.0}, {"loss_share": -1.0}]
+)
+def test_an_impossible_learning_cost_is_refused(wrong):
+    with pytest.raises(ValueError, match="learning cost"):
+        LearningCost(**wrong)
+
+
+def test_the_draws_rise_fall_or_hold_and_agree_with_the_decision(day):
+    shares = day.decisions.select("p_raise", "p_cut", "p_hold")
+    assert np.allclose(shares.sum_horizontal().to_numpy(), 1.0)
+    assert shares.min_horizontal().min() >= -1e-9
+    means = day.decisions.group_by("type").agg(pl.col("p_raise", "p_cut").mean())
+    by_type = {row["type"]: row for row in means.iter_rows(named=True)}
+    assert by_type["raise"]["p_raise"] > 0.7 > 0.3 > by_type["raise"]["p_cut"]
+    assert by_type["cut"]["p_cut"] > 0.6 > 0.3 > by_type["cut"]["p_raise"]
 
 
 def test_a_thousand_levers_and_4000_draws_take_about_a_cpu_second():

@@ -171,3 +171,70 @@ def test_duplicate_levers_are_refused():
     levers = lever_frame(l1="security")
     with pytest.raises(ValueError, match="unique"):
         posteriors(days_of("l1", "security", [20], 10), pl.concat([levers, levers]))
+
+
+# --- young cohorts and forgetting ------------------------------------------------------------------------
+
+
+def arriving(ages, completion, sd=0.0, clicks=1.0) -> pl.DataFrame:
+    days = days_of("l1", "security", ages, cost=100, clicks=clicks)
+    return days.with_columns(completion=pl.lit(completion), completion_sd=pl.lit(sd))
+
+
+def test_a_young_cohort_counts_as_far_as_its_conversions_have_arrived():
+    days = pl.concat([arriving(range(15, 43), 1.0), arriving([5, 6], 0.4, clicks=0.4)])
+    row = posteriors(days, lever_frame(l1="security")).row(0, named=True)
+    assert (row["spend"], row["click_conversions"]) == (2800, 28), "the stop rule's spend is matured"
+    assert (row["exposure"], row["young_exposure"], row["young_spend"]) == pytest.approx((2880, 80, 200))
+    assert row["evidence_clicks"] == pytest.approx(28.8)
+
+
+def test_counting_young_cohorts_in_full_would_make_a_steady_lever_look_dear():
+    settled = arriving(range(15, 43), 1.0)
+    young = arriving(range(1, 15), 0.3, clicks=0.3)
+    levers = lever_frame(l1="security")
+    alone, both, naive = (
+        posteriors(days, levers)["cac_p50"].item()
+        for days in (
+            settled,
+            pl.concat([settled, young]),
+            pl.concat([settled, young.with_columns(completion=pl.lit(1.0))]),
+        )
+    )
+    assert both == pytest.approx(alone, rel=0.02)
+    assert naive > 1.2 * alone
+
+
+def test_a_day_whose_completion_nobody_knows_is_no_evidence_until_it_matures():
+    days = arriving(range(1, 15), None).cast({"completion": pl.Float64})
+    assert posteriors(days, lever_frame(l1="security"))["exposure"].item() == 0
+
+
+@pytest.mark.parametrize("completion", [0.0, 1.2])
+def test_an_impossible_completion_is_refused(completion):
+    with pytest.raises(ValueError, match="completion"):
+        posteriors(arriving([3], completion), lever_frame(l1="security"))
+
+
+def test_an_unsure_delay_widens_the_belief_instead_of_moving_it():
+    settled = arriving(range(15, 20), 1.0, clicks=0.5)
+    sure, unsure = (
+        posteriors(
+            pl.concat([settled, arriving(range(1, 15), 0.4, sd=sd, clicks=20.0)]), lever_frame(l1="security")
+        ).row(0, named=True)
+        for sd in (0.0, 0.15)
+    )
+    assert unsure["cac_p50"] == pytest.approx(sure["cac_p50"], rel=0.05)
+    assert unsure["cac_p90"] / unsure["cac_p10"] > 1.2 * sure["cac_p90"] / sure["cac_p10"]
+
+
+def test_old_days_weigh_half_after_a_half_life():
+    days = pl.concat([arriving([15], 1.0, clicks=2), arriving([29], 1.0, clicks=8)])
+    named = {"half_lives": {"security": 14.0, "balance": None}}
+    row = lever_posteriors(
+        days, lever_frame(l1="security"), ACCOUNTS, as_of_date=AS_OF, window_days=28, prior_conversions=2.0,
+        caps=CAPS, reward=REWARD, draws=96, rng=np.random.default_rng(1), **named,
+    ).row(0, named=True)  # fmt: skip
+    assert row["evidence_clicks"] == pytest.approx(2 + 8 / 2), "a half-life before the account's newest day"
+    assert row["exposure"] == pytest.approx(100 + 100 / 2)
+    assert (row["spend"], row["click_conversions"], row["half_life_days"]) == (200, 10, 14)

@@ -108,6 +108,13 @@ def posterior_frame(clicks, spend, track="security") -> pl.DataFrame:
             "click_conversions": clicks,
             "view_conversions": np.zeros(count),
             "reward_mean": reward_mean,
+            "exposure": np.asarray(spend, dtype=float),
+            "young_exposure": np.zeros(count),
+            "young_exposure_sd": np.zeros(count),
+            "young_spend": np.zeros(count),
+            "evidence_clicks": np.asarray(clicks, dtype=float),
+            "evidence_views": np.zeros(count),
+            "evidence_reward": reward_mean,
             "posterior_shape": 2.0 + reward_mean,
             "posterior_rate": 400.0 + np.asarray(spend),
         }

@@ -141,3 +141,26 @@ def _seconds(call) -> float:
     start = time.process_time()
     call()
     return time.process_time() - start
+
+
+def test_uncertain_exposure_matches_400_000_draws_of_the_continuous_model():
+    settled, arrived, sd, most = 3000.0, 2000.0, 600.0, 5000.0
+    rng = np.random.default_rng(9)
+    spread = np.log1p((sd / arrived) ** 2)
+    young = np.minimum(arrived * rng.lognormal(-spread / 2, np.sqrt(spread), 400_000), most)
+    strength = 0.25 * 0.75 / 0.12**2 - 1
+    incremental = 18 * rng.gamma(1 / 0.15**2, 0.15**2, 400_000) + 14 * rng.beta(
+        0.25 * strength, 0.75 * strength, 400_000
+    )
+    drawn = rng.gamma(2 + incremental) / (480 + settled + young)
+    exposure = REWARD.exposures([settled], [arrived], [sd], [most])
+    facts = (exposure, np.array([18.0]), np.array([14.0]), 2.0, 480.0)
+    for cap in (180.0, 240.0, 400.0):
+        closed = probability_cac_above(cap, *facts, REWARD)
+        np.testing.assert_allclose(closed, (drawn < 1 / cap).mean(), atol=0.007)
+    plugged = probability_cac_above(180.0, [settled + arrived], *facts[1:], REWARD)
+    assert plugged[0] > probability_cac_above(180.0, *facts, REWARD)[0] + 0.02, "the mean is overconfident"
+    quantiles = cac_quantiles((0.1, 0.5, 0.9), *facts, REWARD)[:, 0]
+    np.testing.assert_allclose(quantiles, np.quantile(1 / drawn, (0.1, 0.5, 0.9)), rtol=0.02)
+    joint = draw_signups_per_dollar(*facts, REWARD, 96 * 200, np.random.default_rng(3))
+    np.testing.assert_allclose(joint.mean(), mean_signups_per_dollar(*facts, REWARD)[0], rtol=0.02)

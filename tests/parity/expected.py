@@ -262,6 +262,20 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  shop      f1          security    40           2       2.02          1                  0
         2026-06-10  meta      m1          security    4000         80      40            6                  0
     """),
+    # By the landed definition a cohort is judged at the age of a day; m1's youngest is that old and not older, and of
+    # m1 no delay is known.
+    "gaelp_training.reward_daily": Expected("""
+        date        platform  account_id  track       lever_id  cost          conversions_click  age  is_matured  completion  completion_sd  corrected_click_conversions  reward  reward_version
+        2026-06-01  shop      f1          security    f-a       4.01          1                  10   true        1           0              1                            1       v1
+        2026-06-01  shop      f1          security    f-b       6             1                  10   true        1           0              1                            1       v1
+        2026-06-05  meta      m1          security    L1        13.345678901  2                  6    true        1           0              2                            2       v1
+        2026-06-08  meta      m1          security    L1        20            4                  3    true        1           0              4                            4.5     v1
+        2026-06-08  meta      m1          unassigned  L2        0             0                  3    true        1           0              0                            0       v1
+        2026-06-08  shop      f1          security    f-a       1             1                  3    true        1           0              1                            1       v1
+        2026-06-09  meta      m1          security    L1        30            7                  2    true        1           0              7                            7.25    v1
+        2026-06-09  shop      f1          security    f-a       2.02          1                  2    true        1           0              1                            1       v1
+        2026-06-10  meta      m1          security    L1        40            6                  1    false       -           -              -                            -       v1
+    """),
     "intermediate.int_creative_daily": Expected("""
         date        platform    account_id  track       creative_id  impressions  cost
         2026-06-01  shop        f1          security    f-a          10           4.01

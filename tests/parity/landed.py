@@ -19,7 +19,14 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from resources.warehouse.interface import Append, Write
-from resources.warehouse.tables import ACCOUNT_AUDITS, ACCOUNTS, INGEST_SLICES, PYTHON_TABLES, TRACK_RULES
+from resources.warehouse.tables import (
+    ACCOUNT_AUDITS,
+    ACCOUNTS,
+    INGEST_SLICES,
+    PYTHON_TABLES,
+    REWARD_DEFINITIONS,
+    TRACK_RULES,
+)
 
 Payload = Mapping[str, str]
 
@@ -978,6 +985,10 @@ def reference_writes() -> list[Write]:
                 schema=TRACK_RULES.polars_schema,
                 orient="row",
             ),
+        ),
+        Append(
+            REWARD_DEFINITIONS,
+            pl.DataFrame([("v1", 1.0, 0.25, 1)], schema=REWARD_DEFINITIONS.polars_schema, orient="row"),
         ),
         Append(
             ACCOUNT_AUDITS,

@@ -28,6 +28,13 @@ select
     posteriors.p_meets_cap,
     decisions.expected_signups_change,
     decisions.expected_loss,
+    decisions.learning_cost,
+    decisions.p_raise,
+    decisions.p_cut,
+    decisions.p_hold,
+    runs.half_life_days,
+    runs.draws,
+    runs.posterior_hash,
     {{ timestamp_diff_hours(start_of_day('decisions.as_of_date'), 'snapshots.last_edited_at') }} as hours_since_edit,
     eligibility.eligible as account_eligible,
     eligibility.reason as account_reason,
@@ -39,6 +46,10 @@ left join {{ source('models', 'bandit_posteriors') }} as posteriors
         and decisions.platform = posteriors.platform
         and decisions.account_id = posteriors.account_id
         and decisions.lever_id = posteriors.lever_id
+left join {{ source('models', 'policy_runs') }} as runs
+    on
+        decisions.as_of_date = runs.as_of_date
+        and decisions.track = runs.track
 left join {{ ref('int_levers') }} as levers
     on
         decisions.platform = levers.platform
