@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, governance, planning, publishing
+from aelp_assets import bandits, baselines, forecasts, governance, monitoring, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -45,6 +45,12 @@ ASSETS: list[dg.AssetsDefinition] = [
     governance.governance_mirror,
     reporting,
     publishing.analyst_copy,
+    monitoring.performance_changes,
+    monitoring.reconciliations,
+    monitoring.forecast_review,
+    monitoring.track_readiness,
+    monitoring.safety_events,
+    monitoring.notifications,
 ]
 
 

@@ -201,6 +201,22 @@ class Guardrails(Section):
     overdelivery: Annotated[float, Field(ge=0.25, le=1.0)] = 0.25
 
 
+class Monitoring(Section):
+    """What the morning review holds numbers against.
+
+    `lowest` and `highest` platform signups per backend order of a new customer, and the `largest_change` of
+    that ratio against the window before; `matured_signups` and `applied_changes` a track needs before its
+    automation may be trusted.
+    """
+
+    reconciliation_days: Annotated[int, Field(ge=7, le=90)] = 28
+    lowest: Fraction = 0.2
+    highest: Annotated[float, Field(gt=0.0, le=10.0)] = 1.2
+    largest_change: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
+    matured_signups: Annotated[int, Field(ge=1)] = 100
+    applied_changes: Annotated[int, Field(ge=1)] = 20
+
+
 class Slates(Section):
     size: Annotated[int, Field(ge=1, le=50)] = 8
     explore_share: Annotated[float, Field(ge=0.10, le=1.0)] = 0.2
@@ -393,6 +409,7 @@ class Settings(Section):
     bandit: Bandit = Bandit()
     guardrails: Guardrails
     slates: Slates = Slates()
+    monitoring: Monitoring = Monitoring()
     governance: Governance = Governance()
     sources: LiveSources = {}
 
