@@ -35,8 +35,8 @@ from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.control.records import FAILED, Record
 from resources.control.store import control_url, open_control_store
-from resources.notifier import Message, Notifier, open_channels
-from resources.settings import Environment, Settings
+from resources.notifier import LogChannel, Message, Notifier, open_channels
+from resources.settings import Environment, Settings, SettingsError
 from resources.warehouse import tables
 
 # What a morning compares with: a week back, and the days around it that restatements may have touched.
@@ -671,22 +671,28 @@ def notifications(
 ) -> dg.MaterializeResult:
     """This morning's events told once through every channel, and what waits from before tried again."""
     engine = open_control_store(control_url(environment.home, os.environ))
-    notifier = Notifier(engine, open_channels(os.environ, context.log), clock.now)
+    faults = []
+    try:
+        channels = open_channels(os.environ, context.log)
+    except SettingsError as fault:  # a misspelt address must not end the run, nor silence the log
+        channels = [LogChannel(context.log)]
+        faults.append(str(fault))
+    notifier = Notifier(engine, channels, clock.now)
     is_past = morning_of(context) < clock.now().astimezone(settings.timezone).date()
     if not is_past:  # a review repeated for an old morning is told to nobody
         notifier.announce([Message(**row) for row in safety_events.select(_MESSAGE).iter_rows(named=True)])
     told = notifier.deliver()
     rows = mirror(tables.NOTIFICATIONS, notifier.told())  # all of them: the store knows no morning
     waiting = rows.filter(pl.col("status") != "sent")
+    faults += sorted(set(waiting["message"].drop_nulls()))
     return result(
         rows,
         None,
         [
             check(
                 "everybody_was_told",
-                waiting.is_empty(),
-                f"{waiting.height} notifications wait for the next round: "
-                f"{'; '.join(sorted(set(waiting['message'].drop_nulls())))}",
+                waiting.is_empty() and not faults,
+                f"{waiting.height} notifications wait for the next round. {'; '.join(faults)}",
                 "ops.notifications",
                 severity=dg.AssetCheckSeverity.WARN,
             )

@@ -239,7 +239,10 @@ def change_waterfall(changes: pl.DataFrame) -> Figure:
             name = "signups" if metric == "signups" else "CAC"
             axis.set_title(f"{track}: {name}, {shown['base_day'][0]} → {shown['day'][0]}", fontsize=9)
             if axis is axes[row][0]:
-                axis.set_ylabel(name if metric == "signups" else "account currency per signup", fontsize=7)
+                axis.set_ylabel(
+                    f"{name if metric == 'signups' else 'account currency per signup'}; axis cut below",
+                    fontsize=7,
+                )
     return figure
 
 

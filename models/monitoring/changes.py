@@ -224,7 +224,7 @@ def _words(part: str, amount: Decimal, metric: str) -> str:
         return "not yet arrived" if is_missing else "more of it arrived"
     if part == "restatement":
         return "restated since first told"
-    return _SAID.get(part, "without a click")
+    return _SAID.get(part, "without a paid click")
 
 
 def _amount(value: Decimal, *, signed: bool = False) -> str:
