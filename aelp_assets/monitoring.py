@@ -44,6 +44,7 @@ KNOWN_DAYS = 9
 # Mornings that fidelity is judged on where live ones are missing: weekly, so that their days differ.
 HINDCAST_WEEKS = 5
 HINDCAST_DRAWS = 1000
+HINDCAST_HISTORY = 28
 BACKTEST_DAYS = 14
 SPEND_DAYS = 7
 _ACCOUNT = ["platform", "account_id"]
@@ -68,10 +69,14 @@ def _this_morning(name: str) -> dg.AssetIn:
 def with_signups(days: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Days of configured tracks with float cost and `signups`: reward-weighted at the mean incrementality."""
     reward = settings.reward
-    return days.filter(pl.col("track").is_in(list(settings.tracks))).with_columns(
-        pl.col("cost").cast(pl.Float64),
-        signups=pl.col("conversions_click").cast(pl.Float64) * reward.click_incrementality_mean
-        + pl.col("conversions_view").cast(pl.Float64) * reward.view_incrementality_mean,
+    return (
+        days.filter(pl.col("track").is_in(list(settings.tracks)))
+        .sort("date", *_ACCOUNT, "track", "lever_id")  # sums of floats depend on the order
+        .with_columns(
+            pl.col("cost").cast(pl.Float64),
+            signups=pl.col("conversions_click").cast(pl.Float64) * reward.click_incrementality_mean
+            + pl.col("conversions_view").cast(pl.Float64) * reward.view_incrementality_mean,
+        )
     )
 
 
@@ -179,7 +184,7 @@ def reconciliations(
 ) -> dg.MaterializeResult:
     """Platform signups beside backend orders of new customers, per track over matured days."""
     reward, limits = settings.reward, settings.monitoring
-    daily = platform_vs_backend.select(
+    daily = platform_vs_backend.sort("track", "date").select(
         "date",
         "track",
         platform_signups=pl.col("platform_conversions_click").cast(pl.Float64)
@@ -270,7 +275,8 @@ def forecast_review(
     accounts = newest_verdicts(decision_accounts).filter("eligible")
     made = [_live(forecast_results), _live(forecast_outlook.filter(pl.col("horizon") == "day"))]
     of_levers, of_tracks = [made[0].filter("is_current_budget")], [made[1]]
-    for missing in hindcast_mornings(morning, accounts, set(forecast_results["as_of_date"])):
+    first_day = int_lever_daily["date"].min()
+    for missing in hindcast_mornings(morning, accounts, set(forecast_results["as_of_date"]), first_day):
         levers, outlook = hindcast(int_lever_daily, budget_levers, accounts, settings, missing)
         of_levers.append(levers)
         of_tracks.append(outlook)
@@ -290,12 +296,20 @@ def _live(forecasts: pl.DataFrame) -> pl.DataFrame:
     return forecasts.rename({"as_of_date": "made_on"}).with_columns(basis=pl.lit("live"))
 
 
-def hindcast_mornings(morning: date, accounts: pl.DataFrame, decided: set[date]) -> list[date]:
-    """Yesterday, the newest matured day and the weeks before it, where no forecast was made then."""
-    slowest = max(accounts["maturity_days"], default=0)
-    matured = morning - timedelta(days=1 + slowest)
+def hindcast_mornings(
+    morning: date, accounts: pl.DataFrame, decided: set[date], first_day: object
+) -> list[date]:
+    """Yesterday, the newest matured day and the weeks before it, where no forecast was made then.
+
+    Args:
+        first_day: of the history; None: there is none. A forecast wants `HINDCAST_HISTORY` days behind it.
+    """
+    if accounts.is_empty() or not isinstance(first_day, date):
+        return []
+    matured = morning - timedelta(days=1 + max(accounts["maturity_days"]))
     weekly = [matured - timedelta(days=7 * weeks) for weeks in range(HINDCAST_WEEKS)]
-    return sorted({morning - timedelta(days=1), *weekly} - decided) if accounts.height else []
+    earliest = first_day + timedelta(days=HINDCAST_HISTORY)
+    return sorted(day for day in {morning - timedelta(days=1), *weekly} - decided if day >= earliest)
 
 
 def hindcast(

@@ -738,7 +738,7 @@ PERFORMANCE_CHANGES = Table(
         ("cvr", "NUMERIC", "Part of conversions per click, once all have arrived."),
         ("delay", "NUMERIC", "Part of what has arrived of each day so far."),
         ("restatement", "NUMERIC", "Part of what the platform told anew beyond late arrivals."),
-        ("without_clicks", "NUMERIC", "Signups no paid click reached: of views, or of clicks that cost nothing."),
+        ("without_clicks", "NUMERIC", "Signups no paid click reached: of views, or of free clicks."),
         ("sentence", "STRING", "The same in words, largest part first.", True),
     ),
     grain=("as_of_date", "comparison", "track", "platform", "metric"),
