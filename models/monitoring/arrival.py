@@ -26,13 +26,14 @@ _ACCOUNT = ["platform", "account_id"]
 def arrival_shares(
     days: pl.DataFrame, delay: pl.DataFrame, accounts: pl.DataFrame, *, as_of_date: date
 ) -> pl.DataFrame:
-    """Share of an account's final conversions known at each age (SCHEMA), never falling with age, at most 1.
+    """Share of an account's final conversions known at each age (SCHEMA), above 0 and at most 1.
 
-    Basis `restatements`: as `conversion_delay` learnt it from days seen twice. Basis `ages`, until an account
-    has any: conversions per click of each young day over those of the `REFERENCE_DAYS` matured ones before,
-    drawn to the accounts' common share with the weight of `PEERS_WORTH` conversions (the posterior mean of a
-    gamma-Poisson model) and made monotone by isotonic regression. It takes a fall in conversion rates of the
-    last days for lateness, which is why restatements go before it. Ages without a row are complete.
+    Basis `restatements`: as `conversion_delay` learnt it from days seen twice, where days were followed
+    until they matured (its shares are of the oldest age followed). Basis `ages`, until then: conversions per
+    click of each young day over those of the `REFERENCE_DAYS` matured ones before, drawn to the accounts'
+    common share with the weight of `PEERS_WORTH` conversions (the posterior mean of a gamma-Poisson model)
+    and made monotone by isotonic regression. It takes a fall in conversion rates of the last days for
+    lateness, which is why restatements go before it. Ages without a row are complete.
 
     Args:
         days: date, platform, account_id, clicks, signups; rows before `as_of_date`.
@@ -42,6 +43,7 @@ def arrival_shares(
     learnt = (
         delay.filter(pl.col("share_arrived").is_not_null())
         .join(accounts, on=_ACCOUNT)
+        .filter(pl.col("age").max().over(_ACCOUNT) >= pl.col("maturity_days"))
         .filter(pl.col("age") < pl.col("maturity_days"))
         .select(*_ACCOUNT, "age", pl.col("share_arrived").clip(0.01, 1.0).alias("share"))
         .with_columns(basis=pl.lit("restatements"))

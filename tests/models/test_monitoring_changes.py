@@ -207,8 +207,11 @@ def test_shares_are_read_from_how_rates_rise_with_age_until_restatements_tell_th
     assert set(by_age["basis"]) == {"ages"}
     truth = [min(1.0, 0.4 + 0.05 * age) for age in by_age["age"]]
     assert by_age["share"].to_numpy() == pytest.approx(np.array(truth), abs=0.02)
-    delay = pl.DataFrame([("meta", "1", 1, 0.3), ("meta", "1", 2, 0.6)], schema=NO_DELAY.schema, orient="row")
+    followed = [("meta", "1", 1, 0.3), ("meta", "1", 2, 0.6), ("meta", "1", 14, 1.0)]
+    delay = pl.DataFrame(followed, schema=NO_DELAY.schema, orient="row")
     learnt = arrival.arrival_shares(days, delay, ACCOUNTS, as_of_date=MORNING)
+    briefly = arrival.arrival_shares(days, delay.head(2), ACCOUNTS, as_of_date=MORNING)
+    assert briefly.equals(by_age), "two days' growth says nothing of what comes later"
     assert learnt.select("age", "share", "basis").rows() == [
         (1, 0.3, "restatements"),
         (2, 0.6, "restatements"),
