@@ -31,6 +31,7 @@ from aelp_assets.partitions import (
 from models import forecasting
 from models.eligibility import maturity_by_account
 from models.monitoring import arrival, changes, readiness, reconciliation, reviews, safety
+from models.quantiles import NAMES
 from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.control.records import FAILED, Record
@@ -38,6 +39,7 @@ from resources.control.store import control_url, open_control_store
 from resources.notifier import LogChannel, Message, Notifier, open_channels
 from resources.settings import Environment, Settings, SettingsError
 from resources.warehouse import tables
+from resources.warehouse.schema import Table
 
 # What a morning compares with: a week back, and the days around it that restatements may have touched.
 KNOWN_DAYS = 9
@@ -48,6 +50,21 @@ HINDCAST_HISTORY = 28
 BACKTEST_DAYS = 14
 SPEND_DAYS = 7
 _ACCOUNT = ["platform", "account_id"]
+
+
+def _read_of(table: Table, keys: list[str], metrics: list[str]) -> pl.Schema:
+    wanted = [*keys, *(f"{metric}_{name}" for metric in metrics for name in NAMES)]
+    return pl.Schema({name: table.polars_schema[name] for name in wanted})
+
+
+_LEVERS_READ = _read_of(
+    tables.FORECAST_RESULTS,
+    ["as_of_date", "target_date", *_ACCOUNT, "track", "lever_id"],
+    ["spend", "clicks", "signups", "cac"],
+)
+_DAYS_READ = _read_of(
+    tables.FORECAST_OUTLOOK, ["as_of_date", "target_date", "track"], ["spend", "signups", "cac"]
+)
 _CODE = module_hash("models.monitoring")
 
 _LEVER_DAYS = dg.AssetIn(key=["intermediate", "int_lever_daily"], partition_mapping=days_before(LEVER_DAYS))
@@ -273,14 +290,14 @@ def forecast_review(
     """Actuals beside forecasts; mornings without one are forecast now from what lay before them."""
     morning = morning_of(context)
     accounts = newest_verdicts(decision_accounts).filter("eligible")
-    made = [_live(forecast_results), _live(forecast_outlook.filter(pl.col("horizon") == "day"))]
-    of_levers, of_tracks = [made[0].filter("is_current_budget")], [made[1]]
+    of_levers = [_dated(forecast_results.filter("is_current_budget"), _LEVERS_READ, "live")]
+    of_tracks = [_dated(forecast_outlook.filter(pl.col("horizon") == "day"), _DAYS_READ, "live")]
     first_day = int_lever_daily["date"].min()
     for missing in hindcast_mornings(morning, accounts, set(forecast_results["as_of_date"]), first_day):
         levers, outlook = hindcast(int_lever_daily, budget_levers, accounts, settings, missing)
         of_levers.append(levers)
         of_tracks.append(outlook)
-    forecasts, outlooks = (pl.concat(parts, how="vertical_relaxed") for parts in (of_levers, of_tracks))
+    forecasts, outlooks = (pl.concat(parts) for parts in (of_levers, of_tracks))
     days = with_signups(int_lever_daily, settings)
     maturities = accounts.select(*_ACCOUNT, "maturity_days")
     reviewed = reviews.judge_levers(forecasts, days, maturities, as_of_date=morning)
@@ -292,8 +309,14 @@ def forecast_review(
     return _reviewed(reviewed, maturities, morning), _faithful(fidelity), _drifted(drift)
 
 
-def _live(forecasts: pl.DataFrame) -> pl.DataFrame:
-    return forecasts.rename({"as_of_date": "made_on"}).with_columns(basis=pl.lit("live"))
+def _dated(forecasts: pl.DataFrame, read: pl.Schema, basis: str) -> pl.DataFrame:
+    """What a review reads of forecasts, with the morning they were made on."""
+    return (
+        forecasts.select(read.names())
+        .cast(read)
+        .rename({"as_of_date": "made_on"})
+        .with_columns(basis=pl.lit(basis))
+    )
 
 
 def hindcast_mornings(
@@ -360,12 +383,10 @@ def hindcast(
         **shared,
     )
     of_days = outlook.filter((pl.col("horizon") == "day") & (pl.col("track") != "combined"))
-    conformed = (
-        tables.FORECAST_RESULTS.conform(of_levers.filter("is_current_budget")),
-        tables.FORECAST_OUTLOOK.conform(of_days),
+    return (
+        _dated(of_levers.filter("is_current_budget"), _LEVERS_READ, "hindcast"),
+        _dated(of_days, _DAYS_READ, "hindcast"),
     )
-    levers_then, days_then = (_live(frame).with_columns(basis=pl.lit("hindcast")) for frame in conformed)
-    return levers_then, days_then
 
 
 def _reviewed(reviewed: pl.DataFrame, maturities: pl.DataFrame, morning: date) -> dg.MaterializeResult:

@@ -228,7 +228,7 @@ def _words(part: str, amount: Decimal, metric: str) -> str:
 
 
 def _amount(value: Decimal, *, signed: bool = False) -> str:
-    digits = 0 if abs(value) >= 10 else 1
+    digits = 0 if abs(value) >= 10 else 1 if abs(value) >= 1 else 2
     text = f"{abs(value):,.{digits}f}"
     if not signed:
         return text

@@ -194,7 +194,12 @@ def fidelity(
     actual_cac = _cac("actual_spend", "actual_signups")
     actual_roas = pl.col("actual_signups") * value / pl.col("actual_spend")
     told_roas = pl.col("signups_p50") * value / pl.col("spend_p50")
-    comparable = actual_cac.is_finite() & pl.col("cac_p50").is_not_null() & (pl.col("spend_p50") > 0)
+    comparable = (
+        actual_cac.is_finite()
+        & (actual_cac > 0)
+        & pl.col("cac_p50").is_not_null()
+        & (pl.col("spend_p50") > 0)
+    )
     signups = pl.col("actual_signups")
     known = pl.col("signups_p10").is_not_null()
     return (
