@@ -192,10 +192,12 @@ def test_a_decision_is_replayed_bit_for_bit_from_its_stored_inputs(finished):
     assert replayed.sort(keys).equals(stored.select(columns).sort(keys).cast(dict(replayed.schema)))
 
 
-def test_a_review_of_the_morning_fills_every_table_and_tells_each_event_once(home):
+def test_a_review_of_the_morning_fills_its_tables_and_tells_each_event_once(home):
     assert home.execute("review", TODAY, DECIDE).success
     seen = {str(t.name): home.warehouse().read(t.name) for t in MONITORING_TABLES}
-    assert {name for name, rows in seen.items() if rows.is_empty()} == set()
+    # A month of history leaves no matured day that was forecast from a month before it.
+    unfilled = {name for name, rows in seen.items() if rows.is_empty()}
+    assert unfilled == {"gaelp_training.fidelity_evaluations"}
     assert set(seen["gaelp_training.forecast_reviews"]["basis"]) == {"hindcast"}  # no morning before this one
     verdicts = seen["gaelp_training.readiness"]
     assert not verdicts.filter(pl.col("criterion") == "all_criteria")["passed"].any()
