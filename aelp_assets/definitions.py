@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, governance, monitoring, planning, publishing
+from aelp_assets import (
+    bandits,
+    baselines,
+    forecast_review,
+    forecasts,
+    governance,
+    monitoring,
+    planning,
+    publishing,
+    safety,
+)
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -47,10 +57,10 @@ ASSETS: list[dg.AssetsDefinition] = [
     publishing.analyst_copy,
     monitoring.performance_changes,
     monitoring.reconciliations,
-    monitoring.forecast_review,
+    forecast_review.forecast_review,
     monitoring.track_readiness,
-    monitoring.safety_events,
-    monitoring.notifications,
+    safety.safety_events,
+    safety.notifications,
 ]
 
 

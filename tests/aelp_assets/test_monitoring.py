@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from aelp_assets import monitoring
+from aelp_assets import forecast_review, safety
 from resources.clock import FixedClock
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
 from resources.warehouse.tables import SAFETY_EVENTS
@@ -27,19 +27,19 @@ def days_ago(*days):
 
 def test_mornings_nobody_forecast_are_yesterday_and_matured_weeks_with_history_behind_them():
     long_ago = date(2025, 1, 1)
-    found = monitoring.hindcast_mornings(MORNING, ACCOUNTS, set(), long_ago)
+    found = forecast_review.hindcast_mornings(MORNING, ACCOUNTS, set(), long_ago)
     assert found == days_ago(1, 15, 22, 29, 36, 43)
     decided = set(days_ago(1, 22))
-    assert monitoring.hindcast_mornings(MORNING, ACCOUNTS, decided, long_ago) == days_ago(15, 29, 36, 43)
+    assert forecast_review.hindcast_mornings(MORNING, ACCOUNTS, decided, long_ago) == days_ago(15, 29, 36, 43)
     young = MORNING - timedelta(days=45)
-    assert monitoring.hindcast_mornings(MORNING, ACCOUNTS, set(), young) == days_ago(1, 15)
-    assert monitoring.hindcast_mornings(MORNING, ACCOUNTS, set(), None) == []
+    assert forecast_review.hindcast_mornings(MORNING, ACCOUNTS, set(), young) == days_ago(1, 15)
+    assert forecast_review.hindcast_mornings(MORNING, ACCOUNTS, set(), None) == []
 
 
 def notified(tmp_path, monkeypatch, morning=MORNING, **variables):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    outcome = monitoring.notifications(
+    outcome = safety.notifications(
         context=dg.build_asset_context(partition_key=morning.isoformat()),
         safety_events=pl.DataFrame([EVENT], schema=SAFETY_EVENTS.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
