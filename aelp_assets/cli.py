@@ -435,7 +435,7 @@ def _run(started: float, with_backtest: bool = False) -> None:
 
     from aelp_assets.definitions import build_defs
     from aelp_assets.file_report import print_landing, read_landings, rows_added, terminal
-    from aelp_assets.runner import MorningFailed, open_instance, run_backtest, run_morning
+    from aelp_assets.runner import MorningFailed, open_instance, run_backtest, run_morning, run_review
     from aelp_assets.summary import print_summary
     from resources.warehouse import open_warehouse
 
@@ -450,6 +450,7 @@ def _run(started: float, with_backtest: bool = False) -> None:
             morning = run_morning(defs, instance, warehouse, settings, clock, say, _sources(environment))
             if with_backtest:
                 run_backtest(defs, instance, morning, say)
+            run_review(defs, instance, morning, say)
     except MorningFailed as failure:
         landing = rows_added(landed_before, read_landings(warehouse))
         if not landing.is_empty():  # a file that was refused may well explain the failure

@@ -12,7 +12,18 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, creative_rates, forecasts, governance, planning, publishing
+from aelp_assets import (
+    bandits,
+    baselines,
+    creative_rates,
+    forecast_review,
+    forecasts,
+    governance,
+    monitoring,
+    planning,
+    publishing,
+    safety,
+)
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -46,6 +57,12 @@ ASSETS: list[dg.AssetsDefinition] = [
     governance.governance_mirror,
     reporting,
     publishing.analyst_copy,
+    monitoring.performance_changes,
+    monitoring.reconciliations,
+    forecast_review.forecast_review,
+    monitoring.track_readiness,
+    safety.safety_events,
+    safety.notifications,
 ]
 
 

@@ -45,6 +45,16 @@ backtest = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
     description="Score the forecaster on the past: coverage and loss beside the classic and naive methods.",
 )
+review = dg.define_asset_job(
+    "review",
+    selection=dg.AssetSelection.groups("monitoring"),
+    description="Why yesterday changed, forecasts beside actuals, what may be trusted, whom to tell of what.",
+)
+watch = dg.define_asset_job(
+    "watch",
+    selection=dg.AssetSelection.assets(["gaelp_training", "safety_events"], ["ops", "notifications"]),
+    description="Tell of what the morning's decisions bring; what was not told yet is tried again.",
+)
 
 audit = dg.define_asset_job(
     "audit",
@@ -62,4 +72,4 @@ def pull_sources(sources: Sequence[SourceName]) -> UnresolvedAssetJobDefinition:
     )
 
 
-JOBS = [land_files, transform_days, decide, mirror_governance, backtest, audit]
+JOBS = [land_files, transform_days, decide, mirror_governance, backtest, review, watch, audit]

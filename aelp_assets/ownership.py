@@ -25,6 +25,10 @@ DATA_FRESHNESS = dg.FreshnessPolicy.time_window(
 DECISION_FRESHNESS = dg.FreshnessPolicy.cron(
     deadline_cron="0 10 * * *", lower_bound_delta=timedelta(hours=6), timezone=_timezone
 )
+# The 07:00 review is read before the allocation is made.
+REVIEW_FRESHNESS = dg.FreshnessPolicy.cron(
+    deadline_cron="0 8 * * *", lower_bound_delta=timedelta(hours=6), timezone=_timezone
+)
 # The backtest is retrained weekly, Tuesdays.
 WEEKLY_FRESHNESS = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=9), warn_window=timedelta(days=8)

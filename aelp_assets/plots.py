@@ -9,6 +9,7 @@ and they say that there is nothing to draw.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import polars as pl
@@ -232,6 +233,83 @@ def coverage_intervals(accuracy: pl.DataFrame) -> Figure:
     _label_rows(axis, labels, rows.height)
     axis.set_title("Coverage of the 80 % interval", fontsize=9)
     axis.set_xlabel("share of actuals inside p10–p90, 95 % bootstrap interval", fontsize=7)
+    return figure
+
+
+def change_waterfall(changes: pl.DataFrame) -> Figure:
+    """Yesterday beside the day before: each part of the change in signups and CAC, a column per track.
+
+    Args:
+        changes: `performance_changes` of one morning.
+    """
+    totals = changes.filter((pl.col("comparison") == "day_before") & (pl.col("platform") == "all"))
+    drawn = totals.drop_nulls("change")
+    tracks = sorted(drawn["track"].unique())
+    if not tracks:
+        return _nothing("Why yesterday changed", "no track has two days to compare")
+    figure = Figure(figsize=(4.4 * len(tracks), 5.4), layout="constrained")
+    axes = figure.subplots(2, len(tracks), squeeze=False)
+    for row, metric in enumerate(("signups", "cac")):
+        for axis, track in zip(axes[row], tracks, strict=True):
+            shown = drawn.filter((pl.col("track") == track) & (pl.col("metric") == metric))
+            if shown.is_empty():
+                axis.set_axis_off()
+                axis.text(0.5, 0.5, "No CAC: a day without signups", ha="center", fontsize=8, color=_MUTED)
+                continue
+            _waterfall(axis, shown.row(0, named=True), is_good_up=metric == "signups")
+            name = "signups" if metric == "signups" else "CAC"
+            axis.set_title(f"{track}: {name}, {shown['base_day'][0]} → {shown['day'][0]}", fontsize=9)
+            if axis is axes[row][0]:
+                axis.set_ylabel(
+                    f"{name if metric == 'signups' else 'account currency per signup'}; axis cut below",
+                    fontsize=7,
+                )
+    return figure
+
+
+def _waterfall(axis: Axes, change: Mapping[str, Any], *, is_good_up: bool) -> None:
+    parts = ["spend", "mix", "cpm", "ctr", "cvr", "delay", "restatement", "without_clicks"]
+    moved = [name for name in parts if change[name]]
+    level, ends = float(change["before"]), [float(change["before"]), float(change["after"])]
+    axis.bar(0, level, color=_INK)
+    for place, name in enumerate(moved, start=1):
+        step = float(change[name])
+        axis.bar(place, step, bottom=level, color=_GOOD if (step > 0) == is_good_up else _BAD)
+        level += step
+        ends.append(level)
+    axis.bar(len(moved) + 1, float(change["after"]), color=_INK)
+    labels = ["before", *(name.replace("_", " ") for name in moved), "after"]
+    axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=7)
+    axis.tick_params(axis="y", labelsize=7)
+    low, high = min(ends), max(ends)
+    room = max(high - low, 0.1 * high, 1.0)
+    axis.set_ylim(max(0.0, low - room), high + 0.3 * room)
+
+
+def forecast_review(reviews: pl.DataFrame) -> Figure:
+    """Yesterday's clicks by lever beside what was forecast, as a share of the median; those outside in red.
+
+    Args:
+        reviews: `forecast_reviews` of one morning.
+    """
+    rows = reviews.filter((pl.col("metric") == "clicks") & (pl.col("p50") > 0)).drop_nulls("inside")
+    if rows.is_empty():
+        return _nothing("Clicks beside their forecast", "no forecast has met its day")
+    shown = rows.sort("track", "platform", "lever_id").head(_SHOWN_MOVES)
+    figure, (axis,) = _panels(1, shown.height, width=6.0)
+    places = list(range(shown.height))
+    low, high, actual = (shown[name] / shown["p50"] for name in ("p10", "p90", "actual"))
+    axis.hlines(places, low, high, color=_BAND, linewidth=5)
+    colours = [_GOOD if inside else _BAD for inside in shown["inside"]]
+    axis.scatter(actual, places, c=colours, s=16, zorder=3)
+    axis.axvline(1, color=_INK, linewidth=0.8)
+    _label_rows(
+        axis, [f"{t} · {p} · {n}" for t, p, n in shown["track", "platform", "lever_id"].rows()], len(places)
+    )
+    axis.set_title(
+        f"Clicks of {shown['target_date'][0]} beside their forecast ({shown['basis'][0]})", fontsize=9
+    )
+    axis.set_xlabel("clicks / forecast median, p10–p90" + _left_out(rows, shown, "levers"), fontsize=7)
     return figure
 
 

@@ -286,3 +286,15 @@ def run_backtest(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Mo
         say(f"Scoring the forecaster as of {as_of}")
         tags = {"dagster/partition": as_of.isoformat()}
         _timed(morning, "backtest", lambda tags=tags: _execute(defs, instance, "backtest", tags))  # type: ignore[misc]
+
+
+def run_review(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
+    """Look back on the day before every morning just decided, and tell of what a person must hear.
+
+    Raises:
+        MorningFailed: the review failed.
+    """
+    for as_of in morning.decided:
+        say(f"Reviewing the day before {as_of}")
+        tags = {"dagster/partition": as_of.isoformat()}
+        _timed(morning, "review", lambda tags=tags: _execute(defs, instance, "review", tags))  # type: ignore[misc]

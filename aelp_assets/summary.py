@@ -54,6 +54,7 @@ def print_summary(
         )
         _slates(console, warehouse, morning)
         _proposals(console, warehouse, morning)
+        _review(console, warehouse, morning)
     _accuracy(console, warehouse)
     console.print(
         f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks.",
@@ -191,6 +192,22 @@ def _proposals(console: Console, warehouse: Warehouse, morning: date) -> None:
             "`aelp desk --by NAME` shows them with their evidence.",
             soft_wrap=True,
         )
+
+
+def _review(console: Console, warehouse: Warehouse, morning: date) -> None:
+    """Why yesterday changed, in a sentence a track and metric, and what each track lacks to be trusted."""
+    changes, verdicts = (
+        _read(warehouse, f"gaelp_training.{name}", morning) for name in ("performance_changes", "readiness")
+    )
+    totals = changes.filter(pl.col("platform") == "all").sort("comparison", "track", "metric")
+    for (comparison,), rows in totals.group_by("comparison", maintain_order=True):
+        base = "the day before" if comparison == "day_before" else "a week before"
+        console.print(f"{rows['day'][0]} beside {base}, {rows['base_day'][0]}", style="bold")
+        for line in rows["sentence"]:
+            console.print(f"  {line}", soft_wrap=True)
+    whole = verdicts.filter(pl.col("criterion") == "all_criteria").sort("track")
+    for track, said in whole["track", "detail"].iter_rows():
+        console.print(f"Automation of {track}: {said}", soft_wrap=True)
 
 
 def _accuracy(console: Console, warehouse: Warehouse) -> None:

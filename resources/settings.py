@@ -281,6 +281,22 @@ def _in_year(day: str, year: int) -> date:
     return date.fromisoformat(f"{year}-{day}")
 
 
+class Monitoring(Section):
+    """What the morning review holds numbers against.
+
+    `lowest` and `highest` platform signups per backend order of a new customer, and the `largest_change` of
+    that ratio against the window before; `matured_signups` and `applied_changes` a track needs before its
+    automation may be trusted.
+    """
+
+    reconciliation_days: Annotated[int, Field(ge=7, le=90)] = 28
+    lowest: Fraction = 0.2
+    highest: Annotated[float, Field(gt=0.0, le=10.0)] = 1.2
+    largest_change: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
+    matured_signups: Annotated[int, Field(ge=1)] = 100
+    applied_changes: Annotated[int, Field(ge=1)] = 20
+
+
 class Slates(Section):
     size: Annotated[int, Field(ge=1, le=50)] = 8
     explore_share: Annotated[float, Field(ge=0.10, le=1.0)] = 0.2
@@ -473,6 +489,7 @@ class Settings(Section):
     bandit: Bandit = Bandit()
     guardrails: Guardrails
     slates: Slates = Slates()
+    monitoring: Monitoring = Monitoring()
     governance: Governance = Governance()
     events: tuple[CalendarEvent, ...] = ()
     sources: LiveSources = {}

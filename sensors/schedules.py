@@ -1,4 +1,4 @@
-"""The clock's part: the 09:00 decision, the weekly backtest, the hourly pull, in the business's time zone.
+"""The clock's part: review, decision, weekly backtest and hourly pull, in the business's time zone.
 
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
@@ -9,7 +9,7 @@ from datetime import UTC
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from aelp_assets.jobs import backtest, decide
+from aelp_assets.jobs import backtest, decide, review, watch
 from resources.settings import load_settings, read_environment
 from sensors.attempts import is_under_way
 
@@ -34,6 +34,20 @@ def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
+
+
+@dg.schedule(job=review, cron_schedule="0 7 * * *", execution_timezone=_timezone, default_status=_ON)
+def daily_review(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Look back at 07:00: what happened yesterday, and whether it was foreseen."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"review-{morning}", partition_key=morning)
+
+
+@dg.schedule(job=watch, cron_schedule="30 9 * * *", execution_timezone=_timezone, default_status=_ON)
+def daily_watch(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Half an hour after the decision, tell of what it proposes: a stop unsigned for a day runs out."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"watch-{morning}", partition_key=morning)
 
 
 def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
@@ -61,4 +75,4 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_decision, weekly_backtest]
+SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest]

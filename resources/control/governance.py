@@ -483,6 +483,12 @@ class Governance:
         with self._engine.begin() as connection:
             return _killed(connection)
 
+    def kill_switch_log(self) -> list[Record]:
+        """Each time the kill switch was pulled or released, oldest first."""
+        with self._engine.begin() as connection:
+            statement = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence)
+            return [dict(row) for row in connection.execute(statement).mappings()]
+
     def _require_alive(self, connection: sa.Connection) -> None:
         killed = _killed(connection)
         if killed is not None:

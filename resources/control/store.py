@@ -1,7 +1,7 @@
 """The control store's database: SQLite in AELP_HOME by default, or PostgreSQL by URL.
 
 Here: opening it, its tables, and writing as concurrent runs can on either. Not here: what the rows mean
-(`ingestion`, `governance`).
+(`ingestion`, `governance`, `notifier`).
 """
 
 from __future__ import annotations
@@ -152,6 +152,21 @@ KILL_SWITCH = sa.Table(
     sa.Column("person", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+)
+NOTIFICATIONS = sa.Table(
+    "notifications",
+    METADATA,
+    sa.Column("event_id", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("sentence", sa.String, nullable=False),
+    sa.Column("remedy", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # waiting, sending or sent
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("message", sa.String),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("begun_at", sa.Float),
+    sa.Column("sent_at", sa.Float),
 )
 
 

@@ -19,6 +19,8 @@ from resources.warehouse.tables import (
     FORECAST_ACCURACY,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
+    FORECAST_REVIEWS,
+    PERFORMANCE_CHANGES,
     PLACEMENT_BASELINES,
     SLATES,
 )
@@ -43,6 +45,8 @@ DRAWN = {
     "moves": (BANDIT_DECISIONS, lambda frame: plots.budget_moves(frame, NO_LEVERS)),
     "slates": (SLATES, lambda frame: plots.slate_budgets(frame, CAPS)),
     "coverage": (FORECAST_ACCURACY, plots.coverage_intervals),
+    "waterfall": (PERFORMANCE_CHANGES, plots.change_waterfall),
+    "review": (FORECAST_REVIEWS, plots.forecast_review),
 }
 
 
@@ -84,7 +88,8 @@ def test_every_figure_is_tried_with_an_empty_frame():
     public = {name for name in vars(plots) if not name.startswith("_") and callable(vars(plots)[name])}
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
-    assert ours == tried | {"creative_rates", "budget_moves", "slate_budgets", "coverage_intervals"}
+    tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
+    assert ours == tried | {"creative_rates"}
     assert len(DRAWN) == len(ours)
 
 
@@ -173,3 +178,17 @@ def test_baselines_label_plain_numbers_and_no_minor_ticks():
         assert axis.get_xlabel()
         assert not axis.get_xticklabels(minor=True)
         assert all("$" not in label.get_text() for label in axis.get_xticklabels())
+
+
+def test_the_waterfall_ends_where_the_day_ended_and_shows_only_what_moved():
+    moved = {"before": Decimal(112), "after": Decimal(98), "change": Decimal(-14), "cvr": Decimal(-14)}
+    still = dict.fromkeys(
+        ("spend", "mix", "cpm", "ctr", "delay", "restatement", "without_clicks"), Decimal(0)
+    )
+    named = {"comparison": "day_before", "track": "balance", "platform": "all", "day": DAY, "base_day": DAY}
+    signups = {**named, "metric": "signups", **still, **moved}
+    figure = rendered(plots.change_waterfall(rows_of(PERFORMANCE_CHANGES, signups)))
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["before", "cvr", "after"]
+    heights = [(bar.get_y(), bar.get_height()) for bar in figure.axes[0].patches]
+    assert heights == [(0, 112), (112, -14), (0, 98)]
+    assert "No CAC" in words(figure)

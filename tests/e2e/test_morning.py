@@ -22,6 +22,7 @@ from resources.warehouse.tables import (
     META_ADS_INSIGHTS,
     META_ADS_INSIGHTS_BY_PLACEMENT,
     MODEL_TABLES,
+    MONITORING_TABLES,
     ORDERS,
     TIKTOK_ADS_REPORT,
 )
@@ -59,9 +60,11 @@ DECIDED = [
         "gaelp_training.slates",
     )
 ]
-MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - {
-    "gaelp_training/forecast_accuracy"
+# The weekly backtest's, and the review's.
+LATER = {"gaelp_training/forecast_accuracy", "ops/notifications"} | {
+    str(table.name).replace(".", "/") for table in MONITORING_TABLES
 }
+MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - LATER
 
 
 def materialised(home: Home) -> set[str]:
@@ -91,11 +94,11 @@ def test_one_command_materialises_the_whole_graph(finished):
             if isinstance(asset, dg.AssetsDefinition) and asset.is_executable
             for spec in asset.specs
         }
-    # This home has files and no credentials: no source is pulled. The backtest is the weekly schedule's.
+    # This home has files and no credentials: no source is pulled. Backtest and review have runs of their own.
     idle = {
         f"ops/{kind}/{name}" for kind in ("source_pulls", "source_backfills") for name in SETTINGS.sources
     }
-    idle.add("gaelp_training/forecast_accuracy")
+    idle |= LATER
     landed = {str(table.name).replace(".", "/") for table in EXPORTED}
     # Nothing was refused, so the landing left ops.quarantine alone.
     landed |= {"ops/ingest_slices", "ops/accounts", "ops/track_rules", "ops/reward_definitions"}
@@ -189,6 +192,22 @@ def test_a_decision_is_replayed_bit_for_bit_from_its_stored_inputs(finished):
     columns = replayed.columns
     keys = ["platform", "account_id", "lever_id"]
     assert replayed.sort(keys).equals(stored.select(columns).sort(keys).cast(dict(replayed.schema)))
+
+
+def test_a_review_of_the_morning_fills_its_tables_and_tells_each_event_once(home):
+    assert home.execute("review", TODAY, DECIDE).success
+    seen = {str(t.name): home.warehouse().read(t.name) for t in MONITORING_TABLES}
+    # A month of history leaves no matured day that was forecast from a month before it.
+    unfilled = {name for name, rows in seen.items() if rows.is_empty()}
+    assert unfilled == {"gaelp_training.fidelity_evaluations"}
+    assert set(seen["gaelp_training.forecast_reviews"]["basis"]) == {"hindcast"}  # no morning before this one
+    verdicts = seen["gaelp_training.readiness"]
+    assert not verdicts.filter(pl.col("criterion") == "all_criteria")["passed"].any()
+    told = home.sql("select event_id, status, attempts from ops.notifications order by event_id")
+    events = seen["gaelp_training.safety_events"]
+    assert told.rows() == [(event, "sent", 1) for event in sorted(events["event_id"])]
+    assert home.execute("watch", TODAY, DECIDE).success
+    assert home.sql("select max(attempts) as n from ops.notifications")["n"][0] == 1
 
 
 def test_an_implausible_account_is_left_out_and_the_others_proceed(home):

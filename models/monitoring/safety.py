@@ -1,0 +1,223 @@
+"""What a person must hear of: one event per thing that happened, with what to do about it.
+
+Here: events from finished tables, their severity, words and ids. Not here: telling anybody
+(`resources.notifier`).
+An event has the id of what happened, not of the morning that saw it: seen twice, it is the same event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import polars as pl
+
+from models.monitoring.reviews import DRIFT_ALARM, PROMISED
+
+SEVERITIES = ("critical", "warning")
+SCHEMA = pl.Schema(
+    {
+        "as_of_date": pl.Date,
+        "event_id": pl.String,
+        "happened_on": pl.Date,
+        "kind": pl.String,
+        "severity": pl.String,
+        "track": pl.String,
+        "subject": pl.String,
+        "sentence": pl.String,
+        "remedy": pl.String,
+    }
+)
+Event = dict[str, object]
+
+
+def collect(events: Sequence[Event], *, as_of_date: date) -> pl.DataFrame:
+    """Events as rows (SCHEMA), the gravest first, each once.
+
+    Args:
+        events: from the functions below.
+    """
+    rows = pl.DataFrame([{"as_of_date": as_of_date, **event} for event in events], schema=SCHEMA)
+    return rows.unique("event_id", keep="first", maintain_order=True).sort(
+        pl.col("severity").replace_strict({name: n for n, name in enumerate(SEVERITIES)}), "kind", "event_id"
+    )
+
+
+def _event(
+    kind: str,
+    severity: str,
+    subject: str,
+    sentence: str,
+    remedy: str,
+    *,
+    day: date,
+    track: str | None = None,
+    occurrence: str = "",
+) -> Event:
+    """`occurrence` tells two events of one kind, subject and day apart."""
+    named = "|".join((kind, track or "", subject, day.isoformat(), occurrence))
+    return {
+        "event_id": hashlib.sha256(named.encode()).hexdigest()[:16],
+        "happened_on": day,
+        "kind": kind,
+        "severity": severity,
+        "track": track,
+        "subject": subject,
+        "sentence": sentence,
+        "remedy": remedy,
+    }
+
+
+def stops_proposed(decisions: pl.DataFrame) -> Iterator[Event]:
+    """Decisions to stop a lever: urgent, for they wait for a person.
+
+    Args:
+        decisions: as_of_date, track, platform, account_id, lever_id, type, reason.
+    """
+    for row in decisions.filter(pl.col("type") == "stop").iter_rows(named=True):
+        subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+        yield _event(
+            "stop_proposed",
+            "critical",
+            subject,
+            f"{subject} should be stopped: {row['reason']}",
+            "Decide on it: `aelp proposals`, or the desk. Unsigned, it spends on and the proposal runs out.",
+            day=row["as_of_date"],
+            track=row["track"],
+        )
+
+
+def kill_switch_pulled(pulls: Sequence[tuple[date, str, str]]) -> Iterator[Event]:
+    """Args: pulls: day, moment and sentence of each time it was switched on."""
+    for day, moment, said in pulls:
+        yield _event(
+            "kill_switch_on",
+            "critical",
+            "everything",
+            f"{said}.",
+            "Nothing is approved or sent until an approver says `aelp kill off`.",
+            day=day,
+            occurrence=moment,
+        )
+
+
+def decisions_refused(states: pl.DataFrame, decisions: pl.DataFrame) -> Iterator[Event]:
+    """Mornings whose levers were judged and whose decisions the verifier kept out of the tables.
+
+    Args:
+        states: `lever_states`: as_of_date.
+        decisions: `bandit_decisions`: as_of_date.
+    """
+    for day in sorted(set(states["as_of_date"]) - set(decisions["as_of_date"])):
+        yield _event(
+            "guardrail_refused",
+            "critical",
+            f"decisions of {day}",
+            f"The money invariants refused the decisions of {day}; none is stored.",
+            "Open the failed check money_invariants_hold of that run (`make ui`): it names rule and lever.",
+            day=day,
+        )
+
+
+def changes_failed(changes: Sequence[tuple[date, str, str, str, str]]) -> Iterator[Event]:
+    """Approved changes that did not take place.
+
+    Args:
+        changes: day, change id, `platform/account/lever`, status, message.
+    """
+    for day, change, subject, status, message in changes:
+        yield _event(
+            "change_failed",
+            "warning",
+            subject,
+            f"Change {change} of {subject} ended as {status}: {message}",
+            "See `aelp changes`; the lever stands as its platform has it, and is decided on again tomorrow.",
+            day=day,
+            occurrence=change,
+        )
+
+
+def drift_alarms(drift: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:
+    """Args: drift: from `reviews.drift`; hindcasts raise no alarm."""
+    alarmed = drift.filter((pl.col("e_value") >= DRIFT_ALARM) & (pl.col("basis") == "live"))
+    for row in alarmed.iter_rows(named=True):
+        yield _event(
+            "drift_alarm",
+            "warning",
+            f"forecasts of {row['track']}",
+            f"Only {row['coverage']:.0%} of clicks were inside p10–p90 over {row['days']} days "
+            f"(e-value {row['e_value']:,.0f}; {DRIFT_ALARM:g} is the alarm).",
+            "Look at forecast_reviews for the levers outside, and treat raises of this track with care.",
+            day=_week(as_of_date),
+            track=row["track"],
+        )
+
+
+def reconciliations_broken(reconciliations: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:
+    """Args: reconciliations: from `reconciliation.reconcile`."""
+    for row in reconciliations.filter(pl.col("status").is_in(["out_of_range", "changed"])).iter_rows(
+        named=True
+    ):
+        yield _event(
+            "reconciliation_broken",
+            "warning",
+            f"conversions of {row['track']}",
+            row["detail"],
+            "Compare the platforms' conversion actions and windows with the shop's orders "
+            "(platform_vs_backend).",
+            day=_week(as_of_date),
+            track=row["track"],
+            occurrence=row["status"],
+        )
+
+
+def coverage_broken(accuracy: pl.DataFrame) -> Iterator[Event]:
+    """Backtests whose coverage interval lies below what p10–p90 promises.
+
+    Args:
+        accuracy: newest `forecast_accuracy`. Intervals above it are too wide, which is no danger.
+    """
+    below = accuracy.filter(
+        (pl.col("method") == "aelp")
+        & pl.col("metric").is_in(["clicks", "conversions"])
+        & (pl.col("coverage_high") < PROMISED)
+    )
+    for row in below.iter_rows(named=True):
+        yield _event(
+            "coverage_broken",
+            "warning",
+            f"{row['platform']}/{row['account_id']} {row['metric']} {row['horizon_days']} d",
+            f"80 % intervals of {row['metric']} over {row['horizon_days']} days held {row['coverage']:.0%} "
+            f"({row['coverage_low']:.0%} to {row['coverage_high']:.0%}) in the backtest.",
+            "Read forecasts of this account as narrower than they should be; see forecast_accuracy.",
+            day=row["as_of_date"],
+        )
+
+
+def overspent(levers: pl.DataFrame, *, overdelivery: float) -> Iterator[Event]:
+    """Levers that spent more in a day than the caps reserve for them.
+
+    Args:
+        levers: date, platform, account_id, track, lever_id, cost, current_budget of the day.
+        overdelivery: share beyond the budget that the guardrails reserve.
+    """
+    worst = 1 + overdelivery
+    for row in levers.filter(pl.col("cost") > pl.col("current_budget") * worst + 0.005).iter_rows(named=True):
+        subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+        yield _event(
+            "spend_over_worst_case",
+            "critical",
+            subject,
+            f"{subject} spent {row['cost']:,.2f} on {row['date']} with a budget of "
+            f"{row['current_budget']:,.2f}; the caps reserve {worst:.0%} of it.",
+            "Look at the lever on its platform: a person may have raised it, or it delivers beyond its "
+            "budget.",
+            day=row["date"],
+            track=row["track"],
+        )
+
+
+def _week(day: date) -> date:
+    """The Monday of a day's week: what lasts is told once a week, not every morning."""
+    return date.fromisocalendar(*day.isocalendar()[:2], 1)

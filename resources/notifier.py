@@ -1,0 +1,313 @@
+"""Telling people of events: to the log, to a webhook, by e-mail; each event once per channel.
+
+Here: the channels, their secrets (from the environment alone) and what was told already (control store). Not
+here: which events there are (`models.monitoring.safety`).
+
+An event is noted as `sending`, and committed, before it goes out; who dies then leaves it so, and it goes out
+again after a quarter of an hour, with the same id (`Idempotency-Key`, `Message-ID`), so that a receiver can
+tell. What fails waits for the next round; nothing here raises for it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import sqlalchemy as sa
+
+from resources.control.store import NOTIFICATIONS, insert_missing, storable
+from resources.settings import SettingsError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_TIMEOUT_SECONDS = 10.0
+_ABANDONED = timedelta(minutes=15)
+_IMPLICIT_TLS_PORT = 465
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event as people read it."""
+
+    event_id: str
+    severity: str
+    sentence: str
+    remedy: str
+
+
+class DeliveryFailed(Exception):
+    """A channel did not take a message; says what a person can look at, and no secret."""
+
+
+class Channel(Protocol):
+    """A way to tell somebody."""
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, message: Message) -> None:
+        """Raises: DeliveryFailed."""
+
+
+class LogChannel:
+    """Into the run's log; always there."""
+
+    name = "log"
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+
+    def send(self, message: Message) -> None:
+        """Cannot fail."""
+        level = logging.ERROR if message.severity == "critical" else logging.WARNING
+        self._log.log(level, "%s: %s %s", message.severity, message.sentence, message.remedy)
+
+
+class WebhookChannel:
+    """A POST of JSON with `text`, as chat tools take it, beside the event's own fields.
+
+    The link is a secret: it is in no message and no log (so not httpx, which logs links). No proxy is used
+    and no redirect followed.
+    """
+
+    name = "webhook"
+
+    def __init__(self, url: str) -> None:
+        self._parts = _webhook(url)
+
+    def send(self, message: Message) -> None:
+        """Raises: DeliveryFailed: no connection, or an answer other than 2xx."""
+        body = {
+            "text": f"[{message.severity}] {message.sentence} {message.remedy}",
+            "event_id": message.event_id,
+            "severity": message.severity,
+            "sentence": message.sentence,
+            "remedy": message.remedy,
+        }
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message.event_id}
+        host, port = self._parts.hostname or "", self._parts.port
+        connection = (
+            http.client.HTTPSConnection(
+                host, port, timeout=_TIMEOUT_SECONDS, context=ssl.create_default_context()
+            )
+            if self._parts.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+        )
+        target = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+        try:
+            connection.request("POST", target, json.dumps(body).encode(), headers)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise DeliveryFailed(f"the webhook cannot be reached ({type(error).__name__})") from None
+        finally:
+            connection.close()
+        if not 200 <= status < 300:
+            raise DeliveryFailed(f"the webhook answered HTTP {status}; look at AELP_NOTIFY_WEBHOOK")
+
+
+def _webhook(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        (parts.path + parts.query).encode("ascii")
+    except ValueError:  # a port that is no number, letters a link must write otherwise
+        parts, host = urlsplit(""), ""
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
+        raise SettingsError("AELP_NOTIFY_WEBHOOK: must be an https:// link")
+    return parts
+
+
+@dataclass(frozen=True, repr=False)  # a repr would show the password
+class EmailChannel:
+    """One mail per event. Port 465 speaks TLS at once, others STARTTLS where it is offered.
+
+    A password is sent over TLS alone. Without a user nothing is, and TLS is not demanded: a relay on this
+    machine or network.
+    """
+
+    host: str
+    port: int
+    sender: str
+    recipients: tuple[str, ...]
+    user: str | None = None
+    password: str | None = None
+    name: str = "email"
+
+    def send(self, message: Message) -> None:
+        """Raises: DeliveryFailed: no connection, no TLS for a password, or a refusal."""
+        mail = EmailMessage()
+        mail["From"], mail["To"] = self.sender, ", ".join(self.recipients)
+        subject = " ".join(f"[aelp {message.severity}] {message.sentence}".split())
+        mail["Subject"] = subject if len(subject) <= 160 else f"{subject[:159]}…"
+        mail["Message-ID"] = f"<{message.event_id}@aelp>"
+        mail.set_content(f"{message.sentence}\n\n{message.remedy}\n")
+        try:
+            with self._connect() as server:
+                if self.user is not None:
+                    server.login(self.user, self.password or "")
+                refused = server.send_message(mail)
+        except (OSError, ValueError, smtplib.SMTPException) as error:
+            raise DeliveryFailed(f"the mail server did not take it ({type(error).__name__})") from None
+        if refused:
+            raise DeliveryFailed(f"the mail server refused {len(refused)} of the recipients")
+
+    def _connect(self) -> smtplib.SMTP:
+        if self.port == _IMPLICIT_TLS_PORT:
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=_TIMEOUT_SECONDS, context=context)
+        server = smtplib.SMTP(self.host, self.port, timeout=_TIMEOUT_SECONDS)
+        try:
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls(context=ssl.create_default_context())
+            elif self.user is not None:
+                raise DeliveryFailed("the mail server offers no TLS, and a password is sent over TLS alone")
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def open_channels(variables: Mapping[str, str], log: logging.Logger) -> list[Channel]:
+    """The log, and a webhook and mail where the environment names them.
+
+    AELP_NOTIFY_WEBHOOK; AELP_NOTIFY_SMTP_HOST, …_FROM, …_TO (commas between several), and optionally …_PORT
+    (587), …_USER with …_PASSWORD.
+
+    Raises:
+        SettingsError: what is named is incomplete or cannot be meant; without its value, which may be secret.
+    """
+    channels: list[Channel] = [LogChannel(log)]
+    if url := variables.get("AELP_NOTIFY_WEBHOOK"):
+        channels.append(WebhookChannel(url))
+    if host := variables.get("AELP_NOTIFY_SMTP_HOST"):
+        channels.append(_email(host, variables))
+    return channels
+
+
+def _email(host: str, variables: Mapping[str, str]) -> EmailChannel:
+    told = {name: variables.get(f"AELP_NOTIFY_SMTP_{name}", "").strip() for name in ("FROM", "TO", "PORT")}
+    user, password = (variables.get(f"AELP_NOTIFY_SMTP_{name}") or None for name in ("USER", "PASSWORD"))
+    recipients = tuple(address.strip() for address in told["TO"].split(",") if address.strip())
+    for name, values in (("FROM", (told["FROM"],)), ("TO", recipients)):
+        if not values or any("@" not in value or len(value.split()) != 1 for value in values):
+            raise SettingsError(f"AELP_NOTIFY_SMTP_{name}: must be an e-mail address")
+    port = told["PORT"] or "587"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise SettingsError("AELP_NOTIFY_SMTP_PORT: must be a port number")
+    if (user is None) != (password is None):
+        raise SettingsError("AELP_NOTIFY_SMTP_USER and AELP_NOTIFY_SMTP_PASSWORD: set both, or neither")
+    return EmailChannel(host, int(port), told["FROM"], recipients, user, password)
+
+
+class Notifier:
+    """Events to channels, once each, as the control store remembers.
+
+    Args:
+        engine: of the control store.
+        channels: with names of their own.
+        now: the present moment.
+    """
+
+    def __init__(self, engine: sa.Engine, channels: Sequence[Channel], now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._channels = channels
+        self._now = now
+
+    def announce(self, messages: Sequence[Message]) -> None:
+        """Put events before every channel; those that were put before it already stay as they are."""
+        with self._engine.begin() as connection:
+            for message in messages:
+                for channel in self._channels:
+                    insert_missing(
+                        connection,
+                        NOTIFICATIONS,
+                        {
+                            "event_id": message.event_id,
+                            "channel": channel.name,
+                            "severity": message.severity,
+                            "sentence": storable(message.sentence),
+                            "remedy": storable(message.remedy),
+                            "status": "waiting",
+                            "attempts": 0,
+                            "created_at": self._now().timestamp(),
+                        },
+                    )
+
+    def deliver(self) -> int:
+        """Send what waits, oldest first; returns how many were taken.
+
+        The first failure of a channel ends its round: a server that is down is not asked thirty times.
+        """
+        taken = 0
+        for channel in self._channels:
+            for message in self._waiting(channel.name):
+                if not self._claim(channel.name, message.event_id):
+                    continue
+                try:
+                    channel.send(message)
+                except DeliveryFailed as failed:
+                    self._settle(channel.name, message.event_id, status="waiting", message=str(failed))
+                    break
+                self._settle(
+                    channel.name,
+                    message.event_id,
+                    status="sent",
+                    message=None,
+                    sent_at=self._now().timestamp(),
+                )
+                taken += 1
+        return taken
+
+    def told(self) -> list[dict[str, Any]]:
+        """Every event and channel with what became of it, oldest first."""
+        order = NOTIFICATIONS.c.created_at, NOTIFICATIONS.c.event_id, NOTIFICATIONS.c.channel
+        with self._engine.begin() as connection:
+            return [
+                dict(row) for row in connection.execute(sa.select(NOTIFICATIONS).order_by(*order)).mappings()
+            ]
+
+    def _waiting(self, channel: str) -> list[Message]:
+        statement = (
+            sa.select(NOTIFICATIONS)
+            .where(NOTIFICATIONS.c.channel == channel, NOTIFICATIONS.c.status != "sent")
+            .order_by(NOTIFICATIONS.c.created_at, NOTIFICATIONS.c.event_id)
+        )
+        with self._engine.begin() as connection:
+            return [
+                Message(row.event_id, row.severity, row.sentence, row.remedy)
+                for row in connection.execute(statement)
+            ]
+
+    def _claim(self, channel: str, event_id: str) -> bool:
+        """Note the try; False where another run is at it."""
+        now = self._now()
+        table = NOTIFICATIONS.c
+        is_free = sa.or_(
+            table.status == "waiting",
+            sa.and_(table.status == "sending", table.begun_at < (now - _ABANDONED).timestamp()),
+        )
+        statement = (
+            sa.update(NOTIFICATIONS)
+            .where(table.channel == channel, table.event_id == event_id, is_free)
+            .values(status="sending", attempts=table.attempts + 1, begun_at=now.timestamp())
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def _settle(self, channel: str, event_id: str, **values: Any) -> None:
+        table = NOTIFICATIONS.c
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(NOTIFICATIONS)
+                .where(table.channel == channel, table.event_id == event_id)
+                .values(**values)
+            )

@@ -1,0 +1,278 @@
+"""Telling people: once per event and channel, over real HTTP and SMTP on loopback, without a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from email.policy import default
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from resources.control.store import open_control_store
+from resources.notifier import DeliveryFailed, EmailChannel, Message, Notifier, WebhookChannel, open_channels
+from resources.settings import SettingsError
+
+NOON = datetime(2026, 6, 30, 12, tzinfo=UTC)
+STOP = Message("e1", "critical", "meta/1/L should be stopped: P(CAC > 240) is 99 %.", "Decide on it.")
+DRIFT = Message("e2", "warning", "Only 50 % of clicks were inside — März.", "Look at forecast_reviews.")
+LOG = logging.getLogger("tests.notifier")
+
+
+class Webhook(HTTPServer):
+    """Takes POSTs and answers with `statuses` in turn, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.statuses, self.taken, self.paths = [204], [], []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.paths.append(self.path)
+                outer.taken.append((self.headers["Idempotency-Key"], json.loads(body)))
+                self.send_response(outer.statuses.pop(0) if len(outer.statuses) > 1 else outer.statuses[0])
+                self.send_header("Location", "https://elsewhere.example/")
+                self.end_headers()
+
+            def log_message(self, *_):
+                return
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/services/T0/very-secret?token=hush"
+
+
+class MailServer(socketserver.TCPServer):
+    """Enough of SMTP to take a mail; `refuses` answers a verb with an error."""
+
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        self.mails, self.verbs, self.refuses = [], [], {}
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def say(self, line):
+                self.wfile.write(f"{line}\r\n".encode())
+
+            def handle(self):
+                self.say("220 test")
+                while line := self.rfile.readline().decode().strip():
+                    verb = line.split()[0].upper()
+                    outer.verbs.append(line)
+                    if verb in outer.refuses:
+                        self.say(outer.refuses[verb])
+                    elif verb == "DATA":
+                        self.say("354 go on")
+                        lines = []
+                        while (part := self.rfile.readline().decode()) != ".\r\n":
+                            lines.append(part)
+                        outer.mails.append(message_from_string("".join(lines), policy=default))
+                        self.say("250 taken")
+                    elif verb == "QUIT":
+                        self.say("221 bye")
+                        return
+                    else:
+                        self.say("250 test")
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+
+@contextmanager
+def serving(server) -> Iterator:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def webhook():
+    with serving(Webhook()) as server:
+        yield server
+
+
+@pytest.fixture
+def mail():
+    with serving(MailServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+def notifier(engine, *channels, at=NOON):
+    return Notifier(engine, channels, lambda: at)
+
+
+def email(server, **changes):
+    return EmailChannel("127.0.0.1", server.port, "aelp@example.com", ("maya@example.com",), **changes)
+
+
+def test_an_event_is_posted_once_however_often_it_is_announced(engine, webhook):
+    for _ in range(3):
+        one = notifier(engine, WebhookChannel(webhook.url))
+        one.announce([STOP])
+        one.deliver()
+    ((key, body),) = webhook.taken
+    assert key == body["event_id"] == "e1"
+    assert body["text"] == "[critical] meta/1/L should be stopped: P(CAC > 240) is 99 %. Decide on it."
+    assert webhook.paths == ["/services/T0/very-secret?token=hush"]
+
+
+def test_what_failed_is_sent_at_the_next_round_and_nothing_is_raised(engine, webhook):
+    webhook.statuses = [503, 204]
+    one = notifier(engine, WebhookChannel(webhook.url))
+    one.announce([STOP, DRIFT])
+    assert one.deliver() == 0
+    assert len(webhook.taken) == 1, "a server that is down is not asked again in the same round"
+    waiting = {row["event_id"]: (row["status"], row["attempts"], row["message"]) for row in one.told()}
+    assert waiting["e1"] == ("waiting", 1, "the webhook answered HTTP 503; look at AELP_NOTIFY_WEBHOOK")
+    assert waiting["e2"][:2] == ("waiting", 0)
+    assert one.deliver() == 2
+    assert [key for key, _ in webhook.taken] == ["e1", "e1", "e2"]
+    assert {row["status"] for row in one.told()} == {"sent"}
+
+
+def test_one_channel_that_is_down_does_not_hold_the_other(engine, webhook, mail):
+    webhook.statuses = [500]
+    one = notifier(engine, WebhookChannel(webhook.url), email(mail))
+    one.announce([STOP])
+    assert one.deliver() == 1
+    assert len(mail.mails) == 1
+
+
+def test_a_try_that_died_is_made_again_after_a_while_and_not_at_once(engine, webhook):
+    class Dies(WebhookChannel):
+        def send(self, message):
+            raise KeyboardInterrupt
+
+    dying = notifier(engine, Dies(webhook.url))
+    dying.announce([STOP])
+    with pytest.raises(KeyboardInterrupt):
+        dying.deliver()
+    assert notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(minutes=1)).deliver() == 0
+    assert notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(minutes=16)).deliver() == 1
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_the_link_is_in_no_error_and_no_log(webhook, caplog, status):
+    caplog.set_level(logging.DEBUG)
+    webhook.statuses = [status]
+    with pytest.raises(DeliveryFailed) as failed:
+        WebhookChannel(webhook.url).send(STOP)
+    assert str(status) in str(failed.value)
+    assert len(webhook.taken) == 1, "no redirect is followed"
+    for said in (str(failed.value), repr(failed.value), caplog.text):
+        assert "secret" not in said
+        assert "hush" not in said
+
+
+def test_a_webhook_that_cannot_be_reached_says_so_without_its_link():
+    with serving(Webhook()) as gone:
+        url = gone.url
+    with pytest.raises(DeliveryFailed, match=r"cannot be reached \(ConnectionRefusedError\)$") as failed:
+        WebhookChannel(url).send(STOP)
+    assert failed.value.__cause__ is None
+
+
+def test_a_mail_says_what_happened_and_has_the_event_s_own_id(mail):
+    email(mail).send(DRIFT)
+    (taken,) = mail.mails
+    assert taken["Subject"] == "[aelp warning] Only 50 % of clicks were inside — März."
+    assert taken["To"] == "maya@example.com"
+    assert taken["Message-ID"] == "<e2@aelp>"
+    assert "Look at forecast_reviews." in taken.get_content()
+
+
+def test_a_password_is_never_sent_where_there_is_no_tls(mail):
+    channel = email(mail, user="aelp", password="hush")
+    with pytest.raises(DeliveryFailed, match="over TLS alone"):
+        channel.send(STOP)
+    assert not mail.mails
+    assert not any(line.upper().startswith("AUTH") for line in mail.verbs)
+    assert "hush" not in repr(channel)
+
+
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+def test_a_mail_server_s_refusal_is_a_failure_to_try_again(mail, verb):
+    mail.refuses = {verb: "451 not now, aelp@example.com"}
+    with pytest.raises(DeliveryFailed, match=r"^the mail server did not take it \(SMTP\w+\)$"):
+        email(mail).send(STOP)
+
+
+def test_line_breaks_in_an_event_add_no_header(mail):
+    email(mail).send(Message("e3", "critical", "a\r\nBcc: eve@example.com\nb", "c"))
+    assert mail.mails[0]["Bcc"] is None
+    assert [line for line in mail.verbs if line.startswith(("RCPT", "rcpt"))] == [
+        "rcpt TO:<maya@example.com>"
+    ]
+
+
+def test_without_variables_there_is_the_log_alone(engine, caplog):
+    channels = open_channels({}, LOG)
+    assert [channel.name for channel in channels] == ["log"]
+    one = notifier(engine, *channels)
+    one.announce([STOP, DRIFT])
+    one.deliver()
+    one.deliver()
+    assert [(r.levelname, r.getMessage()) for r in caplog.records if r.name == LOG.name] == [
+        ("ERROR", f"critical: {STOP.sentence} {STOP.remedy}"),
+        ("WARNING", f"warning: {DRIFT.sentence} {DRIFT.remedy}"),
+    ]
+
+
+SMTP = {"AELP_NOTIFY_SMTP_HOST": "mail.example", "AELP_NOTIFY_SMTP_FROM": "a@b.example"}
+
+
+def test_all_channels_open_from_the_environment():
+    variables = SMTP | {
+        "AELP_NOTIFY_WEBHOOK": "https://hooks.example/T0/secret",
+        "AELP_NOTIFY_SMTP_TO": "maya@b.example, jo@b.example",
+    }
+    log, webhook, mail = open_channels(variables, LOG)
+    assert (log.name, webhook.name, mail.name) == ("log", "webhook", "email")
+    assert (mail.port, mail.recipients) == (587, ("maya@b.example", "jo@b.example"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"AELP_NOTIFY_WEBHOOK": "http://hooks.example/secret"}, "AELP_NOTIFY_WEBHOOK"),
+        ({"AELP_NOTIFY_WEBHOOK": "secret"}, "AELP_NOTIFY_WEBHOOK"),
+        ({"AELP_NOTIFY_WEBHOOK": "https://hooks.example:secret/"}, "AELP_NOTIFY_WEBHOOK"),
+        (SMTP, "AELP_NOTIFY_SMTP_TO"),
+        (SMTP | {"AELP_NOTIFY_SMTP_TO": "maya secret@example.com"}, "AELP_NOTIFY_SMTP_TO"),
+        (SMTP | {"AELP_NOTIFY_SMTP_TO": "m@b", "AELP_NOTIFY_SMTP_PORT": "secret"}, "AELP_NOTIFY_SMTP_PORT"),
+        (
+            SMTP | {"AELP_NOTIFY_SMTP_TO": "m@b", "AELP_NOTIFY_SMTP_PASSWORD": "secret"},
+            "AELP_NOTIFY_SMTP_USER",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_variable_and_without_its_value(variables, named):
+    with pytest.raises(SettingsError) as refused:
+        open_channels(variables, LOG)
+    assert str(refused.value).startswith(named)
+    assert "secret" not in str(refused.value)
