@@ -233,6 +233,12 @@ def approve(
         typer.echo(f"Signed by {by}; it is beyond {by}'s daily limit, so a second approver must sign too.")
         return
     change = governance.changes()[0]
+    if change["status"] == "held":
+        typer.echo(
+            f"Approved: change {change['change_id']} ({change['mode']}) is {change['message']}. A share of "
+            "the raises is drawn to be, so that the others can be measured; the lever keeps its budget."
+        )
+        return
     typer.echo(
         f"Approved: change {change['change_id']} ({change['mode']}). The call it stands for:\n"
         f"{change['request']}\n`aelp rollback {change['change_id']} --by {by} --reason …` undoes it."

@@ -259,6 +259,9 @@ class _Pages:
             for row in self._governance.changes()
             if row["proposal_id"] == about and row["kind"] == "apply"
         ]
+        if change["status"] == "held":
+            kept = "the lever keeps its budget"
+            return f"Approved: change {change['change_id']} is {change['message']}; {kept}."
         sent = "Nothing is sent." if change["mode"] == "shadow" else "Its call waits to be sent."
         return (
             f"Approved: change {change['change_id']} ({change['mode']}). {sent} It can be rolled back below."
@@ -331,6 +334,7 @@ class _Pages:
             notice=self._notices.pop(session, None),
             token=self._sessions.token(session),
             lineage=LINEAGE,
+            hold=self._governance.hold,
             **shown,
         )
         response = HTMLResponse(text)

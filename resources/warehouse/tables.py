@@ -455,7 +455,7 @@ CANARY_CHANGES = Table(
             "status",
             "STRING",
             "shadow: never sent; prepared, sending, applied; never took place: conflict, refused (by the "
-            "platform), blocked (by a rule), withdrawn.",
+            "platform), blocked (by a rule), withdrawn, held (for measurement).",
             True,
         ),
         ("message", "STRING", "What went wrong, or what it waits for."),
@@ -494,7 +494,38 @@ OUTBOX = Table(
     ),
     grain=("change_id",),
 )
-GOVERNANCE_TABLES = (PROPOSALS, APPROVALS, CANARY_CHANGES, CANARY_BUDGETS_SNAPSHOT, OUTBOX)
+APPLY_HOLD_ASSIGNMENTS = Table(
+    name=TableName("ops", "apply_hold_assignments"),
+    description="Approved raises, each drawn once to be applied or held for measurement.",
+    columns=_columns(
+        ("assignment_id", "STRING", "Names lever and morning.", True),
+        ("proposal_id", "STRING", "Proposal.", True),
+        ("change_id", "STRING", "Its change; a held one is never sent.", True),
+        _AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("mode", "STRING", "shadow (neither arm is sent), sandbox or live.", True),
+        ("arm", "STRING", "apply or hold.", True),
+        ("hold_probability", "FLOAT64", "Of being held, as drawn with.", True),
+        ("draw", "FLOAT64", "In [0, 1): held where it is below that probability.", True),
+        ("window_days", "INT64", "How long the window is.", True),
+        ("current_budget", "NUMERIC", "In force; a held lever keeps it.", True),
+        ("proposed_budget", "NUMERIC", "What was approved.", True),
+        ("assigned_at", "TIMESTAMP", "When it was drawn, with the last signature.", True),
+        ("window_ends_at", "TIMESTAMP", "Until when it is held, or not drawn again.", True),
+    ),
+    grain=("assignment_id",),
+)
+GOVERNANCE_TABLES = (
+    PROPOSALS,
+    APPROVALS,
+    CANARY_CHANGES,
+    CANARY_BUDGETS_SNAPSHOT,
+    OUTBOX,
+    APPLY_HOLD_ASSIGNMENTS,
+)
 
 OPS_TABLES = (
     INGEST_SLICES,
