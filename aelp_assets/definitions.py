@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, governance, planning, publishing
+from aelp_assets import apply_hold, bandits, baselines, forecasts, governance, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -43,6 +43,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     planning.slates,
     governance.submission,
     governance.governance_mirror,
+    apply_hold.apply_hold_lift,
     reporting,
     publishing.analyst_copy,
 ]

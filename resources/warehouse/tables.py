@@ -699,7 +699,8 @@ BANDIT_DECISIONS = Table(
         ("off_policy_evaluable", "BOOL", "Whether off-policy evaluation can judge it later.", True),
         ("seed", "INT64", "Seed of the draws.", True),
         ("input_hash", "STRING", "sha256 of the stored input artifact.", True),
-        ("settings_hash", "STRING", "sha256 of the settings.", True),
+        ("settings_hash", "STRING", "sha256 of the settings, stored under it.", True),
+        ("upstream_hash", "STRING", "sha256 of the list of batches whose raw rows fed it.", True),
         ("code_version", "STRING", "Version of models/.", True),
         ("run_id", "STRING", "Dagster run.", True),
     ),
@@ -729,6 +730,33 @@ SLATES = Table(
     partition="as_of_date",
 )
 
+APPLY_HOLD_LIFT = Table(
+    name=TableName("gaelp_training", "apply_hold_lift"),
+    description="What applied raises did that held ones did not, with an interval that holds at every look.",
+    columns=_columns(
+        _AS_OF,
+        (
+            "comparison",
+            "STRING",
+            "live, sandbox or shadow, as the raises were drawn for; past: windows nothing was drawn for, by "
+            "a coin. In shadow and past nothing is sent: their lift must be nil (A/A).",
+            True,
+        ),
+        ("metric", "STRING", "net (contribution less spend) or signups (times the CAC cap).", True),
+        ("windows_applied", "INT64", "Matured windows of levers whose raise was applied.", True),
+        ("windows_held", "INT64", "Of levers whose raise was held.", True),
+        ("first_window", "DATE", "Morning the first of them was decided."),
+        ("last_window", "DATE", "Morning the last of them was decided."),
+        ("lift", "FLOAT64", "Dollars gained per dollar spent before; NULL without a window."),
+        ("lift_low", "FLOAT64", "Lower end of the confidence sequence; NULL: no end."),
+        ("lift_high", "FLOAT64", "Upper end; NULL: no end."),
+        ("confidence", "FLOAT64", "Probability that the sequence never leaves the lift out.", True),
+        ("verdict", "STRING", "gain, loss, open (zero lies inside) or no window yet.", True),
+    ),
+    grain=("as_of_date", "comparison", "metric"),
+    partition="as_of_date",
+)
+
 MODEL_TABLES = (
     PLACEMENT_BASELINES,
     FORECAST_RESULTS,
@@ -737,6 +765,7 @@ MODEL_TABLES = (
     BANDIT_POSTERIORS,
     BANDIT_DECISIONS,
     SLATES,
+    APPLY_HOLD_LIFT,
 )
 
 PYTHON_TABLES = {str(table.name): table for table in (*RAW_TABLES, *OPS_TABLES, *MODEL_TABLES)}
