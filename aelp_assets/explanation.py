@@ -309,9 +309,8 @@ def _lever_lines(lever: Mapping[str, Any]) -> list[str]:
             f"ago {week}), last edited {state['last_edited_at'] or 'never'}"
         )
     if (snapshot := lever["snapshot"]) is not None:
-        lines.append(
-            f"  from the snapshot of {snapshot['date']}: {snapshot['lever_level']} {snapshot['entity_id']}"
-        )
+        named = f"{snapshot['entity_name'] or 'unnamed'}, {snapshot['lever_level']} {snapshot['entity_id']}"
+        lines.append(f"  from the snapshot of {snapshot['date']}: {named}")
     return lines
 
 

@@ -496,7 +496,7 @@ OUTBOX = Table(
 )
 APPLY_HOLD_ASSIGNMENTS = Table(
     name=TableName("ops", "apply_hold_assignments"),
-    description="Approved raises, each drawn once to be applied or held for measurement.",
+    description="Approved raises, each drawn once to be applied or held: off-policy evaluation may judge these.",
     columns=_columns(
         ("assignment_id", "STRING", "Names lever and morning.", True),
         ("proposal_id", "STRING", "Proposal.", True),
