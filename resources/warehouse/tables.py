@@ -496,7 +496,7 @@ OUTBOX = Table(
 )
 APPLY_HOLD_ASSIGNMENTS = Table(
     name=TableName("ops", "apply_hold_assignments"),
-    description="Approved raises, each drawn once to be applied or held: off-policy evaluation may judge these.",
+    description="Approved raises, each drawn once to be applied or held: what off-policy evaluation judges.",
     columns=_columns(
         ("assignment_id", "STRING", "Names lever and morning.", True),
         ("proposal_id", "STRING", "Proposal.", True),

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from aelp_assets import plots
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
+    APPLY_HOLD_LIFT,
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
     FORECAST_ACCURACY,
@@ -41,6 +42,7 @@ DRAWN = {
     "moves": (BANDIT_DECISIONS, lambda frame: plots.budget_moves(frame, NO_LEVERS)),
     "slates": (SLATES, lambda frame: plots.slate_budgets(frame, CAPS)),
     "coverage": (FORECAST_ACCURACY, plots.coverage_intervals),
+    "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
 }
 
 
@@ -81,7 +83,7 @@ def test_every_figure_of_an_empty_frame_says_there_is_nothing_to_draw(name):
 def test_every_figure_is_tried_with_an_empty_frame():
     public = {name for name in vars(plots) if not name.startswith("_") and callable(vars(plots)[name])}
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
-    tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
+    tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever", "lift_sequences"}
     assert ours == tried | {"budget_moves", "slate_budgets", "coverage_intervals"}
     assert len(DRAWN) == len(ours)
 
