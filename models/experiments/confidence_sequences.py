@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import gammainc, gammaln
 
 FloatArray = npt.NDArray[np.float64]
-_HALVINGS = 48
+_HALVINGS = 40
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_the_boundary_is_the_published_one():
 @pytest.mark.parametrize("kind", ["skewed", "drifting"])
 def test_looking_after_every_window_the_interval_leaves_the_truth_out_in_at_most_5_percent(seed, kind):
     rng = np.random.default_rng(seed)
-    streams, length = 200, 400
+    streams, length = 100, 300
     time = np.arange(length)
     if kind == "skewed":
         truth = np.full(length, 0.1)
@@ -53,9 +53,9 @@ def test_looking_after_every_window_the_interval_leaves_the_truth_out_in_at_most
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_interval_is_no_wider_than_looking_at_every_window_needs(seed):
     rng = np.random.default_rng(seed)
-    streams, left_out, left_out_of_narrower = 200, 0, 0
+    streams, left_out, left_out_of_narrower = 120, 0, 0
     for _ in range(streams):
-        coins = rng.choice([-1.0, 1.0], size=600)
+        coins = rng.choice([-1.0, 1.0], size=400)
         found = empirical_bernstein_sequence(coins, 1.0, alpha=ALPHA, tuned_variance=100.0)
         left_out += bool(np.any((found.low > 0) | (found.high < 0)))
         radius = 0.6 * (found.high - found.mean)
