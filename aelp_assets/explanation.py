@@ -18,7 +18,7 @@ from aelp_assets.artifacts import load_frames
 from aelp_assets.decision_records import Found, Named, find_decision, name_decision
 from aelp_assets.desk.figures import forecast_at, read_figures
 from resources.control.governance import Governance
-from resources.control.records import LEVER, LeverKey, Record, key_of
+from resources.control.records import LEVER, LeverKey, Record, Refused, key_of
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse, WarehouseError
 from resources.warehouse.schema import TableName
@@ -136,7 +136,11 @@ def _lever(
     """What the guardrails knew of the lever, and the snapshot that came from."""
     lever, morning = key_of(decision), decision["as_of_date"]
     if named.proposals:
-        states = governance.lever_states(named.proposals[0]["states_hash"])
+        try:
+            states = governance.lever_states(named.proposals[0]["states_hash"])
+        except Refused as refused:
+            gaps.append(f"lever: {refused}")
+            states = pl.DataFrame(schema=LEVER_STATES.polars_schema)
     else:
         found = _first(
             warehouses,
