@@ -1,6 +1,6 @@
 """Content-hashed inputs of decisions: what a replay reads.
 
-Here: frames to one Arrow IPC file per content and back. Not here: which frames a decision needs.
+Here: frames and texts to files named by their content, and back. Not here: which a decision needs.
 """
 
 from __future__ import annotations
@@ -54,6 +54,34 @@ def load_frames(folder: Path, sha256: str) -> dict[str, pl.DataFrame]:
     if content_hash(frames) != sha256:
         raise ValueError(f"{folder / sha256}: the stored inputs were changed after the decision")
     return frames
+
+
+def store_text(folder: Path, text: str) -> str:
+    """Write a text as `folder/<sha256>.json`, once per content; returns the sha256."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    target = folder / f"{sha256}.json"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = folder / f".{sha256}.{os.getpid()}"
+        staged.write_text(text, encoding="utf-8")
+        staged.rename(target)
+    return sha256
+
+
+def load_text(folder: Path, sha256: str) -> str:
+    """The text stored under a hash.
+
+    Raises:
+        ValueError: the stored text no longer has that hash.
+        FileNotFoundError: nothing is stored under it.
+    """
+    path = folder / f"{sha256}.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no settings are stored under {path}")
+    text = path.read_text(encoding="utf-8")
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+        raise ValueError(f"{path}: the stored text was changed after the decision")
+    return text
 
 
 def content_hash(frames: Mapping[str, pl.DataFrame]) -> str:

@@ -6,14 +6,15 @@ mathematics (`models/bandits`), the rules (`models/guardrails`), approvals and w
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
-from aelp_assets.artifacts import content_hash, store_frames
+from aelp_assets.artifacts import content_hash, store_frames, store_text
+from aelp_assets.decision_records import keep_decisions
 from aelp_assets.metadata import asset_key, check, markdown_table, picture, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
@@ -30,7 +31,10 @@ from models import bandits
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
 from resources.code_version import module_hash
+from resources.ledger import slices_seen
 from resources.settings import Environment, Settings
+from resources.warehouse.interface import Warehouse
+from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.tables import LEVER_STATES
 
 SNAPSHOT_DAYS = 15  # a week-old snapshot must be among them even after a few missed mornings
@@ -43,7 +47,14 @@ _STATES_SHOWN = [
     *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
 _RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain", "off_policy_reason"]
-_CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
+CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
+# The raw tables behind the frames a decision is made from; a test holds it against dbt's manifest.
+DECISION_STREAMS = (
+    *("meta_ads_insights", "meta_ads_insights_by_placement"),
+    *("google_ads_ad_performance", "google_ads_campaign_performance"),
+    *("tiktok_ads_report", "linkedin_ad_analytics", "file_ad_performance", "file_period_performance"),
+    "levers",
+)
 
 
 def guardrail_limits(settings: Settings) -> GuardrailLimits:
@@ -135,13 +146,13 @@ def run_decision(
     ],
     outs={
         "bandit_posteriors": table_out(
-            "gaelp_training.bandit_posteriors", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE
+            "gaelp_training.bandit_posteriors", MARKETING_SCIENCE, DECISION_FRESHNESS, CODE
         ),
-        "lever_states": table_out("ops.lever_states", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE),
+        "lever_states": table_out("ops.lever_states", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, CODE),
         "bandit_decisions": table_out(
-            "gaelp_training.bandit_decisions", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE
+            "gaelp_training.bandit_decisions", CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, CODE
         ),
-        "policy_runs": table_out("gaelp_training.policy_runs", MARKETING_SCIENCE, DECISION_FRESHNESS, _CODE),
+        "policy_runs": table_out("gaelp_training.policy_runs", MARKETING_SCIENCE, DECISION_FRESHNESS, CODE),
     },
     check_specs=[
         dg.AssetCheckSpec(
@@ -172,6 +183,7 @@ def bandit(
     decision_accounts: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Posteriors, lever states, decisions and their log of one morning, from one set of joint draws."""
     morning = morning_of(context)
@@ -181,6 +193,8 @@ def bandit(
         "decision_accounts": decision_accounts,
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
+    settings_hash = store_text(environment.artifacts / "settings", settings.model_dump_json())
+    upstream = store_frames(environment.artifacts / "upstream", {"slices": _upstream(warehouse, morning)})
     day = run_decision(frames, settings, morning)
     violations = verify_decisions(
         day.decisions, day.states, guardrail_limits(settings), decision_moment(morning, settings)
@@ -207,15 +221,16 @@ def bandit(
             )
         ],
     )
-    origin = (
-        pl.lit(derived_seed(settings.seed, "bandit_decisions", morning), dtype=pl.Int64).alias("seed"),
-        pl.lit(artifact.sha256).alias("input_hash"),
-        pl.lit(settings.content_hash).alias("settings_hash"),
-        pl.lit(_CODE).alias("code_version"),
+    decisions = decision_rows(day, settings, morning, artifact.sha256, settings_hash).with_columns(
+        pl.lit(upstream.sha256).alias("upstream_hash"),
         pl.lit(context.run.run_id).alias("run_id"),
     )
-    decisions = day.decisions.with_columns(_decision_ids(day.decisions, artifact.sha256), *origin)
-    runs = policy_runs(day, settings, morning).with_columns(origin)
+    if not violations:
+        keep_decisions(environment, morning, decisions, day.posteriors)
+    runs = policy_runs(day, settings, morning).with_columns(
+        *_origin(settings, morning, artifact.sha256, settings_hash),
+        pl.lit(context.run.run_id).alias("run_id"),
+    )
     decided = dg.MaterializeResult(
         asset_key=asset_key("gaelp_training.bandit_decisions"),
         # Views and people read the table whether or not a check failed, so what is refused never gets there.
@@ -306,6 +321,33 @@ def policy_runs(day: bandits.DecisionDay, settings: Settings, morning: date) -> 
 def _directions_add_up(decisions: pl.DataFrame) -> bool:
     total = decisions["p_raise"] + decisions["p_cut"] + decisions["p_hold"]
     return bool(((total - 1).abs() < 1e-9).all())
+
+
+def decision_rows(
+    day: bandits.DecisionDay, settings: Settings, morning: date, input_hash: str, settings_hash: str
+) -> pl.DataFrame:
+    """What a replay must give again bit for bit: `bandit_decisions` without the run and its batches."""
+    return day.decisions.with_columns(
+        _decision_ids(day.decisions, input_hash),
+        *_origin(settings, morning, input_hash, settings_hash),
+    )
+
+
+def _origin(settings: Settings, morning: date, input_hash: str, settings_hash: str) -> tuple[pl.Expr, ...]:
+    """What a replay needs: the seed, the hashes of inputs and settings, the code."""
+    return (
+        pl.lit(derived_seed(settings.seed, "bandit_decisions", morning), dtype=pl.Int64).alias("seed"),
+        pl.lit(input_hash).alias("input_hash"),
+        pl.lit(settings_hash).alias("settings_hash"),
+        pl.lit(CODE).alias("code_version"),
+    )
+
+
+def _upstream(warehouse: Warehouse, morning: date) -> pl.DataFrame:
+    """The batches behind a morning's frames, by slice."""
+    with tried_again_while_locked():
+        first, last = morning - timedelta(days=LEVER_DAYS), morning - timedelta(days=1)
+        return slices_seen(warehouse, DECISION_STREAMS, first, last)
 
 
 def _decision_ids(decisions: pl.DataFrame, input_hash: str) -> pl.Series:

@@ -233,6 +233,12 @@ def approve(
         typer.echo(f"Signed by {by}; it is beyond {by}'s daily limit, so a second approver must sign too.")
         return
     change = governance.changes()[0]
+    if change["status"] == "held":
+        typer.echo(
+            f"Approved: change {change['change_id']} ({change['mode']}) is {change['message']}. A share of "
+            "the raises is drawn to be, so that the others can be measured; the lever keeps its budget."
+        )
+        return
     typer.echo(
         f"Approved: change {change['change_id']} ({change['mode']}). The call it stands for:\n"
         f"{change['request']}\n`aelp rollback {change['change_id']} --by {by} --reason …` undoes it."
@@ -274,6 +280,46 @@ def apply() -> None:
     outcomes = apply_changes(environment, settings, _sources(environment))
     print_outcomes(terminal(), outcomes, governance.changes(), settings.governance.mode)
     if any(outcome.status != "applied" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    about: Annotated[str, typer.Argument(help="A change, proposal or decision, or its first characters.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, slice by slice.")] = False,
+) -> None:
+    """Say what a change, proposal or decision rests on, back to the batches of raw rows."""
+    from aelp_assets import explanation
+    from aelp_assets.file_report import terminal
+    from resources.warehouse import warehouses_to_look_into
+
+    governance, now = _governance()
+    environment = read_environment()
+    found = explanation.explain(environment, governance, warehouses_to_look_into(environment), about, now)
+    if as_json:
+        typer.echo(explanation.as_json(found))
+        return
+    assert now.tzinfo is not None
+    for line in explanation.explanation_lines(found, now.tzinfo):
+        terminal().print(line, soft_wrap=True)
+
+
+@app.command()
+def replay(
+    about: Annotated[str, typer.Argument(help="A change, proposal or decision, or its first characters.")],
+) -> None:
+    """Decide again from the stored inputs and settings of then; exit code 0 only where all is the same."""
+    from aelp_assets.decision_records import find_decision, name_decision
+    from aelp_assets.replay import replay_decision, replay_lines
+    from resources.warehouse import warehouses_to_look_into
+
+    governance, now = _governance()
+    environment = read_environment()
+    named = name_decision(governance, about, now)
+    decision = find_decision(environment, warehouses_to_look_into(environment), named).decision
+    outcome = replay_decision(environment, decision)
+    typer.echo("\n".join(replay_lines(decision, outcome)))
+    if not outcome.is_same:
         raise typer.Exit(1)
 
 

@@ -66,7 +66,7 @@ def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -
             row["person"],
             row["reason"],
             row["mode"],
-            row["status"] + (f": {escape(row['message'])}" if row["message"] else ""),
+            _became(row),
         )
     console.print(grid)
 
@@ -89,6 +89,12 @@ def print_outcomes(
         console.print(
             f"[bold]{outcome.change_id}[/]  {lever}: {step} · {outcome.status}{said}", soft_wrap=True
         )
+
+
+def _became(row: Record) -> str:
+    if row["status"] == "held":
+        return escape(str(row["message"]))
+    return str(row["status"]) + (f": {escape(row['message'])}" if row["message"] else "")
 
 
 def _step(row: Record) -> str:

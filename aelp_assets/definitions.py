@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from aelp_assets import (
+    apply_hold,
     bandits,
     baselines,
     creative_rates,
@@ -55,6 +56,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     planning.slates,
     governance.submission,
     governance.governance_mirror,
+    apply_hold.apply_hold_lift,
     reporting,
     publishing.analyst_copy,
     monitoring.performance_changes,

@@ -23,6 +23,7 @@ from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.connectors.registry import Sources
 from resources.control.governance import Approver, Governance
+from resources.control.holds import HoldRule
 from resources.control.payloads import LeverTarget
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
@@ -59,6 +60,7 @@ def open_governance(environment: Environment, settings: Settings) -> Governance:
         keys=ApproverKeys(os.environ),
         mode=settings.governance.mode,
         valid_for=timedelta(hours=settings.governance.valid_hours),
+        hold=HoldRule(settings.governance.hold_share, settings.governance.hold_days, settings.seed),
     )
 
 
@@ -195,6 +197,7 @@ def governance_mirror(
         "canary_changes": changes,
         "canary_budgets_snapshot": snapshots,
         "outbox": calls,
+        "apply_hold_assignments": governance.assignments(),
     }
     for table in tables.GOVERNANCE_TABLES:
         rows = mirror(table, frames[table.name.table])
@@ -220,6 +223,8 @@ def mirror(table: Table, rows: Any) -> pl.DataFrame:
         if column.type == "TIMESTAMP":
             moments = [None if v is None else datetime.fromtimestamp(v, UTC) for v in values]
             columns[column.name] = pl.Series(moments, dtype=pl.Datetime("us", "UTC"))
+        elif column.type == "FLOAT64":
+            columns[column.name] = pl.Series(values, dtype=pl.Float64)
         elif column.type == "NUMERIC":
             columns[column.name] = pl.Series(values, dtype=pl.String).cast(pl.Decimal(38, 9))
         else:

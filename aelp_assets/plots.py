@@ -413,3 +413,29 @@ def _short(label: str) -> str:
     # A dollar sign would open mathematics in a matplotlib label.
     whole = label.replace("$", r"\$")
     return whole if len(whole) <= _LONGEST_LABEL else f"{whole[: _LONGEST_LABEL - 1]}…"
+
+
+def lift_sequences(sequences: Mapping[tuple[str, str], pl.DataFrame]) -> Figure:
+    """The lift after each window with the interval that holds at all of them, a panel per comparison.
+
+    Args:
+        sequences: of `lift_sequence` by comparison and metric; those without a window are named, not drawn.
+    """
+    drawn = {key: rows for key, rows in sequences.items() if rows.height}
+    if not drawn:
+        return _nothing("Lift of applied raises", "no window of a drawn raise is matured yet")
+    figure = Figure(figsize=(4.2 * len(drawn), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axis, ((comparison, metric), rows) in zip(panels, drawn.items(), strict=True):
+        count = range(1, rows.height + 1)
+        axis.fill_between(count, rows["lift_low"], rows["lift_high"], color=_BAND, alpha=0.6)
+        axis.plot(count, rows["lift"], color=_INK)
+        axis.axhline(0, color=_MUTED, linewidth=1)
+        axis.set_title(f"{comparison}: {metric}, {rows.height} windows", fontsize=9)
+        axis.set_xlabel("windows judged", fontsize=7)
+        axis.set_ylabel("dollars gained per dollar spent before", fontsize=7)
+        axis.tick_params(labelsize=7)
+    without = sorted({comparison for comparison, _ in sequences.keys() - drawn.keys()})
+    if without:
+        figure.supxlabel(f"without a window yet: {', '.join(without)}", fontsize=7)
+    return figure

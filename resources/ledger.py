@@ -60,6 +60,46 @@ def undated_state(warehouse: Warehouse) -> pl.DataFrame:
     return ledger_state(warehouse, UNDATED, UNDATED)
 
 
+def slices_seen(warehouse: Warehouse, streams: Sequence[str], first: date, last: date) -> pl.DataFrame:
+    """Whose rows the marts of [first, last] hold: per slice of these streams the batch they were built from.
+
+    Slices of period rows, which have no day, are among them. A slice that changed after the marts were built
+    is named by the batch before.
+
+    Returns:
+        source, stream, account_id, report_date, breakdown_set, batch_id, request_hash, row_count and
+        completed_at, sorted.
+    """
+    names = ", ".join(f"$stream_{number}" for number, _ in enumerate(streams))
+    return warehouse.query(
+        f"""
+        select source, stream, account_id, report_date, breakdown_set, batch_id, request_hash, row_count,
+            completed_at
+        from (
+            select
+                slices.*,
+                row_number() over (
+                    partition by slices.source, slices.stream, slices.account_id, slices.report_date,
+                        slices.breakdown_set
+                    order by slices.completed_at desc, slices.batch_id desc
+                ) as recency
+            from ops.ingest_slices as slices
+            inner join ops.transformed_days as seen
+                on seen.report_date = coalesce(slices.report_date, date '1970-01-01')
+            where slices.status = 'complete'
+                and slices.data_batch_id = slices.batch_id
+                and slices.completed_at <= seen.ledger_completed_at
+                and slices.stream in ({names})
+                and (slices.report_date is null or slices.report_date between $first and $last)
+        ) as attempts
+        where recency = 1
+        order by source, stream, account_id, report_date, breakdown_set
+        """,  # noqa: S608 - names of parameters, no input
+        {f"stream_{number}": stream for number, stream in enumerate(streams)}
+        | {"first": first, "last": last},
+    )
+
+
 def mark_transformed(warehouse: Warehouse, state: pl.DataFrame, first: date, last: date, code: str) -> None:
     """Record that the marts of [first, last] have seen `state` (taken before they were built)."""
     rows = state.with_columns(code_version=pl.lit(code, dtype=pl.String))

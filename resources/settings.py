@@ -319,12 +319,15 @@ class Approver(Section):
 
 class Governance(Section):
     """`mode`: what approved changes lead to. shadow sends nothing; sandbox sends to this machine alone; live
-    sends where AELP_LIVE=1 is set besides.
+    sends where AELP_LIVE=1 is set besides. `hold_share` of the approved raises, drawn at random, are held for
+    `hold_days` instead of applied, so that what the others did can be measured.
     """
 
     mode: Literal["shadow", "sandbox", "live"] = "shadow"
     approvers: tuple[Approver, ...] = ()
     valid_hours: Annotated[int, Field(ge=1, le=72)] = 24
+    hold_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    hold_days: Annotated[int, Field(ge=2, le=28)] = 7
 
     @field_validator("approvers")
     @classmethod

@@ -28,6 +28,7 @@ from aelp_assets.bandits import guardrail_limits
 from aelp_assets.desk import cards
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
 from aelp_assets.desk.protection import Guarded, NoForm, Sessions, read_form
+from aelp_assets.explanation import explain, explanation_lines
 from models.guardrails import GuardrailLimits
 from resources.clock import Clock, clock_from_environment
 from resources.control.counter_proposals import counter_propose, read_budget, with_budget
@@ -53,6 +54,7 @@ class Desk:
         elasticity: of signups on budget, as the morning's decisions take it.
         keyless: why the approver cannot sign; None: they can.
         port: the desk answers under; part of what it accepts requests from.
+        explain: what a change, proposal or decision rests on, a line each; raises Refused where it is none.
         zone: times are shown in.
     """
 
@@ -66,6 +68,7 @@ class Desk:
     warehouses: Callable[[], Sequence[Warehouse]]
     keyless: str | None
     port: int
+    explain: Callable[[str, datetime], Sequence[str]]
 
     def now(self) -> datetime:
         """The present moment in the business's zone."""
@@ -108,6 +111,10 @@ def open_desk(
         warehouses=lambda: warehouses_to_look_into(environment),
         keyless=keyless,
         port=port,
+        explain=lambda about, now: explanation_lines(
+            explain(environment, governance, warehouses_to_look_into(environment), about, now),
+            settings.timezone,
+        ),
     )
 
 
@@ -119,6 +126,7 @@ def create_application(desk: Desk) -> Starlette:
             Route("/", pages.overview),
             Route("/desk.css", _style),
             Route("/proposals/{proposal_id}/counter", pages.counter),
+            Route("/explain/{about}", pages.explain),
             Route("/proposals/{about}/approve", pages.posted(pages.approve), methods=["POST"]),
             Route("/proposals/{about}/reject", pages.posted(pages.reject), methods=["POST"]),
             Route("/proposals/{about}/propose", pages.posted(pages.propose), methods=["POST"]),
@@ -162,6 +170,17 @@ class _Pages:
             most_changes=cards.CHANGES_SHOWN,
             missing={known.missing for known in figures.values() if known.missing},
         )
+
+    def explain(self, request: Request) -> Response:
+        """What a change, proposal or decision rests on, back to the batches of raw rows."""
+        about = request.path_params["about"]
+        try:
+            lines = self._desk.explain(about, self._desk.now())
+        except Refused as refused:
+            session = self._sessions.of(request)
+            self._tell(session, Notice(str(refused), is_refusal=True))
+            return self._redirect(session, "/")
+        return self._page(request, "explanation.html", about=about, lines=lines)
 
     def counter(self, request: Request) -> Response:
         """Another number for a proposal: what the guardrails and the forecast say of it."""
@@ -259,6 +278,9 @@ class _Pages:
             for row in self._governance.changes()
             if row["proposal_id"] == about and row["kind"] == "apply"
         ]
+        if change["status"] == "held":
+            kept = "the lever keeps its budget"
+            return f"Approved: change {change['change_id']} is {change['message']}; {kept}."
         sent = "Nothing is sent." if change["mode"] == "shadow" else "Its call waits to be sent."
         return (
             f"Approved: change {change['change_id']} ({change['mode']}). {sent} It can be rolled back below."
@@ -331,6 +353,7 @@ class _Pages:
             notice=self._notices.pop(session, None),
             token=self._sessions.token(session),
             lineage=LINEAGE,
+            hold=self._governance.hold,
             **shown,
         )
         response = HTMLResponse(text)

@@ -46,7 +46,8 @@ class Card:
             budget and at the one in force.
         learning_cost: dollars the edit loses while the platform learns again; None where it was not decided.
         rules: that changed what the sampler asked for. replaced: AELP's own, where a person gave another.
-        added: dollars a day. is_alone: the approver's signature is enough. has_signed: the approver did.
+        added: dollars a day. may_be_held: approving it draws whether it is held.
+        is_alone: the approver's signature is enough. has_signed: the approver did.
         objections: of the guardrails, now.
     """
 
@@ -65,6 +66,7 @@ class Card:
     rules: Sequence[str]
     replaced: Record | None
     added: Decimal
+    may_be_held: bool
     is_alone: bool
     has_signed: bool
     signed_by: Sequence[Record]
@@ -206,6 +208,7 @@ def _card(
         rules=json.loads(decision["binding_rules"]) if decision is not None and is_decided else (),
         replaced=replaced[0] if proposal["proposed_by"] != AELP and replaced else None,
         added=added,
+        may_be_held=proposal["type"] == "raise" and view.governance.hold.share > 0,
         is_alone=left is None or added <= left or not added or bool(signed),
         has_signed=any(row["approver"] == view.approver for row in signed),
         signed_by=signed,
@@ -316,7 +319,9 @@ def changes(view: View) -> list[dict[str, Any]]:
                 "before": json.loads(row["before"]),
                 "after": json.loads(row["after"]),
                 "call": json.dumps(json.loads(row["request"]), indent=2, ensure_ascii=False),
-                "stands": row["kind"] == "apply" and row["change_id"] not in undone,
+                "stands": row["kind"] == "apply"
+                and row["change_id"] not in undone
+                and row["status"] != "held",
                 "undone_by": undone.get(row["change_id"]),
                 "later": later,
             }

@@ -36,10 +36,16 @@ def enter(
     person: str,
     reason: str,
     now: datetime,
+    held: str | None = None,
 ) -> str:
-    """Enter a change and put its call into the outbox, where shadow leaves it; returns the change's id."""
-    change_id = records.short_hash(f"{proposal['proposal_id']}|{kind}")
+    """Enter a change and put its call into the outbox, where shadow leaves it; returns the change's id.
+
+    Args:
+        held: why its call is never sent although people approved it.
+    """
+    change_id = change_id_of(proposal, kind)
     in_shadow = mode == "shadow"
+    status = "held" if held else "shadow" if in_shadow else "prepared"
     common = {"change_id": change_id, "proposal_id": proposal["proposal_id"], "mode": mode}
     connection.execute(
         sa.insert(CHANGES).values(
@@ -51,9 +57,10 @@ def enter(
             **{name: proposal[name] for name in LEVER},
             before=canonical(payload["before"]),
             after=canonical(payload["after"]),
-            status="shadow" if in_shadow else "prepared",
+            status=status,
+            message=held,
             created_at=now.timestamp(),
-            finished_at=now.timestamp() if in_shadow else None,
+            finished_at=None if status == "prepared" else now.timestamp(),
         )
     )
     connection.execute(
@@ -61,11 +68,16 @@ def enter(
             **common,
             request=canonical(payload["request"]),
             request_hash=content_hash(payload["request"]),
-            status="shadow" if in_shadow else "queued",
+            status="shadow" if in_shadow else "dropped" if held else "queued",
             created_at=now.timestamp(),
         )
     )
     return change_id
+
+
+def change_id_of(proposal: Record, kind: Literal["apply", "rollback"]) -> str:
+    """What a proposal's change, or its way back, is called."""
+    return records.short_hash(f"{proposal['proposal_id']}|{kind}")
 
 
 def roll_back(
@@ -89,6 +101,8 @@ def roll_back(
             would spend more against a cap or the stop rule.
     """
     change = _one_change(connection, change_id)
+    if change["status"] == "held":
+        raise Refused(f"{change['change_id']} was never sent ({change['message']}): nothing is to be undone.")
     if change["status"] in ("conflict", "refused", "blocked"):
         raise Refused(f"{change['change_id']} never took place ({change['status']}: {change['message']}).")
     undone = records.changes(connection, CHANGES.c.undoes == change["change_id"])

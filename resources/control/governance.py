@@ -21,7 +21,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, Violation, verify_decisions
-from resources.control import change_feed, records
+from resources.control import change_feed, holds, records
+from resources.control.holds import HoldRule
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
 from resources.control.records import (
     AELP,
@@ -78,6 +79,7 @@ class Governance:
         keys: the approvers' keys, as far as this process may sign or check.
         mode: what approved changes lead to. `shadow` sends nothing, ever.
         valid_for: how long a proposal may be decided on, and its approval used.
+        hold: which approved raises are held for measurement; by default none.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Governance:
         keys: ApproverKeys,
         mode: Mode = "shadow",
         valid_for: timedelta = timedelta(hours=24),
+        hold: HoldRule = HoldRule(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
         self._approvers = {approver.name: approver for approver in approvers}
@@ -96,11 +99,17 @@ class Governance:
         self._keys = keys
         self._mode = mode
         self._valid_for = valid_for
+        self._hold = hold
 
     @property
     def mode(self) -> Mode:
         """What approved changes lead to."""
         return self._mode
+
+    @property
+    def hold(self) -> HoldRule:
+        """Which approved raises are held for measurement."""
+        return self._hold
 
     # --- proposing --------------------------------------------------------------------------------
 
@@ -139,7 +148,7 @@ class Governance:
                     self._person(proposed_by, reason)
             fresh = []
             for row in edits.iter_rows(named=True):
-                in_the_way = _in_the_way(connection, row, as_of_date, proposed_by)
+                in_the_way = self._in_the_way(connection, row, as_of_date, proposed_by, now)
                 if in_the_way is None:
                     fresh.append(row)
                 else:
@@ -162,6 +171,15 @@ class Governance:
                 }
                 self._put(connection, row, payload, about, now, outcome)
         return outcome
+
+    def _in_the_way(
+        self, connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str, now: datetime
+    ) -> str | None:
+        """Why an edit is not put before people: it was answered already, or the lever is held."""
+        answered = _answered(connection, row, as_of_date, proposed_by)
+        if answered is None and row["type"] == "raise":
+            return holds.held(connection, row, self._mode, now)
+        return answered
 
     def _put(
         self,
@@ -211,7 +229,8 @@ class Governance:
     def approve(self, proposal_id: str, approver: str, reason: str, now: datetime) -> str:
         """Sign a proposal; returns its status: approved, or awaiting_second.
 
-        Once enough people have signed, the change enters the change feed and its call the outbox.
+        Once enough people have signed, the change enters the change feed and its call the outbox. A raise may
+        be drawn to be held then: its call is never sent, and the lever keeps its budget for some days.
 
         Args:
             proposal_id: whole, or as many first characters as tell it apart.
@@ -229,6 +248,7 @@ class Governance:
             }
             if approver in signed:
                 raise Refused(f"{approver} has signed {proposal['proposal_id']}; a second person must.")
+            holds.require_not_held(connection, proposal, self._mode, now)
             self._verify(connection, proposal, now)
             self._sign(connection, proposal, "approve", approver, reason, now)
             (*_, own) = records.approvals(connection, proposal["proposal_id"], "approve")
@@ -245,6 +265,7 @@ class Governance:
                     person=approver,
                     reason=reason,
                     now=now,
+                    held=holds.assign(connection, proposal, self._hold, self._mode, now),
                 )
         return status
 
@@ -398,8 +419,8 @@ class Governance:
         Raises:
             Stopped: the kill switch is on; the change waits.
             Withdrawn: it, or what it undoes, was taken back before it was sent.
-            Refused: the call is not the one that was approved, the approval does not stand (any more), or a
-                money invariant does not hold on what is in force now.
+            Refused: the call is not the one that was approved, the approval does not stand (any more), the
+                lever is held for measurement, or a money invariant does not hold on what is in force now.
             MissingKey: a signature cannot be checked.
         """
         killed = _killed(connection)
@@ -421,6 +442,7 @@ class Governance:
                 "is not what the store says now."
             )
         if undone is None:
+            holds.require_not_held(connection, proposal, self._mode, now)
             self._verify(connection, proposal, now)
             before = LeverValue.read(json.loads(change["before"]))
             states = change_feed.states_in_force(connection, change, before.budget)
@@ -559,6 +581,11 @@ class Governance:
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
+    def assignments(self) -> list[Record]:
+        """Every draw of apply or hold, oldest first."""
+        with self._engine.begin() as connection:
+            return holds.assignments(connection)
+
     def changes(self) -> list[Record]:
         """The change feed, newest first, each with its call in the outbox."""
         with self._engine.begin() as connection:
@@ -579,7 +606,7 @@ def _same_lever(row: Record) -> list[sa.ColumnElement[bool]]:
     return [PROPOSALS.c[name] == row[name] for name in LEVER]
 
 
-def _in_the_way(connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str) -> str | None:
+def _answered(connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str) -> str | None:
     """Why an edit is not put before people again: somebody decided, or answered it with another number."""
     about = [*_same_lever(row), PROPOSALS.c.as_of_date == as_of_date]
     if records.proposals(connection, *about, PROPOSALS.c.status.in_(_DECIDED)):

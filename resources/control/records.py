@@ -31,8 +31,8 @@ LEVER = ("platform", "account_id", "lever_id")
 OPEN = ("pending", "awaiting_second")
 AELP = "aelp"  # who proposed what no person did
 UNFINISHED = ("prepared", "sending")
-FAILED = ("conflict", "refused", "blocked", "withdrawn")
-"""Changes that never took place: the platform said otherwise, or no; a rule did; a person did in time."""
+FAILED = ("conflict", "refused", "blocked", "withdrawn", "held")
+"""Changes that never took place: the platform, a rule, a person or the draw said otherwise."""
 JUDGED = (*LEVER, "type", "advisory", "current_budget", "proposed_budget")
 BUDGET = pl.Decimal(38, 9)
 

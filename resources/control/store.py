@@ -144,6 +144,28 @@ OUTBOX = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("sent_at", sa.Float),  # when it was last begun
 )
+APPLY_HOLD_ASSIGNMENTS = sa.Table(
+    "apply_hold_assignments",
+    METADATA,
+    sa.Column("assignment_id", sa.String, primary_key=True),  # names lever and morning: drawn once
+    sa.Column("proposal_id", sa.String, nullable=False),
+    sa.Column("change_id", sa.String, nullable=False, unique=True),
+    sa.Column("as_of_date", sa.Date, nullable=False),
+    sa.Column("track", sa.String, nullable=False),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("account_id", sa.String, nullable=False),
+    sa.Column("lever_id", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("arm", sa.String, nullable=False),  # apply or hold
+    sa.Column("hold_probability", sa.Float, nullable=False),
+    sa.Column("draw", sa.Float, nullable=False),  # in [0, 1): held where below the probability
+    sa.Column("window_days", sa.Integer, nullable=False),
+    sa.Column("current_budget", sa.String, nullable=False),
+    sa.Column("proposed_budget", sa.String, nullable=False),
+    sa.Column("assigned_at", sa.Float, nullable=False),
+    sa.Column("window_ends_at", sa.Float, nullable=False),
+    sa.Index("apply_hold_by_lever", "platform", "account_id", "lever_id"),
+)
 KILL_SWITCH = sa.Table(
     "kill_switch",
     METADATA,

@@ -466,7 +466,7 @@ CANARY_CHANGES = Table(
             "status",
             "STRING",
             "shadow: never sent; prepared, sending, applied; never took place: conflict, refused (by the "
-            "platform), blocked (by a rule), withdrawn.",
+            "platform), blocked (by a rule), withdrawn, held (for measurement).",
             True,
         ),
         ("message", "STRING", "What went wrong, or what it waits for."),
@@ -505,7 +505,38 @@ OUTBOX = Table(
     ),
     grain=("change_id",),
 )
-GOVERNANCE_TABLES = (PROPOSALS, APPROVALS, CANARY_CHANGES, CANARY_BUDGETS_SNAPSHOT, OUTBOX)
+APPLY_HOLD_ASSIGNMENTS = Table(
+    name=TableName("ops", "apply_hold_assignments"),
+    description="Approved raises, each drawn once to be applied or held: what off-policy evaluation judges.",
+    columns=_columns(
+        ("assignment_id", "STRING", "Names lever and morning.", True),
+        ("proposal_id", "STRING", "Proposal.", True),
+        ("change_id", "STRING", "Its change; a held one is never sent.", True),
+        _AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("mode", "STRING", "shadow (neither arm is sent), sandbox or live.", True),
+        ("arm", "STRING", "apply or hold.", True),
+        ("hold_probability", "FLOAT64", "Of being held, as drawn with.", True),
+        ("draw", "FLOAT64", "In [0, 1): held where it is below that probability.", True),
+        ("window_days", "INT64", "How long the window is.", True),
+        ("current_budget", "NUMERIC", "In force; a held lever keeps it.", True),
+        ("proposed_budget", "NUMERIC", "What was approved.", True),
+        ("assigned_at", "TIMESTAMP", "When it was drawn, with the last signature.", True),
+        ("window_ends_at", "TIMESTAMP", "Until when it is held, or not drawn again.", True),
+    ),
+    grain=("assignment_id",),
+)
+GOVERNANCE_TABLES = (
+    PROPOSALS,
+    APPROVALS,
+    CANARY_CHANGES,
+    CANARY_BUDGETS_SNAPSHOT,
+    OUTBOX,
+    APPLY_HOLD_ASSIGNMENTS,
+)
 
 NOTIFICATIONS = Table(
     name=TableName("ops", "notifications"),
@@ -762,7 +793,8 @@ BANDIT_DECISIONS = Table(
         ("off_policy_evaluable", "BOOL", "Whether off-policy evaluation can judge it later.", True),
         ("seed", "INT64", "Seed of the draws.", True),
         ("input_hash", "STRING", "sha256 of the stored input artifact.", True),
-        ("settings_hash", "STRING", "sha256 of the settings.", True),
+        ("settings_hash", "STRING", "sha256 of the settings, stored under it.", True),
+        ("upstream_hash", "STRING", "sha256 of the list of batches whose raw rows fed it.", True),
         ("code_version", "STRING", "Version of models/.", True),
         ("run_id", "STRING", "Dagster run.", True),
     ),
@@ -967,6 +999,32 @@ MONITORING_TABLES = (
     READINESS,
     SAFETY_EVENTS,
 )
+APPLY_HOLD_LIFT = Table(
+    name=TableName("gaelp_training", "apply_hold_lift"),
+    description="What applied raises did that held ones did not, with an interval that holds at every look.",
+    columns=_columns(
+        _AS_OF,
+        (
+            "comparison",
+            "STRING",
+            "live, sandbox or shadow, as the raises were drawn for; past: windows nothing was drawn for, by "
+            "a coin. In shadow and past nothing is sent: their lift must be nil (A/A).",
+            True,
+        ),
+        ("metric", "STRING", "net (contribution less spend) or signups (times the CAC cap).", True),
+        ("windows_applied", "INT64", "Matured windows of levers whose raise was applied.", True),
+        ("windows_held", "INT64", "Of levers whose raise was held.", True),
+        ("first_window", "DATE", "Morning the first of them was decided."),
+        ("last_window", "DATE", "Morning the last of them was decided."),
+        ("lift", "FLOAT64", "Dollars gained per dollar spent before; NULL without a window."),
+        ("lift_low", "FLOAT64", "Lower end of the confidence sequence; NULL: no end."),
+        ("lift_high", "FLOAT64", "Upper end; NULL: no end."),
+        ("confidence", "FLOAT64", "Probability that the sequence never leaves the lift out.", True),
+        ("verdict", "STRING", "gain, loss, open (zero lies inside) or no window yet.", True),
+    ),
+    grain=("as_of_date", "comparison", "metric"),
+    partition="as_of_date",
+)
 
 MODEL_TABLES = (
     PLACEMENT_BASELINES,
@@ -979,6 +1037,7 @@ MODEL_TABLES = (
     POLICY_RUNS,
     SLATES,
     *MONITORING_TABLES,
+    APPLY_HOLD_LIFT,
 )
 
 PYTHON_TABLES = {str(table.name): table for table in (*RAW_TABLES, *OPS_TABLES, *MODEL_TABLES)}

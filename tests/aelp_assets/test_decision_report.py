@@ -6,8 +6,10 @@ from decimal import Decimal
 
 from rich.console import Console
 
-from aelp_assets.decision_report import print_proposals
+from aelp_assets import cli
+from aelp_assets.decision_report import print_changes, print_proposals
 from resources.control.counter_proposals import counter_propose
+from resources.control.holds import HoldRule
 from resources.control.store import open_control_store
 from tests.resources.control.test_governance import TEN, governing, lever, proposed
 
@@ -30,3 +32,18 @@ def test_names_are_no_markup_and_a_number_by_hand_says_whose_it_is(tmp_path):
     assert "eve stopped everything at 2026-06-30 14:00 UTC: [red]. Nothing can be approved" in told
     assert "[/]" not in told
     assert second not in told
+
+
+def test_a_held_raise_says_until_when_where_it_is_approved_and_in_the_feed(tmp_path, monkeypatch, capsys):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine, hold=HoldRule(share=0.999999, days=7, seed=1))
+    (held,) = proposed(governance, lever("l1"))
+    monkeypatch.setattr(cli, "_governance", lambda: (governance, TEN))
+    cli.approve(held, by="sam", reason="it pays")
+    assert "held for measurement until 2026-07-07 14:00 UTC" in capsys.readouterr().out
+    console = Console(markup=False, emoji=False, highlight=False, width=250, record=True)
+    print_changes(console, governance.changes(), TEN)
+    told = console.export_text()
+    engine.dispose()
+    assert "held for measurement until 2026-07-07 14:00 UTC" in told
+    assert "held: held" not in told

@@ -29,6 +29,7 @@ from aelp_assets.desk.application import Desk, create_application, open_desk
 from aelp_assets.desk.figures import forecast_at
 from resources.clock import FixedClock
 from resources.control.governance import Governance
+from resources.control.holds import HoldRule
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import open_control_store
@@ -105,6 +106,12 @@ def words(page: str) -> str:
     return html.unescape(re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page)))
 
 
+def explained(about: str, _now: Any) -> list[str]:
+    if about == "nothing":
+        raise Refused("No decision, proposal or change 'nothing' is kept here.")
+    return [f"Proposal {about}: {HOSTILE}", "Raw meta_ads_insights: 3 rows"]
+
+
 def desk_of(governance: Governance, **changes: Any) -> Desk:
     told: dict[str, Any] = {
         "governance": governance,
@@ -117,6 +124,7 @@ def desk_of(governance: Governance, **changes: Any) -> Desk:
         "warehouses": list,
         "keyless": None,
         "port": PORT,
+        "explain": explained,
     }
     return Desk(**told | changes)
 
@@ -685,3 +693,26 @@ def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             assert process.poll() is None, "the desk ended before it answered"
             assert time.monotonic() < deadline, "the desk did not answer in a minute"
             time.sleep(0.2)
+
+
+def test_what_a_proposal_rests_on_is_a_page_linked_from_its_card(governance, browser):
+    (about,) = proposed(governance, lever("l1"))
+    assert f'href="/explain/{about}"' in browser.get()
+    page = browser.get(f"/explain/{about}")
+    assert "Raw meta_ads_insights: 3 rows" in page
+    assert HOSTILE not in page
+    assert html.escape(HOSTILE, quote=False).split("&")[1] in page
+    nothing = browser.followed(browser.send("GET", "/explain/nothing"))
+    assert "is kept here" in said(nothing)
+
+
+def test_a_raise_that_is_drawn_to_be_held_says_so_and_offers_no_way_back(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine, hold=HoldRule(share=0.999999, days=7, seed=1))
+    (about,) = proposed(governance, lever("l1"))
+    browser = Browser(desk_of(governance))
+    assert "drawn at random, are held 7 days for measurement" in words(browser.get())
+    page = browser.post(f"/proposals/{about}/approve", reason="it pays")
+    assert "held for measurement until 2026-07-07 14:00 UTC; the lever keeps its budget" in said(page)
+    assert "/rollback" not in page
+    engine.dispose()

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from aelp_assets import plots
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
+    APPLY_HOLD_LIFT,
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
     CREATIVE_RATES,
@@ -47,6 +48,7 @@ DRAWN = {
     "coverage": (FORECAST_ACCURACY, plots.coverage_intervals),
     "waterfall": (PERFORMANCE_CHANGES, plots.change_waterfall),
     "review": (FORECAST_REVIEWS, plots.forecast_review),
+    "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
 }
 
 
@@ -89,7 +91,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
     tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
-    assert ours == tried | {"creative_rates"}
+    assert ours == tried | {"creative_rates", "lift_sequences"}
     assert len(DRAWN) == len(ours)
 
 

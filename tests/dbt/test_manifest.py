@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aelp_assets.bandits import DECISION_STREAMS
 from resources.connectors.ga4 import Ga4Credentials, Ga4Source
 from resources.connectors.ga4_export import Ga4Export
 from resources.connectors.google_ads.credentials import GoogleAdsCredentials
@@ -141,6 +142,16 @@ def test_raw_rows_are_read_in_staging_only_and_sources_never_by_marts(
             if parent.startswith("source."):
                 source = manifest["sources"][parent]["source_name"]
                 assert _layer(model) in allowed[source], f"{name} reads {parent}"
+
+
+def test_the_batches_kept_with_a_decision_are_of_all_raw_tables_behind_it(manifest: Node) -> None:
+    read = {f"model.aelp.{name}" for name in ("int_lever_daily", "budget_levers")}
+    behind: set[str] = set()
+    while read:
+        behind |= read
+        read = {parent for node in read for parent in manifest["parent_map"].get(node, [])} - behind
+    raw = {manifest["sources"][key]["name"] for key in behind if key.startswith("source.aelp.raw.")}
+    assert raw == set(DECISION_STREAMS)
 
 
 def test_sources_are_the_tables_that_python_writes() -> None:

@@ -42,6 +42,7 @@ VOLATILE = {
     "_batch_id",
     "batch_id",
     "data_batch_id",
+    "upstream_hash",
     "run_id",
     "_ingested_at",
     "completed_at",

@@ -13,6 +13,7 @@ from aelp_assets import bandits as bandit_assets
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
 from models import baselines, forecasting, plausibility, slates
+from resources.warehouse.tables import GOVERNANCE_TABLES
 from tests.e2e.homes import TODAY, Home
 
 pytestmark = [pytest.mark.e2e]
@@ -30,6 +31,8 @@ MORNING = {
         "gaelp_training.policy_runs",
     ],
     "governance__submission": ["governance.submission"],
+    "governance_mirror": [str(table.name) for table in GOVERNANCE_TABLES],
+    "gaelp_training__apply_hold_lift": ["gaelp_training.apply_hold_lift"],
     "gaelp_training__slates": ["gaelp_training.slates"],
     "reporting": ["gaelp_training.decision_summary", "gaelp_training.slate_summary"],
     "published__analyst_copy": ["published.analyst_copy"],

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from aelp_assets.cli import app
+from aelp_assets.explanation import as_json, explain, explanation_lines
 from aelp_assets.governance import SUBMISSION, open_governance
 from aelp_assets.metadata import asset_key
 from resources.control.signing import key_variable
-from resources.warehouse import tables
+from resources.warehouse import tables, warehouses_to_look_into
 from sensors.decisions import decided_proposals
 from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home
 from tests.e2e.test_command_line import aelp
@@ -43,6 +46,61 @@ def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_ap
     assert home.sql("select distinct status from ops.proposals")["status"].to_list() == ["pending"]
     for table in ("approvals", "canary_changes", "canary_budgets_snapshot", "outbox"):
         assert home.sql(f"select * from ops.{table}").is_empty(), table
+
+
+def test_a_change_is_explained_back_to_raw_rows_and_replayed_bit_for_bit(home, tmp_path):
+    proposal = home.sql(
+        "select proposal_id from ops.proposals where type <> 'stop' order by 1 limit 1"
+    ).item()
+    with home.entered(TODAY, **KEY) as environment:
+        governance = open_governance(environment, SETTINGS)
+        governance.approve(proposal, "daniel", "it pays", NINE)
+        (change,) = governance.changes()
+        found = explain(
+            environment, governance, warehouses_to_look_into(environment), change["change_id"], NINE
+        )
+        assert found["gaps"] == []
+        assert (found["kind"], found["is_current"]) == ("change", True)
+        assert found["proposals"][0]["decision_id"] == found["decision"]["decision_id"]
+        assert found["evidence"]["cost"] == found["belief"]["spend"]
+        assert found["forecast"]["proposed"]["budget"] == found["decision"]["proposed_budget"]
+        assert found["lever"]["snapshot"]["lever_id"] == found["decision"]["lever_id"]
+        assert {row["in_raw"] for row in found["streams"]} == {True}
+        assert "levers" in {row["stream"] for row in found["streams"]}
+        spent = _spent_in_raw(home, found)
+        assert spent is None or spent >= found["evidence"]["cost"]
+        assert len(explanation_lines(found, SETTINGS.timezone)) < 45
+        assert json.loads(as_json(found))["slices"]
+
+        shell = CliRunner()
+        same = shell.invoke(app, ["replay", change["change_id"][:8]])
+        assert (same.exit_code, "same" in same.output) == (0, True), same.output
+        home.sql("update gaelp_training.bandit_decisions set proposed_budget = proposed_budget + 1")
+        differs = shell.invoke(app, ["replay", proposal])
+        assert differs.exit_code == 1
+        assert "proposed_budget: stored" in differs.output
+        batches = {batch for row in found["streams"] for batch in row["batches"]}
+        names = ", ".join(f"'{batch}'" for batch in sorted(batches))
+        home.sql(f"delete from raw.levers where _batch_id in ({names})")
+        broken = shell.invoke(app, ["explain", proposal])
+        assert broken.exit_code == 0, broken.output
+        assert "Not to be told: raw.levers" in broken.output
+
+
+def _spent_in_raw(home: Home, found: dict) -> float | None:
+    """What Meta's raw rows of the named batches say the lever's account spent on the days of the evidence."""
+    if found["decision"]["platform"] != "meta":
+        return None
+    named = ", ".join(
+        f"('{row['report_date']}', '{row['batch_id']}')"
+        for row in found["slices"]
+        if row["stream"] == "meta_ads_insights" and row["breakdown_set"] == "none"
+    )
+    return home.sql(
+        "select sum(cast(payload ->> 'spend' as decimal(38, 9))) from raw.meta_ads_insights "
+        f"where (cast(report_date as varchar), _batch_id) in ({named}) "
+        f"and report_date between '{found['evidence']['first']}' and '{found['evidence']['last']}'"
+    ).item()
 
 
 def test_a_person_approves_rejects_and_rolls_back_in_the_shell(home):

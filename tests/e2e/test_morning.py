@@ -58,6 +58,7 @@ DECIDED = [
         "gaelp_training.bandit_decisions",
         "gaelp_training.policy_runs",
         "gaelp_training.slates",
+        "gaelp_training.apply_hold_lift",
     )
 ]
 # The weekly backtest's, and the review's.
@@ -128,6 +129,7 @@ def test_every_model_asset_shows_rows_a_preview_and_its_columns(finished):
         assert shown[key]["dagster/row_count"].value > 0, key
         assert "preview" in shown[key], key
     plotted = {"placement_baselines", "forecast_outlook", "bandit_posteriors", "bandit_decisions"}
+    plotted.add("apply_hold_lift")
     for name in plotted:
         assert "data:image/png" in shown[f"gaelp_training/{name}"]["plot"].value
     assert "dagster/column_lineage" in shown["gaelp_training/ads_campaign_daily"]

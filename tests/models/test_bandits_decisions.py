@@ -17,7 +17,9 @@ AS_OF = date(2026, 6, 30)
 NOW = datetime(2026, 6, 30, 13, tzinfo=UTC)
 REWARD = RewardDefinition("click1_view025_v1")
 MONEY = pl.Decimal(38, 9)
-GLUE_COLUMNS = {"decision_id", "seed", "input_hash", "settings_hash", "code_version", "run_id"}
+GLUE_COLUMNS = {
+    *("decision_id", "seed", "input_hash", "settings_hash", "upstream_hash", "code_version", "run_id"),
+}
 LIMITS = GuardrailLimits(
     tracks={
         "security": TrackLimits(Decimal(30_000), Decimal(240), Decimal(6000)),

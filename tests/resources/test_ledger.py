@@ -126,3 +126,26 @@ def test_a_range_has_no_gap_wider_than_the_bridge(days):
     for first, last in ledger.contiguous(days):
         inside = sorted(day for day in days if first <= day <= last)
         assert all(b - a <= timedelta(days=7) for a, b in pairwise(inside))
+
+
+def test_the_batches_behind_the_marts_are_those_they_were_built_from_and_no_later_ones(warehouse):
+    meta, other = "meta_ads_insights", "orders"
+    land(warehouse, june(1, 2, 3))
+    land(warehouse, june(2), minute=3)
+    land(warehouse, june(1), stream=other, minute=4)
+    land(warehouse, june(1), minute=5, status="failed")
+    transform(warehouse, *june(1, 2))
+    land(warehouse, june(1), minute=9)  # after the marts were built
+    land(warehouse, june(2), minute=9, unchanged=True)
+    seen = ledger.slices_seen(warehouse, [meta], *june(1, 30))
+    named = seen.select("stream", "report_date", "batch_id").rows()
+    assert named == [(meta, june(1)[0], f"000-{meta}"), (meta, june(2)[0], f"003-{meta}")]
+    both = ledger.slices_seen(warehouse, [meta, other], *june(1, 1))
+    assert both["batch_id"].to_list() == [f"000-{meta}", f"004-{other}"]
+
+
+def test_period_rows_are_among_the_batches_whatever_the_days(warehouse):
+    land(warehouse, [None], stream="file_period_performance")
+    assert ledger.slices_seen(warehouse, ["file_period_performance"], *june(1, 2)).is_empty()
+    transform(warehouse, ledger.UNDATED, ledger.UNDATED)
+    assert ledger.slices_seen(warehouse, ["file_period_performance"], *june(1, 2)).height == 1

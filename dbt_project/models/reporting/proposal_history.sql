@@ -58,7 +58,11 @@ select
     changed.sent_at,
     changed.rolled_back_at,
     changed.rollback_reason,
+    draws.arm as drawn_to,
+    draws.hold_probability,
+    case when draws.arm = 'hold' then draws.window_ends_at end as held_until,
     {{ timestamp_diff_hours('changed.rolled_back_at', 'changed.changed_at') }} as hours_to_rollback
 from {{ source('ops', 'proposals') }} as proposals
 left join decided on proposals.proposal_id = decided.proposal_id
 left join changed on proposals.proposal_id = changed.proposal_id
+left join {{ source('ops', 'apply_hold_assignments') }} as draws on proposals.proposal_id = draws.proposal_id
