@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from aelp_assets import bandits, baselines, forecasts, governance, planning, publishing
+from aelp_assets import arms, bandits, baselines, forecasts, governance, launches, planning, publishing
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
 from aelp_assets.ingest import connectors
@@ -41,6 +41,9 @@ ASSETS: list[dg.AssetsDefinition] = [
     forecasts.forecast_accuracy,
     bandits.bandit,
     planning.slates,
+    launches.policy_reviews,
+    launches.launch_plans,
+    arms.arm_decisions,
     governance.submission,
     governance.governance_mirror,
     reporting,

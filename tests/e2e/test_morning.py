@@ -55,6 +55,9 @@ DECIDED = [
         "ops.lever_states",
         "gaelp_training.bandit_decisions",
         "gaelp_training.slates",
+        "gaelp_training.policy_reviews",
+        "gaelp_training.launch_plans",
+        "gaelp_training.arm_decisions",
     )
 ]
 MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - {

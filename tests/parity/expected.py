@@ -215,6 +215,21 @@ EXPECTED: dict[str, Expected] = {
         google_ads  g2          px     -            -         security
         google_ads  g2          sa     -            -         security
     """),
+    "intermediate.int_arms": Expected("""
+        platform  account_id  track       lever_id  arm_kind  arm_id  status
+        meta      m1          security    L1        ad        a1      -
+        meta      m1          unassigned  L2        ad        a3      -
+        meta      m1          unassigned  L2        adgroup   s2      -
+    """),
+    "intermediate.int_arm_daily": Expected("""
+        date        platform  account_id  lever_id  arm_kind  arm_id  clicks  cost          conversions_click
+        2026-06-05  meta      m1          L1        ad        a1      30      13.345678901  2
+        2026-06-08  meta      m1          L1        ad        a1      40      20            4
+        2026-06-08  meta      m1          L2        ad        a3      0       0             0
+        2026-06-08  meta      m1          L2        adgroup   s2      0       0             0
+        2026-06-09  meta      m1          L1        ad        a1      60      30            7
+        2026-06-10  meta      m1          L1        ad        a1      80      40            6
+    """),
     "intermediate.int_lever_daily": Expected("""
         date        platform  account_id  track       lever_id  clicks  cost          conversions_click  revenue
         2026-06-01  shop      f1          security    f-a       2       4.01          1                  -

@@ -160,6 +160,8 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "intermediate.int_placement_daily",
         "intermediate.int_lever_daily",
         "intermediate.int_creative_daily",
+        "intermediate.int_arm_daily",
+        "intermediate.int_test_lane_daily",
         "intermediate.int_account_days",
         "gaelp_training.budget_levers",
         "gaelp_training.google_ads_campaign_daily",
