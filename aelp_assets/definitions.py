@@ -45,6 +45,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     launches.launch_plans,
     arms.arm_decisions,
     governance.submission,
+    governance.launch_submission,
     governance.governance_mirror,
     reporting,
     publishing.analyst_copy,

@@ -99,7 +99,7 @@ def decide_arms(
     Args:
         arms: rows of `int_arms`; removed arms, and those of tracks without a cap or of accounts that are not
             given, are left out.
-        arm_days: rows of `int_arm_daily`.
+        arm_days: rows of `int_arm_daily`; of arms that are not given, nothing is read.
         tests: of `fast_fail.failing_ads`.
         accounts: platform, account_id, maturity_days of the accounts that may be decided on.
         as_of_date: the morning.
@@ -174,7 +174,9 @@ def arm_faults(decisions: pl.DataFrame) -> list[str]:
 def _evidence(known: pl.DataFrame, arm_days: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """The arms with matured sums, and the clicks and impressions of the same days."""
     keys = ["platform", "account_id"]
-    days = arm_days.with_columns(pl.concat_str("arm_kind", pl.lit("|"), "arm_id").alias("arm"))
+    days = arm_days.join(known.select(*ARM, "track"), on=ARM).with_columns(
+        pl.concat_str("arm_kind", pl.lit("|"), "arm_id").alias("arm")
+    )
     sums = matured_days(days, windows, "arm").group_by(*keys, "arm").agg(pl.col(SUMS).sum())
     shown = (
         days.join(windows, on=keys)

@@ -55,7 +55,7 @@ def power_of_gap(first: float, second: float, first_trials: float, second_trials
 def shortest_design(
     one: ArmTraffic, other: ArmTraffic, *, durations: Sequence[int], power: float
 ) -> SplitDesign | None:
-    """The shortest test of the CVR with enough power, else of the CTR: buying decides, clicking only screens."""
+    """The shortest test of the CVR with enough power, else of the CTR: buying decides, clicks screen."""
     for metric in ("cvr", "ctr"):
         for days in sorted(durations):
             shown = one.impressions * days, other.impressions * days

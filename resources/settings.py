@@ -241,12 +241,20 @@ class TestLane(Section):
     excluded_placements: tuple[str, ...] = ("audience_network",)
 
 
+class MetaIdentity(Section):
+    """What a new Meta ad speaks as (a page) and what counts its conversions (a pixel)."""
+
+    page_id: PageId
+    pixel_id: Annotated[str, _written_as(r"\d+", "a pixel id, a number")]
+
+
 class Launches(Section):
     """How a slate's creatives are launched, always paused.
 
     `landing_domains`: the business's own hosts; a launch may lead to them and to hosts below them.
-    `audiences`: curated audiences by track; a health track may have none. `placements` by platform: where it
-    may show; a platform that is not named decides itself.
+    `audiences`: ids of curated audiences by track; a health track may have none. `placements` by platform:
+    where it may show; a platform that is not named decides itself. `meta`: by account; without it there are
+    launch plans, and no proposals of them.
     """
 
     landing_domains: tuple[
@@ -256,6 +264,7 @@ class Launches(Section):
         ...,
     ] = ()
     audiences: dict[TrackName, tuple[str, ...]] = {}
+    meta: dict[str, MetaIdentity] = {}
     countries: Annotated[tuple[Country, ...], Field(min_length=1)] = ("US",)
     ages: tuple[Annotated[int, Field(ge=18, le=65)], Annotated[int, Field(ge=18, le=65)]] = (18, 65)
     frequency_cap: Annotated[int, Field(ge=1, le=90)] = 3

@@ -396,7 +396,7 @@ PROPOSALS = Table(
     columns=_columns(
         ("proposal_id", "STRING", "Names the lever, the morning and the exact change.", True),
         _AS_OF,
-        ("type", "STRING", "raise, cut or stop.", True),
+        ("type", "STRING", "raise, cut, stop or launch.", True),
         ("decision_id", "STRING", "In bandit_decisions.", True),
         ("track", "STRING", "Track.", True),
         ("platform", "STRING", "Source of the account.", True),

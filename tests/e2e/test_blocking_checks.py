@@ -32,6 +32,7 @@ MORNING = {
     "gaelp_training__slates": ["gaelp_training.slates"],
     "gaelp_training__policy_reviews": ["gaelp_training.policy_reviews"],
     "gaelp_training__launch_plans": ["gaelp_training.launch_plans"],
+    "governance__launch_submission": ["governance.launch_submission"],
     "gaelp_training__arm_decisions": ["gaelp_training.arm_decisions"],
     "reporting": [
         "gaelp_training.decision_summary",

@@ -54,8 +54,8 @@ def decided(*arms, tests=NO_TESTS, rules=RULES, seed=1):
     )
     days = pl.DataFrame(
         [
-            common
-            | {name: one[name] for name in ("arm_id", "lever_id", "arm_kind")}
+            {"platform": "meta", "account_id": "a1"}
+            | {name: one[name] for name in ("arm_id", "arm_kind")}
             | {
                 "date": AS_OF - timedelta(days=age),
                 "cost": one["daily"][0],

@@ -1,10 +1,6 @@
--- int_arm_daily: one row per platform, account, kind, arm and account-local day: what each arm of `int_arms` did.
--- Kinds repeat one another: a lever's ads, ad groups and keywords are three readings of the same spend.
-with arms as (
-    select * from {{ ref('int_arms') }}
-),
-
-delivered as (
+-- int_arm_daily: one row per platform, account, kind, arm and account-local day: what ads, ad groups, keywords did.
+-- Kinds repeat one another: they are three readings of the same spend. `int_arms` says which of them are arms.
+with delivered as (
     select
         date,
         platform,
@@ -30,6 +26,7 @@ delivered as (
         conversions_click,
         conversions_view
     from {{ ref('ads_ad_daily') }}
+    where adgroup_id is not null
     union all
     select
         date,
@@ -46,30 +43,15 @@ delivered as (
 )
 
 select
-    delivered.date,
-    delivered.platform,
-    delivered.account_id,
-    arms.track,
-    arms.lever_id,
-    delivered.arm_kind,
-    delivered.arm_id,
-    {{ sum_count('delivered.impressions') }} as impressions,
-    {{ sum_count('delivered.clicks') }} as clicks,
-    sum(delivered.cost) as cost,
-    sum(delivered.conversions_click) as conversions_click,
-    sum(delivered.conversions_view) as conversions_view
+    date,
+    platform,
+    account_id,
+    arm_kind,
+    arm_id,
+    {{ sum_count('impressions') }} as impressions,
+    {{ sum_count('clicks') }} as clicks,
+    sum(cost) as cost,
+    sum(conversions_click) as conversions_click,
+    sum(conversions_view) as conversions_view
 from delivered
-inner join arms
-    on
-        delivered.platform = arms.platform
-        and delivered.account_id = arms.account_id
-        and delivered.arm_kind = arms.arm_kind
-        and delivered.arm_id = arms.arm_id
-group by
-    delivered.date,
-    delivered.platform,
-    delivered.account_id,
-    arms.track,
-    arms.lever_id,
-    delivered.arm_kind,
-    delivered.arm_id
+group by date, platform, account_id, arm_kind, arm_id
