@@ -92,7 +92,7 @@ def arm_decisions(
         int_arms,
         int_arm_daily,
         tests,
-        of_eligible(decision_accounts, decision_accounts),
+        of_eligible(decision_accounts.select("platform", "account_id"), decision_accounts),
         as_of_date=morning_of(context),
         window_days=settings.bandit.window_days,
         prior_conversions=settings.bandit.prior_conversions,

@@ -20,54 +20,20 @@ from resources.control.records import Refused
 from resources.control.store import CHANGES, PROPOSALS
 from resources.control.writer import Writer
 from tests.resources.control.proposing import (
+    LAUNCH,
     NINE,
     TEN,
     governing,
     lever,
     proposed,
+    put_launches,
     states_of,
     status_of,
-)
-
-LAUNCH = Launch(
-    launch_id="launch_20260630_security_meta_a1_c1",
-    track="security",
-    platform="meta",
-    account_id="a1",
-    creative_id="c1",
-    entity_name="AELP | MAIN | security | c1",
-    lever_level="adset",
-    currency="USD",
-    parent_campaign_id="77",
-    daily_budget=Decimal("120.01"),
-    lane="main",
-    placements=("facebook", "instagram"),
-    starts_at="2026-07-01T00:00:00-04:00",
-    link="https://shop.example/?utm_source=facebook&utm_content=c1",
-    headline="Calm & safe",
-    body="See how it works.",
-    call_to_action="Sign up",
-    image_hash="f00d",
-    format="image",
-    page_id="55",
-    pixel_id="66",
-    countries=("US",),
-    ages=(18, 65),
 )
 
 
 def other(name: str, **changes) -> Launch:
     return replace(LAUNCH, launch_id=f"launch_{name}", **changes)
-
-
-def put(governance, *launches, states=None, at=NINE):
-    return governance.propose_launches(
-        launches,
-        states_of(lever("l1")) if states is None else states,
-        as_of_date=at.date(),
-        settings_hash="s",
-        now=at,
-    )
 
 
 def test_a_launch_is_one_call_that_makes_creative_ad_set_and_ad_paused():
@@ -126,53 +92,58 @@ def test_every_word_of_the_call_is_meta_s_own():
 def test_what_no_call_makes_is_left_out_and_named(engine, changes, said):
     with pytest.raises(Unwritable, match=said):
         launch_payload(replace(LAUNCH, **changes))
-    outcome = put(governing(engine), replace(LAUNCH, **changes))
+    outcome = put_launches(governing(engine), replace(LAUNCH, **changes))
     assert outcome.new == []
     assert said in outcome.left_out[0]
 
 
 def test_a_launch_is_approved_into_the_outbox_and_rolled_back_without_being_sent(engine):
     governance = governing(engine)
-    (one,) = put(governance, LAUNCH).new
+    (one,) = put_launches(governance, LAUNCH).new
     (row,) = governance.proposals(NINE)
     assert (row["type"], row["current_budget"], row["proposed_budget"]) == ("launch", "0.00", "120.01")
-    assert put(governance, LAUNCH).known == [one]
+    assert put_launches(governance, LAUNCH).known == [one]
     assert governance.approve(one, "jo", "worth a try", TEN) == "awaiting_second", "it adds more than jo may"
     assert governance.approve(one, "sam", "agreed", TEN) == "approved"
     assert governance.is_approved(one, TEN)
     (change,) = governance.changes()
     assert (change["status"], change["outbox_status"], change["sent_at"]) == ("shadow", "shadow", None)
     assert json.loads(change["request"]) == launch_payload(LAUNCH)["request"]
-    assert put(governance, LAUNCH, at=TEN).left_out == [f"{LAUNCH.launch_id}: already decided this morning"]
+    assert put_launches(governance, LAUNCH, at=TEN).left_out == [
+        f"{LAUNCH.launch_id}: already decided this morning"
+    ]
     governance.roll_back(change["change_id"], "sam", "no", TEN)
     assert status_of(governance, one) == "rolled_back"
 
 
 def test_a_launch_the_newest_plan_no_longer_has_is_superseded(engine):
     governance = governing(engine)
-    gone, kept = put(governance, other("a"), other("b")).new
-    assert put(governance, other("b")).superseded == [gone]
+    gone, kept = put_launches(governance, other("a"), other("b")).new
+    assert put_launches(governance, other("b")).superseded == [gone]
     assert (status_of(governance, gone), status_of(governance, kept)) == ("superseded", "pending")
 
 
 def test_launches_of_a_morning_stay_within_a_fifth_of_the_cap_and_below_it(engine):
     governance = governing(engine)
     half = Decimal(3_500)
-    first, second = put(governance, other("a", daily_budget=half), other("b", daily_budget=half)).new
+    first, second = put_launches(governance, other("a", daily_budget=half), other("b", daily_budget=half)).new
     governance.approve(first, "sam", "fine", TEN)
     with pytest.raises(Refused, match="launch_share"):
         governance.approve(second, "sam", "fine", TEN)
-    assert "launch_share" in put(governance, other("c", daily_budget=half)).left_out[0]
+    assert "launch_share" in put_launches(governance, other("c", daily_budget=half)).left_out[0]
     full = states_of(lever("l1", current_budget=Decimal(23_950)))
-    assert "security cap" in put(governance, other("d", daily_budget=Decimal(60)), states=full).left_out[0]
+    assert (
+        "security cap"
+        in put_launches(governance, other("d", daily_budget=Decimal(60)), states=full).left_out[0]
+    )
     unknown = states_of(lever("l1", current_budget=None))
-    assert "unknown" in put(governance, other("e"), states=unknown).left_out[0]
-    assert "no track" in put(governance, other("f", track="none")).left_out[0]
+    assert "unknown" in put_launches(governance, other("e"), states=unknown).left_out[0]
+    assert "no track" in put_launches(governance, other("f", track="none")).left_out[0]
 
 
 def test_what_is_stored_is_judged_again_when_it_is_signed(engine):
     governance = governing(engine)
-    (one,) = put(governance, LAUNCH).new
+    (one,) = put_launches(governance, LAUNCH).new
     awake = json.loads(governance.proposals(NINE)[0]["payload"])
     awake["after"]["status"] = "active"
     with engine.begin() as connection:
@@ -184,7 +155,7 @@ def test_what_is_stored_is_judged_again_when_it_is_signed(engine):
 
 def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit(engine):
     governance = governing(engine)
-    (launch,) = put(governance, LAUNCH).new
+    (launch,) = put_launches(governance, LAUNCH).new
     governance.approve(launch, "sam", "fine", TEN)
     (edit,) = proposed(governance, lever("l1"))
     assert governance.approve(edit, "sam", "fine", TEN) == "approved"
@@ -192,7 +163,7 @@ def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit(engine):
 
 def test_launches_are_refused_outside_shadow_and_by_the_writer(engine):
     sandbox = governing(engine, mode="sandbox")
-    (one,) = put(sandbox, LAUNCH).new
+    (one,) = put_launches(sandbox, LAUNCH).new
     with pytest.raises(Refused, match="never sent"):
         sandbox.approve(one, "sam", "fine", TEN)
     shadow = governing(engine)
@@ -209,7 +180,7 @@ def test_launches_are_refused_outside_shadow_and_by_the_writer(engine):
 
 def test_a_launch_takes_no_number_by_hand_and_runs_out(engine):
     governance = governing(engine)
-    (one,) = put(governance, LAUNCH).new
+    (one,) = put_launches(governance, LAUNCH).new
     with pytest.raises(Refused, match="slate's budget"):
         with_budget(governance.open_proposal(one, NINE), Decimal(50))
     late = NINE + timedelta(hours=25)
