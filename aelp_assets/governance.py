@@ -24,6 +24,7 @@ from resources.code_version import module_hash
 from resources.connectors.registry import Sources
 from resources.control.governance import Approver, Governance
 from resources.control.holds import HoldRule
+from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
@@ -35,8 +36,25 @@ from resources.warehouse import tables
 from resources.warehouse.schema import Table
 
 _SHOWN = ["track", "entity_name", "type", "current_budget", "proposed_budget", "status", "proposal_id"]
-_CODE = module_hash("resources.control.governance", "resources.control.payloads")
+_OF_THE_PLAN = [
+    *(
+        "launch_id",
+        "track",
+        "platform",
+        "account_id",
+        "creative_id",
+        "entity_name",
+        "lever_level",
+        "currency",
+    ),
+    *("parent_campaign_id", "daily_budget", "lane", "link"),
+    *("headline", "body", "call_to_action", "image_hash", "format"),
+]
+_CODE = module_hash(
+    "resources.control.governance", "resources.control.payloads", "resources.control.launch_payloads"
+)
 SUBMISSION = dg.AssetKey(["governance", "submission"])
+LAUNCH_SUBMISSION = dg.AssetKey(["governance", "launch_submission"])
 
 
 def open_governance(environment: Environment, settings: Settings) -> Governance:
@@ -140,6 +158,74 @@ def submission(
     )
 
 
+@dg.asset(
+    key=LAUNCH_SUBMISSION,
+    ins={
+        "launch_plans": dg.AssetIn(key=["gaelp_training", "launch_plans"], partition_mapping=same_morning),
+        "creative_objects": dg.AssetIn(key=["gaelp_training", "creative_objects"]),
+        "lever_states": dg.AssetIn(key=["ops", "lever_states"], partition_mapping=same_morning),
+    },
+    # Edits first: a launch is judged beside them.
+    deps=[dg.AssetDep(SUBMISSION, partition_mapping=same_morning)],
+    group_name="governance",
+    kinds={"sqlalchemy"},
+    owners=CAMPAIGN_MANAGEMENT,
+    freshness_policy=DECISION_FRESHNESS,
+    partitions_def=decision_days,
+    code_version=_CODE,
+    pool=WAREHOUSE_POOL,
+)
+def launch_submission(
+    context: dg.AssetExecutionContext,
+    launch_plans: pl.DataFrame,
+    creative_objects: pl.DataFrame,
+    lever_states: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+    clock: dg.ResourceParam[Clock],
+) -> dg.MaterializeResult:
+    """The morning's launches put before people, each rendered as its platform's call; none is ever sent."""
+    morning, now = morning_of(context), clock.now()
+    if morning < now.astimezone(settings.timezone).date():
+        return dg.MaterializeResult(metadata={"new": 0, "left_out": "A past morning is put before nobody."})
+    outcome = open_governance(environment, settings).propose_launches(
+        launches_of(launch_plans, creative_objects, settings),
+        lever_states.select(STATE_SCHEMA.names()).cast(STATE_SCHEMA),
+        as_of_date=morning,
+        settings_hash=settings.content_hash,
+        now=now,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "new": len(outcome.new),
+            "unchanged": len(outcome.known),
+            "superseded": len(outcome.superseded),
+            "left_out": dg.MetadataValue.md("\n".join(f"- {said}" for said in outcome.left_out) or "none"),
+        }
+    )
+
+
+def launches_of(plans: pl.DataFrame, creatives: pl.DataFrame, settings: Settings) -> list[Launch]:
+    """The plan's launches with the texts, images and identities their platforms ask for; no advisory ones."""
+    key = ["platform", "account_id", "creative_id"]
+    shown = creatives.select(*key, "headline", "body", "call_to_action", "image_hash", "format")
+    rows = plans.filter(~pl.col("advisory")).join(shown, on=key, how="left", maintain_order="left")
+    rules = settings.launches
+    return [
+        Launch(
+            **{name: row[name] for name in _OF_THE_PLAN},
+            placements=tuple(json.loads(row["placements"])),
+            starts_at=row["starts_at"].astimezone(settings.timezone).isoformat(),
+            page_id=rules.meta[row["account_id"]].page_id if row["account_id"] in rules.meta else None,
+            pixel_id=rules.meta[row["account_id"]].pixel_id if row["account_id"] in rules.meta else None,
+            countries=rules.countries,
+            ages=rules.ages,
+            audiences=rules.audiences.get(row["track"], ()),
+        )
+        for row in rows.iter_rows(named=True)
+    ]
+
+
 def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], LeverTarget]:
     """The entity behind each lever of the newest snapshot, as its platform names it; not of declared ones."""
     newest = pl.col("date").max().over("platform", "account_id")
@@ -161,7 +247,7 @@ def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], Lev
 
 @dg.multi_asset(
     name="governance_mirror",
-    deps=[SUBMISSION],
+    deps=[SUBMISSION, LAUNCH_SUBMISSION],
     outs={
         table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
         for table in tables.GOVERNANCE_TABLES

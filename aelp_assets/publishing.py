@@ -13,7 +13,16 @@ from resources.warehouse import publish_analyst_copy
 
 @dg.asset(
     key=["published", "analyst_copy"],
-    deps=[["gaelp_training", name] for name in ("forecast_vs_actual", "decision_summary", "slate_summary")],
+    deps=[
+        ["gaelp_training", name]
+        for name in (
+            "forecast_vs_actual",
+            "decision_summary",
+            "slate_summary",
+            "launch_summary",
+            "arm_summary",
+        )
+    ],
     group_name="reporting",
     kinds={"duckdb"},
     owners=DATA_ENGINEERING,

@@ -304,6 +304,169 @@ class Slates(Section):
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
 
+class Arms(Section):
+    """When an arm without a budget of its own is switched on or tested; it is stopped as levers are.
+
+    `enable_probability`: P(CAC <= cap) a paused arm needs. `settled`: p_best above which no test is needed.
+    `power` and `durations`, days, of a split test.
+    """
+
+    enable_probability: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
+    settled: Annotated[float, Field(ge=0.5, le=1.0)] = 0.9
+    power: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
+    durations: Annotated[tuple[Annotated[int, Field(ge=1, le=90)], ...], Field(min_length=1)] = (
+        7,
+        14,
+        21,
+        28,
+    )
+
+
+class TestLane(Section):
+    """Creatives that are only screened, by their click rate: when, for how much, and when they are stopped.
+
+    `above_cap_probability`: P(CAC > cap) beyond which a creative is only screened. An ad is stopped early
+    where P(unique link CTR < `minimum_ctr`) is above `fast_fail_probability`.
+    """
+
+    start_hour: Annotated[int, Field(ge=0, le=23)] = 14
+    minimum_daily_budget: Dollars = Decimal(500)
+    above_cap_probability: Annotated[float, Field(gt=0.0, le=0.9)] = 0.5
+    minimum_ctr: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.005
+    fast_fail_probability: Annotated[float, Field(ge=0.9, lt=1.0)] = 0.95
+    excluded_placements: tuple[str, ...] = ("audience_network",)
+
+
+class MetaIdentity(Section):
+    """What a new Meta ad speaks as (a page) and what counts its conversions (a pixel)."""
+
+    page_id: PageId
+    pixel_id: Annotated[str, _written_as(r"\d+", "a pixel id, a number")]
+
+
+class Launches(Section):
+    """How a slate's creatives are launched, always paused.
+
+    `landing_domains`: the business's own hosts; a launch may lead to them and to hosts below them.
+    `audiences`: ids of curated audiences by track; a health track may have none. `placements` by platform:
+    where it may show; a platform that is not named decides itself. `meta`: by account; without it there are
+    launch plans, and no proposals of them.
+    """
+
+    landing_domains: tuple[
+        Annotated[
+            str, _written_as(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host in small letters such as example.com")
+        ],
+        ...,
+    ] = ()
+    audiences: dict[TrackName, tuple[str, ...]] = {}
+    meta: dict[str, MetaIdentity] = {}
+    countries: Annotated[tuple[Country, ...], Field(min_length=1)] = ("US",)
+    ages: tuple[Annotated[int, Field(ge=18, le=65)], Annotated[int, Field(ge=18, le=65)]] = (18, 65)
+    frequency_cap: Annotated[int, Field(ge=1, le=90)] = 3
+    frequency_days: Annotated[int, Field(ge=1, le=90)] = 7
+    placements: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {
+        "meta": ("facebook", "instagram", "audience_network"),
+    }
+    utm_sources: dict[str, str] = {"meta": "facebook", "google_ads": "google"}
+    utm_mediums: dict[str, str] = {
+        "meta": "paid_social",
+        "tiktok": "paid_social",
+        "linkedin": "paid_social",
+        "google_ads": "cpc",
+    }
+    test_lane: TestLane = TestLane()
+
+    @model_validator(mode="after")
+    def _somewhere_to_test(self) -> Launches:
+        for platform, shown in self.placements.items():
+            if not set(shown) - set(self.test_lane.excluded_placements):
+                raise ValueError(f"placements.{platform}: the test lane excludes all of them")
+        if self.ages[0] > self.ages[1]:
+            raise ValueError("ages: the younger age first")
+        return self
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression ({error})") from None
+    return value
+
+
+class PolicyRule(Section):
+    """Words no creative may say: a regular expression, matched without case, and what to do instead."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+    pattern: Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+    remedy: Annotated[str, Field(min_length=1)]
+    severity: Literal["blocks", "warns"] = "blocks"
+
+
+_CONDITIONS = (
+    r"(?:depress\w*|anxi(?:ety|ous)|addict\w*|bipolar|adhd|autis\w*|eating disorders?|anorexi\w*"
+    r"|bulimi\w*|ptsd|suicid\w*|self[- ]harm\w*|insomnia|overweight|obes\w*|diabet\w*|trauma\w*"
+    r"|mental illness|disorders?)"
+)
+_YOU = r"\b(?:you|your|you're|yours)\b"
+
+STANDARD_POLICY = (
+    PolicyRule(
+        name="prohibited_claim",
+        pattern=r"\b(?:guaranteed (?:results?|returns?|income|savings)|risk[- ]free|get rich|miracle)\b",
+        remedy="Say what the product does, and nothing it cannot promise.",
+    ),
+    PolicyRule(
+        name="clickbait",
+        pattern=r"\b(?:click here|you won't believe|doctors hate|this one (?:weird )?trick)\b",
+        remedy="Say what the landing page offers.",
+    ),
+    PolicyRule(
+        name="special_category",
+        pattern=r"\b(?:mortgages?|loans?|credit (?:cards?|lines?|scores?)|apartments?|for rent|now hiring"
+        r"|job openings?|ballots?|vote (?:for|against))\b",
+        remedy="Credit, housing, jobs and politics run in campaigns of their special ad category, not here.",
+    ),
+)
+HEALTH_POLICY = (
+    *STANDARD_POLICY,
+    PolicyRule(
+        name="personal_attribute",
+        pattern=rf"{_YOU}[^.!?]*\b{_CONDITIONS}\b"
+        rf"|\b{_CONDITIONS}\b(?:\s*\?|[^.!?]*{_YOU})",
+        remedy="Speak about the product; never say or imply that the reader has a condition.",
+    ),
+    PolicyRule(
+        name="before_after",
+        pattern=r"\bbefore\s*(?:and|&|/|-|\u2013)\s*after\b"
+        r"|\bfrom \w+ to \w+ in (?:\d+|one|two|three) (?:days|weeks)\b",
+        remedy="Leave the comparison of before and after out.",
+    ),
+    PolicyRule(
+        name="guaranteed_cure",
+        pattern=r"\b(?:cure[sd]?|heals?|guarantee[sd]?|clinically proven|100\s?%)(?!\w)",
+        remedy="Promise no cure, no certainty and no proof.",
+    ),
+)
+
+
+class Policy(Section):
+    """The pre-flight's rules by `policy_profile`. A list given here takes the place of the built-in one.
+
+    `text_limits`, characters: longer ones are cut by platforms. Health blocks what it cannot read.
+    """
+
+    standard: tuple[PolicyRule, ...] = STANDARD_POLICY
+    health: tuple[PolicyRule, ...] = HEALTH_POLICY
+    text_limits: dict[Literal["headline", "body", "call_to_action"], Annotated[int, Field(ge=1, le=5000)]] = {
+        "body": 90,
+        "headline": 25,
+        "call_to_action": 30,
+    }
+    over_length: Literal["blocks", "warns"] = "warns"
+
+
 class Approver(Section):
     """Who may decide; the key they sign with is AELP_APPROVER_KEY_<NAME>.
 
@@ -493,6 +656,9 @@ class Settings(Section):
     guardrails: Guardrails
     slates: Slates = Slates()
     monitoring: Monitoring = Monitoring()
+    launches: Launches = Launches()
+    policy: Policy = Policy()
+    arms: Arms = Arms()
     governance: Governance = Governance()
     events: tuple[CalendarEvent, ...] = ()
     sources: LiveSources = {}
@@ -521,6 +687,10 @@ class Settings(Section):
             raise ValueError(
                 "guardrails.weekly_loss_budget: needs exactly one amount per track; "
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        if strangers := sorted(set(self.launches.audiences) - set(self.tracks)):
+            raise ValueError(
+                f"launches.audiences: {strangers} are no tracks; known are {sorted(self.tracks)}"
             )
         return self
 

@@ -38,6 +38,10 @@ def with_budget(proposal: Record, budget: Decimal) -> Record:
     Raises:
         Refused: the budget in force, or the one that is proposed.
     """
+    if proposal["type"] == "launch":
+        raise Refused(
+            "A launch has its slate's budget, and screens no more with another; approve or reject it."
+        )
     current, proposed = Decimal(proposal["current_budget"]), Decimal(proposal["proposed_budget"])
     if budget == current:
         raise Refused(f"{money(budget)} is in force; to leave it so, reject {proposal['proposal_id']}.")

@@ -21,8 +21,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, Violation, verify_decisions
-from resources.control import change_feed, holds, records
+from resources.control import change_feed, holds, launch_limits, records
 from resources.control.holds import HoldRule
+from resources.control.launch_limits import LAUNCH
+from resources.control.launch_payloads import Launch, launch_payload
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
 from resources.control.records import (
     AELP,
@@ -181,6 +183,55 @@ class Governance:
             return holds.held(connection, row, self._mode, now)
         return answered
 
+    def propose_launches(
+        self,
+        launches: Sequence[Launch],
+        states: pl.DataFrame,
+        *,
+        as_of_date: date,
+        settings_hash: str,
+        now: datetime,
+    ) -> Proposed:
+        """Put a morning's launches before people, each by itself; the newest plan counts.
+
+        Open launches that the plan no longer has are superseded.
+
+        Args:
+            launches: of that morning's plan, none of them advisory.
+            states: `STATE_SCHEMA`, all levers of that morning.
+        """
+        outcome = Proposed()
+        with records.alone(self._engine) as connection:
+            records.expire(connection, now)
+            planned = {launch.launch_id for launch in launches}
+            waiting = PROPOSALS.c.type == LAUNCH, PROPOSALS.c.status.in_(OPEN)
+            for other in records.proposals(connection, *waiting):
+                if other["lever_id"] not in planned:
+                    records.set_status(connection, other["proposal_id"], "superseded")
+                    outcome.superseded.append(other["proposal_id"])
+            about = {
+                "as_of_date": as_of_date,
+                "states_hash": records.keep_states(connection, states, as_of_date),
+                "settings_hash": settings_hash,
+                "proposed_by": AELP,
+            }
+            for launch in launches:
+                row = launch_limits.as_row(launch)
+                found = _answered(connection, row, as_of_date, AELP)
+                try:
+                    payload = launch_payload(launch)
+                    proposed = {**row, "as_of_date": as_of_date, "payload": canonical(payload)}
+                    records.require(self._launch_violations(connection, proposed, states))
+                except (Unwritable, Refused) as reason:
+                    found = found or str(reason)
+                if found is not None:
+                    outcome.left_out.append(
+                        f"{launch.launch_id}: {found.removeprefix(f'{launch.launch_id}: ')}"
+                    )
+                    continue
+                self._put(connection, row, payload, about, now, outcome)
+        return outcome
+
     def _put(
         self,
         connection: sa.Connection,
@@ -242,6 +293,8 @@ class Governance:
         with records.alone(self._engine) as connection:
             self._require_alive(connection)
             proposal = self._decidable(connection, proposal_id, now)
+            if proposal["type"] == LAUNCH and self._mode != "shadow":
+                raise Refused(f"Launches are rendered and never sent, so in {self._mode} none is approved.")
             person = self._person(approver, reason)
             signed = {
                 row["approver"] for row in records.approvals(connection, proposal["proposal_id"], "approve")
@@ -351,9 +404,22 @@ class Governance:
 
     def _verify(self, connection: sa.Connection, proposal: Record, now: datetime) -> None:
         """Raises: Refused, where a money invariant does not hold any more."""
+        records.require(self._held_against(connection, proposal, now))
+
+    def _held_against(self, connection: sa.Connection, proposal: Record, now: datetime) -> list[Violation]:
         states = records.states_under(connection, proposal["states_hash"])
+        if proposal["type"] == LAUNCH:
+            return self._launch_violations(connection, proposal, states)
         judged = records.judged([proposal])
-        records.require(self._violations(connection, judged, states, proposal["as_of_date"], now))
+        return self._violations(connection, judged, states, proposal["as_of_date"], now)
+
+    def _launch_violations(
+        self, connection: sa.Connection, proposal: Record, states: pl.DataFrame
+    ) -> list[Violation]:
+        """The limits of launches this one breaks together with all that is approved for the same morning."""
+        this_morning = PROPOSALS.c.as_of_date == proposal["as_of_date"]
+        approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
+        return launch_limits.violations(proposal, approved, states, self._limits)
 
     def _violations(
         self,
@@ -369,7 +435,8 @@ class Governance:
         approved = [
             row
             for row in records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
-            if records.key_of(row) not in edited  # the writer asks about what is approved itself
+            if row["type"] != LAUNCH  # paused until a person switches it on, and a lever from then on
+            and records.key_of(row) not in edited  # the writer asks about what is approved itself
         ]
         together = pl.concat([records.judged(approved), judged])
         others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
@@ -430,6 +497,8 @@ class Governance:
         if not found or change["mode"] != self._mode:
             raise Refused(f"{change['change_id']} comes from no proposal of {self._mode}.")
         (proposal,) = found
+        if proposal["type"] == LAUNCH:
+            raise Refused("Launches are rendered and never sent; set this one up by hand.")
         undone = self._undone(connection, change) if change["kind"] == "rollback" else None
         if undone is None and proposal["status"] == "rolled_back":
             raise Withdrawn(f"{change['change_id']} was rolled back before it was sent.")
@@ -549,9 +618,7 @@ class Governance:
             Refused: the lever states were changed since it was proposed.
         """
         with self._engine.begin() as connection:
-            states = records.states_under(connection, proposal["states_hash"])
-            judged = records.judged([proposal])
-            return self._violations(connection, judged, states, proposal["as_of_date"], now)
+            return self._held_against(connection, proposal, now)
 
     def left_to_add(self, approver: str, as_of_date: date) -> Decimal | None:
         """Dollars a day an approver may still add alone on a morning's proposals; None: any.

@@ -40,6 +40,7 @@ from resources.warehouse.schema import POLARS_TYPES, Table
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, FORECAST_RESULTS
 from tests.resources.control.proposing import (
     KEYS,
+    LAUNCH,
     LIMITS,
     MORNING,
     NINE,
@@ -47,6 +48,7 @@ from tests.resources.control.proposing import (
     governing,
     lever,
     proposed,
+    put_launches,
     status_of,
 )
 
@@ -139,6 +141,16 @@ def governance(tmp_path: Path) -> Iterator[Governance]:
 @pytest.fixture
 def browser(governance: Governance) -> Browser:
     return Browser(desk_of(governance))
+
+
+def test_a_launch_is_shown_with_its_call_and_takes_no_other_number(governance, browser):
+    (one,) = put_launches(governance, LAUNCH).new
+    page = browser.get()
+    assert "0.00 → 120.01 USD a day" in words(page)
+    assert "Launch creative c1 at 120.01 a day, in the main lane, paused." in words(page)
+    assert "act_a1/adsets" in page
+    assert f"/proposals/{one}/counter" not in page
+    assert f"/proposals/{one}/approve" in page
 
 
 def row_of(table: Table, **values: Any) -> dict[str, Any]:

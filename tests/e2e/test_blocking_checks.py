@@ -12,7 +12,7 @@ import pytest
 from aelp_assets import bandits as bandit_assets
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
-from models import baselines, forecasting, plausibility, slates
+from models import arms, baselines, forecasting, launches, plausibility, policy, slates
 from resources.warehouse.tables import GOVERNANCE_TABLES
 from tests.e2e.homes import TODAY, Home
 
@@ -34,7 +34,16 @@ MORNING = {
     "governance_mirror": [str(table.name) for table in GOVERNANCE_TABLES],
     "gaelp_training__apply_hold_lift": ["gaelp_training.apply_hold_lift"],
     "gaelp_training__slates": ["gaelp_training.slates"],
-    "reporting": ["gaelp_training.decision_summary", "gaelp_training.slate_summary"],
+    "gaelp_training__policy_reviews": ["gaelp_training.policy_reviews"],
+    "gaelp_training__launch_plans": ["gaelp_training.launch_plans"],
+    "governance__launch_submission": ["governance.launch_submission"],
+    "gaelp_training__arm_decisions": ["gaelp_training.arm_decisions"],
+    "reporting": [
+        "gaelp_training.decision_summary",
+        "gaelp_training.slate_summary",
+        "gaelp_training.launch_summary",
+        "gaelp_training.arm_summary",
+    ],
     "published__analyst_copy": ["published.analyst_copy"],
 }
 
@@ -53,7 +62,7 @@ class Case:
         return next(step for step, tables in MORNING.items() if self.table in tables)
 
 
-def altered(target: object, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]):
+def altered(target: object, name: str, change: Callable):
     """The computation as it is, its result spoilt."""
 
     def apply(_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +96,10 @@ def swapped(metric: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
 
 def tripled(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns((pl.col("current_budget") * 3).cast(pl.Decimal(38, 9)).alias("proposed_budget"))
+
+
+def awake(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.lit("active").alias("status"))
 
 
 CASES = [
@@ -135,7 +148,22 @@ CASES = [
     Case(
         "budgets_within_launch_share",
         "gaelp_training.slates",
-        altered(slates, "build_slates", lambda rows: rows.with_columns(pl.lit("active").alias("status"))),
+        altered(slates, "build_slates", awake),
+    ),
+    Case(
+        "every_slated_creative_is_reviewed",
+        "gaelp_training.policy_reviews",
+        altered(policy, "review_creatives", lambda rows: rows.head(rows.height - 1)),
+    ),
+    Case(
+        "only_reviewed_creatives_launch_paused_and_on_budget",
+        "gaelp_training.launch_plans",
+        altered(launches, "plan_launches", lambda made: (awake(made[0]), made[1])),
+    ),
+    Case(
+        "arms_are_switched_or_tested_only",
+        "gaelp_training.arm_decisions",
+        altered(arms, "decide_arms", lambda rows: rows.with_columns(pl.lit("pause").alias("type"))),
     ),
 ]
 

@@ -29,6 +29,7 @@ EDITS = (
     "select platform, lever_id, type, proposed_budget from gaelp_training.bandit_decisions"
     " where type in ('raise', 'cut', 'stop') and not advisory"
 )
+PROPOSED = "select platform, lever_id, type, proposed_budget from ops.proposals"
 KEY = {key_variable("maya"): "a long secret of maya", key_variable("daniel"): "a long secret of daniel"}
 
 
@@ -40,9 +41,13 @@ def mirrored(home: Home, table: str) -> pl.DataFrame:
 def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_applied(finished):
     home, _ = finished
     writable = home.sql(f"{EDITS} order by all")
-    proposed = home.sql("select platform, lever_id, type, proposed_budget from ops.proposals order by all")
+    proposed = home.sql(f"{PROPOSED} where type <> 'launch' order by all")
     assert proposed.equals(writable)
     assert proposed.height > 2
+    launched = home.sql(f"{PROPOSED} where type = 'launch'")
+    planned = home.sql("select launch_id, daily_budget from gaelp_training.launch_plans")
+    assert launched.height > 0
+    assert set(launched.select("lever_id", "proposed_budget").rows()) <= set(planned.rows())
     assert home.sql("select distinct status from ops.proposals")["status"].to_list() == ["pending"]
     for table in ("approvals", "canary_changes", "canary_budgets_snapshot", "outbox"):
         assert home.sql(f"select * from ops.{table}").is_empty(), table
@@ -105,7 +110,8 @@ def _spent_in_raw(home: Home, found: dict) -> float | None:
 
 def test_a_person_approves_rejects_and_rolls_back_in_the_shell(home):
     (first, second) = home.sql(
-        "select proposal_id from ops.proposals where type <> 'stop' order by proposed_budget limit 2"
+        "select proposal_id from ops.proposals"
+        " where type in ('raise', 'cut') order by proposed_budget limit 2"
     )["proposal_id"]
     listed = aelp(home, "proposals")
     assert first in listed.stdout, listed.stderr

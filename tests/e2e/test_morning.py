@@ -59,6 +59,9 @@ DECIDED = [
         "gaelp_training.policy_runs",
         "gaelp_training.slates",
         "gaelp_training.apply_hold_lift",
+        "gaelp_training.policy_reviews",
+        "gaelp_training.launch_plans",
+        "gaelp_training.arm_decisions",
     )
 ]
 # The weekly backtest's, and the review's.

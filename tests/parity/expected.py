@@ -239,6 +239,52 @@ EXPECTED: dict[str, Expected] = {
         google_ads  g2          px     -            -         security
         google_ads  g2          sa     -            -         security
     """),
+    "intermediate.int_arms": Expected("""
+        platform  account_id  track       lever_id  arm_kind  arm_id  status
+        meta      m1          security    L1        ad        a1      -
+        meta      m1          unassigned  L2        ad        a3      -
+        meta      m1          unassigned  L2        adgroup   s2      -
+    """),
+    # Three readings of one spend: banners a and b add up to their ad group.
+    "intermediate.int_arm_daily": Expected("""
+        date        platform    account_id  arm_kind  arm_id  clicks  cost          conversions_click
+        2026-06-01  shop        f1          ad        f-a     2       4.01          1
+        2026-06-01  shop        f1          ad        f-b     2       6             1
+        2026-06-05  meta        m1          ad        a1      30      13.345678901  2
+        2026-06-06  meta        m2          ad        b1      2       2.5           0
+        2026-06-07  meta        m1          ad        a7      8       5.5           1
+        2026-06-08  google_ads  g1          ad        ga      25      3             0.75
+        2026-06-08  linkedin    l1          ad        la      2       9.5           1
+        2026-06-08  meta        m1          ad        a1      40      20            4
+        2026-06-08  meta        m1          ad        a3      0       0             0
+        2026-06-08  meta        m2          ad        b1      7       7             1
+        2026-06-08  shop        f1          ad        f-a     2       1             1
+        2026-06-08  shop        f2          ad        grp     2       3             0
+        2026-06-08  tiktok      t1          ad        ta      0       7.000000001   1
+        2026-06-09  meta        m1          ad        a1      60      30            7
+        2026-06-09  shop        f1          ad        f-a     2       2.02          1
+        2026-06-10  google_ads  g2          ad        px      6       3             1
+        2026-06-10  google_ads  g2          ad        sa      20      4             3
+        2026-06-10  meta        m1          ad        a1      80      40            6
+        2026-06-01  shop        f1          adgroup   fg      4       10.01         2
+        2026-06-05  meta        m1          adgroup   s1      30      13.345678901  2
+        2026-06-06  meta        m2          adgroup   s9      2       2.5           0
+        2026-06-07  meta        m1          adgroup   s7      8       5.5           1
+        2026-06-08  google_ads  g1          adgroup   gg      25      3             0.75
+        2026-06-08  linkedin    l1          adgroup   lc      2       9.5           1
+        2026-06-08  meta        m1          adgroup   s1      40      20            4
+        2026-06-08  meta        m1          adgroup   s2      0       0             0
+        2026-06-08  meta        m2          adgroup   s9      7       7             1
+        2026-06-08  shop        f1          adgroup   fg      2       1             1
+        2026-06-08  shop        f2          adgroup   grp     2       3             0
+        2026-06-08  tiktok      t1          adgroup   tg      0       7.000000001   1
+        2026-06-09  meta        m1          adgroup   s1      60      30            7
+        2026-06-09  shop        f1          adgroup   fg      2       2.02          1
+        2026-06-10  google_ads  g2          adgroup   px      6       3             1
+        2026-06-10  google_ads  g2          adgroup   sg      20      4             3
+        2026-06-10  meta        m1          adgroup   s1      80      40            6
+        2026-06-10  google_ads  g2          keyword   sg~kw   20      4             -
+    """),
     "intermediate.int_lever_daily": Expected("""
         date        platform  account_id  track       lever_id  clicks  cost          conversions_click  revenue
         2026-06-01  shop      f1          security    f-a       2       4.01          1                  -

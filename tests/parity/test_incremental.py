@@ -162,6 +162,8 @@ def _scans(plan: object) -> Iterator[tuple[str, str]]:
         "intermediate.int_lever_daily",
         "intermediate.int_track_daily",
         "intermediate.int_creative_daily",
+        "intermediate.int_arm_daily",
+        "intermediate.int_test_lane_daily",
         "intermediate.int_account_days",
         "intermediate.int_conversion_ages",
         "gaelp_training.budget_levers",

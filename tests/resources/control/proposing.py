@@ -11,7 +11,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, plan_decisions
-from resources.control.governance import Approver, Governance
+from resources.control.governance import Approver, Governance, Proposed
+from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget
 from resources.control.signing import ApproverKeys, key_variable
 from tests.healthy_levers import healthy_lever
@@ -24,6 +25,32 @@ APPROVERS = (Approver("jo", Decimal(30)), Approver("sam"), Approver("robot", sim
 LIMITS = GuardrailLimits(
     tracks={"security": TrackLimits(Decimal(30_000), Decimal(240), Decimal(6_000))},
     total_daily_cap=Decimal(60_000),
+)
+
+LAUNCH = Launch(
+    launch_id="launch_20260630_security_meta_a1_c1",
+    track="security",
+    platform="meta",
+    account_id="a1",
+    creative_id="c1",
+    entity_name="AELP | MAIN | security | c1",
+    lever_level="adset",
+    currency="USD",
+    parent_campaign_id="77",
+    daily_budget=Decimal("120.01"),
+    lane="main",
+    placements=("facebook", "instagram"),
+    starts_at="2026-07-01T00:00:00-04:00",
+    link="https://shop.example/?utm_source=facebook&utm_content=c1",
+    headline="Calm & safe",
+    body="See how it works.",
+    call_to_action="Sign up",
+    image_hash="f00d",
+    format="image",
+    page_id="55",
+    pixel_id="66",
+    countries=("US",),
+    ages=(18, 65),
 )
 
 
@@ -68,3 +95,13 @@ def proposed(governance: Governance, *levers: Mapping[str, Any], decisions=None,
 def status_of(governance: Governance, proposal_id: str, now: datetime = TEN) -> str:
     (found,) = [row for row in governance.proposals(now) if row["proposal_id"] == proposal_id]
     return found["status"]
+
+
+def put_launches(governance: Governance, *launches: Launch, states=None, at=NINE) -> Proposed:
+    return governance.propose_launches(
+        launches,
+        states_of(lever("l1")) if states is None else states,
+        as_of_date=at.date(),
+        settings_hash="s",
+        now=at,
+    )
