@@ -5,6 +5,7 @@ mathematics (`models/bandits`), the rules (`models/guardrails`), approvals and w
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -28,9 +29,11 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models import bandits
-from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify_decisions
+from models.guardrails import STATE_SCHEMA, FreezeWindow, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
 from resources.code_version import module_hash
+from resources.control.records import killed
+from resources.control.store import control_url, open_control_store
 from resources.ledger import slices_seen
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse
@@ -57,8 +60,12 @@ DECISION_STREAMS = (
 )
 
 
-def guardrail_limits(settings: Settings) -> GuardrailLimits:
-    """The settings' money limits in the guardrails' own type."""
+def guardrail_limits(settings: Settings, kill_reason: str | None = None) -> GuardrailLimits:
+    """The settings' money limits in the guardrails' own type.
+
+    Args:
+        kill_reason: who pulled the kill switch and why; None while nobody has.
+    """
     rules = settings.guardrails
     return GuardrailLimits(
         tracks={
@@ -69,7 +76,11 @@ def guardrail_limits(settings: Settings) -> GuardrailLimits:
             )
             for name, track in settings.tracks.items()
         },
-        **rules.model_dump(exclude={"weekly_loss_budget"}),
+        freeze_windows=tuple(FreezeWindow(**dict(window)) for window in rules.freeze_windows),
+        timezone=settings.timezone,
+        kill_switch=kill_reason is not None,
+        kill_reason=kill_reason or "",
+        **rules.model_dump(exclude={"weekly_loss_budget", "freeze_windows"}),
     )
 
 
@@ -105,6 +116,22 @@ def contributions(settings: Settings) -> dict[str, float]:
     return {name: track.contribution_per_signup for name, track in settings.tracks.items()}
 
 
+def kill_switch_frame(environment: Environment) -> pl.DataFrame:
+    """The kill switch as the planner finds it: a row that says who pulled it and why, none while it is off.
+
+    An input like any other, so that a replay plans under the same switch.
+    """
+    with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
+        said = killed(connection)
+    return pl.DataFrame({"said": [] if said is None else [said]}, schema={"said": pl.String})
+
+
+def kill_reason(frames: Mapping[str, pl.DataFrame]) -> str | None:
+    """Who pulled the kill switch and why, of a decision's stored inputs; older ones have none."""
+    stored = frames.get("kill_switch")
+    return None if stored is None or stored.is_empty() else str(stored["said"].item())
+
+
 def run_decision(
     frames: Mapping[str, pl.DataFrame], settings: Settings, morning: date
 ) -> bandits.DecisionDay:
@@ -115,7 +142,7 @@ def run_decision(
         accounts=frames["decision_accounts"],
         as_of_date=morning,
         now=decision_moment(morning, settings),
-        limits=guardrail_limits(settings),
+        limits=guardrail_limits(settings, kill_reason(frames)),
         contribution_per_signup=contributions(settings),
         window_days=settings.bandit.window_days,
         prior_conversions=settings.bandit.prior_conversions,
@@ -191,13 +218,17 @@ def bandit(
         "budget_levers": budget_levers,
         "reward_daily": reward_daily,
         "decision_accounts": decision_accounts,
+        "kill_switch": kill_switch_frame(environment),
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
     settings_hash = store_text(environment.artifacts / "settings", settings.model_dump_json())
     upstream = store_frames(environment.artifacts / "upstream", {"slices": _upstream(warehouse, morning)})
     day = run_decision(frames, settings, morning)
     violations = verify_decisions(
-        day.decisions, day.states, guardrail_limits(settings), decision_moment(morning, settings)
+        day.decisions,
+        day.states,
+        guardrail_limits(settings, kill_reason(frames)),
+        decision_moment(morning, settings),
     )
     caps = cac_caps(settings)
     shares = day.posteriors.group_by("track").agg(pl.col("p_best").sum()).sort("track")

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from resources.control.records import AELP, OPEN, Mode, Record
+from resources.control.records import AELP, OPEN, Mode, Record, lately_withdrawn
 from resources.control.writer import Outcome
 
 
@@ -31,6 +31,9 @@ def print_proposals(
     """
     if killed is not None:
         console.print(Text.assemble((killed, "bold red"), ". Nothing can be approved until `aelp kill off`."))
+    for row in lately_withdrawn(proposals):
+        said = f"{row['platform']} · {row['entity_name']}: {_step(row)} was withdrawn. {row['message']}"
+        console.print(Text(said, "yellow"), soft_wrap=True)
     shown = [row for row in proposals if everything or row["status"] in OPEN]
     if not shown:
         console.print("Nothing waits for a decision." if proposals else "Nothing has been proposed yet.")
@@ -61,8 +64,8 @@ def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -
             row["change_id"] + (f"\nundoes {row['undoes']}" if row["undoes"] else ""),
             f"{when:%d %b %H:%M}",
             f"{row['platform']} · {row['lever_id']}",
-            _value(row["before"]),
-            _value(row["after"]),
+            value_text(row["before"]),
+            value_text(row["after"]),
             row["person"],
             row["reason"],
             row["mode"],
@@ -83,7 +86,7 @@ def print_outcomes(
     known = {row["change_id"]: row for row in changes}
     for outcome in outcomes:
         row = known[outcome.change_id]
-        step = f"{_value(row['before'])} → {_value(row['after'])}"
+        step = f"{value_text(row['before'])} → {value_text(row['after'])}"
         said = "" if outcome.message is None else f" · {escape(outcome.message)}"
         lever = f"{row['platform']} · {row['lever_id']}"
         console.print(
@@ -102,6 +105,7 @@ def _step(row: Record) -> str:
     return f"{before:,.2f} → {after:,.2f}" if row["type"] != "stop" else f"{before:,.2f} → stop"
 
 
-def _value(document: str) -> str:
+def value_text(document: str) -> str:
+    """A lever's value as stored in a change, for a person."""
     value = json.loads(document)
     return f"{Decimal(value['budget']):,.2f}" + (" paused" if value["status"] == "paused" else "")

@@ -23,15 +23,18 @@ from aelp_assets import (
     governance,
     launches,
     monitoring,
+    pacing,
     planning,
     publishing,
     safety,
 )
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
+from aelp_assets.external_edits import external_edits
 from aelp_assets.ingest import connectors
 from aelp_assets.ingest import file_drop as landing
 from aelp_assets.jobs import JOBS, pull_sources
+from aelp_assets.sending import send_approved
 from aelp_assets.transform import dbt_resource, reporting, transform
 from resources.clock import Clock, SystemClock, clock_from_environment
 from resources.connectors.registry import open_sources
@@ -43,7 +46,8 @@ from sensors.automation import CONDITIONS, model_refresh
 from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
-from sensors.schedules import SCHEDULES, pulls_every_hour
+from sensors.schedules import SCHEDULES, pulls_every_hour, spend_every_hour
+from sensors.sending import approved_changes
 
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
@@ -56,6 +60,9 @@ ASSETS: list[dg.AssetsDefinition] = [
     forecasts.forecast_accuracy,
     bandits.bandit,
     planning.slates,
+    pacing.pacing,
+    external_edits,
+    pacing.urgent_stops,
     launches.policy_reviews,
     launches.launch_plans,
     arms.arm_decisions,
@@ -133,16 +140,17 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     live = connectors.live_assets(settings)
     landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
     pulling = [pull_sources(settings.source_names)] if live else []
-    schedules = [*SCHEDULES, *(pulls_every_hour(job) for job in pulling)]
+    schedules = [*SCHEDULES, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
     return dg.Definitions(
         assets=[*conditioned, *live, *landed],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],
-        jobs=[*JOBS, *pulling],
+        jobs=[*JOBS, *pulling, send_approved],
         schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],
         sensors=[
             dropped_files,
             restated_days,
             decided_proposals,
+            approved_changes,
             model_refresh if follows_today else asleep(model_refresh),
         ],
         resources=used,

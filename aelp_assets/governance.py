@@ -29,7 +29,7 @@ from resources.control.payloads import LeverTarget
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import control_url, open_control_store
-from resources.control.writer import Outcome, Writer
+from resources.control.writer import Asked, Outcome, Writer
 from resources.platform_writers.opening import PlatformWriters
 from resources.settings import Environment, Settings, SettingsError
 from resources.warehouse import tables
@@ -55,6 +55,8 @@ _CODE = module_hash(
 )
 SUBMISSION = dg.AssetKey(["governance", "submission"])
 LAUNCH_SUBMISSION = dg.AssetKey(["governance", "launch_submission"])
+URGENT_STOPS = dg.AssetKey(["governance", "urgent_stops"])
+_EXTERNAL_EDITS = asset_key(str(tables.EXTERNAL_EDITS.name))
 
 
 def open_governance(environment: Environment, settings: Settings) -> Governance:
@@ -69,7 +71,7 @@ def open_governance(environment: Environment, settings: Settings) -> Governance:
             "Approvals of real money run out by the real time."
         )
     return Governance(
-        _engine(environment),
+        control_engine(environment),
         approvers=[
             Approver(approver.name, approver.daily_limit, simulated=approver.kind == "simulated")
             for approver in settings.governance.approvers
@@ -82,9 +84,19 @@ def open_governance(environment: Environment, settings: Settings) -> Governance:
     )
 
 
-def apply_changes(environment: Environment, settings: Settings, sources: Sources) -> list[Outcome]:
+def apply_changes(
+    environment: Environment,
+    settings: Settings,
+    sources: Sources,
+    asked: Asked | None = None,
+    *,
+    dry_run: bool = False,
+) -> list[Outcome]:
     """Send what is prepared in the settings' mode, and tell what became of each; in shadow nothing is.
 
+    Args:
+        asked: which changes; None: all.
+        dry_run: only tell what would be sent, and what would hold it back; no platform is asked.
     Raises:
         Refused: another writer is at work.
         SettingsError: the mode's condition does not hold (AELP_LIVE, endpoints on this machine).
@@ -92,10 +104,12 @@ def apply_changes(environment: Environment, settings: Settings, sources: Sources
     governance = open_governance(environment, settings)
     is_live = os.environ.get("AELP_LIVE") == "1"
     with PlatformWriters(sources, governance.mode, is_live=is_live) as platforms:
-        return Writer(_engine(environment), governance, platforms, sources.clock.now).apply()
+        writer = Writer(control_engine(environment), governance, platforms, sources.clock.now)
+        return writer.preview(asked) if dry_run else writer.apply(asked)
 
 
-def _engine(environment: Environment) -> sa.Engine:
+def control_engine(environment: Environment) -> sa.Engine:
+    """The control store of this environment."""
     return open_control_store(control_url(environment.home, os.environ))
 
 
@@ -111,6 +125,7 @@ def _engine(environment: Environment) -> sa.Engine:
             key=["gaelp_training", "budget_levers"], partition_mapping=days_before(7, and_the_morning=True)
         ),
     },
+    deps=[_EXTERNAL_EDITS],  # what people overtook is withdrawn before the morning's own is put forward
     group_name="governance",
     kinds={"sqlalchemy"},
     owners=CAMPAIGN_MANAGEMENT,
@@ -247,7 +262,7 @@ def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], Lev
 
 @dg.multi_asset(
     name="governance_mirror",
-    deps=[SUBMISSION, LAUNCH_SUBMISSION],
+    deps=[SUBMISSION, LAUNCH_SUBMISSION, URGENT_STOPS, _EXTERNAL_EDITS],
     outs={
         table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
         for table in tables.GOVERNANCE_TABLES

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from aelp_assets.governance import URGENT_STOPS
 from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.metadata import asset_key
 from aelp_assets.transform import transform
 from resources.settings import SourceName
-from resources.warehouse.tables import GOVERNANCE_TABLES
+from resources.warehouse.tables import EXTERNAL_EDITS, GOVERNANCE_TABLES, PACING_TABLES
 
 land_files = dg.define_asset_job(
     "land_files",
@@ -30,7 +31,7 @@ transform_days = dg.define_asset_job(
 decide = dg.define_asset_job(
     "decide",
     selection=dg.AssetSelection.groups(
-        "audits", "baselines", "forecasts", "bandits", "planning", "governance", "reporting"
+        "audits", "baselines", "forecasts", "bandits", "planning", "pacing", "governance", "reporting"
     )
     - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
     description="One morning: audits, baselines, forecasts, guarded decisions, slates, proposals, views.",
@@ -39,6 +40,15 @@ mirror_governance = dg.define_asset_job(
     "mirror_governance",
     selection=dg.AssetSelection.assets(*(asset_key(str(table.name)) for table in GOVERNANCE_TABLES)),
     description="Proposals, approvals and changes as the control store has them, into ops.",
+)
+guard_spend = dg.define_asset_job(
+    "guard_spend",
+    selection=dg.AssetSelection.assets(
+        *(asset_key(str(table.name)) for table in (*PACING_TABLES, EXTERNAL_EDITS, *GOVERNANCE_TABLES)),
+        URGENT_STOPS,
+    ),
+    description="Today's landed spend beside its expected course; where it runs away, a stop is proposed. "
+    "What people edited on the platforms withdraws the proposals it overtook.",
 )
 backtest = dg.define_asset_job(
     "backtest",
@@ -72,4 +82,14 @@ def pull_sources(sources: Sequence[SourceName]) -> UnresolvedAssetJobDefinition:
     )
 
 
-JOBS = [land_files, transform_days, decide, mirror_governance, backtest, review, watch, audit]
+JOBS = [
+    land_files,
+    transform_days,
+    decide,
+    mirror_governance,
+    guard_spend,
+    backtest,
+    review,
+    watch,
+    audit,
+]

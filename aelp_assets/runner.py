@@ -18,13 +18,14 @@ import dagster as dg
 import polars as pl
 import psutil
 
+from aelp_assets.bandits import kill_switch_frame
 from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.metadata import asset_key
 from resources import ledger
 from resources.clock import Clock
 from resources.code_version import source_hash
 from resources.connectors.registry import Sources
-from resources.settings import PROJECT_ROOT, Environment, Settings
+from resources.settings import PROJECT_ROOT, Environment, Settings, read_environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
@@ -124,6 +125,7 @@ def run_morning(
         MorningFailed: a job failed; earlier stages keep what they published.
     """
     morning = Morning()
+    environment = read_environment()
     prepare_warehouse(warehouse)
 
     ready = [] if sources is None else sources.with_credentials()
@@ -150,7 +152,7 @@ def run_morning(
             tags = {"dagster/partition": today.isoformat()}
             _timed(morning, "audit", lambda: _execute(defs, instance, "audit", tags))
     for as_of in mornings:
-        inputs = fingerprint(warehouse, settings, as_of)
+        inputs = fingerprint(warehouse, settings, as_of, environment)
         if _already_decided(instance, as_of, inputs):
             say(f"Morning of {as_of}: nothing changed, decisions stand")
             morning.reused.append(as_of)
@@ -200,8 +202,8 @@ def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) ->
     return sorted({day + timedelta(days=1) for day in by_account["last_report_date"]})
 
 
-def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date) -> str:
-    """Hash of everything a morning's decision depends on: slices before it, settings and code."""
+def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date, environment: Environment) -> str:
+    """Hash of everything a morning's decision depends on: slices, settings, code and the kill switch."""
     seen = warehouse.query(
         """
         select count(*) as slices, max(completed_at) as newest
@@ -212,7 +214,11 @@ def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date) -> str:
         {"as_of": as_of},
     ).row(0)
     code = source_hash("models", "dbt_project", "aelp_assets")
-    return f"{seen[0]}-{seen[1]:%Y%m%dT%H%M%S%f}-{settings.content_hash[:12]}-{code}" if seen[1] else "empty"
+    is_killed = not kill_switch_frame(environment).is_empty()
+    if not seen[1]:
+        return "empty"
+    known = f"{seen[0]}-{seen[1]:%Y%m%dT%H%M%S%f}-{settings.content_hash[:12]}-{code}"
+    return f"{known}-killed" if is_killed else known
 
 
 def _already_decided(instance: dg.DagsterInstance, as_of: date, inputs: str) -> bool:

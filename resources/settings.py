@@ -206,6 +206,39 @@ class Bandit(Section):
     learning: Learning = Learning()
 
 
+def _day_or_day_of_year(value: object) -> object:
+    """A date as it is; "12-20" as (12, 20), the day that comes round every year."""
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d\d)-(\d\d)", value)):
+        month, day = int(found[1]), int(found[2])
+        try:
+            date(2024, month, day)  # a leap year: 02-29 is a day of the year, too
+        except ValueError:
+            raise ValueError("no such day of the year") from None
+        return month, day
+    return value
+
+
+FreezeDay = Annotated[date | tuple[int, int], BeforeValidator(_day_or_day_of_year)]
+
+
+class FreezeWindow(Section):
+    """Days on which nothing rises, in one track or in all: dates, or "12-20" for the day of every year."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    first_day: FreezeDay
+    last_day: FreezeDay
+    track: TrackName | None = None
+
+    @model_validator(mode="after")
+    def _is_a_span(self) -> FreezeWindow:
+        first, last = self.first_day, self.last_day
+        if isinstance(first, date) != isinstance(last, date):
+            raise ValueError("first_day and last_day: give both with a year, or both without")
+        if isinstance(first, date) and isinstance(last, date) and last < first:
+            raise ValueError("last_day: must not lie before first_day")
+        return self
+
+
 class Guardrails(Section):
     """Money invariants 2, 3, 5 and 6. Fractions of the budget they bound.
 
@@ -224,6 +257,19 @@ class Guardrails(Section):
     exploration_floor: Annotated[float, Field(ge=0.10, le=0.5)] = 0.10
     weekly_loss_budget: dict[TrackName, Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]]
     overdelivery: Annotated[float, Field(ge=0.25, le=1.0)] = 0.25
+    freeze_windows: tuple[FreezeWindow, ...] = ()
+
+
+class Pacing(Section):
+    """Spend within a day. `overdelivery`: how far above a daily budget a platform may go on one day by its
+    own rules; the guardrails' for platforms not named. Where spend is beyond that, or the day will end beyond
+    it with more than `alarm_probability`, a stop is put before people.
+    """
+
+    overdelivery: dict[
+        Literal["meta", "google_ads", "tiktok", "linkedin"], Annotated[float, Field(ge=0.0, le=2.0)]
+    ] = {"meta": 0.75, "google_ads": 1.0, "linkedin": 0.5}
+    alarm_probability: Annotated[float, Field(ge=0.9, lt=1.0)] = 0.9
 
 
 def _calendar_day(value: object) -> object:
@@ -659,6 +705,7 @@ class Settings(Section):
     launches: Launches = Launches()
     policy: Policy = Policy()
     arms: Arms = Arms()
+    pacing: Pacing = Pacing()
     governance: Governance = Governance()
     events: tuple[CalendarEvent, ...] = ()
     sources: LiveSources = {}
@@ -692,6 +739,12 @@ class Settings(Section):
             raise ValueError(
                 f"launches.audiences: {strangers} are no tracks; known are {sorted(self.tracks)}"
             )
+        for index, window in enumerate(self.guardrails.freeze_windows):
+            if window.track is not None and window.track not in self.tracks:
+                raise ValueError(
+                    f"guardrails.freeze_windows.{index}.track: {window.track!r} is not one of "
+                    f"{sorted(self.tracks)}"
+                )
         return self
 
     @model_validator(mode="after")

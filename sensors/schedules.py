@@ -9,7 +9,7 @@ from datetime import UTC
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from aelp_assets.jobs import backtest, decide, review, watch
+from aelp_assets.jobs import backtest, decide, guard_spend, review, watch
 from resources.settings import load_settings, read_environment
 from sensors.attempts import is_under_way
 
@@ -50,6 +50,15 @@ def daily_watch(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest
     yield dg.RunRequest(run_key=f"watch-{morning}", partition_key=morning)
 
 
+@dg.schedule(job=guard_spend, cron_schedule="30 * * * *", execution_timezone=_timezone, default_status=_ON)
+def spend_every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Half an hour after each pull, today's spend is held against its course."""
+    if is_under_way(context.instance, guard_spend.name):
+        return dg.SkipReason("the last look is still queued or running")
+    hour = context.scheduled_execution_time.astimezone(UTC)
+    return dg.RunRequest(run_key=f"spend-{hour:%Y-%m-%dT%H:%M}", partition_key=_morning(context))
+
+
 def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Ask live sources for what is due, unless the last asking is still under way.
 
@@ -75,4 +84,4 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest]
+SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, spend_every_hour]

@@ -33,7 +33,7 @@ from models.guardrails import GuardrailLimits
 from resources.clock import Clock, clock_from_environment
 from resources.control.counter_proposals import counter_propose, read_budget, with_budget
 from resources.control.governance import Governance
-from resources.control.records import OPEN, Record, Refused, key_of
+from resources.control.records import OPEN, Record, Refused, key_of, lately_withdrawn
 from resources.control.signing import ApproverKeys, MissingKey
 from resources.settings import Environment, Settings
 from resources.warehouse import warehouses_to_look_into
@@ -159,16 +159,18 @@ class _Pages:
     def overview(self, request: Request) -> Response:
         """Everything that waits, then everything that was changed."""
         desk, now = self._desk, self._desk.now()
-        waiting = [row for row in self._governance.proposals(now) if row["status"] in OPEN]
+        known = self._governance.proposals(now)
+        waiting = [row for row in known if row["status"] in OPEN]
         figures = self._figures({row["as_of_date"] for row in waiting})
         view = cards.View(self._governance, desk.limits, desk.elasticity, desk.approver, now)
         return self._page(
             request,
             "overview.html",
             tracks=cards.tracks(view, figures),
+            withdrawn=lately_withdrawn(known),
             changes=cards.changes(view),
             most_changes=cards.CHANGES_SHOWN,
-            missing={known.missing for known in figures.values() if known.missing},
+            missing={shown.missing for shown in figures.values() if shown.missing},
         )
 
     def explain(self, request: Request) -> Response:

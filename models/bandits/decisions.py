@@ -174,7 +174,8 @@ def levers_today(lever_history: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     A lever missing from its account's newest snapshot is gone. Where an account has no snapshot seven or
     more days old, all its levers count as new, so its drift allowance is nil until there is a week of them.
     The snapshot is the day's first reading, so midnight's budget is the budget in it. Where the platform does
-    not say when it was last edited, the last change between snapshots counts, at the end of its day.
+    not say when it was last edited, the last change between snapshots counts, at the end of its day; so does
+    the last time it was paused or started, everywhere.
 
     Args:
         lever_history: rows of `budget_levers` (one per date and lever).
@@ -185,19 +186,20 @@ def levers_today(lever_history: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     """
     known = lever_history.filter(pl.col("date") <= as_of_date)
     newest = known.filter(pl.col("date") == pl.col("date").max().over(_ACCOUNT))
+    switched = pl.col("status") != pl.col("status").shift().over(_KEY, order_by="date")
     week_old = known.filter(pl.col("date") <= as_of_date - timedelta(days=7))
     before = week_old.filter(pl.col("date") == pl.col("date").max().over(_ACCOUNT)).select(
         *_KEY, pl.col("current_budget").alias("budget_7_days_ago")
     )
     changed = pl.col("current_budget") != pl.col("current_budget").shift().over(_KEY, order_by="date")
-    seen_edits = (
-        known.filter(changed, pl.col("lever_source") == "platform")
-        .group_by(_KEY)
-        .agg(pl.col("date").max().dt.offset_by("1d").cast(pl.Datetime("us", "UTC")).alias("seen_edit"))
-    )
+    of_platforms = known.filter(pl.col("lever_source") == "platform")
+    end_of_day = pl.col("date").max().dt.offset_by("1d").cast(pl.Datetime("us", "UTC"))
+    seen_edits = of_platforms.filter(changed).group_by(_KEY).agg(end_of_day.alias("seen_edit"))
+    seen_switches = of_platforms.filter(switched).group_by(_KEY).agg(end_of_day.alias("seen_switch"))
     return (
         newest.join(before, on=_KEY, how="left")
         .join(seen_edits, on=_KEY, how="left")
+        .join(seen_switches, on=_KEY, how="left")
         .select(
             *_KEY,
             "track",
@@ -214,7 +216,10 @@ def levers_today(lever_history: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
             "budget_7_days_ago",
             "minimum_budget",
             "budget_increment",
-            pl.col("last_edited_at").fill_null(pl.col("seen_edit")),
+            # Platforms date the last budget edit; that somebody paused it or started it again, none of them.
+            pl.max_horizontal(pl.col("last_edited_at").fill_null(pl.col("seen_edit")), "seen_switch").alias(
+                "last_edited_at"
+            ),
         )
         .sort(_KEY)
     )

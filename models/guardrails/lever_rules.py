@@ -28,7 +28,10 @@ def _no_raise(position: Position, why: str) -> Bound:
 
 def kill(position: Position, book: Book) -> Bound | None:
     """Nothing at all moves while a person has pulled the switch."""
-    return _hold(position, "the kill switch is on, so nothing moves") if book.limits.kill_switch else None
+    if not book.limits.kill_switch:
+        return None
+    said = f" ({book.limits.kill_reason})" if book.limits.kill_reason else ""
+    return _hold(position, f"the kill switch is on{said}, so nothing moves")
 
 
 def safety_stop(position: Position, book: Book) -> Bound | None:
@@ -128,6 +131,15 @@ def shared_budget(position: Position, book: Book) -> Bound | None:
     if not position.lever.is_shared:
         return None
     return _no_raise(position, "it is shared, or not known not to be, so an increase could leave this track")
+
+
+def seasonal_freeze(position: Position, book: Book) -> Bound | None:
+    """On a season's most expensive days nothing rises; what must stop or shrink still may."""
+    today = book.now.astimezone(book.limits.timezone).date()
+    for window in book.limits.freeze_windows:
+        if window.track in (None, position.lever.track) and window.covers(today):
+            return _no_raise(position, f"nothing rises during {window.name}")
+    return None
 
 
 def one_currency(position: Position, book: Book) -> Bound | None:

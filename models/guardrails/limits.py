@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 
 
@@ -27,12 +28,51 @@ class TrackLimits:
             raise ValueError("a track needs positive caps and a loss budget that is not negative")
 
 
+MonthDay = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FreezeWindow:
+    """Days on which nothing rises: cuts and stops stay allowed.
+
+    Attributes:
+        name: what people call it.
+        first_day, last_day: both inclusive. Dates, or month and day for a window that comes round every year
+            and may reach over New Year.
+        track: the only track it freezes; None: all.
+
+    Raises:
+        ValueError: one end a date and the other a day of the year, or dates in the wrong order.
+    """
+
+    name: str
+    first_day: date | MonthDay
+    last_day: date | MonthDay
+    track: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.first_day, date) and isinstance(self.last_day, date):
+            if self.last_day < self.first_day:
+                raise ValueError(f"freeze window {self.name}: ends before it begins")
+        elif isinstance(self.first_day, date) or isinstance(self.last_day, date):
+            raise ValueError(f"freeze window {self.name}: give both days with a year, or both without")
+
+    def covers(self, day: date) -> bool:
+        """Whether a day lies in it."""
+        if isinstance(self.first_day, date) and isinstance(self.last_day, date):
+            return self.first_day <= day <= self.last_day
+        of_year = day.month, day.day
+        began, ended = self.first_day <= of_year, of_year <= self.last_day  # type: ignore[operator]
+        return began and ended if self.first_day <= self.last_day else began or ended  # type: ignore[operator]
+
+
 @dataclass(frozen=True)
 class GuardrailLimits:
     """Bounds of one decision. Fractions are of the budget they bound; caps are dollars of spend a day.
 
     Caps bound what the platform may spend at worst: the sum of budgets times (1 + overdelivery). Limits can
-    only be tightened: a value looser than the invariant is refused.
+    only be tightened: a value looser than the invariant is refused. Freeze windows are days in `timezone`;
+    `kill_reason` says who pulled the kill switch and why.
 
     Raises:
         ValueError: a limit outside its range, named.
@@ -51,6 +91,9 @@ class GuardrailLimits:
     exploration_floor: float = 0.10
     overdelivery: float = 0.25
     kill_switch: bool = field(default=False)
+    kill_reason: str = ""
+    freeze_windows: tuple[FreezeWindow, ...] = ()
+    timezone: tzinfo = UTC
 
     def __post_init__(self) -> None:
         ranges = {

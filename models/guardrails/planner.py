@@ -53,6 +53,7 @@ RULES = (
     Rule("total_cap", "caps", group=group_rules.total_cap),
     Rule("track_cap", "caps", group=group_rules.track_cap),
     Rule("weekly_drift", "caps", group=group_rules.weekly_drift),
+    Rule("seasonal_freeze", "raise", lever=lever_rules.seasonal_freeze),
     Rule("shared_budget", "raise", lever=lever_rules.shared_budget),
     Rule("one_currency", "raise", lever=lever_rules.one_currency),
     Rule("track_evidence", "raise", lever=lever_rules.track_evidence),

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import polars as pl
 
-from models.guardrails.limits import GuardrailLimits, TrackLimits
+from models.guardrails.limits import FreezeWindow, GuardrailLimits, TrackLimits
 
 _TYPES = ("raise", "cut", "stop", "hold", "split_test")
 _CENT = Decimal("0.01")
@@ -45,7 +45,8 @@ def verify_decisions(
     Args:
         decisions: platform, account_id, lever_id, type, advisory, current_budget, proposed_budget; any
             subset of the levers, others count as unchanged.
-        states: columns of `STATE_SCHEMA`, all levers.
+        states: columns of `STATE_SCHEMA`, all levers. Within a day perhaps `overspends` too: whether today's
+            spend passes what the platform may spend at worst, which demands a stop as evidence does.
         limits: the guardrails.
         now: the moment of the check, with a time zone.
 
@@ -114,6 +115,8 @@ def _delivers(state: Row) -> bool:
 def _breaks_stop_rule(state: Row, track: TrackLimits | None, limits: GuardrailLimits) -> bool:
     p = _probability(state["p_cac_above_cap"])
     spend = _decimal(state["matured_spend"]) or _ZERO
+    if state.get("overspends") is True:
+        return bool(state["has_lever"]) and state["status"] == "active"
     return (
         track is not None
         and state["decision_eligible"] is True
@@ -132,6 +135,18 @@ def _is_exploring(state: Row, track: TrackLimits, limits: GuardrailLimits) -> bo
         return True
     p = _probability(state["p_cac_above_cap"])
     return p is None or 1 - limits.stop_probability < p <= limits.stop_probability
+
+
+def _is_inside(today: date, window: FreezeWindow) -> bool:
+    """Whether today is one of the days from the window's first to its last, counted on from the first."""
+    first, last = window.first_day, window.last_day
+    if isinstance(first, date):
+        return isinstance(last, date) and not (today < first or today > last)
+    if isinstance(last, date):
+        return False
+    days = (today.month, today.day), first, last
+    place, begins, ends = (31 * (month - 1) + day - 1 for month, day in days)
+    return (place - begins) % (12 * 31) <= (ends - begins) % (12 * 31)
 
 
 def _loss_rate(state: Row) -> Decimal:
@@ -170,7 +185,7 @@ class _LeverCheck:
                 yield "kill", "the kill switch is on"
             return
         if must_stop and self.type != "stop":
-            yield "safety_stop", "P(CAC > cap) and matured spend demand a stop"
+            yield "safety_stop", "P(CAC > cap) and matured spend, or today's spend, demand a stop"
         if self.type == "stop":
             if not must_stop:
                 yield "safety_stop", "a stop without its evidence"
@@ -220,6 +235,10 @@ class _LeverCheck:
         if midnight is None or proposed > midnight * (1 + Decimal(str(limits.day_limit))):
             before = f"midnight's {_plain(midnight)}"
             yield "pace", f"{_plain(proposed)} is more than {limits.day_limit:.0%} above {before}"
+        today = self.now.astimezone(limits.timezone).date()
+        for window in limits.freeze_windows:
+            if window.track in (None, state["track"]) and _is_inside(today, window):
+                yield "seasonal_freeze", f"nothing rises during {window.name}"
         if state["is_shared"] is not False:
             yield "shared_budget", "a shared budget may not be raised"
         track_p = _probability(state["track_p_cac_above_cap"])

@@ -22,7 +22,7 @@ from resources.control.signing import canonical, content_hash
 from resources.control.store import CHANGES, OUTBOX, PROPOSALS, storable
 
 # What a way back must still obey when it raises spend; steps, learning and the 72 hours it is exempt from.
-_BINDING_ON_ROLLBACKS = ("kill", "cap", "safety_stop", "known_track")
+_BINDING_ON_ROLLBACKS = ("kill", "cap", "safety_stop", "known_track", "seasonal_freeze")
 
 
 def enter(

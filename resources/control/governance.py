@@ -4,8 +4,9 @@ Here: the states a proposal passes through, and whether its change may be sent. 
 (`models`), changes and their way back (`change_feed`), calls (`payloads`), signatures (`signing`), sending
 (`writer`).
 
-A proposal is pending, perhaps awaiting a second approver, then approved, rejected, superseded or expired;
-an approved one may be rolled back. Every step is one transaction that all other steps wait for.
+A proposal is pending, perhaps awaiting a second approver, then approved, rejected, superseded, expired or
+(where its lever was edited on the platform) withdrawn; an approved one may be rolled back. Every step is one
+transaction that all other steps wait for.
 """
 
 from __future__ import annotations
@@ -441,6 +442,8 @@ class Governance:
         together = pl.concat([records.judged(approved), judged])
         others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
         found = verify_decisions(together, states, self._limits, now)
+        if set(judged["type"]) == {"stop"}:  # it outranks every sum, and adds to none
+            others |= {violation.where for violation in found} - {"/".join(key) for key in edited}
         return [violation for violation in found if violation.where not in others]
 
     def _sign(
@@ -490,7 +493,7 @@ class Governance:
                 lever is held for measurement, or a money invariant does not hold on what is in force now.
             MissingKey: a signature cannot be checked.
         """
-        killed = _killed(connection)
+        killed = records.killed(connection)
         if killed is not None:
             raise Stopped(f"{killed}. `aelp kill off` lets it go on.")
         found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
@@ -572,7 +575,7 @@ class Governance:
     def killed(self) -> str | None:
         """Who stopped everything, when and why; None while nothing is stopped."""
         with self._engine.begin() as connection:
-            return _killed(connection)
+            return records.killed(connection)
 
     def kill_switch_log(self) -> list[Record]:
         """Each time the kill switch was pulled or released, oldest first."""
@@ -581,7 +584,7 @@ class Governance:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
     def _require_alive(self, connection: sa.Connection) -> None:
-        killed = _killed(connection)
+        killed = records.killed(connection)
         if killed is not None:
             raise Refused(f"{killed}. `aelp kill off` lets it go on.")
 
@@ -676,7 +679,9 @@ def _same_lever(row: Record) -> list[sa.ColumnElement[bool]]:
 def _answered(connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str) -> str | None:
     """Why an edit is not put before people again: somebody decided, or answered it with another number."""
     about = [*_same_lever(row), PROPOSALS.c.as_of_date == as_of_date]
-    if records.proposals(connection, *about, PROPOSALS.c.status.in_(_DECIDED)):
+    # A stop is news to who approved a raise: only a decided stop answers it.
+    alike = [PROPOSALS.c.type == "stop"] if row["type"] == "stop" else []
+    if records.proposals(connection, *about, *alike, PROPOSALS.c.status.in_(_DECIDED)):
         return "already decided this morning"
     answered = PROPOSALS.c.proposed_by != AELP, PROPOSALS.c.decision_id == row["decision_id"]
     standing = records.proposals(connection, *about, *answered, PROPOSALS.c.status.in_(OPEN))
@@ -741,12 +746,3 @@ def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:
 def _added(proposal: Record) -> Decimal:
     """Dollars a day a proposal adds."""
     return max(Decimal(0), Decimal(proposal["proposed_budget"]) - Decimal(proposal["current_budget"]))
-
-
-def _killed(connection: sa.Connection) -> str | None:
-    newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
-    if row is None or not row.is_on:
-        return None
-    since = datetime.fromtimestamp(row.at, UTC)
-    return f"{row.person} stopped everything at {since:%Y-%m-%d %H:%M} UTC: {row.reason}"

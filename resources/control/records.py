@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from models.guardrails import STATE_SCHEMA, Violation
 from resources.control.payloads import LeverValue
-from resources.control.store import APPROVALS, CHANGES, LEVER_STATES, OUTBOX, PROPOSALS
+from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, LEVER_STATES, OUTBOX, PROPOSALS
 
 Mode = Literal["shadow", "sandbox", "live"]
 Verdict = Literal["approve", "reject"]
@@ -72,6 +72,12 @@ def proposals(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+def lately_withdrawn(rows: Sequence[Record]) -> list[Record]:
+    """Of all proposals, those of the newest morning that a person's edit on the platform overtook."""
+    newest = max((row["as_of_date"] for row in rows), default=None)
+    return [row for row in rows if row["status"] == "withdrawn" and row["as_of_date"] == newest]
+
+
 def approvals(connection: sa.Connection, proposal_id: str, verdict: Verdict) -> list[Record]:
     """Signatures under a proposal, oldest first."""
     statement = (
@@ -111,13 +117,24 @@ def expire(connection: sa.Connection, now: datetime) -> None:
     connection.execute(sa.update(PROPOSALS).where(*late).values(status="expired"))
 
 
+def killed(connection: sa.Connection) -> str | None:
+    """Who stopped everything, when and why; None while nothing is stopped."""
+    newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    if row is None or not row.is_on:
+        return None
+    since = datetime.fromtimestamp(row.at, UTC)
+    return f"{row.person} stopped everything at {since:%Y-%m-%d %H:%M} UTC: {row.reason}"
+
+
 # --- lever states -----------------------------------------------------------------------------------
 
 
 def keep_states(connection: sa.Connection, states: pl.DataFrame, as_of_date: date) -> str:
     """Store a morning's lever states under the sha256 of their bytes, which is returned."""
     buffer = io.BytesIO()
-    states.select(list(STATE_SCHEMA)).sort(*LEVER).write_ipc(buffer, compression="zstd")
+    seen_today = [name for name in ("overspends",) if name in states.columns]
+    states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER).write_ipc(buffer, compression="zstd")
     states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
     known = sa.select(LEVER_STATES.c.states_hash).where(LEVER_STATES.c.states_hash == states_hash)
     if connection.execute(known).one_or_none() is None:

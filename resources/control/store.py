@@ -93,6 +93,7 @@ PROPOSALS = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("proposed_by", sa.String, nullable=False, server_default="aelp"),
+    sa.Column("message", sa.String),  # what overtook it, where it was withdrawn
     sa.Index("proposals_by_lever", "platform", "account_id", "lever_id", "as_of_date"),
 )
 APPROVALS = sa.Table(

@@ -11,7 +11,7 @@ is not overwritten).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,6 +43,23 @@ class Outcome:
     change_id: str
     status: str
     message: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which unfinished changes a round is for.
+
+    Attributes:
+        proposal_ids: those of these proposals, whole ids or first characters; none: all.
+        at_most: no more than so many, the oldest first; None: any number.
+    """
+
+    proposal_ids: Sequence[str] = ()
+    at_most: int | None = None
+
+    def includes(self, change: Record) -> bool:
+        """Whether a change comes from one of the proposals."""
+        return not self.proposal_ids or change["proposal_id"].startswith(tuple(self.proposal_ids))
 
 
 class _Ended(Exception):
@@ -81,9 +98,11 @@ class Writer:
         self._open_platform = open_platform
         self._now = now
 
-    def apply(self) -> list[Outcome]:
+    def apply(self, asked: Asked | None = None) -> list[Outcome]:
         """Try every unfinished change once, each lever's in their order; a failed one makes its lever wait.
 
+        Args:
+            asked: which of them; None: all.
         Raises:
             Refused: another writer is at work on this store.
         """
@@ -92,16 +111,43 @@ class Writer:
         with only_writer(self._engine) as connection:
             if connection is None:
                 raise Refused("Another writer is at work; it sends what is prepared.")
-            return self._round(connection)
+            return self._round(connection, asked or Asked())
 
-    def _round(self, connection: sa.Connection) -> list[Outcome]:
+    def preview(self, asked: Asked | None = None) -> list[Outcome]:
+        """What `apply` would try, each with what would hold it back at this moment; no platform is asked."""
+        if self._governance.mode == "shadow":
+            return []
+        outcomes = []
+        with self._engine.connect() as connection:
+            for change in self._chosen(connection, asked or Asked())[0]:
+                said = None
+                try:
+                    if change["status"] != "sending":  # that one is with the platform already
+                        self._clear(connection, change)
+                except _Ended as ended:
+                    said = str(ended)
+                outcomes.append(Outcome(change["change_id"], change["status"], said))
+        return outcomes
+
+    def _chosen(self, connection: sa.Connection, asked: Asked) -> tuple[list[Record], list[Record]]:
+        """Unfinished changes that are asked for, oldest first, and the others."""
         with records.step(connection):
             mine = CHANGES.c.mode == self._governance.mode, CHANGES.c.status.in_(UNFINISHED)
             unfinished = records.changes(connection, *mine)
+        wanted = [row for row in unfinished if asked.includes(row)]
+        chosen = wanted[: asked.at_most]
+        return chosen, [row for row in unfinished if row not in chosen]
+
+    def _round(self, connection: sa.Connection, asked: Asked) -> list[Outcome]:
+        unfinished, left = self._chosen(connection, asked)
         outcomes: list[Outcome] = []
         waiting: dict[LeverKey, str] = {}
         left_alone: dict[str, str] = {}
         for change in unfinished:
+            earlier = [row for row in left if row["sequence"] < change["sequence"]]
+            waiting.update(
+                (records.key_of(row), f"{row['change_id']} before it was not asked for") for row in earlier
+            )
             lever, platform = records.key_of(change), change["platform"]
             if lever in waiting or platform in left_alone:
                 why = waiting.get(lever) or left_alone[platform]

@@ -422,7 +422,7 @@ PROPOSALS = Table(
         (
             "status",
             "STRING",
-            "pending, awaiting_second, approved, rejected, superseded, expired or rolled_back.",
+            "pending, awaiting_second, approved, rejected, superseded, expired, withdrawn or rolled_back.",
             True,
         ),
         ("created_at", "TIMESTAMP", "When it was put before people.", True),
@@ -555,6 +555,68 @@ NOTIFICATIONS = Table(
     grain=("event_id", "channel"),
 )
 
+PACING = Table(
+    name=TableName("ops", "pacing"),
+    description="Each lever's day hour by hour: what is expected, what was spent, where the day will end.",
+    columns=_columns(
+        _AS_OF,
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("track", "STRING", "Track.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("hour", "INT64", "Account-local hour, 0 to 23.", True),
+        ("budget", "NUMERIC", "Daily budget in force, account currency.", True),
+        ("worst_case", "FLOAT64", "What the platform may spend on one day by its own rules.", True),
+        ("expected_share", "FLOAT64", "Share of the day's spend by the hour's end.", True),
+        ("expected_spend", "FLOAT64", "By the hour's end.", True),
+        ("spend", "FLOAT64", "By the hour's end; NULL: not over yet, or no hourly report."),
+        ("day_end_p10", "FLOAT64", "The day's spend as that hour foretold it; P(value <= this) = 10 %."),
+        ("day_end_p50", "FLOAT64", "P(value <= this) = 50 %."),
+        ("day_end_p90", "FLOAT64", "P(value <= this) = 90 %."),
+        ("p_above_worst_case", "FLOAT64", "P(the day ends above worst_case)."),
+    ),
+    grain=("as_of_date", "platform", "account_id", "lever_id", "hour"),
+    partition="as_of_date",
+)
+SPEND_ALARMS = Table(
+    name=TableName("ops", "spend_alarms"),
+    description="Levers that passed today, or will pass, what their platform may spend at worst.",
+    columns=_columns(
+        _AS_OF,
+        ("alarm_id", "STRING", "Names day, lever and kind.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("track", "STRING", "Track.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("kind", "STRING", "spend_above_worst_case or day_end_above_worst_case.", True),
+        ("hour", "INT64", "First account-local hour at whose end it was so.", True),
+        ("budget", "NUMERIC", "Daily budget in force.", True),
+        ("worst_case", "FLOAT64", "What the platform may spend on one day.", True),
+        ("spend", "FLOAT64", "By the end of that hour.", True),
+        ("day_end_p50", "FLOAT64", "Where the day would end.", True),
+        ("p_above_worst_case", "FLOAT64", "P(the day ends above worst_case).", True),
+        ("reason", "STRING", "One sentence for a person.", True),
+    ),
+    grain=("as_of_date", "platform", "account_id", "lever_id", "kind"),
+    partition="as_of_date",
+)
+PACING_TABLES = (PACING, SPEND_ALARMS)
+EXTERNAL_EDITS = Table(
+    name=TableName("ops", "external_edits"),
+    description="Budget and status edits of levers that people made on the platforms themselves.",
+    columns=_columns(
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("edited_at", "TIMESTAMP", "When.", True),
+        ("field", "STRING", "budget or status.", True),
+        ("value_before", "STRING", "A budget in account currency, or the platform's word; NULL: not told."),
+        ("value_after", "STRING", "The same, after the edit."),
+        ("person", "STRING", "Who, as the platform names them."),
+    ),
+    grain=("platform", "account_id", "lever_id", "edited_at", "field"),
+)
+
 OPS_TABLES = (
     INGEST_SLICES,
     QUARANTINE,
@@ -567,6 +629,8 @@ OPS_TABLES = (
     SOURCE_PULLS,
     TRANSFORMED_DAYS,
     LEVER_STATES,
+    *PACING_TABLES,
+    EXTERNAL_EDITS,
     *GOVERNANCE_TABLES,
     NOTIFICATIONS,
 )

@@ -9,8 +9,10 @@ from rich.console import Console
 from aelp_assets import cli
 from aelp_assets.decision_report import print_changes, print_proposals
 from resources.control.counter_proposals import counter_propose
+from resources.control.external_edits import withdraw_overtaken
 from resources.control.holds import HoldRule
 from resources.control.store import open_control_store
+from tests.resources.control.paper_platform import running
 from tests.resources.control.test_governance import TEN, governing, lever, proposed
 
 
@@ -47,3 +49,18 @@ def test_a_held_raise_says_until_when_where_it_is_approved_and_in_the_feed(tmp_p
     engine.dispose()
     assert "held for measurement until 2026-07-07 14:00 UTC" in told
     assert "held: held" not in told
+
+
+def test_what_an_edit_on_the_platform_overtook_is_told_without_being_asked_for(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine)
+    proposed(governance, lever("l1"))
+    withdraw_overtaken(engine, [], {("meta", "a1", "l1"): running("650")}, TEN)
+    console = Console(markup=False, emoji=False, highlight=False, width=200, record=True)
+    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=None)
+    told = console.export_text()
+    engine.dispose()
+    assert (
+        "meta · Ad set l1: 500.00 → 525.00 was withdrawn. The platform says 650.00 active, not 500.00" in told
+    )
+    assert "Nothing waits for a decision." in told

@@ -28,8 +28,10 @@ import pytest
 from aelp_assets.desk.application import Desk, create_application, open_desk
 from aelp_assets.desk.figures import forecast_at
 from resources.clock import FixedClock
+from resources.control.external_edits import withdraw_overtaken
 from resources.control.governance import Governance
 from resources.control.holds import HoldRule
+from resources.control.payloads import LeverValue
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import open_control_store
@@ -263,6 +265,18 @@ def test_stops_stand_first_and_what_is_beyond_the_limit_says_so(governance):
     assert "500.00 → stop" in seen
     assert "Approve the stop" in seen
     assert "Approving adds nothing" in seen
+
+
+def test_a_proposal_an_edit_on_the_platform_overtook_is_named_and_offers_nothing(
+    tmp_path, browser, governance
+):
+    (proposal,) = proposed(governance, lever("l1"))
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    withdraw_overtaken(engine, [], {("meta", "a1", "l1"): LeverValue(Decimal(650), "active")}, TEN)
+    engine.dispose()
+    page = browser.get()
+    assert "the raise was withdrawn. The platform says 650.00 active, not 500.00 active" in words(page)
+    assert f"/proposals/{proposal}" not in page
 
 
 def test_an_empty_desk_says_so(browser):

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.e2e]
 
 # The steps of a morning in order; the tables each writes.
 MORNING = {
+    "pacing": ["ops.pacing", "ops.spend_alarms"],
+    "ops__external_edits": ["ops.external_edits"],
     "ops__account_audits": ["ops.account_audits"],
     "ops__decision_accounts": ["ops.decision_accounts"],
     "gaelp_training__placement_baselines": ["gaelp_training.placement_baselines"],
@@ -33,6 +35,7 @@ MORNING = {
     "governance__submission": ["governance.submission"],
     "governance_mirror": [str(table.name) for table in GOVERNANCE_TABLES],
     "gaelp_training__apply_hold_lift": ["gaelp_training.apply_hold_lift"],
+    "governance__urgent_stops": ["governance.urgent_stops"],
     "gaelp_training__slates": ["gaelp_training.slates"],
     "gaelp_training__policy_reviews": ["gaelp_training.policy_reviews"],
     "gaelp_training__launch_plans": ["gaelp_training.launch_plans"],

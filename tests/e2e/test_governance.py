@@ -10,12 +10,16 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from aelp_assets.artifacts import load_frames
+from aelp_assets.bandits import run_decision
 from aelp_assets.cli import app
 from aelp_assets.explanation import as_json, explain, explanation_lines
 from aelp_assets.governance import SUBMISSION, open_governance
 from aelp_assets.metadata import asset_key
+from resources.control.records import LEVER
 from resources.control.signing import key_variable
 from resources.warehouse import tables, warehouses_to_look_into
+from resources.warehouse.tables import BANDIT_DECISIONS
 from sensors.decisions import decided_proposals
 from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home
 from tests.e2e.test_command_line import aelp
@@ -30,6 +34,9 @@ EDITS = (
     " where type in ('raise', 'cut', 'stop') and not advisory"
 )
 PROPOSED = "select platform, lever_id, type, proposed_budget from ops.proposals"
+BANDIT = [
+    asset_key(str(table.name)) for table in (tables.BANDIT_POSTERIORS, tables.LEVER_STATES, BANDIT_DECISIONS)
+]
 KEY = {key_variable("maya"): "a long secret of maya", key_variable("daniel"): "a long secret of daniel"}
 
 
@@ -145,6 +152,23 @@ def test_a_person_approves_rejects_and_rolls_back_in_the_shell(home):
     stopped = aelp(home, "kill", "on", "--by", "anyone", "--reason", "spend explodes")
     assert "anyone stopped everything" in stopped.stdout
     assert "Nothing can be approved" in aelp(home, "proposals").stdout
+
+
+def test_a_morning_planned_under_the_kill_switch_moves_nothing_and_is_replayed_so(home):
+    with home.entered(TODAY, **KEY) as environment:
+        governance = open_governance(environment, SETTINGS)
+        governance.kill(is_on=True, person="anyone", reason="spend explodes", now=NINE)
+    assert home.execute("decide", TODAY, DECIDE, selection=BANDIT).success
+    stored = home.warehouse().read(BANDIT_DECISIONS.name)
+    assert stored.height > 2
+    assert set(stored["type"]) == {"hold"}
+    assert stored["reason"].str.contains("anyone stopped everything .* spend explodes").all()
+    with home.entered(TODAY, **KEY):
+        governance.kill(is_on=False, person="maya", reason="it was a false alarm", now=NINE)
+    (input_hash,) = stored["input_hash"].unique()
+    frames = load_frames(home.path / "artifacts" / "decisions", input_hash)
+    replayed = run_decision(frames, SETTINGS, TODAY).decisions
+    assert replayed.equals(stored.select(replayed.columns).sort(*LEVER).cast(dict(replayed.schema)))
 
 
 def test_a_past_morning_puts_nothing_before_people(home):

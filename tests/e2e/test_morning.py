@@ -49,6 +49,8 @@ DECIDED = [
     for name in (
         "ops.account_audits",
         "ops.decision_accounts",
+        "ops.pacing",
+        "ops.spend_alarms",
         "gaelp_training.placement_baselines",
         "gaelp_training.creative_rates",
         "gaelp_training.forecast_results",

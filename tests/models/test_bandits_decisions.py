@@ -193,6 +193,20 @@ def test_an_edit_the_platform_does_not_date_is_seen_in_the_snapshots():
     assert sum("cooldown" in rule for rule in rules.values()) == 1
 
 
+def test_a_lever_switched_on_or_off_since_yesterday_counts_as_edited_whatever_the_platform_dates():
+    history, days, accounts = account(20, seed=2)
+    dated = history.with_columns(
+        pl.lit(NOW - timedelta(days=30)).cast(pl.Datetime("us", "UTC")).alias("last_edited_at"),
+        pl.when((pl.col("lever_id") == "l0005") & (pl.col("date") < AS_OF - timedelta(days=1)))
+        .then(pl.lit("paused"))
+        .otherwise("status")
+        .alias("status"),
+    )
+    rules = dict(morning(dated, days, accounts).decisions.select("lever_id", "binding_rules").iter_rows())
+    assert rules["l0005"] == '["cooldown"]'
+    assert sum("cooldown" in rule for rule in rules.values()) == 1
+
+
 def test_without_a_week_of_snapshots_nothing_rises():
     result = morning(*account(20, seed=2, snapshots=5))
     assert "raise" not in set(result.decisions["type"])

@@ -1,7 +1,8 @@
 """Each rule binds where it should, in the fixed order, and says why; hand-made proposals are caught."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from models.guardrails import (
     RULES,
     STATE_SCHEMA,
+    FreezeWindow,
     GuardrailLimits,
     TrackLimits,
     plan_decisions,
@@ -73,6 +75,11 @@ def test_kill_outranks_a_safety_stop():
     assert json.loads(row["binding_rules"]) == ["kill"]
 
 
+def test_a_killed_morning_says_who_stopped_it_and_why():
+    row = plan(lever(), kill_switch=True, kill_reason="jo stopped everything: spend explodes")["l1"]
+    assert "the kill switch is on (jo stopped everything: spend explodes), so nothing moves" in row["reason"]
+
+
 def test_a_safety_stop_outranks_learning_and_cooldown():
     row = one(p_cac_above_cap=0.95, learning_state="learning", last_edited_at=NOW)
     assert (row["type"], row["proposed_budget"]) == ("stop", Decimal(0))
@@ -90,6 +97,43 @@ def test_a_safety_stop_outranks_learning_and_cooldown():
 )
 def test_a_stop_needs_more_than_90_percent_and_four_caps_of_matured_spend(p, spend, kind):
     assert one(p_cac_above_cap=p, matured_spend=spend, thompson_budget=None)["type"] == kind
+
+
+THE_SALE = FreezeWindow("the sale", date(2026, 6, 29), date(2026, 6, 30))
+
+
+def test_in_a_freeze_window_nothing_rises_and_cuts_and_stops_go_on():
+    levers = (
+        lever("l1"),
+        lever("l2", thompson_budget=100.0),
+        lever("l3", p_cac_above_cap=0.95),
+        lever("l4", track="balance"),
+    )
+    for track, last in ((None, "hold"), ("security", "raise")):
+        rows = plan(*levers, freeze_windows=(replace(THE_SALE, track=track),))
+        assert [rows[name]["type"] for name in ("l1", "l2", "l3", "l4")] == ["hold", "cut", "stop", last]
+        assert json.loads(rows["l1"]["binding_rules"]) == ["seasonal_freeze"]
+        assert "nothing rises during the sale" in rows["l1"]["reason"]
+
+
+def test_a_freeze_window_ends_at_midnight_of_the_business():
+    the_day_before = FreezeWindow("yesterday", date(2026, 6, 29), date(2026, 6, 29))
+    assert plan(lever(), freeze_windows=(the_day_before,))["l1"]["type"] == "raise"
+    behind = {"freeze_windows": (the_day_before,), "timezone": timezone(timedelta(hours=-14))}
+    assert plan(lever(), **behind)["l1"]["type"] == "hold"
+
+
+def test_a_yearly_window_reaches_over_new_year():
+    window = FreezeWindow("holidays", (12, 20), (1, 2))
+    days = [date(2026, 12, 19), date(2026, 12, 20), date(2027, 1, 2), date(2027, 1, 3), date(2028, 12, 31)]
+    assert [window.covers(day) for day in days] == [False, True, True, False, True]
+
+
+def test_an_approved_raise_is_a_violation_once_a_window_has_begun():
+    states = frame(lever())
+    raised = plan_decisions(states, limits(), NOW)
+    frozen = limits(freeze_windows=(THE_SALE,))
+    assert [v.rule for v in verify_decisions(raised, states, frozen, NOW)] == ["seasonal_freeze"]
 
 
 def test_half_a_chance_above_the_cap_freezes_increases_but_not_cuts():

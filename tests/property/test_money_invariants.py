@@ -6,9 +6,10 @@ hand-made proposals the two must agree about whether anything is wrong.
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from models.guardrails import (
     STATE_SCHEMA,
+    FreezeWindow,
     GuardrailLimits,
     TrackLimits,
     plan_decisions,
@@ -108,6 +110,17 @@ def state_frames(draw, most=7):
     return pl.DataFrame(rows, schema=STATE_SCHEMA)
 
 
+# With all days they hold, one by one: that is how the oracle knows them.
+WINDOWS = {
+    (FreezeWindow("June", date(2026, 6, 1), date(2026, 6, 30)),): {(6, day) for day in range(1, 31)},
+    (FreezeWindow("July", date(2026, 7, 1), date(2026, 7, 4), "security"),): {(7, 1), (7, 2), (7, 3), (7, 4)},
+    (FreezeWindow("each summer", (6, 30), (7, 2), "balance"),): {(6, 30), (7, 1), (7, 2)},
+    (FreezeWindow("all but June", (7, 1), (5, 31)),): {
+        (month, day) for month in range(1, 13) if month != 6 for day in range(1, 32)
+    },
+}
+
+
 @st.composite
 def guardrail_limits(draw):
     def track(cac_cap):
@@ -126,6 +139,9 @@ def guardrail_limits(draw):
         exploration_floor=draw(st.sampled_from([0.1, 0.1, 0.0, 0.5])),
         overdelivery=draw(st.sampled_from([0.25, 0.25, 0.0, 1.0])),
         kill_switch=draw(st.integers(0, 14)) == 9,
+        freeze_windows=draw(st.sampled_from([(), (), (), *WINDOWS])),
+        # 13:00 in UTC is the 30th there, and the 1st of July already on Kiritimati
+        timezone=draw(st.sampled_from([UTC, UTC, ZoneInfo("Pacific/Kiritimati")])),
     )
 
 
@@ -177,6 +193,8 @@ class World:
 
     def condemned(self, key):
         state = self.states[key]
+        if state.get("overspends"):
+            return bool(state["has_lever"]) and state["status"] == "active"
         return (
             self.track(key) is not None
             and state["decision_eligible"] is True
@@ -245,6 +263,14 @@ def broken_invariants(states, decisions, bounds):
                 broken.add("edit limit")
             if midnight is None or then > midnight * (1 + world.limit("day_limit")):
                 broken.add("day limit")
+            local = NOW.astimezone(bounds.timezone)
+            (window,) = bounds.freeze_windows or (None,)
+            if (
+                window is not None
+                and (local.month, local.day) in WINDOWS[window,]
+                and window.track in (None, state["track"])
+            ):
+                broken.add("nothing rises in a freeze window")
             if not (
                 state["is_shared"] is False
                 and finite(state["p_cac_above_cap"])
@@ -363,6 +389,9 @@ def test_verifier_and_oracle_agree_on_hand_made_proposals(states, bounds, data):
             + ["stop", "split_test", "hold"]
         )
     )
+    if data.draw(st.integers(0, 3)) == 3:  # today's spend demands a stop somewhere, which no plan knows of
+        runaway = data.draw(st.integers(0, states.height - 1))
+        states = states.with_columns((pl.int_range(pl.len()) == runaway).alias("overspends"))
     rows = decisions.to_dicts()
     rows[victim] |= {"proposed_budget": proposed, "type": kind}
     forged = pl.DataFrame(rows, schema=decisions.schema)

@@ -29,6 +29,32 @@ def write(tmp_path: Path):
     return _write
 
 
+def with_windows(write, *windows):
+    return load_settings(write(lambda d: d["guardrails"].update(freeze_windows=list(windows)))).guardrails
+
+
+def test_a_freeze_window_is_days_of_one_year_or_of_every_year(write):
+    sale = {"name": "sale", "first_day": "2026-11-25", "last_day": "2026-11-30"}
+    holidays = {"name": "holidays", "first_day": "12-20", "last_day": "01-02", "track": "balance"}
+    once, yearly = with_windows(write, sale, holidays).freeze_windows
+    assert (once.first_day, once.last_day, once.track) == (date(2026, 11, 25), date(2026, 11, 30), None)
+    assert (yearly.first_day, yearly.last_day, yearly.track) == ((12, 20), (1, 2), "balance")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "track", "told"),
+    [
+        ("12-20", "2027-01-02", None, "both with a year, or both without"),
+        ("2026-12-20", "2026-12-19", None, "must not lie before first_day"),
+        ("02-30", "03-01", None, "no such day of the year"),
+        ("12-20", "12-30", "shoes", "freeze_windows.0.track: 'shoes' is not one of"),
+    ],
+)
+def test_a_freeze_window_that_cannot_be_meant_is_refused(write, first, last, track, told):
+    with pytest.raises(SettingsError, match=told):
+        with_windows(write, {"name": "sale", "first_day": first, "last_day": last, "track": track})
+
+
 @pytest.mark.parametrize("name", ["aelp.yaml", "aelp.real.yaml"])
 def test_shipped_settings_are_valid(name):
     assert load_settings(PROJECT_ROOT / name).tracks

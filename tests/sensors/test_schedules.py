@@ -11,7 +11,13 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # what th
 
 from aelp_assets.jobs import pull_sources
 from aelp_assets.partitions import decision_days
-from sensors.schedules import SCHEDULES, daily_decision, pulls_every_hour, weekly_backtest
+from sensors.schedules import (
+    SCHEDULES,
+    daily_decision,
+    pulls_every_hour,
+    spend_every_hour,
+    weekly_backtest,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOURLY = pulls_every_hour(pull_sources(["tiktok"]))
@@ -83,6 +89,24 @@ def test_every_hour_asks_once_also_where_the_clock_is_put_back():
         assert len(set(keys)) == 25
         again = [request.run_key for request in pull_tick(instance, hours[0]).run_requests]
     assert again == keys[:1]
+
+
+def test_spend_is_looked_at_every_hour_of_the_day_it_belongs_to_and_never_twice_at_once():
+    start = datetime(2026, 11, 1, tzinfo=NEW_YORK)
+    hours = moments(spend_every_hour, start, start.astimezone(UTC) + timedelta(hours=25))
+    with dg.instance_for_test() as instance:
+
+        def ticked(moment):
+            return spend_every_hour(
+                dg.build_schedule_context(instance=instance, scheduled_execution_time=moment)
+            )
+
+        asked = [ticked(hour) for hour in hours]
+        assert {request.partition_key for request in asked} == {"2026-11-01"}
+        assert len({request.run_key for request in asked}) == 25
+        started = dg.DagsterRunStatus.STARTED
+        instance.add_run(dg.DagsterRun("guard_spend", run_id=str(uuid.uuid4()), status=started))
+        assert isinstance(ticked(hours[0]), dg.SkipReason)
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from models.guardrails import GuardrailLimits
+from models.guardrails import FreezeWindow, GuardrailLimits
 from resources.connectors.errors import ErrorClass, MissingCredentials
 from resources.control.governance import Governance
 from resources.control.records import Refused
@@ -348,6 +349,27 @@ def test_the_money_invariants_are_checked_again_with_what_is_in_force_now(engine
     assert [each.status for each in outcomes] == ["blocked", "blocked"]
     assert all("exceeds the cap" in each.message for each in outcomes)
     assert platform.writes == []
+
+
+FROZEN = replace(LIMITS, freeze_windows=(FreezeWindow("the sale", (6, 30), (7, 2)),))
+
+
+def test_a_raise_approved_before_a_freeze_window_is_not_sent_in_it(engine):
+    approved(engine)
+    platform = PaperPlatform(**TWO)
+    (blocked,) = writing(engine, platform, limits=FROZEN)
+    assert blocked.status == "blocked"
+    assert "nothing rises during the sale" in str(blocked.message)
+    assert platform.writes == []
+
+
+def test_a_cut_is_sent_in_a_freeze_window_and_its_way_back_waits_for_the_end(engine):
+    approved(engine, lever("l1", thompson_budget=100.0))
+    platform = PaperPlatform(**TWO)
+    (cut,) = writing(engine, platform, limits=FROZEN)
+    assert cut.status == "applied"
+    with pytest.raises(Refused, match="nothing rises during the sale"):
+        governing(engine, mode="sandbox", limits=FROZEN).roll_back(cut.change_id, "jo", "no", SOON)
 
 
 def test_newer_evidence_against_a_raise_stops_it_although_it_was_approved(engine):
