@@ -1,7 +1,7 @@
 -- reward_daily: one row per platform, account, track, lever and cohort day: what its spend has earned so far.
 -- A view: tracks and the reward follow the settings in force, and a day ages with every pull.
 -- Completion is the share of what a matured cohort knows, so that young and matured cohorts count in one unit.
--- It is known where days were followed to maturity; view conversions, which nobody follows, are held to arrive so too.
+-- It is known where days were followed to maturity; view conversions, which nobody follows, are taken to come alike.
 {{ config(materialized='view') }}
 
 -- An account's day is as old as its latest pull found it, whichever call that was.
