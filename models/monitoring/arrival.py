@@ -60,7 +60,7 @@ def arrival_shares(
 
 
 def _by_age(days: pl.DataFrame, accounts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
-    aged = days.join(accounts, on=_ACCOUNT).with_columns(
+    aged = days.join(accounts, on=_ACCOUNT, maintain_order="left").with_columns(
         age=(pl.lit(as_of_date) - pl.col("date")).dt.total_days()
     )
     young = pl.col("age") < pl.col("maturity_days")
@@ -72,7 +72,7 @@ def _by_age(days: pl.DataFrame, accounts: pl.DataFrame, as_of_date: date) -> pl.
     )
     by_age = (
         aged.filter(young & (pl.col("age") > 0))
-        .join(reference, on=_ACCOUNT)
+        .join(reference, on=_ACCOUNT, maintain_order="left")
         .group_by(*_ACCOUNT, "age")
         .agg(arrived=pl.col("signups").sum(), expected=(pl.col("clicks") * pl.col("rate")).sum())
         .sort(*_ACCOUNT, "age")
