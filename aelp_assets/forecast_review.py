@@ -65,7 +65,12 @@ _VERDICTS = dg.AssetIn(
 
 def newest_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
     """`decision_accounts` with the newest row of each account."""
-    return verdicts.sort("as_of_date").group_by(_ACCOUNT, maintain_order=True).last().select(verdicts.columns)
+    return (
+        verdicts.sort("as_of_date", *_ACCOUNT)
+        .group_by(_ACCOUNT, maintain_order=True)
+        .last()
+        .select(verdicts.columns)
+    )
 
 
 @dg.multi_asset(

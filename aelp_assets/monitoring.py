@@ -239,7 +239,7 @@ def track_readiness(
     evidence = readiness.Evidence(
         verdicts=decision_accounts,
         recent=days.filter(pl.col("date") >= morning - timedelta(days=SPEND_DAYS))
-        .group_by(*_ACCOUNT, "track")
+        .group_by(*_ACCOUNT, "track", maintain_order=True)
         .agg(pl.col("cost", "signups").sum()),
         matured=days.filter(window).group_by("track").agg(pl.col("signups").sum()),
         accuracy=newest_backtest(forecast_accuracy),

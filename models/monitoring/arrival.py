@@ -28,32 +28,39 @@ def arrival_shares(
 ) -> pl.DataFrame:
     """Share of an account's final conversions known at each age (SCHEMA), above 0 and at most 1.
 
-    Basis `restatements`: as `conversion_delay` learnt it from days seen twice, where days were followed
-    until they matured (its shares are of the oldest age followed). Basis `ages`, until then: conversions per
-    click of each young day over those of the `REFERENCE_DAYS` matured ones before, drawn to the accounts'
-    common share with the weight of `PEERS_WORTH` conversions (the posterior mean of a gamma-Poisson model)
-    and made monotone by isotonic regression. It takes a fall in conversion rates of the last days for
-    lateness, which is why restatements go before it. Ages without a row are complete.
+    Basis `ages`: conversions per click of each young day over those of the `REFERENCE_DAYS` matured ones
+    before, drawn to the accounts' common share with the weight of `PEERS_WORTH` conversions (the posterior
+    mean of a gamma-Poisson model) and made monotone by isotonic regression. It takes a fall in conversion
+    rates of the last days for lateness. Basis `restatements`, up to the oldest age that days were followed
+    to: the growth that `conversion_delay` saw with age, from the share (by ages) at that oldest one. Ages
+    without a row are complete.
 
     Args:
         days: date, platform, account_id, clicks, signups; rows before `as_of_date`.
         delay: `conversion_delay`: platform, account_id, age, share_arrived (null where unknown).
         accounts: platform, account_id, maturity_days: from this age on a day is complete.
     """
-    learnt = (
+    by_age = _by_age(days, accounts, as_of_date)
+    followed = (
         delay.filter(pl.col("share_arrived").is_not_null())
         .join(accounts, on=_ACCOUNT)
-        .filter(pl.col("age").max().over(_ACCOUNT) >= pl.col("maturity_days"))
-        .filter(pl.col("age") < pl.col("maturity_days"))
+        .with_columns(oldest=pl.min_horizontal(pl.col("age").max().over(_ACCOUNT), "maturity_days"))
+    )
+    at_oldest = by_age.select(*_ACCOUNT, pl.col("age").alias("oldest"), pl.col("share").alias("reached"))
+    learnt = (
+        followed.filter(pl.col("age") < pl.col("maturity_days"))
+        .join(at_oldest, on=[*_ACCOUNT, "oldest"], how="left")
+        .with_columns(pl.col("share_arrived") * pl.col("reached").fill_null(1.0))
         .select(*_ACCOUNT, "age", pl.col("share_arrived").clip(0.01, 1.0).alias("share"))
         .with_columns(basis=pl.lit("restatements"))
+        .cast(SCHEMA)
     )
-    others = accounts.join(learnt, on=_ACCOUNT, how="anti")
-    return pl.concat([learnt.cast(SCHEMA), _by_age(days, others, as_of_date)])
+    rest = by_age.join(learnt, on=[*_ACCOUNT, "age"], how="anti")
+    return pl.concat([learnt, rest]).sort(*_ACCOUNT, "age")
 
 
 def _by_age(days: pl.DataFrame, accounts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
-    aged = days.join(accounts, on=_ACCOUNT).with_columns(
+    aged = days.join(accounts, on=_ACCOUNT, maintain_order="left").with_columns(
         age=(pl.lit(as_of_date) - pl.col("date")).dt.total_days()
     )
     young = pl.col("age") < pl.col("maturity_days")
@@ -65,7 +72,7 @@ def _by_age(days: pl.DataFrame, accounts: pl.DataFrame, as_of_date: date) -> pl.
     )
     by_age = (
         aged.filter(young & (pl.col("age") > 0))
-        .join(reference, on=_ACCOUNT)
+        .join(reference, on=_ACCOUNT, maintain_order="left")
         .group_by(*_ACCOUNT, "age")
         .agg(arrived=pl.col("signups").sum(), expected=(pl.col("clicks") * pl.col("rate")).sum())
         .sort(*_ACCOUNT, "age")

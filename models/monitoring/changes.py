@@ -169,12 +169,13 @@ def _explained(levers: pl.DataFrame, named: dict[str, object]) -> list[dict[str,
     units = base.join(now, on=keys, how="full", coalesce=True, suffix="_after").rename(
         {name: f"{name}_before" for name in values}
     )
+    units = units.sort(keys)  # sums of floats depend on the order
     of_account = [f"{name}_{day}" for name in ("share", "restatement") for day in ("before", "after")]
     units = units.with_columns(  # an idle lever's account-day is its account's
         pl.col(name).fill_null(pl.col(name).max().over("platform", "account_id")).fill_null(1.0)
         for name in of_account
     ).with_columns(pl.exclude(*keys, *of_account).fill_null(0))
-    signups = split_signups(units.sort(keys).drop(keys))
+    signups = split_signups(units.drop(keys))
     cost = [float(units[f"cost_{day}"].sum()) for day in ("before", "after")]
     label = str(named["track"]) if named["platform"] == "all" else f"{named['track']}, {named['platform']}"
     rows = []

@@ -126,7 +126,7 @@ def readiness(
 
 def _data(track: str, evidence: Evidence, thresholds: Thresholds, as_of_date: date) -> list[_Verdict]:
     own = evidence.recent.filter(pl.col("track") == track).join(
-        evidence.verdicts, on=["platform", "account_id"], how="left"
+        evidence.verdicts, on=["platform", "account_id"], how="left", maintain_order="left"
     )
     spend = float(own["cost"].sum())
     reported: list[date | None] = own["last_report_date"].to_list()

@@ -160,11 +160,14 @@ def judge_tracks(
         wanted.select("made_on", "basis", "track", "target_date")
         .join(levers, on=["made_on", "basis", "track"])
         .join(dated, on=["target_date", *_LEVER])
+        .sort("made_on", "basis", "track", "target_date", *_LEVER)  # sums of floats depend on the order
         .group_by("made_on", "basis", "track", "target_date")
         .agg(actual_spend=pl.col("cost").sum(), actual_signups=pl.col("signups").sum())
     )
-    return wanted.join(actuals, on=["made_on", "basis", "track", "target_date"]).with_columns(
-        days_ahead=(pl.col("target_date") - pl.col("made_on")).dt.total_days() + 1
+    return (
+        wanted.join(actuals, on=["made_on", "basis", "track", "target_date"])
+        .with_columns(days_ahead=(pl.col("target_date") - pl.col("made_on")).dt.total_days() + 1)
+        .sort("made_on", "basis", "track", "target_date")
     )
 
 

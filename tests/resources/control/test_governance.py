@@ -440,6 +440,10 @@ def test_the_kill_switch_stops_approvals_and_rollbacks_in_every_mode_and_anyone_
         governance.kill(is_on=False, person="eve", reason="all good", now=TEN)
     governance.kill(is_on=False, person="jo", reason="a reporting error", now=TEN)
     assert governance.killed() is None
+    assert [(row["is_on"], row["person"]) for row in governance.kill_switch_log()] == [
+        (True, "eve"),
+        (False, "jo"),
+    ]
     assert governance.approve(second, "sam", "fine", TEN) == "approved"
 
 
