@@ -46,7 +46,7 @@ from sensors.automation import CONDITIONS, model_refresh
 from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
-from sensors.schedules import SCHEDULES, pulls_every_hour
+from sensors.schedules import SCHEDULES, pulls_every_hour, spend_every_hour
 from sensors.sending import approved_changes
 
 ASSETS: list[dg.AssetsDefinition] = [
@@ -140,7 +140,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     live = connectors.live_assets(settings)
     landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
     pulling = [pull_sources(settings.source_names)] if live else []
-    schedules = [*SCHEDULES, *(pulls_every_hour(job) for job in pulling)]
+    schedules = [*SCHEDULES, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
     return dg.Definitions(
         assets=[*conditioned, *live, *landed],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],

@@ -84,4 +84,4 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, spend_every_hour]
+SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest]

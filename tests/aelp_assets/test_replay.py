@@ -42,7 +42,7 @@ def inputs() -> dict[str, pl.DataFrame]:
     eligible = {**ACCOUNT, "maturity_days": 14, "eligible": True, "as_of_date": MORNING}
     return {
         "budget_levers": pl.DataFrame(levers, schema_overrides=SNAPSHOT),
-        "int_lever_daily": pl.DataFrame(days, schema_overrides=dict.fromkeys(DELIVERED, MONEY)),
+        "reward_daily": pl.DataFrame(days, schema_overrides=dict.fromkeys(DELIVERED, MONEY)),
         "decision_accounts": pl.DataFrame([eligible]),
     }
 
