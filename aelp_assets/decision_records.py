@@ -14,6 +14,7 @@ import polars as pl
 
 from aelp_assets.artifacts import load_frames, store_frames
 from resources.control.governance import Governance
+from resources.control.launch_limits import LAUNCH
 from resources.control.records import Record, Refused, key_of
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse, WarehouseError
@@ -89,8 +90,13 @@ def find_decision(environment: Environment, warehouses: Sequence[Warehouse], nam
     """A decision from the first of `warehouses` that holds it, else from what was kept when it was made.
 
     Raises:
-        Refused: it is nowhere, or the id names several.
+        Refused: it is nowhere, the id names several, or it is a launch's.
     """
+    if named.proposals and named.proposals[0]["type"] == LAUNCH:
+        raise Refused(
+            f"{named.decision_id} is a launch, no decision about a budget: its plan is in launch_plans, what "
+            "it was chosen by in slates, what its words were held against in policy_reviews."
+        )
     settings_hash = named.proposals[0]["settings_hash"] if named.proposals else None
     seen: list[str] = []
     for is_current, decisions, posteriors in _places(environment, warehouses, named, seen):

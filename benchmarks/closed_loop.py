@@ -148,7 +148,9 @@ class Month:
 
     def _decide_and_send(self) -> tuple[int, dict[str, int]]:
         governance = self._governance()
-        pending = [row for row in governance.proposals(self._now) if row["status"] == "pending"]
+        # A launch is rendered for a person and never sent, so it cannot be approved here.
+        waiting = [row for row in governance.proposals(self._now) if row["status"] == "pending"]
+        pending = [row for row in waiting if row["type"] != "launch"]
         for row in pending:
             governance.approve(
                 row["proposal_id"], APPROVER, "the simulated month approves everything", self._now

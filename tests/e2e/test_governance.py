@@ -16,7 +16,7 @@ from aelp_assets.cli import app
 from aelp_assets.explanation import as_json, explain, explanation_lines
 from aelp_assets.governance import SUBMISSION, open_governance
 from aelp_assets.metadata import asset_key
-from resources.control.records import LEVER
+from resources.control.records import LEVER, Refused
 from resources.control.signing import key_variable
 from resources.warehouse import tables, warehouses_to_look_into
 from resources.warehouse.tables import BANDIT_DECISIONS
@@ -35,7 +35,8 @@ EDITS = (
 )
 PROPOSED = "select platform, lever_id, type, proposed_budget from ops.proposals"
 BANDIT = [
-    asset_key(str(table.name)) for table in (tables.BANDIT_POSTERIORS, tables.LEVER_STATES, BANDIT_DECISIONS)
+    asset_key(str(table.name))
+    for table in (tables.BANDIT_POSTERIORS, tables.LEVER_STATES, BANDIT_DECISIONS, tables.POLICY_RUNS)
 ]
 KEY = {key_variable("maya"): "a long secret of maya", key_variable("daniel"): "a long secret of daniel"}
 
@@ -62,10 +63,13 @@ def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_ap
 
 def test_a_change_is_explained_back_to_raw_rows_and_replayed_bit_for_bit(home, tmp_path):
     proposal = home.sql(
-        "select proposal_id from ops.proposals where type <> 'stop' order by 1 limit 1"
+        "select proposal_id from ops.proposals where type not in ('stop', 'launch') order by 1 limit 1"
     ).item()
+    launch = home.sql("select proposal_id from ops.proposals where type = 'launch' limit 1").item()
     with home.entered(TODAY, **KEY) as environment:
         governance = open_governance(environment, SETTINGS)
+        with pytest.raises(Refused, match="its plan is in launch_plans"):
+            explain(environment, governance, warehouses_to_look_into(environment), launch, NINE)
         governance.approve(proposal, "daniel", "it pays", NINE)
         (change,) = governance.changes()
         found = explain(
