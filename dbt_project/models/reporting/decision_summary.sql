@@ -56,7 +56,7 @@ select
     drawn.arm,
     drawn.propensity,
     case
-        when drawn.proposed_by != 'aelp' then 'a person''s number was drawn for, not this one'
+        when drawn.proposed_by != 'aelp' then 'another amount was drawn for, which a person put in its place'
         when drawn.mode = 'shadow' then 'drawn for in shadow, where neither arm is sent'
         when drawn.arm is not null then null
         when decisions.type != 'raise' then 'only raises are drawn for'
