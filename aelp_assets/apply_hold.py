@@ -29,8 +29,8 @@ from resources.warehouse.tables import APPLY_HOLD_LIFT
 
 MEASURED_DAYS = 730  # a window older than two years no longer counts
 _ALPHA = 0.05
-_NOTHING_SENT = ("shadow", "past")
-_COMPARISONS = ("live", "sandbox", *_NOTHING_SENT)
+NOTHING_SENT = ("shadow", "past")
+_COMPARISONS = ("live", "sandbox", *NOTHING_SENT)
 
 
 @dg.asset(
@@ -93,7 +93,7 @@ def apply_hold_lift(
         for metric in METRICS
     }
     table = lift_table(morning, outcomes, sequences)
-    seen = table.filter(pl.col("comparison").is_in(_NOTHING_SENT) & pl.col("verdict").is_in(["gain", "loss"]))
+    seen = table.filter(pl.col("comparison").is_in(NOTHING_SENT) & pl.col("verdict").is_in(["gain", "loss"]))
     return result(
         table,
         plots.lift_sequences({key: rows for key, rows in sequences.items() if key[1] == "net"}),

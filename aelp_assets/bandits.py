@@ -49,7 +49,7 @@ _STATES_SHOWN = [
     *("track", "lever_id", "status", "learning_state", "current_budget", "last_edited_at"),
     *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
-_RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain", "off_policy_reason"]
+_RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain"]
 CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
 # The raw tables behind the frames a decision is made from; a test holds it against dbt's manifest.
 DECISION_STREAMS = (
@@ -318,18 +318,13 @@ def bandit(
 def policy_runs(day: bandits.DecisionDay, settings: Settings, morning: date) -> pl.DataFrame:
     """Rows of `policy_runs`, one per track, without seed, hashes of what went in, code version and run id.
 
-    A track's edits can be judged off-policy only where they were drawn at random: then their chances are
-    known. What the sampler would do in a share of its draws (`p_raise`, `p_cut`, `p_hold`) is no such chance,
-    for the decision is their mean behind guardrails.
+    Whether an edit may be judged off-policy is known once it was drawn for: `decision_summary` says so.
     """
-    decided = day.decisions.group_by("track").agg(
-        pl.len().cast(pl.Int64).alias("levers"), pl.col("off_policy_evaluable").any()
-    )
+    decided = day.decisions.group_by("track").agg(pl.len().cast(pl.Int64).alias("levers"))
     hashes = {
         track: content_hash({"bandit_posteriors": day.posteriors.filter(pl.col("track") == track)})
         for track in day.half_lives["track"]
     }
-    evaluable = pl.col("off_policy_evaluable").fill_null(value=False)
     return day.half_lives.join(decided, on="track", how="left").select(
         pl.lit(morning).alias("as_of_date"),
         "track",
@@ -341,11 +336,6 @@ def policy_runs(day: bandits.DecisionDay, settings: Settings, morning: date) -> 
         "log_score_gain",
         "scored_lever_days",
         pl.col("track").replace_strict(hashes, return_dtype=pl.String).alias("posterior_hash"),
-        evaluable.alias("is_off_policy_evaluable"),
-        pl.when(evaluable)
-        .then(pl.lit("some of its edits were randomised with known chances"))
-        .otherwise(pl.lit("no edit was randomised: each is the mean of the draws behind guardrails"))
-        .alias("off_policy_reason"),
     )
 
 

@@ -5,28 +5,24 @@ mathematics (`models.monitoring.reviews`, `models.forecasting`), the weekly back
 """
 
 from datetime import date, timedelta
-from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
-from aelp_assets.bandits import cac_caps
-from aelp_assets.forecasts import lever_inputs
+from aelp_assets.forecasts import forecast_morning
 from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
 from aelp_assets.monitoring import with_signups
 from aelp_assets.ownership import MARKETING_SCIENCE, REVIEW_FRESHNESS
 from aelp_assets.partitions import (
+    EVENT_DAYS,
     HISTORY_DAYS,
     LEVER_DAYS,
     WAREHOUSE_POOL,
     days_before,
     decision_days,
     morning_of,
-    seeded_rng,
 )
-from models import forecasting
-from models.eligibility import maturity_by_account
 from models.monitoring import reviews
 from models.quantiles import NAMES
 from resources.code_version import module_hash
@@ -89,6 +85,9 @@ def newest_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
             key=["gaelp_training", "budget_levers"], partition_mapping=days_before(HISTORY_DAYS)
         ),
         "decision_accounts": _VERDICTS,
+        "int_track_daily": dg.AssetIn(
+            key=["intermediate", "int_track_daily"], partition_mapping=days_before(EVENT_DAYS)
+        ),
     },
     outs={
         name: table_out(f"gaelp_training.{name}", MARKETING_SCIENCE, REVIEW_FRESHNESS, _CODE)
@@ -122,6 +121,7 @@ def forecast_review(
     int_lever_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    int_track_daily: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Actuals beside forecasts; mornings without one are forecast now from what lay before them."""
@@ -131,7 +131,9 @@ def forecast_review(
     of_tracks = [_dated(forecast_outlook.filter(pl.col("horizon") == "day"), _DAYS_READ, "live")]
     first_day = int_lever_daily["date"].min()
     for missing in hindcast_mornings(morning, accounts, set(forecast_results["as_of_date"]), first_day):
-        levers, outlook = hindcast(int_lever_daily, budget_levers, accounts, settings, missing)
+        levers, outlook = hindcast(
+            int_lever_daily, budget_levers, accounts, int_track_daily, settings, missing
+        )
         of_levers.append(levers)
         of_tracks.append(outlook)
     forecasts, outlooks = (pl.concat(parts) for parts in (of_levers, of_tracks))
@@ -176,48 +178,26 @@ def hindcast(
     lever_days: pl.DataFrame,
     budget_levers: pl.DataFrame,
     accounts: pl.DataFrame,
+    track_days: pl.DataFrame,
     settings: Settings,
     morning: date,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the forecaster of today says of a past morning, from the days and levers before it.
+    """What the forecaster of today says of a past morning, from days, levers and events before it.
+
+    Days that were young then are left out: their counts have grown since, and what they were is not kept.
 
     Returns:
         FORECAST_RESULTS at current budgets and the days of FORECAST_OUTLOOK, with `made_on` and `basis`.
     """
     before = pl.col("date") < morning
-    days, levers, delivery = lever_inputs(
-        lever_days.filter(before), budget_levers.filter(before), accounts, settings, morning
-    )
-    model = forecasting.fit_rates(
-        forecasting.build_panel(days, morning, levers=levers),
-        maturity_days=maturity_by_account(accounts),
-        elasticity=settings.bandit.elasticity,
-    )
-    shared: dict[str, Any] = {
-        "cac_caps": cac_caps(settings),
-        "delivery_mean": settings.forecast.delivery_mean,
-        "delivery_strength": settings.forecast.delivery_strength,
-        "draws": HINDCAST_DRAWS,
-    }
-    of_levers = forecasting.forecast_levers(
-        model,
-        levers,
-        delivery,
+    lighter = {"draws": HINDCAST_DRAWS, "budget_multipliers": (1.0,), "outlook_days": max(reviews.HORIZONS)}
+    of_levers, outlook = forecast_morning(
+        lever_days.filter(before),
+        budget_levers.filter(before),
+        accounts,
+        track_days.filter(before),
+        settings.model_copy(update={"forecast": settings.forecast.model_copy(update=lighter)}),
         morning,
-        budget_multipliers=(1.0,),
-        horizon_days=settings.forecast.horizon_days,
-        rng=seeded_rng(settings.seed, "forecast", morning),
-        **shared,
-    )
-    outlook = forecasting.forecast_outlook(
-        model,
-        levers,
-        delivery,
-        morning,
-        minimum_daily_signups={name: track.minimum_daily_signups for name, track in settings.tracks.items()},
-        outlook_days=max(reviews.HORIZONS),
-        rng=seeded_rng(settings.seed, "forecast", morning),
-        **shared,
     )
     of_days = outlook.filter((pl.col("horizon") == "day") & (pl.col("track") != "combined"))
     return (

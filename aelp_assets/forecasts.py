@@ -124,43 +124,77 @@ def forecast(
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
     """Forecast per lever and the outlook, from the same fitted rates and the same joint draws."""
     morning = morning_of(context)
-    days, levers, delivery = lever_inputs(
-        int_lever_daily, budget_levers, decision_accounts, settings, morning
+    results, outlook = forecast_morning(
+        int_lever_daily,
+        budget_levers,
+        decision_accounts,
+        int_track_daily,
+        settings,
+        morning,
+        delay=conversion_delay,
+        ages=int_conversion_ages,
+        backend=platform_vs_backend,
     )
+    caps = cac_caps(settings)
+    identity = forecasting.cac_identity(placement_baselines, outlook)
+    return by_lever(results, caps, budget_levers), by_track(outlook, caps, identity)
+
+
+def forecast_morning(
+    lever_days: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    accounts: pl.DataFrame,
+    track_days: pl.DataFrame,
+    settings: Settings,
+    morning: date,
+    *,
+    delay: pl.DataFrame | None = None,
+    ages: pl.DataFrame | None = None,
+    backend: pl.DataFrame | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """FORECAST_RESULTS and FORECAST_OUTLOOK of a morning, from one fit and the same joint draws.
+
+    Args:
+        lever_days, budget_levers, accounts, track_days: what was known that morning.
+        delay, ages: `conversion_delay` and `int_conversion_ages`; None: only matured days say how rates are.
+        backend: `platform_vs_backend`; None: CAC as platforms claim it, alone.
+    """
+    days, levers, delivery = lever_inputs(lever_days, budget_levers, accounts, settings, morning)
     panel = forecasting.build_panel(days, morning, levers=levers)
-    maturity = maturity_by_account(decision_accounts)
+    maturity = maturity_by_account(accounts)
+    rules = settings.forecast
     model = forecasting.fit_rates(
         panel,
         maturity_days=maturity,
         elasticity=settings.bandit.elasticity,
-        completion=forecasting.completion_so_far(
-            panel, maturity, delay=conversion_delay, ages=int_conversion_ages
-        ),
-        events=calendar(settings, int_track_daily, morning + timedelta(days=settings.forecast.outlook_days)),
-        history=track_history(int_track_daily, decision_accounts, settings, morning),
+        completion=forecasting.completion_so_far(panel, maturity, delay=delay, ages=ages),
+        events=calendar(settings, track_days, morning + timedelta(days=rules.outlook_days)),
+        history=track_history(track_days, accounts, settings, morning),
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
-        "delivery_mean": settings.forecast.delivery_mean,
-        "delivery_strength": settings.forecast.delivery_strength,
-        "draws": settings.forecast.draws,
+        "delivery_mean": rules.delivery_mean,
+        "delivery_strength": rules.delivery_strength,
+        "draws": rules.draws,
     }
-    economics = forecasting.fit_economics(
-        days,
-        platform_vs_backend,
-        levers,
-        morning,
-        maturity_days=settings.attribution.maturity_days,
-        reward=reward_definition(settings),
-        contribution_per_signup=contributions(settings),
-    )
+    economics = None
+    if backend is not None:
+        economics = forecasting.fit_economics(
+            days,
+            backend,
+            levers,
+            morning,
+            maturity_days=settings.attribution.maturity_days,
+            reward=reward_definition(settings),
+            contribution_per_signup=contributions(settings),
+        )
     results = forecasting.forecast_levers(
         model,
         levers,
         delivery,
         morning,
-        budget_multipliers=settings.forecast.budget_multipliers,
-        horizon_days=settings.forecast.horizon_days,
+        budget_multipliers=rules.budget_multipliers,
+        horizon_days=rules.horizon_days,
         rng=seeded_rng(settings.seed, "forecast", morning),
         economics=economics,
         **shared,
@@ -171,13 +205,11 @@ def forecast(
         delivery,
         morning,
         minimum_daily_signups={name: track.minimum_daily_signups for name, track in settings.tracks.items()},
-        outlook_days=settings.forecast.outlook_days,
+        outlook_days=rules.outlook_days,
         rng=seeded_rng(settings.seed, "forecast", morning),
         **shared,
     )
-    caps = cac_caps(settings)
-    identity = forecasting.cac_identity(placement_baselines, outlook)
-    return by_lever(results, caps, budget_levers), by_track(outlook, caps, identity)
+    return results, outlook
 
 
 def by_lever(

@@ -18,6 +18,8 @@ from aelp_assets.transform import transform
 from resources.settings import SourceName
 from resources.warehouse.tables import EXTERNAL_EDITS, GOVERNANCE_TABLES, PACING_TABLES
 
+_WATCH = (asset_key("gaelp_training.safety_events"), asset_key("ops.notifications"))
+
 land_files = dg.define_asset_job(
     "land_files",
     selection=dg.AssetSelection.assets(["ops", "file_landings"]),
@@ -46,9 +48,10 @@ guard_spend = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         *(asset_key(str(table.name)) for table in (*PACING_TABLES, EXTERNAL_EDITS, *GOVERNANCE_TABLES)),
         URGENT_STOPS,
+        *_WATCH,
     ),
-    description="Today's landed spend beside its expected course; where it runs away, a stop is proposed. "
-    "What people edited on the platforms withdraws the proposals it overtook.",
+    description="Today's landed spend beside its expected course; where it runs away, a stop is proposed and "
+    "people are told. What people edited on the platforms withdraws the proposals it overtook.",
 )
 backtest = dg.define_asset_job(
     "backtest",
@@ -62,7 +65,7 @@ review = dg.define_asset_job(
 )
 watch = dg.define_asset_job(
     "watch",
-    selection=dg.AssetSelection.assets(["gaelp_training", "safety_events"], ["ops", "notifications"]),
+    selection=dg.AssetSelection.assets(*_WATCH),
     description="Tell of what the morning's decisions bring; what was not told yet is tried again.",
 )
 

@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
+from aelp_assets.apply_hold import NOTHING_SENT
 from aelp_assets.governance import open_governance
 from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, MARKETING_SCIENCE, REVIEW_FRESHNESS
@@ -202,6 +203,11 @@ def reconciliations(
         "forecast_accuracy": NEWEST_BACKTEST,
         "forecast_drift": of_this_review("forecast_drift"),
         "reconciliations": of_this_review("reconciliations"),
+        # The newest: at seven this morning's lift is not measured yet.
+        "apply_hold_lift": dg.AssetIn(
+            key=["gaelp_training", "apply_hold_lift"],
+            partition_mapping=days_before(BACKTEST_DAYS, and_the_morning=True),
+        ),
     },
     check_specs=[
         dg.AssetCheckSpec(
@@ -226,6 +232,7 @@ def track_readiness(
     forecast_accuracy: pl.DataFrame,
     forecast_drift: pl.DataFrame,
     reconciliations: pl.DataFrame,
+    apply_hold_lift: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
@@ -236,16 +243,19 @@ def track_readiness(
     maturity = settings.attribution.maturity_days
     last = morning - timedelta(days=maturity + 1)
     window = pl.col("date").is_between(last - timedelta(days=settings.bandit.window_days - 1), last)
+    lift, is_placebo = newest(apply_hold_lift), pl.col("comparison").is_in(NOTHING_SENT)
     evidence = readiness.Evidence(
         verdicts=decision_accounts,
         recent=days.filter(pl.col("date") >= morning - timedelta(days=SPEND_DAYS))
         .group_by(*_ACCOUNT, "track", maintain_order=True)
         .agg(pl.col("cost", "signups").sum()),
         matured=days.filter(window).group_by("track").agg(pl.col("signups").sum()),
-        accuracy=newest_backtest(forecast_accuracy),
+        accuracy=newest(forecast_accuracy),
         drift=forecast_drift,
         reconciliations=reconciliations,
         applied=applied_changes(environment, settings, clock),
+        placebos=lift.filter(is_placebo),
+        lift=lift.filter(~is_placebo, pl.col("comparison") == settings.governance.mode),
     )
     thresholds = readiness.Thresholds(
         max_data_age_days=settings.max_data_age_days,
@@ -272,9 +282,9 @@ def track_readiness(
     )
 
 
-def newest_backtest(accuracy: pl.DataFrame) -> pl.DataFrame:
-    """The newest `forecast_accuracy` there is, empty where none was made."""
-    return accuracy.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
+def newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of the newest morning there is, empty where there is none."""
+    return rows.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
 
 
 def applied_changes(environment: Environment, settings: Settings, clock: Clock) -> dict[str, int]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from aelp_assets.governance import mirror, open_governance
 from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
-from aelp_assets.monitoring import NEWEST_BACKTEST, newest_backtest, of_this_review, with_signups
+from aelp_assets.monitoring import NEWEST_BACKTEST, newest, of_this_review, with_signups
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, REVIEW_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of
 from models.monitoring import safety
@@ -27,6 +27,7 @@ from resources.warehouse import tables
 
 _ACCOUNT = ["platform", "account_id"]
 _MESSAGE = ["event_id", "severity", "sentence", "remedy"]
+_AS_MEANT = ("withdrawn", "held")
 _RECENT = days_before(1, and_the_morning=True)
 
 
@@ -46,7 +47,11 @@ _RECENT = days_before(1, and_the_morning=True)
         "forecast_accuracy": NEWEST_BACKTEST,
         "forecast_drift": of_this_review("forecast_drift"),
         "reconciliations": of_this_review("reconciliations"),
+        "spend_alarms": dg.AssetIn(
+            key=["ops", "spend_alarms"], partition_mapping=days_before(2, and_the_morning=True)
+        ),
     },
+    deps=[asset_key(str(tables.EXTERNAL_EDITS.name))],  # it withdraws proposals in the control store
     check_specs=[
         dg.AssetCheckSpec(
             "nothing_critical",
@@ -72,10 +77,12 @@ def safety_events(
     forecast_accuracy: pl.DataFrame,
     forecast_drift: pl.DataFrame,
     reconciliations: pl.DataFrame,
+    spend_alarms: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """What a person must hear of this morning: stops, refusals, drift, money beyond its limits."""
+    """What a person must hear of this morning: stops, refusals, drift, money beyond limits, undone work."""
     morning = morning_of(context)
     governance = open_governance(environment, settings)
     spent = with_signups(int_lever_daily, settings).select("date", *_ACCOUNT, "track", "lever_id", "cost")
@@ -84,17 +91,24 @@ def safety_events(
     budgets = budget_levers.filter(is_limit).select(
         "date", *_ACCOUNT, "lever_id", pl.col("current_budget").cast(pl.Float64)
     )
+    told_by_the_hour = spend_alarms.select(pl.col("as_of_date").alias("date"), *_ACCOUNT, "lever_id")
+    changes = governance.changes()
     rows = safety.collect(
         [
             *safety.stops_proposed(bandit_decisions),
             *safety.kill_switch_pulled(_pulls(governance.kill_switch_log(), morning, settings)),
             *safety.decisions_refused(lever_states, bandit_decisions),
-            *safety.changes_failed(_failures(governance.changes(), morning, settings)),
+            *safety.changes_failed(_failures(changes, morning, settings)),
+            *safety.changes_rolled_back(_rollbacks(changes, morning, settings)),
+            *safety.proposals_overtaken(_overtaken(governance.proposals(clock.now()), morning)),
+            *safety.spend_alarms(spend_alarms),
             *safety.drift_alarms(forecast_drift, as_of_date=morning),
             *safety.reconciliations_broken(reconciliations, as_of_date=morning),
-            *safety.coverage_broken(newest_backtest(forecast_accuracy)),
+            *safety.coverage_broken(newest(forecast_accuracy)),
             *safety.overspent(
-                spent.join(budgets, on=["date", *_ACCOUNT, "lever_id"]),
+                spent.join(budgets, on=["date", *_ACCOUNT, "lever_id"]).join(
+                    told_by_the_hour, on=["date", *_ACCOUNT, "lever_id"], how="anti"
+                ),
                 overdelivery=settings.guardrails.overdelivery,
             ),
         ],
@@ -136,14 +150,37 @@ def _pulls(log: Iterable[Record], morning: date, settings: Settings) -> list[tup
 def _failures(
     feed: Iterable[Record], morning: date, settings: Settings
 ) -> list[tuple[date, str, str, str, str]]:
-    """Recent changes that a platform or a rule refused; those a person took back are no event."""
+    """Recent changes that a platform or a rule refused; what a person took back or the draw holds is none."""
     found = []
     for row in feed:
-        if row["status"] not in FAILED or row["status"] == "withdrawn" or row["finished_at"] is None:
+        if row["status"] not in FAILED or row["status"] in _AS_MEANT or row["finished_at"] is None:
             continue
         if (day := _is_recent(row["finished_at"], morning, settings)) is not None:
             subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
             found.append((day, row["change_id"], subject, row["status"], row["message"] or "no reason given"))
+    return found
+
+
+def _rollbacks(feed: Iterable[Record], morning: date, settings: Settings) -> list[tuple[date, str, str, str]]:
+    """Recent rollbacks with who undid what and why; one that failed is told of as that."""
+    found = []
+    for row in feed:
+        if row["kind"] != "rollback" or row["status"] in FAILED:
+            continue
+        if (day := _is_recent(row["created_at"], morning, settings)) is not None:
+            subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+            said = f"{row['person']} rolled back change {row['undoes']} of {subject}: {row['reason']}"
+            found.append((day, row["change_id"], subject, said))
+    return found
+
+
+def _overtaken(proposals: Iterable[Record], morning: date) -> list[tuple[date, str, str, str, str]]:
+    """Proposals of this morning or the one before that an edit on the platform withdrew."""
+    found = []
+    for row in proposals:
+        if row["status"] == "withdrawn" and morning - timedelta(days=1) <= row["as_of_date"] <= morning:
+            subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+            found.append((row["as_of_date"], row["proposal_id"], row["track"], subject, row["message"]))
     return found
 
 

@@ -9,8 +9,8 @@ S being the baseline's spread of days (whose skewness is kept). A new creative s
 counts where the placement's rate lets e expect, thinned by the creative's own day-to-day luck to d k and d e,
 a gamma prior of shape α = 1/P² gives
     log rate = log median + log((α + d k) / (α + d e)),   variance 1 / (α + d k).
-CPM has no counts: its log moves by w = P² / (P² + S²/days). A score shifts the start by its log shift and
-widens it by that shift's uncertainty.
+CPM has no counts: its log moves by w = P² / (P² + S²/days). Nothing scores creatives yet: one without
+delivery is expected to do as its placement does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ def creative_rates(
     maturity_days: Mapping[tuple[str, str], int],
     click_incrementality: float,
     view_incrementality: float,
-    scores: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """p10, p50, p90 of CPM, CTR and CVR per creative and placement of its platform.
 
@@ -52,8 +51,6 @@ def creative_rates(
         as_of_date: the window is the `window_days` days before it.
         maturity_days: age from which a cohort feeds CVR, by (platform, account_id).
         click_incrementality, view_incrementality: signups per platform conversion.
-        scores: track, platform, account_id, creative_id, and per rate `<rate>_shift`, `<rate>_shift_sd` on
-            the log scale: how much better or worse than its placement a creative is expected to be.
     Returns:
         CREATIVE_RATES, sorted by its grain: every creative with delivery in the window on every placement
         where its account's track delivered. NULL where the placement has no baseline of a rate.
@@ -81,8 +78,6 @@ def creative_rates(
         )
         .sort(_CELL)
     )
-    if scores is not None:
-        cells = cells.join(scores, on=_CREATIVE, how="left", maintain_order="left")
     found, weights = {}, []
     for rate in RATES:
         quantiles, weight = _pooled(cells, rate)
@@ -155,18 +150,16 @@ def _pooled(cells: pl.DataFrame, rate: str) -> tuple[FloatArray, FloatArray]:
     below, above = (centre - low) / _Z90, (high - centre) / _Z90
     spread = ((below + above) / 2.0) ** 2
     of_days = np.maximum(spread, _SMALLEST_VARIANCE) / np.maximum(cells["days"].to_numpy(), 1.0)
-    shift, shift_variance = _scored(cells, rate)
-    start = centre + shift
     happened, exposed = factor * cells[numerator].to_numpy(), cells[denominator].to_numpy()
-    expected = np.nan_to_num(exposed * np.exp(start))
+    expected = np.nan_to_num(exposed * np.exp(centre))
     if rate == "cpm":
         told = (happened > 0) & (expected > 0)
         deviation = np.log(np.where(told, happened, 1.0) / np.where(told, expected, 1.0))
         evidence = np.where(told, 1.0 / (_BETWEEN_PRIOR_VARIANCE + of_days), 0.0)
         between = _by_placement(cells, evidence * (deviation**2 - of_days), evidence, evidence)
-        prior = np.maximum(spread, between) + shift_variance + _SMALLEST_VARIANCE * (spread == 0)
+        prior = np.maximum(spread, between) + _SMALLEST_VARIANCE * (spread == 0)
         weight = np.where(told, prior / (prior + of_days), 0.0)
-        mean, variance = start + weight * deviation, (1.0 - weight) * prior
+        mean, variance = centre + weight * deviation, (1.0 - weight) * prior
     else:
         # E (k - e)² = e + e² (variance between): right for few counts, where logarithms are not.
         trust = 1.0 / (1.0 + _BETWEEN_PRIOR_VARIANCE * expected) ** 2
@@ -174,10 +167,10 @@ def _pooled(cells: pl.DataFrame, rate: str) -> tuple[FloatArray, FloatArray]:
         between = _by_placement(
             cells, excess, trust * expected**2, expected * np.sqrt(trust) * _BETWEEN_PRIOR_VARIANCE
         )
-        prior = np.maximum(spread, between) + shift_variance
+        prior = np.maximum(spread, between)
         shape, thinned = 1.0 / prior, 1.0 / (1.0 + expected * of_days)
         weight = thinned * expected / (shape + thinned * expected)
-        mean = start + np.log((shape + thinned * happened) / (shape + thinned * expected))
+        mean = centre + np.log((shape + thinned * happened) / (shape + thinned * expected))
         variance = 1.0 / (shape + thinned * happened)
     # A skewed baseline stays skewed: both sides widen and shrink alike.
     deviation = np.sqrt(variance)
@@ -187,18 +180,6 @@ def _pooled(cells: pl.DataFrame, rate: str) -> tuple[FloatArray, FloatArray]:
     ]
     sides = [side * deviation for side in skew]
     return np.exp(np.stack([mean - _Z90 * sides[0], mean, mean + _Z90 * sides[1]])), weight
-
-
-def _scored(cells: pl.DataFrame, rate: str) -> tuple[FloatArray, FloatArray]:
-    """Log shift of a rate by the creative's score, and its variance; 0 without one."""
-    none = np.zeros(cells.height)
-    if f"{rate}_shift" not in cells.columns:
-        return none, none
-    shift, deviation = (
-        cells[name].cast(pl.Float64).fill_null(0.0).to_numpy()
-        for name in (f"{rate}_shift", f"{rate}_shift_sd")
-    )
-    return shift, deviation**2
 
 
 def _by_placement(

@@ -87,7 +87,6 @@ _DECISION_SCHEMA = pl.Schema(
         "p_cac_above_cap": pl.Float64(),
         "track_p_cac_above_cap": pl.Float64(),
         "expected_loss": pl.Float64(),
-        "off_policy_evaluable": pl.Boolean(),
     }
 )
 
@@ -113,8 +112,8 @@ def plan_decisions(
         platform, account_id, track, lever_id, lever_level, lever_source, advisory, type, current_budget (0
         where unknown), thompson_budget (in cents), proposed_budget (whole increments and cents),
         change_fraction, binding_rules (JSON list, highest rule first), reason, p_cac_above_cap,
-        track_p_cac_above_cap (null where unknown), expected_loss (dollars a week at the proposed budget),
-        off_policy_evaluable; sorted by key.
+        track_p_cac_above_cap (null where unknown), expected_loss (dollars a week at the proposed budget);
+        sorted by key.
 
     Raises:
         ValueError: missing columns, null or duplicate keys, `now` without a time zone.
@@ -208,7 +207,6 @@ def _decision(position: Position, book: Book) -> tuple[object, ...]:
         lever.p_above,
         lever.track_p_above,
         7 * position.target * lever.loss_rate / UNIT / UNIT if lever.delivers else 0.0,
-        False,
     )
 
 

@@ -53,6 +53,9 @@ class Evidence:
         drift: from `reviews.drift`.
         reconciliations: from `reconciliation.reconcile`.
         applied: changes that took place on the platforms, by track.
+        placebos: newest `apply_hold_lift` of windows nothing was sent in: comparison, metric, lift, lift_low,
+            lift_high; null without a window.
+        lift: the same of windows in the settings' mode; empty where it sends nothing.
     """
 
     verdicts: pl.DataFrame
@@ -62,6 +65,8 @@ class Evidence:
     drift: pl.DataFrame
     reconciliations: pl.DataFrame
     applied: Mapping[str, int]
+    placebos: pl.DataFrame
+    lift: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ def readiness(
             _drift(track, evidence),
             _reconciled(track, evidence),
             _applied(track, evidence, thresholds),
+            _placebo(evidence),
+            _lift(evidence),
         ]
         missing = [verdict.criterion for verdict in found if not verdict.passed]
         found.append(
@@ -216,3 +223,35 @@ def _applied(track: str, evidence: Evidence, thresholds: Thresholds) -> _Verdict
         "." if enough else ": not yet enough to tell their effect from levers held back."
     )
     return _Verdict("applied_changes", float(count), "at least", float(thresholds.applied_changes), detail)
+
+
+def _placebo(evidence: Evidence) -> _Verdict:
+    known = evidence.placebos.drop_nulls(["lift_low", "lift_high"])
+    if known.is_empty():
+        detail = "Not yet: no window without a change has matured."
+        return _Verdict("placebo_lift", None, "includes", 0.0, detail)
+    wrong = known.filter((pl.col("lift_low") > 0) | (pl.col("lift_high") < 0))
+    shown = (wrong if wrong.height else known).sort(pl.col("lift").abs(), descending=True).row(0, named=True)
+    interval = (
+        f"{shown['comparison']} {shown['metric']} {shown['lift_low']:+.3f} to {shown['lift_high']:+.3f}"
+    )
+    detail = (
+        f"A lift shows where nothing was sent ({interval}): draws, outcomes or weights are wrong."
+        if wrong.height
+        else f"No lift where nothing was sent; furthest from 0: {interval}."
+    )
+    return _Verdict("placebo_lift", shown["lift"], "includes", 0.0, detail, wrong.is_empty())
+
+
+def _lift(evidence: Evidence) -> _Verdict:
+    """All tracks together: raises are drawn for across them, and one track's windows are too few."""
+    net = evidence.lift.filter(pl.col("metric") == "net").drop_nulls(["lift_low", "lift_high"])
+    if net.is_empty():
+        detail = "Not yet: no raise that was drawn for, and sent or held, has matured."
+        return _Verdict("applied_lift", None, "no loss", None, detail)
+    row = net.row(0, named=True)
+    detail = (
+        f"Applied raises gained {row['lift']:+.3f} dollars per dollar spent over held ones, at worst "
+        f"{row['lift_low']:+.3f}, at best {row['lift_high']:+.3f}."
+    )
+    return _Verdict("applied_lift", row["lift_low"], "no loss", None, detail, row["lift_high"] >= 0)

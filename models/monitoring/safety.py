@@ -138,6 +138,64 @@ def changes_failed(changes: Sequence[tuple[date, str, str, str, str]]) -> Iterat
         )
 
 
+def changes_rolled_back(rollbacks: Sequence[tuple[date, str, str, str]]) -> Iterator[Event]:
+    """Changes that people undid.
+
+    Args:
+        rollbacks: day, change id of the rollback, `platform/account/lever`, who undid what and why.
+    """
+    for day, change, subject, said in rollbacks:
+        yield _event(
+            "change_rolled_back",
+            "warning",
+            subject,
+            f"{said}.",
+            f"Read why before the lever's next proposal is signed: `aelp explain {change}`.",
+            day=day,
+            occurrence=change,
+        )
+
+
+def proposals_overtaken(withdrawn: Sequence[tuple[date, str, str, str, str]]) -> Iterator[Event]:
+    """Proposals withdrawn because a person edited their lever on its platform.
+
+    Args:
+        withdrawn: morning, proposal id, track, `platform/account/lever`, what overtook it.
+    """
+    for day, proposal, track, subject, said in withdrawn:
+        yield _event(
+            "proposal_overtaken",
+            "warning",
+            subject,
+            f"Proposal {proposal} of {subject} was withdrawn: {said}",
+            "Ask who edited the lever what they know; their edit stands, and 72 hours pass before another.",
+            day=day,
+            track=track,
+            occurrence=proposal,
+        )
+
+
+def spend_alarms(alarms: pl.DataFrame) -> Iterator[Event]:
+    """Levers that pass, or will pass, what their platform may spend on a day: one event a lever and day.
+
+    Args:
+        alarms: as_of_date, platform, account_id, track, lever_id, kind, hour, reason.
+    """
+    keys = ["as_of_date", "platform", "account_id", "lever_id"]
+    first = alarms.sort(*keys, "hour", "kind").unique(keys, keep="first", maintain_order=True)
+    for row in first.iter_rows(named=True):
+        subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+        yield _event(
+            "spend_alarm",
+            "critical",
+            subject,
+            f"{subject} overspends on {row['as_of_date']}: {row['reason']}.",
+            "A stop waits for a signature (`aelp proposals`, or the desk); until then it spends on.",
+            day=row["as_of_date"],
+            track=row["track"],
+        )
+
+
 def drift_alarms(drift: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:
     """Args: drift: from `reviews.drift`; hindcasts raise no alarm."""
     alarmed = drift.filter((pl.col("e_value") >= DRIFT_ALARM) & (pl.col("basis") == "live"))

@@ -680,7 +680,7 @@ PLACEMENT_BASELINES = Table(
 CREATIVE_RATES = Table(
     name=TableName("gaelp_training", "creative_rates"),
     description="CPM, CTR and CVR to expect of each creative on each placement of its platform, pooled to "
-    "the placement; where it has not run they are the placement's.",
+    "the placement; where it has not run they are the placement's, for no score moves them yet.",
     columns=_columns(
         _AS_OF,
         ("track", "STRING", "Track.", True),
@@ -854,7 +854,6 @@ BANDIT_DECISIONS = Table(
         ("p_raise", "FLOAT64", "Share of joint draws that would raise it, before guardrails.", True),
         ("p_cut", "FLOAT64", "Share that would cut it.", True),
         ("p_hold", "FLOAT64", "Share that would leave it: no change would repay its learning cost.", True),
-        ("off_policy_evaluable", "BOOL", "Whether off-policy evaluation can judge it later.", True),
         ("seed", "INT64", "Seed of the draws.", True),
         ("input_hash", "STRING", "sha256 of the stored input artifact.", True),
         ("settings_hash", "STRING", "sha256 of the settings, stored under it.", True),
@@ -883,8 +882,6 @@ POLICY_RUNS = Table(
         ("input_hash", "STRING", "sha256 of the stored input artifact.", True),
         ("settings_hash", "STRING", "sha256 of the settings.", True),
         ("code_version", "STRING", "Version of models/.", True),
-        ("is_off_policy_evaluable", "BOOL", "Whether off-policy evaluation may judge its edits.", True),
-        ("off_policy_reason", "STRING", "Why, or why not.", True),
         ("run_id", "STRING", "Dagster run.", True),
     ),
     grain=("as_of_date", "track"),

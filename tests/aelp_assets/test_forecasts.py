@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
 from aelp_assets.creative_rates import creative_rates
-from aelp_assets.forecasts import by_lever, by_track, calendar, forecast
+from aelp_assets.forecast_review import HINDCAST_DRAWS, hindcast
+from aelp_assets.forecasts import by_lever, by_track, calendar, forecast, forecast_morning
 from models import forecasting
-from resources.settings import PROJECT_ROOT, load_settings
+from resources.settings import PROJECT_ROOT, CalendarEvent, load_settings
 from resources.warehouse.tables import (
     CREATIVE_RATES,
     DECISION_ACCOUNTS,
@@ -115,3 +117,63 @@ def test_a_morning_without_an_eligible_account_has_no_creative_rates_and_says_so
     assert CREATIVE_RATES.conform(made.value).is_empty()
     assert made.metadata["plot"].value.startswith("![plot]")
     assert all(check.passed for check in made.check_results)
+
+
+def test_a_hindcast_is_the_forecast_of_its_morning_from_what_lay_before_it():
+    shipped = load_settings(PROJECT_ROOT / "aelp.yaml")
+    event = CalendarEvent(name="sale", first_day=date(2026, 5, 20), last_day=date(2026, 5, 26))
+    rules = shipped.forecast.model_copy(
+        update={"draws": HINDCAST_DRAWS, "budget_multipliers": (1.0,), "outlook_days": 28}
+    )
+    settings = shipped.model_copy(update={"events": [event], "forecast": rules})
+    days, levers, accounts = small_account()
+    tracks = days.drop("lever_id")
+
+    def seen(settings=settings, days=days):
+        found, outlook = hindcast(days, levers, accounts, days.drop("lever_id"), settings, DAY)
+        return found.drop("basis"), outlook.drop("basis")
+
+    then = pl.col("date") < DAY
+    results, _ = forecast_morning(
+        days.filter(then), levers.filter(then), accounts, tracks.filter(then), settings, DAY
+    )
+    made, outlook = seen()
+    current = results.filter("is_current_budget").rename({"as_of_date": "made_on"})
+    assert made.equals(current.select(made.columns).cast(made.schema))
+    since = pl.when(then).then("clicks").otherwise(pl.col("clicks") * 9)
+    assert all(
+        a.equals(b) for a, b in zip(seen(days=days.with_columns(clicks=since)), (made, outlook), strict=True)
+    )
+    unknown, _ = seen(settings.model_copy(update={"events": []}))
+    assert not unknown.equals(made)  # the sale is no ordinary week
+
+
+def small_account():
+    """Ninety days of a lever at 100 a day, the last 15 of them after the morning; a sale doubles clicks."""
+    first = DAY - timedelta(days=75)
+    lever = {"platform": "meta", "account_id": "1", "track": "security", "lever_id": "a"}
+    rng = np.random.default_rng(1)
+    dates = [first + timedelta(days=step) for step in range(90)]
+    days = [
+        {
+            **lever,
+            "date": day,
+            "impressions": 9_000,
+            "clicks": int(rng.poisson(100 * (1 + sale))),
+            "cost": 100,
+        }
+        | {"conversions_click": int(rng.poisson(5)), "conversions_view": 0}
+        for day in dates
+        for sale in (date(2026, 5, 20) <= day <= date(2026, 5, 26),)
+    ]
+    levers = [
+        {**lever, "date": day, "lever_level": "adset", "lever_source": "platform", "current_budget": 100}
+        | {"status": "active", "budget_type": "daily", "is_shared": False, "arms": 1, "entity_id": "a"}
+        for day in dates
+    ]
+    verdict = {"as_of_date": DAY, "platform": "meta", "account_id": "1", "maturity_days": 7}
+    return (
+        pl.DataFrame(days, schema=LEVER_DAYS),
+        pl.DataFrame(levers, schema=LEVERS),
+        pl.DataFrame([verdict | {"eligible": True, "reason": "ok"}], schema=DECISION_ACCOUNTS.polars_schema),
+    )

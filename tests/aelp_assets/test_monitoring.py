@@ -10,8 +10,12 @@ import pytest
 
 from aelp_assets import forecast_review, safety
 from resources.clock import FixedClock
+from resources.control.external_edits import ExternalEdit, withdraw_overtaken
+from resources.control.holds import HoldRule
+from resources.control.store import control_url, open_control_store
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
-from resources.warehouse.tables import SAFETY_EVENTS
+from resources.warehouse import tables
+from tests.resources.control.proposing import TEN, governing, lever, proposed
 
 MORNING = date(2026, 6, 30)
 ACCOUNTS = pl.DataFrame({"maturity_days": [7, 14]})
@@ -41,7 +45,7 @@ def notified(tmp_path, monkeypatch, morning=MORNING, **variables):
         monkeypatch.setenv(name, value)
     outcome = safety.notifications(
         context=dg.build_asset_context(partition_key=morning.isoformat()),
-        safety_events=pl.DataFrame([EVENT], schema=SAFETY_EVENTS.polars_schema),
+        safety_events=pl.DataFrame([EVENT], schema=tables.SAFETY_EVENTS.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
         environment=read_environment({"AELP_HOME": str(tmp_path)}),
         clock=FixedClock(datetime(2026, 6, 30, 13, tzinfo=UTC)),
@@ -66,3 +70,71 @@ def test_a_review_repeated_for_an_old_morning_is_told_to_nobody(tmp_path, monkey
     rows, told = notified(tmp_path, monkeypatch, morning=MORNING - timedelta(days=1))
     assert rows.is_empty()
     assert told.passed
+
+
+LEVER_KEY = {"date": pl.Date, **dict.fromkeys(("platform", "account_id", "track", "lever_id"), pl.String)}
+LEVER_DAY = LEVER_KEY | dict.fromkeys(("cost", "conversions_click", "conversions_view"), pl.Decimal(38, 9))
+BUDGET = LEVER_KEY | {
+    **dict.fromkeys(("lever_source", "budget_type"), pl.String),
+    "current_budget": pl.Decimal(38, 9),
+}
+DAY = {"date": MORNING - timedelta(days=1), "platform": "meta", "account_id": "a1", "track": "security"}
+
+
+def events(tmp_path, spent=(), alarmed=()):
+    """What the morning tells of levers that spent 300 of 100, some of them alarmed of on the day."""
+    alarms = [
+        {**DAY, "as_of_date": DAY["date"], "lever_id": name, "alarm_id": name, "kind": "k", "hour": 3}
+        | {"budget": 100, "worst_case": 175.0, "spend": 90.0, "day_end_p50": 300.0, "reason": "it runs away"}
+        | {"p_above_worst_case": 1.0}
+        for name in alarmed
+    ]
+    days = [DAY | {"lever_id": name, "cost": 300} for name in spent]
+    budgets = [
+        DAY | {"lever_id": name, "current_budget": 100, "lever_source": "platform", "budget_type": "daily"}
+        for name in spent
+    ]
+    outcome = safety.safety_events(
+        context=dg.build_asset_context(partition_key=MORNING.isoformat()),
+        bandit_decisions=pl.DataFrame(schema=tables.BANDIT_DECISIONS.polars_schema),
+        lever_states=pl.DataFrame(schema=tables.LEVER_STATES.polars_schema),
+        int_lever_daily=pl.DataFrame(days, schema=LEVER_DAY).with_columns(pl.col("^conv.*$").fill_null(0)),
+        budget_levers=pl.DataFrame(budgets, schema=BUDGET),
+        forecast_accuracy=pl.DataFrame(schema=tables.FORECAST_ACCURACY.polars_schema),
+        forecast_drift=pl.DataFrame(schema=tables.FORECAST_DRIFT.polars_schema),
+        reconciliations=pl.DataFrame(schema=tables.RECONCILIATIONS.polars_schema),
+        spend_alarms=pl.DataFrame(
+            [{k: v for k, v in row.items() if k != "date"} for row in alarms],
+            schema=tables.SPEND_ALARMS.polars_schema,
+        ),
+        settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
+        environment=read_environment({"AELP_HOME": str(tmp_path)}),
+        clock=FixedClock(TEN),
+    )
+    assert tables.SAFETY_EVENTS.conform(outcome.value).height == outcome.value.height
+    return outcome.value.select("kind", "subject").rows()
+
+
+def test_money_an_alarm_told_of_on_the_day_is_not_told_of_again_as_spent(tmp_path):
+    assert sorted(events(tmp_path, spent=("told", "untold"), alarmed=("told",))) == [
+        ("spend_alarm", "meta/a1/told"),
+        ("spend_over_worst_case", "meta/a1/untold"),
+    ]
+
+
+def test_what_people_undo_or_overtake_is_told_and_what_the_draw_holds_is_not(tmp_path):
+    engine = open_control_store(control_url(tmp_path, {}))
+    everyone = HoldRule(share=0.999, days=7, seed=1)
+    proposed(governing(engine), lever("l1"), lever("l2"), lever("l3"))
+    of_lever = {row["lever_id"]: row["proposal_id"] for row in governing(engine).proposals(TEN)}
+    governing(engine).approve(of_lever["l1"], "sam", "it pays", TEN)
+    governing(engine, hold=everyone).approve(of_lever["l2"], "sam", "it pays", TEN)
+    (change,) = [row for row in governing(engine).changes() if row["lever_id"] == "l1"]
+    governing(engine).roll_back(change["change_id"], "sam", "it did not", TEN)
+    at_l3 = ExternalEdit(("meta", "a1", "l3"), TEN, "budget", "500.00", "650.00", "Pat Lee")
+    assert set(withdraw_overtaken(engine, [at_l3], {}, TEN)) == {of_lever["l3"]}
+    assert {row["status"] for row in governing(engine).changes() if row["lever_id"] == "l2"} == {"held"}
+    assert sorted(events(tmp_path)) == [
+        ("change_rolled_back", "meta/a1/l1"),
+        ("proposal_overtaken", "meta/a1/l3"),
+    ]

@@ -49,18 +49,6 @@ def test_each_track_logs_its_draws_its_half_life_and_its_levers(decided: Decisio
     assert set(runs["half_life_days"]) == set(decided.posteriors["half_life_days"])
 
 
-def test_no_track_claims_that_its_edits_can_be_judged_off_policy(decided: DecisionDay, settings: Settings):
-    assert not policy_runs(decided, settings, AS_OF)["is_off_policy_evaluable"].any()
-    drawn = decided.decisions.with_columns(
-        off_policy_evaluable=pl.col("track") == "balance"  # as a randomised edit would say
-    )
-    runs = policy_runs(replace(decided, decisions=drawn), settings, AS_OF)
-    assert dict(runs.select("track", "is_off_policy_evaluable").iter_rows()) == {
-        "balance": True,
-        "security": False,
-    }
-
-
 def test_the_posterior_hash_names_the_belief_of_its_own_track(decided: DecisionDay, settings: Settings):
     def hashes(day: DecisionDay) -> dict[str, str]:
         return dict(policy_runs(day, settings, AS_OF).select("track", "posterior_hash").iter_rows())

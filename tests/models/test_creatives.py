@@ -118,28 +118,6 @@ def test_pooled_rates_are_nearer_the_truth_than_the_placement_s_and_the_creative
     assert 0.65 < ((low <= truth) & (truth <= high)).mean() < 0.95
 
 
-def test_a_score_shifts_a_new_creative_and_says_how_unsure_it_is() -> None:
-    days = newcomer(world(1)[0])
-    keys = {"track": "security", "platform": "meta", "account_id": "a1", "creative_id": ["c00"]}
-    plain = at(rates_of(days)[0], "c00", "stories")
-    sure, unsure = (
-        at(
-            rates_of(days, scores=pl.DataFrame({**keys, "ctr_shift": [0.3], "ctr_shift_sd": [deviation]}))[0],
-            "c00",
-            "stories",
-        )
-        for deviation in (0.0, 0.5)
-    )
-    for level in (10, 50, 90):
-        assert sure[f"ctr_p{level}"] == pytest.approx(plain[f"ctr_p{level}"] * np.exp(0.3))
-    assert unsure["ctr_p50"] == pytest.approx(sure["ctr_p50"])
-    assert unsure["ctr_p10"] < sure["ctr_p10"]
-    assert unsure["ctr_p90"] > sure["ctr_p90"]
-    assert [sure[name] for name in QUANTILES if "ctr" not in name] == pytest.approx(
-        [plain[name] for name in QUANTILES if "ctr" not in name]
-    )
-
-
 def test_young_conversions_and_days_outside_the_window_do_not_count() -> None:
     days, _ = world(1)
     young = pl.col("date") > AS_OF - timedelta(days=7)

@@ -214,6 +214,10 @@ ACCURACY = {
 DRIFT = {"track": "security", "basis": "live", "days": 28, "coverage": 0.8, "e_value": 0.7}
 RECONCILED = {"track": "security", "claimed_per_order": 0.8, "status": "in_range", "detail": "fine"}
 
+NO_LIFT = {"comparison": "past", "metric": "net", "lift": 0.01, "lift_low": -0.2, "lift_high": 0.22}
+LIFT = {"comparison": "live", "metric": "net", "lift": 0.0, "lift_low": -0.3, "lift_high": 0.3}
+UNKNOWN = {"lift": None, "lift_low": None, "lift_high": None}
+
 
 def evidence(**changes):
     known = {
@@ -224,6 +228,8 @@ def evidence(**changes):
         "drift": pl.DataFrame([DRIFT]),
         "reconciliations": pl.DataFrame([RECONCILED]),
         "applied": {"security": 20},
+        "placebos": pl.DataFrame([NO_LIFT]),
+        "lift": pl.DataFrame([LIFT]),
     }
     return readiness.Evidence(**(known | changes))
 
@@ -251,6 +257,11 @@ def test_a_track_is_ready_with_every_criterion():
         ({"drift": pl.DataFrame([DRIFT | {"basis": "hindcast"}])}, "no_drift"),
         ({"reconciliations": pl.DataFrame([RECONCILED | {"status": "no_orders"}])}, "reconciled"),
         ({"applied": {}}, "applied_changes"),
+        ({"placebos": pl.DataFrame([NO_LIFT | UNKNOWN]).cast({"lift_low": float})}, "placebo_lift"),
+        ({"placebos": pl.DataFrame([NO_LIFT, NO_LIFT | {"lift_low": 0.001}])}, "placebo_lift"),
+        ({"placebos": pl.DataFrame([NO_LIFT | {"lift_high": -0.001}])}, "placebo_lift"),
+        ({"lift": pl.DataFrame([LIFT | UNKNOWN]).cast({"lift_low": float})}, "applied_lift"),
+        ({"lift": pl.DataFrame([LIFT | {"lift_high": -0.001}])}, "applied_lift"),
     ],
 )
 def test_one_criterion_that_fails_is_enough_and_is_named(changes, criterion):
@@ -263,10 +274,20 @@ def test_nothing_known_is_nothing_passed():
     known = evidence()
     empty = {
         name: getattr(known, name).clear()
-        for name in ("verdicts", "recent", "matured", "accuracy", "drift", "reconciliations")
+        for name in (
+            *("verdicts", "recent", "matured", "accuracy"),
+            *("drift", "reconciliations", "placebos", "lift"),
+        )
     }
     found = verdicts(evidence(**empty, applied={}))
     assert not any(row["passed"] for row in found.values())
+
+
+def test_the_lower_bound_of_the_lift_is_told_and_what_is_not_measured_is_not_yet():
+    assert verdicts(evidence())["applied_lift"]["value"] == -0.3
+    unsent = verdicts(evidence(lift=pl.DataFrame([LIFT]).clear()))["applied_lift"]
+    assert (unsent["value"], unsent["passed"]) == (None, False)
+    assert unsent["detail"].startswith("Not yet")
 
 
 def test_an_account_without_a_verdict_this_morning_is_neither_fresh_nor_eligible():
@@ -326,6 +347,28 @@ def test_what_lasts_is_one_event_a_week():
     ids = [next(safety.reconciliations_broken(broken, as_of_date=day))["event_id"] for day in days]
     assert len(set(ids[:7])) == 1
     assert ids[7] != ids[0]
+
+
+def test_a_lever_that_runs_away_is_told_of_once_a_day_as_it_was_first_seen():
+    alarm = {"as_of_date": MORNING, **LEVER, "reason": "after 90 it ends at 260"}
+    rows = pl.DataFrame(
+        [
+            alarm | {"kind": "spend_above_worst_case", "hour": 14, "reason": "200 were spent"},
+            alarm | {"kind": "day_end_above_worst_case", "hour": 9},
+        ]
+    )
+    (event,) = safety.spend_alarms(rows)
+    assert "after 90 it ends at 260" in event["sentence"]
+    assert (event["severity"], event["track"], event["happened_on"]) == ("critical", "security", MORNING)
+
+
+def test_two_proposals_overtaken_on_one_lever_are_two_events():
+    withdrawn = [(MORNING, name, "security", "meta/1/L", "Ann changed its budget.") for name in ("p1", "p2")]
+    found = safety.collect(
+        [*safety.proposals_overtaken(withdrawn), *safety.proposals_overtaken(withdrawn)], as_of_date=MORNING
+    )
+    assert found.height == 2
+    assert all("Ann changed its budget." in said for said in found["sentence"])
 
 
 def test_no_event_is_an_empty_table_and_the_gravest_comes_first():

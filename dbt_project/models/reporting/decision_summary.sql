@@ -1,4 +1,24 @@
 -- decision_summary: one row per decision morning and lever: what was decided, on what belief, and why.
+-- A decision can be judged off-policy once its own raise was drawn for, where the arms differ in what was sent.
+with proposed as (
+    select
+        decision_id,
+        max(case when status in ('approved', 'rolled_back') then 1 else 0 end) as is_approved
+    from {{ source('ops', 'proposals') }}
+    group by decision_id
+),
+
+drawn as (  -- a lever is drawn for once a morning, so at most one draw answers a decision
+    select
+        proposals.decision_id,
+        proposals.proposed_by,
+        draws.mode,
+        draws.arm,
+        case when draws.arm = 'hold' then draws.hold_probability else 1 - draws.hold_probability end as propensity
+    from {{ source('ops', 'apply_hold_assignments') }} as draws
+    inner join {{ source('ops', 'proposals') }} as proposals on draws.proposal_id = proposals.proposal_id
+)
+
 select
     decisions.as_of_date,
     decisions.decision_id,
@@ -32,6 +52,18 @@ select
     decisions.p_raise,
     decisions.p_cut,
     decisions.p_hold,
+    coalesce(drawn.proposed_by = 'aelp' and drawn.mode != 'shadow', false) as is_off_policy_evaluable,
+    drawn.arm,
+    drawn.propensity,
+    case
+        when drawn.proposed_by != 'aelp' then 'another amount was drawn for, which a person put in its place'
+        when drawn.mode = 'shadow' then 'drawn for in shadow, where neither arm is sent'
+        when drawn.arm is not null then null
+        when decisions.type != 'raise' then 'only raises are drawn for'
+        when proposed.decision_id is null then 'it was not put before people'
+        when proposed.is_approved = 0 then 'nobody has approved it'
+        else 'approved without a draw: none is held, or the lever was drawn for already'
+    end as off_policy_reason,
     runs.half_life_days,
     runs.draws,
     runs.posterior_hash,
@@ -50,6 +82,8 @@ left join {{ source('models', 'policy_runs') }} as runs
     on
         decisions.as_of_date = runs.as_of_date
         and decisions.track = runs.track
+left join drawn on decisions.decision_id = drawn.decision_id
+left join proposed on decisions.decision_id = proposed.decision_id
 left join {{ ref('int_levers') }} as levers
     on
         decisions.platform = levers.platform
