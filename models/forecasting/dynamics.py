@@ -27,13 +27,16 @@ from numpy.typing import NDArray
 
 from models.forecasting.panel import FloatArray, IntArray
 from models.forecasting.response import WEEK
-from models.forecasting.trials import Trial, learn_from
+from models.forecasting.trials import Trial, learn_from, width_needed
 
 TAIL_DEGREES = 4.0
 SCORED_HORIZONS = (1, 7)
 WARM_UP_DAYS = 3
-POOLED_WEEKS = 4.0
+POOLED_WEEKS = 8.0
 """How many weeks of a series' own evidence the account's average evidence counts for."""
+USUAL_DRIFT = 0.03
+DRIFT_LOG_SD = 0.7
+"""Prior on the daily drift, log-normal: two quiet weeks are weak proof that a rate never moves."""
 _DRIFTS = (0.002, 0.005, 0.0125, 0.03, 0.07, 0.15, 0.3)
 _SHOCKS = (0.003, 0.012, 0.04, 0.1, 0.25, 0.6)
 _LARGEST_VARIANCE = 1.0
@@ -41,16 +44,11 @@ _LARGEST_VARIANCE = 1.0
 
 @dataclass(frozen=True)
 class Candidates:
-    """Grid of dynamics: standard deviations per day on the log scale, and count dispersion; shape (k,).
-
-    `usual_drift` centres the prior on drift, log-normal with standard deviation 1: two quiet weeks are
-    weak proof that a rate never moves.
-    """
+    """Grid of dynamics: standard deviations per day on the log scale, and count dispersion; shape (k,)."""
 
     drift: FloatArray
     shock: FloatArray
     dispersion: FloatArray
-    usual_drift: float
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,10 @@ class Level:
     shared: FloatArray
 
 
-def candidates(usual_drift: float, dispersions: Sequence[float]) -> Candidates:
+def candidates(dispersions: Sequence[float]) -> Candidates:
     """The grid over drift, shock and these dispersions."""
     drift, shock, dispersion = np.meshgrid(_DRIFTS, _SHOCKS, dispersions, indexing="ij")
-    return Candidates(drift.ravel(), shock.ravel(), dispersion.ravel(), usual_drift)
+    return Candidates(drift.ravel(), shock.ravel(), dispersion.ravel())
 
 
 def mean_drift_variance(days: int) -> float:
@@ -92,6 +90,8 @@ def filter_level(
     prior_variance: FloatArray,
     pool: IntArray,
     grid: Candidates,
+    *,
+    calibrated: bool = True,
 ) -> Level:
     """Run every candidate over the history and average what they believe today.
 
@@ -103,6 +103,7 @@ def filter_level(
         prior_variance: variance of the log rate around the parent, shape (series,).
         pool: who shares evidence about the dynamics (the account), shape (series,).
         grid: candidate dynamics.
+        calibrated: whether the width is adjusted to what past forecasts missed by.
     """
     n_series, n_days = counts.shape
     size = (grid.drift.size, n_series)
@@ -115,6 +116,9 @@ def filter_level(
     earlier: deque[_Belief] = deque(maxlen=max(SCORED_HORIZONS))
     evidence = _Evidence.empty(size)
     trials: list[Trial] = []
+    widths: list[Trial] = []
+    unseen = _unseen_days(exposure, pool)
+    gaps = np.unique(unseen).tolist() if calibrated else []
 
     for day in range(n_days + 1):
         for horizon in SCORED_HORIZONS:
@@ -131,18 +135,26 @@ def filter_level(
             trials.append(_trial(belief, evidence.weights(grid, pool), grid, observed, exposed))
         if day == n_days:
             break
+        for gap in gaps if day >= WEEK else ():
+            # The last of these weeks ends on the last day seen: as far ahead as today's forecast must look.
+            left = n_days - 2 * gap - WEEK - day
+            if left >= 0 and left % WEEK == 0:
+                week = slice(day + gap, day + gap + WEEK)
+                level = _average(belief, evidence.weights(grid, pool), grid)
+                needed = _width_needed(level, counts[:, week].sum(axis=1), exposure[:, week].sum(axis=1), gap)
+                widths.append(np.where(unseen == gap, needed, np.nan))
         earlier.append(_Belief(belief.rate.copy(), belief.shape.copy(), belief.started))
         belief.update(counts[:, day], exposure[:, day], grid)
 
     weights = evidence.weights(grid, pool)
     average = _average(belief, weights, grid)
-    lesson = learn_from(trials, pool)
+    lesson = learn_from(trials, widths, pool)
     weekly = np.sqrt(_rate_variance(average, WEEK))
     return Level(
         log_rate=average.log_rate + lesson.bias * weekly,
-        log_variance=np.minimum(average.log_variance * lesson.widening**2, _LARGEST_VARIANCE),
-        drift=average.drift * lesson.widening,
-        shock=average.shock * lesson.widening,
+        log_variance=np.minimum(average.log_variance * lesson.width**2, _LARGEST_VARIANCE),
+        drift=average.drift * lesson.width,
+        shock=average.shock * lesson.width,
         dispersion=average.dispersion,
         shared=lesson.shared,
     )
@@ -162,10 +174,10 @@ def also_uncertain(level: Level, common_deviation: FloatArray) -> Level:
     )
 
 
-def _rate_variance(level: Level, days: int) -> FloatArray:
-    """Log variance of the mean rate over the next `days`, counting noise apart."""
+def _rate_variance(level: Level, days: int, gap: int = 0) -> FloatArray:
+    """Log variance of the mean rate over `days` that begin `gap` days from now, counting noise apart."""
     drifted: FloatArray = (
-        level.log_variance + level.drift**2 * mean_drift_variance(days) + level.shock**2 / days
+        level.log_variance + level.drift**2 * (gap + mean_drift_variance(days)) + level.shock**2 / days
     )
     return drifted
 
@@ -220,7 +232,7 @@ class _Evidence:
         own = np.zeros_like(self.score[1])
         for horizon in SCORED_HORIZONS:
             own += self.score[horizon] / np.maximum(self.number[horizon], 1.0) * weeks
-        log_weight = own - 0.5 * (np.log(grid.drift / grid.usual_drift)[:, None]) ** 2
+        log_weight = own - 0.5 * (np.log(grid.drift / USUAL_DRIFT) / DRIFT_LOG_SD)[:, None] ** 2
         for member in np.unique(pool):
             inside = pool == member
             total_weeks = weeks[inside].sum()
@@ -275,14 +287,34 @@ def _trial(
 ) -> Trial:
     """What the averaged forecast of that day got wrong over the following week."""
     level = _average(belief, weights, grid)
-    expected = np.exp(level.log_rate) * exposed
-    offset = 0.5 * np.minimum(level.dispersion, 1.0) + 1e-6
-    error = np.log((observed + offset) / (expected + offset))
+    error, of_counts = _missed_by(level, observed, exposed)
     of_rate = _rate_variance(level, WEEK)
-    of_counts = level.dispersion / (expected + 0.5)
     # Where counting noise is most of the variance the error says little about the rate.
     telling = (exposed > 0) & (of_counts < of_rate)
     return np.where(telling, error / np.sqrt(of_rate + of_counts), np.nan)
+
+
+def _width_needed(level: Level, observed: FloatArray, exposed: FloatArray, gap: int) -> Trial:
+    """How wide the forecast of a week that began `gap` days later should have been."""
+    error, of_counts = _missed_by(level, observed, exposed)
+    return np.where(exposed > 0, width_needed(error, _rate_variance(level, WEEK, gap), of_counts), np.nan)
+
+
+def _missed_by(level: Level, observed: FloatArray, exposed: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log error of a week's count and the variance that counting noise gives it."""
+    expected = np.exp(level.log_rate) * exposed
+    offset = 0.5 * np.minimum(level.dispersion, 1.0) + 1e-6
+    return np.log((observed + offset) / (expected + offset)), level.dispersion / (expected + 0.5)
+
+
+def _unseen_days(exposure: FloatArray, pool: IntArray) -> IntArray:
+    """Days at the end without exposure in the whole pool (conversions still arriving), per series."""
+    unseen = np.full(pool.size, exposure.shape[1])
+    for member in np.unique(pool):
+        seen = np.flatnonzero((exposure[pool == member] > 0).any(axis=0))
+        if seen.size:
+            unseen[pool == member] -= seen[-1] + 1
+    return unseen
 
 
 def _running_sum(values: FloatArray) -> FloatArray:

@@ -42,9 +42,6 @@ class Link(IntEnum):
     SIGNUPS = 3
 
 
-USUAL_DRIFT = {Link.SPEND: 0.03, Link.IMPRESSIONS: 0.03, Link.CLICKS: 0.03, Link.SIGNUPS: 0.05}
-"""Prior centre of the daily drift. Conversions depend on the site, the offer, tracking and attribution as
-well as on the ad, so they get more room than prices."""
 DISPERSIONS = {
     Link.SPEND: (0.0,),
     Link.IMPRESSIONS: (0.0, 0.25, 1.0, 2.5),
@@ -187,12 +184,18 @@ def _level(link: Link, panel: Panel, counts: FloatArray, exposure: FloatArray, l
     the standard deviation the exposures give it if they err together, an upper bound.
     """
     prior_rate, prior_variance = _parents(counts, exposure, panel.account, panel.group)
-    grid = candidates(USUAL_DRIFT[link], DISPERSIONS[link])
-    level = filter_level(counts, exposure, prior_rate, prior_variance, panel.account, grid)
+    grid = candidates(DISPERSIONS[link])
+    # Spend is decided: how well its past was foreseen promises nothing of what will be decided next.
+    calibrated = link is not Link.SPEND
+    level = filter_level(
+        counts, exposure, prior_rate, prior_variance, panel.account, grid, calibrated=calibrated
+    )
     if not log_sd.any():
         return level
     lower = exposure * np.exp(-log_sd)
-    shifted = filter_level(counts, lower, prior_rate, prior_variance, panel.account, grid)
+    shifted = filter_level(
+        counts, lower, prior_rate, prior_variance, panel.account, grid, calibrated=calibrated
+    )
     return also_uncertain(level, shifted.log_rate - level.log_rate)
 
 

@@ -93,7 +93,7 @@ def test_without_views_platforms_claim_what_is_forecast_and_the_store_books_its_
 
 
 def test_views_make_the_platform_s_cac_look_better_than_what_advertising_caused(world: Any) -> None:
-    results = results_of(world, economics_of(world, views_per_click=1.0))
+    results = results_of(world, economics_of(world, views_per_click=1.0), draws=4800)
     # c = v: claimed 2c, weighted 1.25c.
     found = middle(results)
     assert (found["platform_cac_p50"] / found["cac_p50"]).to_numpy() == pytest.approx(1.25 / 2, rel=0.03)
