@@ -130,16 +130,28 @@ def killed(connection: sa.Connection) -> str | None:
 # --- lever states -----------------------------------------------------------------------------------
 
 
-def keep_states(connection: sa.Connection, states: pl.DataFrame, as_of_date: date) -> str:
-    """Store a morning's lever states under the sha256 of their bytes, which is returned."""
+def keep_states(
+    connection: sa.Connection, states: pl.DataFrame, as_of_date: date, now: datetime | None
+) -> str:
+    """Store a morning's lever states under the sha256 of their bytes, which is returned.
+
+    Args:
+        now: when a run decided on them, which makes them its morning's newest, proposals or none; None: a
+            person answers what was decided on them before.
+    """
     buffer = io.BytesIO()
     seen_today = [name for name in ("overspends",) if name in states.columns]
     states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER).write_ipc(buffer, compression="zstd")
     states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
-    known = sa.select(LEVER_STATES.c.states_hash).where(LEVER_STATES.c.states_hash == states_hash)
-    if connection.execute(known).one_or_none() is None:
+    here = LEVER_STATES.c.states_hash == states_hash
+    known = connection.execute(sa.select(LEVER_STATES.c.as_of_date).where(here)).scalar_one_or_none()
+    kept_at = 0.0 if now is None else now.timestamp()
+    if known is None:
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
-        connection.execute(sa.insert(LEVER_STATES).values(**row))
+        connection.execute(sa.insert(LEVER_STATES).values(**row, kept_at=kept_at))
+    elif now is not None:
+        seen = {"as_of_date": max(known, as_of_date), "kept_at": kept_at}
+        connection.execute(sa.update(LEVER_STATES).where(here).values(**seen))
     return states_hash
 
 
@@ -157,17 +169,36 @@ def states_under(connection: sa.Connection, states_hash: str) -> pl.DataFrame:
 
 
 def newest_states(connection: sa.Connection) -> tuple[date, pl.DataFrame]:
-    """The newest morning anything was proposed on, and its latest lever states."""
-    proposed_last = sa.func.max(PROPOSALS.c.created_at)
+    """The newest morning anything was decided on, and its latest lever states."""
     newest = (
         sa.select(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .outerjoin(PROPOSALS, PROPOSALS.c.states_hash == LEVER_STATES.c.states_hash)
-        .group_by(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .order_by(LEVER_STATES.c.as_of_date.desc(), sa.func.coalesce(proposed_last, 0.0).desc())
+        .order_by(LEVER_STATES.c.as_of_date.desc(), LEVER_STATES.c.kept_at.desc())
         .limit(1)
     )
     row = connection.execute(newest).one()
     return row.as_of_date, states_under(connection, row.states_hash)
+
+
+def on_its_day(states: pl.DataFrame, as_of_date: date, today: date) -> pl.DataFrame:
+    """Lever states as evidence of today: what a lever spent on its day says nothing of the next one."""
+    return states.drop("overspends", strict=False) if as_of_date != today else states
+
+
+def overspends(states: pl.DataFrame, lever: Record) -> bool:
+    """Whether these states say that a lever passes what its platform may spend on a day."""
+    if "overspends" not in states.columns:
+        return False
+    return not states.filter(_is_lever(lever), pl.col("overspends")).is_empty()
+
+
+def with_overspending(states: pl.DataFrame, lever: Record) -> pl.DataFrame:
+    """Lever states that say so of this lever, too."""
+    told = pl.col("overspends") if "overspends" in states.columns else pl.lit(value=False)
+    return states.with_columns((told | _is_lever(lever)).alias("overspends"))
+
+
+def _is_lever(lever: Record) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name) == lever[name] for name in LEVER)
 
 
 # --- what the verifier judges -----------------------------------------------------------------------
