@@ -84,19 +84,18 @@ def known_in_force(
         changes: the change feed.
     """
     values = dict(snapshot)
-    for lever, found in snapshot.items():
-        ours = [
-            row
-            for row in changes
-            if records.key_of(row) == lever
-            and row["status"] == "applied"
-            and row["finished_at"] > (read_at[lever] - _AROUND_A_CALL).timestamp()
-        ]
-        started_from = [LeverValue.read(json.loads(row["before"])) for row in ours]
-        if found in started_from:  # anything else in it is a person's
-            newest = max(ours, key=lambda row: row["finished_at"])
+    ours: dict[LeverKey, list[Record]] = {}
+    for change in changes:
+        lever = records.key_of(change)
+        if change["status"] != "applied" or lever not in snapshot:
+            continue
+        if change["finished_at"] > (read_at[lever] - _AROUND_A_CALL).timestamp():
+            ours.setdefault(lever, []).append(change)
+    for lever, made in ours.items():
+        if snapshot[lever] in [LeverValue.read(json.loads(change["before"])) for change in made]:
+            newest = max(made, key=lambda change: change["finished_at"])
             values[lever] = LeverValue.read(json.loads(newest["after"]))
-    return values
+    return values  # any other value in the snapshot is a person's
 
 
 def withdraw_overtaken(

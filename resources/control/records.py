@@ -117,9 +117,15 @@ def expire(connection: sa.Connection, now: datetime) -> None:
     connection.execute(sa.update(PROPOSALS).where(*late).values(status="expired"))
 
 
-def killed(connection: sa.Connection) -> str | None:
-    """Who stopped everything, when and why; None while nothing is stopped."""
+def killed(connection: sa.Connection, at: datetime | None = None) -> str | None:
+    """Who stopped everything, when and why; None while nothing is stopped.
+
+    Args:
+        at: as it was then; None: now.
+    """
     newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
+    if at is not None:
+        newest = newest.where(KILL_SWITCH.c.at <= at.timestamp())
     row = connection.execute(newest).one_or_none()
     if row is None or not row.is_on:
         return None
@@ -144,7 +150,9 @@ def keep_states(
     states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER).write_ipc(buffer, compression="zstd")
     states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
     here = LEVER_STATES.c.states_hash == states_hash
-    known = connection.execute(sa.select(LEVER_STATES.c.as_of_date).where(here)).scalar_one_or_none()
+    known: date | None = connection.execute(
+        sa.select(LEVER_STATES.c.as_of_date).where(here)
+    ).scalar_one_or_none()
     kept_at = 0.0 if now is None else now.timestamp()
     if known is None:
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}

@@ -221,10 +221,11 @@ def test_while_a_lever_runs_away_its_raise_is_not_sent(engine):
 def test_a_signed_urgent_stop_is_sent_although_the_morning_was_decided_since(engine):
     governance = governing(engine, mode="sandbox")
     (stop,) = put_forward(governance, alarms(), lever("l1")).new
-    assert proposed(governance, lever("l1", thompson_budget=500.0), at=NOON) == []
-    governance.approve(stop, "sam", "it runs away", NOON)
+    later = NOON + timedelta(minutes=1)
+    proposed(governance, lever("l1", thompson_budget=500.0), lever("l2"), at=later)
+    governance.approve(stop, "sam", "it runs away", later)
     platform = PaperPlatform(id_l1=running("500"))
-    (outcome,) = Writer(engine, governance, platform, lambda: NOON).apply()
+    (outcome,) = Writer(engine, governance, platform, lambda: later).apply()
     assert (outcome.status, outcome.message) == ("applied", None)
 
 
@@ -234,7 +235,7 @@ def test_a_signed_stop_ends_the_raise_that_is_not_sent_yet(engine):
     governance.approve(raised, "sam", "it pays", TEN)
     (stop,) = put_forward(governance, alarms(), lever("l1")).new
     governance.approve(stop, "sam", "it runs away", NOON)
-    proposed(governance, lever("l1", thompson_budget=500.0), at=NOON)
+    proposed(governance, lever("l1", thompson_budget=500.0), lever("l2"), at=NOON + timedelta(minutes=1))
     platform = PaperPlatform(id_l1=running("500"))
     Writer(engine, governance, platform, lambda: NOON).apply()
     assert platform.values["id-l1"] == paused("500")
