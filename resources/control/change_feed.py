@@ -227,7 +227,8 @@ def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, t
     """The newest lever states, with this lever running at `budget` and the others at their worst.
 
     Of another lever the largest counts: what its state says, what was last applied since that morning began,
-    what is still to be sent.
+    what is still to be sent. Our own last edit of this lever counts for its 72 hours, whether or not the
+    platform has told of it.
     """
     morning, states = records.newest_states(connection)
     states = records.on_its_day(states, morning, today)
@@ -252,7 +253,18 @@ def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, t
         counted = budget if key == own else worst.get(key, Decimal(0))
         runs = state["status"] != "paused" and key != own
         known = state["current_budget"] if runs else Decimal(0)
+        if key == own:
+            edits = [state["last_edited_at"], _last_edit(connection, lever)]
+            state = state | {"last_edited_at": max((at for at in edits if at is not None), default=None)}
         if key == own or (known is not None and counted > known):
             state = state | {"current_budget": counted, "status": "active"}
         rows.append(state)
     return pl.DataFrame(rows, schema=states.schema, orient="row")
+
+
+def _last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
+    """When a change of ours to this lever last took place, there or back."""
+    here = [CHANGES.c[name] == lever[name] for name in (*LEVER, "mode")]
+    last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
+    moment = connection.execute(last).scalar_one()
+    return None if moment is None else datetime.fromtimestamp(moment, UTC)

@@ -134,7 +134,7 @@ class Governance:
 
         A lever that was already decided on that morning keeps that decision, and what a person proposed
         in the place of a decision stands against that same decision. The same decisions proposed again
-        change nothing.
+        change nothing; what is open for a lever that is now held is superseded.
 
         Args:
             decisions: rows of `bandit_decisions`, or made by hand in its columns.
@@ -161,8 +161,10 @@ class Governance:
                     outcome.left_out.append(f"{row['lever_id']}: {in_the_way}")
             judged = _as_judged(edits, fresh)
             records.require(self._violations(connection, judged, states, as_of_date, now))
-            decided_at = now if proposed_by == AELP else None
-            states_hash = records.keep_states(connection, states, as_of_date, decided_at)
+            is_run = proposed_by == AELP
+            states_hash = records.keep_states(connection, states, as_of_date, are_newest=is_run)
+            if is_run:
+                self._close_unwanted(connection, decisions, edits, outcome)
             for row in fresh:
                 target = targets.get(records.key_of(row))
                 try:
@@ -180,6 +182,27 @@ class Governance:
                 until = self._end_of(as_of_date) if is_urgent else None
                 self._put(connection, row, payload, about, now, outcome, until)
         return outcome
+
+    def _close_unwanted(
+        self, connection: sa.Connection, decisions: pl.DataFrame, edits: pl.DataFrame, outcome: Proposed
+    ) -> None:
+        """Supersede what is open for levers that are decided to stay as they are, on newer knowledge.
+
+        Not while everything is stopped, for then they stay whatever is known; and not a stop that today's
+        spend demands, which these decisions do not know of.
+        """
+        if records.killed(connection) is not None:
+            return
+        stays = set(decisions.select(LEVER).rows()) - set(edits.select(LEVER).rows())
+        for row in records.proposals(connection, PROPOSALS.c.status.in_(OPEN), PROPOSALS.c.type != LAUNCH):
+            if records.key_of(row) not in stays:
+                continue
+            if row["type"] == "stop" and records.overspends(
+                records.states_under(connection, row["states_hash"]), row
+            ):
+                continue
+            records.set_status(connection, row["proposal_id"], "superseded")
+            outcome.superseded.append(row["proposal_id"])
 
     def _end_of(self, day: date) -> datetime:
         """The midnight a day of the business ends at."""
@@ -225,7 +248,7 @@ class Governance:
                     outcome.superseded.append(other["proposal_id"])
             about = {
                 "as_of_date": as_of_date,
-                "states_hash": records.keep_states(connection, states, as_of_date, now),
+                "states_hash": records.keep_states(connection, states, as_of_date, are_newest=False),
                 "settings_hash": settings_hash,
                 "proposed_by": AELP,
             }

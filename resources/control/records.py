@@ -137,13 +137,13 @@ def killed(connection: sa.Connection, at: datetime | None = None) -> str | None:
 
 
 def keep_states(
-    connection: sa.Connection, states: pl.DataFrame, as_of_date: date, now: datetime | None
+    connection: sa.Connection, states: pl.DataFrame, as_of_date: date, *, are_newest: bool
 ) -> str:
     """Store a morning's lever states under the sha256 of their bytes, which is returned.
 
     Args:
-        now: when a run decided on them, which makes them its morning's newest, proposals or none; None: a
-            person answers what was decided on them before.
+        are_newest: a run has just decided on them, with proposals or none. Not where somebody answers what
+            was decided on them before.
     """
     buffer = io.BytesIO()
     seen_today = [name for name in ("overspends",) if name in states.columns]
@@ -153,12 +153,12 @@ def keep_states(
     known: date | None = connection.execute(
         sa.select(LEVER_STATES.c.as_of_date).where(here)
     ).scalar_one_or_none()
-    kept_at = 0.0 if now is None else now.timestamp()
     if known is None:
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
-        connection.execute(sa.insert(LEVER_STATES).values(**row, kept_at=kept_at))
-    elif now is not None:
-        seen = {"as_of_date": max(known, as_of_date), "kept_at": kept_at}
+        connection.execute(sa.insert(LEVER_STATES).values(**row))
+    if are_newest:  # counted, not dated: a clock may stand still
+        last = connection.execute(sa.select(sa.func.max(LEVER_STATES.c.sequence))).scalar_one()
+        seen = {"as_of_date": max(known or as_of_date, as_of_date), "sequence": last + 1}
         connection.execute(sa.update(LEVER_STATES).where(here).values(**seen))
     return states_hash
 
@@ -180,7 +180,7 @@ def newest_states(connection: sa.Connection) -> tuple[date, pl.DataFrame]:
     """The newest morning anything was decided on, and its latest lever states."""
     newest = (
         sa.select(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .order_by(LEVER_STATES.c.as_of_date.desc(), LEVER_STATES.c.kept_at.desc())
+        .order_by(LEVER_STATES.c.as_of_date.desc(), LEVER_STATES.c.sequence.desc())
         .limit(1)
     )
     row = connection.execute(newest).one()

@@ -324,7 +324,10 @@ def test_a_named_drop_folder_that_cannot_be_read_is_refused_and_the_default_may_
     ("days", "said"),
     [
         (("02-29", "03-01"), r"events.0.first_day: not every year has this day"),
-        (("02-30", "03-01"), r"events.0.first_day: must be a date such as 2026-11-27, or a day of every year"),
+        (
+            ("02-30", "03-01"),
+            r"events.0.first_day: must be a date such as 2026-11-27, or a day of every year",
+        ),
         (("12-27", "13-01"), r"events.0.last_day: must be a date such as 2026-11-27, or a day of every year"),
         (
             ("12-27", "2027-01-05"),

@@ -395,6 +395,20 @@ def test_the_newest_states_count_although_nothing_was_proposed_on_them(engine, c
     assert outcome.status == ("applied" if came_back else "blocked")
 
 
+def test_our_own_edits_count_for_the_72_hours_although_no_snapshot_tells_of_them(engine):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    (raised,) = writing(engine, platform)
+    governance.roll_back(raised.change_id, "jo", "not yet", SOON)
+    writing(engine, platform)
+    for days, status in ((1, "blocked"), (4, "applied")):
+        later = NINE + timedelta(days=days)
+        (again,) = proposed(governance, lever("l1"), at=later)
+        governance.approve(again, "sam", "now it does", later)
+        (outcome,) = writing(engine, platform, at=later)
+        assert outcome.status == status
+        assert (outcome.message is None) or "cooldown" in outcome.message
+
+
 def test_a_rollback_that_raises_spend_obeys_the_caps_when_it_is_sent(engine):
     levers = lever("l1", thompson_budget=100.0), lever("l2", thompson_budget=500.0)
     governance, platform = approved(engine, *levers), PaperPlatform(**TWO)
