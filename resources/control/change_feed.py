@@ -266,5 +266,5 @@ def _last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
     """When a change of ours to this lever last took place, there or back."""
     here = [CHANGES.c[name] == lever[name] for name in (*LEVER, "mode")]
     last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
-    moment = connection.execute(last).scalar_one()
+    moment: float | None = connection.execute(last).scalar_one()
     return None if moment is None else datetime.fromtimestamp(moment, UTC)

@@ -157,7 +157,7 @@ def keep_states(
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
         connection.execute(sa.insert(LEVER_STATES).values(**row))
     if are_newest:  # counted, not dated: a clock may stand still
-        last = connection.execute(sa.select(sa.func.max(LEVER_STATES.c.sequence))).scalar_one()
+        last: int = connection.execute(sa.select(sa.func.max(LEVER_STATES.c.sequence))).scalar_one()
         seen = {"as_of_date": max(known or as_of_date, as_of_date), "sequence": last + 1}
         connection.execute(sa.update(LEVER_STATES).where(here).values(**seen))
     return states_hash
