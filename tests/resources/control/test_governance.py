@@ -366,6 +366,7 @@ def test_a_store_of_before_people_named_numbers_is_taken_on(url):
     (proposal_id,) = proposed(governing(engine), lever("l1"))
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE proposals DROP COLUMN proposed_by")
+        connection.exec_driver_sql("ALTER TABLE lever_states DROP COLUMN sequence")
     engine.dispose()
     for _ in range(2):
         engine = open_control_store(url)
