@@ -31,6 +31,7 @@ from aelp_assets.partitions import (
 from models import bandits
 from models.guardrails import STATE_SCHEMA, FreezeWindow, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
+from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.control.records import killed
 from resources.control.store import control_url, open_control_store
@@ -76,7 +77,9 @@ def guardrail_limits(settings: Settings, kill_reason: str | None = None) -> Guar
             )
             for name, track in settings.tracks.items()
         },
-        freeze_windows=tuple(FreezeWindow(**dict(window)) for window in rules.freeze_windows),
+        freeze_windows=tuple(
+            FreezeWindow(window.name, *window.days, window.track) for window in rules.freeze_windows
+        ),
         timezone=settings.timezone,
         kill_switch=kill_reason is not None,
         kill_reason=kill_reason or "",
@@ -116,13 +119,18 @@ def contributions(settings: Settings) -> dict[str, float]:
     return {name: track.contribution_per_signup for name, track in settings.tracks.items()}
 
 
-def kill_switch_frame(environment: Environment) -> pl.DataFrame:
+def kill_switch_frame(
+    environment: Environment, settings: Settings, morning: date, now: datetime
+) -> pl.DataFrame:
     """The kill switch as the planner finds it: a row that says who pulled it and why, none while it is off.
 
-    An input like any other, so that a replay plans under the same switch.
+    An input like any other, so that a replay plans under the same switch. A past morning is planned under
+    the switch of then: what was stopped or let go on later says nothing of it.
     """
+    moment = decision_moment(morning, settings)
+    at = moment if morning < now.astimezone(settings.timezone).date() else None
     with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
-        said = killed(connection)
+        said = killed(connection, at)
     return pl.DataFrame({"said": [] if said is None else [said]}, schema={"said": pl.String})
 
 
@@ -211,6 +219,7 @@ def bandit(
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
+    clock: dg.ResourceParam[Clock],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Posteriors, lever states, decisions and their log of one morning, from one set of joint draws."""
     morning = morning_of(context)
@@ -218,7 +227,7 @@ def bandit(
         "budget_levers": budget_levers,
         "reward_daily": reward_daily,
         "decision_accounts": decision_accounts,
-        "kill_switch": kill_switch_frame(environment),
+        "kill_switch": kill_switch_frame(environment, settings, morning, clock.now()),
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
     settings_hash = store_text(environment.artifacts / "settings", settings.model_dump_json())

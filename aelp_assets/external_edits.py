@@ -5,7 +5,7 @@ are ours (`resources.control.external_edits`), landing the logs (`ingest`).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -20,9 +20,14 @@ from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.connectors.errors import PlatformError
 from resources.connectors.meta.texts import offset
-from resources.control.external_edits import ExternalEdit, made_outside, withdraw_overtaken
+from resources.control.external_edits import (
+    ExternalEdit,
+    known_in_force,
+    made_outside,
+    withdraw_overtaken,
+)
 from resources.control.payloads import LeverValue, money
-from resources.control.records import LEVER, LeverKey
+from resources.control.records import LEVER, LeverKey, Record, key_of
 from resources.settings import Environment, Settings
 from resources.warehouse.tables import EXTERNAL_EDITS
 
@@ -70,9 +75,8 @@ def external_edits(
         *edits_on_google(stg_google_ads__changes, stg_levers__levers),
     ]
     outside = made_outside(told, changes)
-    overtaken = withdraw_overtaken(
-        control_engine(environment), outside, values_in_force(stg_levers__levers), clock.now()
-    )
+    in_force = values_in_force(stg_levers__levers, changes)
+    overtaken = withdraw_overtaken(control_engine(environment), outside, in_force, clock.now())
     rows = as_table(outside)
     twice = rows.filter(rows.select(EXTERNAL_EDITS.grain).is_duplicated())
     return result(
@@ -159,15 +163,19 @@ def edits_on_google(changes: pl.DataFrame, levers: pl.DataFrame) -> Iterator[Ext
             )
 
 
-def values_in_force(levers: pl.DataFrame) -> dict[LeverKey, LeverValue]:
-    """Budget and status of each lever in its account's newest snapshot."""
-    rows = _newest(levers).drop_nulls("budget").iter_rows(named=True)
-    return {
-        (row["platform"], row["account_id"], row["lever_id"]): LeverValue(
-            row["budget"], "active" if row["status"] == "active" else "paused"
-        )
+def values_in_force(levers: pl.DataFrame, changes: Sequence[Record]) -> dict[LeverKey, LeverValue]:
+    """Budget and status of each lever in its account's newest snapshot, with what we changed since.
+
+    Args:
+        levers: rows of `stg_levers__levers`.
+        changes: the change feed.
+    """
+    rows = list(_newest(levers).drop_nulls("budget").iter_rows(named=True))
+    values = {
+        key_of(row): LeverValue(row["budget"], "active" if row["status"] == "active" else "paused")
         for row in rows
     }
+    return known_in_force(values, {key_of(row): row["_ingested_at"] for row in rows}, changes)
 
 
 def _newest(levers: pl.DataFrame) -> pl.DataFrame:

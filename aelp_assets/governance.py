@@ -6,7 +6,7 @@ approved. Not here: who may decide what (`resources.control`), what to propose (
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,12 @@ import polars as pl
 import sqlalchemy as sa
 
 from aelp_assets.bandits import guardrail_limits
+from aelp_assets.launches import policy_profiles
 from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models.guardrails import STATE_SCHEMA
+from models.policy import review
 from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.connectors.registry import Sources
@@ -203,8 +205,9 @@ def launch_submission(
     morning, now = morning_of(context), clock.now()
     if morning < now.astimezone(settings.timezone).date():
         return dg.MaterializeResult(metadata={"new": 0, "left_out": "A past morning is put before nobody."})
+    planned, blocked = reviewed_again(launches_of(launch_plans, creative_objects, settings), settings)
     outcome = open_governance(environment, settings).propose_launches(
-        launches_of(launch_plans, creative_objects, settings),
+        planned,
         lever_states.select(STATE_SCHEMA.names()).cast(STATE_SCHEMA),
         as_of_date=morning,
         settings_hash=settings.content_hash,
@@ -215,9 +218,30 @@ def launch_submission(
             "new": len(outcome.new),
             "unchanged": len(outcome.known),
             "superseded": len(outcome.superseded),
-            "left_out": dg.MetadataValue.md("\n".join(f"- {said}" for said in outcome.left_out) or "none"),
+            "left_out": dg.MetadataValue.md(
+                "\n".join(f"- {said}" for said in [*blocked, *outcome.left_out]) or "none"
+            ),
         }
     )
+
+
+def reviewed_again(launches: Sequence[Launch], settings: Settings) -> tuple[list[Launch], list[str]]:
+    """Launches whose words still pass their track's policy, and what blocks the others.
+
+    Creatives may be restated between the review and this run, and settings edited: what is reviewed is what
+    is rendered.
+    """
+    profiles = policy_profiles(settings)
+    passed, blocked = [], []
+    for launch in launches:
+        profile = profiles.get(launch.track)  # of no track: that it may not be launched is told elsewhere
+        flags = review(vars(launch), profile, launch.audiences) if profile else []
+        rules = [flag.rule for flag in flags if flag.severity == "blocks"]
+        if rules:
+            blocked.append(f"{launch.launch_id}: the policy now blocks it ({', '.join(rules)}); decide again")
+        else:
+            passed.append(launch)
+    return passed, blocked
 
 
 def launches_of(plans: pl.DataFrame, creatives: pl.DataFrame, settings: Settings) -> list[Launch]:

@@ -5,6 +5,7 @@ stopping anything: an urgent stop waits for an approver like any other proposal.
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import polars as pl
 
+from aelp_assets.external_edits import values_in_force
 from aelp_assets.governance import SUBMISSION, URGENT_STOPS, lever_targets, open_governance
 from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
@@ -20,7 +22,8 @@ from models import pacing as spend_pacing
 from models.guardrails import STATE_SCHEMA
 from resources.clock import Clock
 from resources.code_version import module_hash
-from resources.control.records import LEVER, Refused
+from resources.control.payloads import LeverValue
+from resources.control.records import LEVER, LeverKey, Refused, key_of
 from resources.settings import Environment, Settings
 from resources.warehouse.tables import PACING, PACING_TABLES
 
@@ -160,6 +163,23 @@ def running_levers(budget_levers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def with_own_changes(levers: pl.DataFrame, in_force: Mapping[LeverKey, LeverValue]) -> pl.DataFrame:
+    """Running levers at the budgets in force, without those that were paused since the snapshot.
+
+    A stop is sent only where the platform still says what it starts from: after a raise of ours, which the
+    snapshot does not show for hours, that is the raised budget.
+
+    Args:
+        levers: of `running_levers`.
+        in_force: of `external_edits.values_in_force`; levers it does not name keep the snapshot's.
+    """
+    rows = levers.select(*LEVER, "current_budget").iter_rows(named=True)
+    known = [in_force.get(key_of(row), LeverValue(row["current_budget"], "active")) for row in rows]
+    budgets = pl.Series("current_budget", [value.budget for value in known], dtype=pl.Decimal(38, 9))
+    running = pl.Series([value.status == "active" for value in known], dtype=pl.Boolean)
+    return levers.with_columns(budgets).filter(running)
+
+
 def of_levers(hourly: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
     """Hourly spend by lever: an ad set's own, or of all ad sets of a campaign that carries the budget."""
     entity = pl.when(pl.col("lever_level") == "campaign").then("campaign_id").otherwise("entity_id")
@@ -212,6 +232,7 @@ def described(found: pl.DataFrame, day: date) -> pl.DataFrame:
         "budget_levers": dg.AssetIn(
             key=["gaelp_training", "budget_levers"], partition_mapping=days_before(7, and_the_morning=True)
         ),
+        "stg_levers__levers": dg.AssetIn(key=["staging", "stg_levers__levers"]),
     },
     deps=[SUBMISSION],  # the morning's own proposals come first, so that a stop takes their place
     group_name="governance",
@@ -227,6 +248,7 @@ def urgent_stops(
     spend_alarms: pl.DataFrame,
     lever_states: pl.DataFrame,
     budget_levers: pl.DataFrame,
+    stg_levers__levers: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
@@ -235,10 +257,12 @@ def urgent_stops(
     day, now = morning_of(context), clock.now()
     if day < now.astimezone(settings.timezone).date():
         return dg.MaterializeResult(metadata={"new": 0, "left_out": "A past day is put before nobody."})
-    states, stops = stops_for(spend_alarms, lever_states, running_levers(budget_levers))
+    governance = open_governance(environment, settings)
+    in_force = values_in_force(stg_levers__levers, governance.changes())
+    running = with_own_changes(running_levers(budget_levers), in_force)
+    states, stops = stops_for(spend_alarms, lever_states, running)
     if stops.is_empty():
         return dg.MaterializeResult(metadata={"new": 0, "left_out": "none"})
-    governance = open_governance(environment, settings)
     if (killed := governance.killed()) is not None:  # it outranks a stop: nothing is proposed until it is off
         return dg.MaterializeResult(metadata={"new": 0, "left_out": killed})
     try:

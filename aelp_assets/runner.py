@@ -152,7 +152,7 @@ def run_morning(
             tags = {"dagster/partition": today.isoformat()}
             _timed(morning, "audit", lambda: _execute(defs, instance, "audit", tags))
     for as_of in mornings:
-        inputs = fingerprint(warehouse, settings, as_of, environment)
+        inputs = fingerprint(warehouse, settings, as_of, environment, clock)
         if _already_decided(instance, as_of, inputs):
             say(f"Morning of {as_of}: nothing changed, decisions stand")
             morning.reused.append(as_of)
@@ -202,7 +202,9 @@ def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) ->
     return sorted({day + timedelta(days=1) for day in by_account["last_report_date"]})
 
 
-def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date, environment: Environment) -> str:
+def fingerprint(
+    warehouse: Warehouse, settings: Settings, as_of: date, environment: Environment, clock: Clock
+) -> str:
     """Hash of everything a morning's decision depends on: slices, settings, code and the kill switch."""
     seen = warehouse.query(
         """
@@ -214,7 +216,7 @@ def fingerprint(warehouse: Warehouse, settings: Settings, as_of: date, environme
         {"as_of": as_of},
     ).row(0)
     code = source_hash("models", "dbt_project", "aelp_assets")
-    is_killed = not kill_switch_frame(environment).is_empty()
+    is_killed = not kill_switch_frame(environment, settings, as_of, clock.now()).is_empty()
     if not seen[1]:
         return "empty"
     known = f"{seen[0]}-{seen[1]:%Y%m%dT%H%M%S%f}-{settings.content_hash[:12]}-{code}"

@@ -57,8 +57,8 @@ def send(
         f"Mode {mode}, {waiting} changes unfinished; at most {config.max_changes} of {scope}"
         f"{', dry run: no platform is asked' if config.dry_run else ''}"
     )
-    asked = Asked(config.proposal_ids, config.max_changes)
     try:
+        asked = Asked(config.proposal_ids, config.max_changes)
         outcomes = apply_changes(environment, settings, sources, asked, dry_run=config.dry_run)
     except (Refused, MissingKey, SettingsError) as refused:
         raise dg.Failure(str(refused), allow_retries=False) from None

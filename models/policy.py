@@ -124,7 +124,7 @@ def review(creative: Mapping[str, Any], profile: PolicyProfile, audiences: Seque
 def _text_flags(creative: Mapping[str, Any], profile: PolicyProfile) -> list[Flag]:
     flags = []
     # What nobody can read nobody has approved; a call to action may honestly be absent.
-    unread = [name for name in ("headline", "body") if not _plain(creative[name])]
+    unread = [name for name in ("headline", "body") if not any(map(str.isalnum, _plain(creative[name])))]
     if unread:
         severity: Severity = "blocks" if profile.fails_closed else "warns"
         remedy = "Land the creative's texts (its platform's pull, or a creatives file), then decide again."
@@ -143,9 +143,10 @@ def _text_flags(creative: Mapping[str, Any], profile: PolicyProfile) -> list[Fla
 
 def _plain(text: str | None) -> str:
     """A text as a reader sees it: look-alike forms unified, invisible characters gone."""
-    # Compatibility forms and zero-width characters would carry a forbidden word past its pattern.
+    # Compatibility forms, zero-width characters and strokes through letters would carry a forbidden word past
+    # its pattern.
     unified = unicodedata.normalize("NFKC", text or "").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    seen = "".join(letter for letter in unified if unicodedata.category(letter) != "Cf")
+    seen = "".join(letter for letter in unified if unicodedata.category(letter) not in ("Cf", "Mn"))
     return " ".join(seen.split())
 
 

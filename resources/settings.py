@@ -206,37 +206,52 @@ class Bandit(Section):
     learning: Learning = Learning()
 
 
-def _day_or_day_of_year(value: object) -> object:
-    """A date as it is; "12-20" as (12, 20), the day that comes round every year."""
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d\d)-(\d\d)", value)):
-        month, day = int(found[1]), int(found[2])
-        try:
-            date(2024, month, day)  # a leap year: 02-29 is a day of the year, too
-        except ValueError:
-            raise ValueError("no such day of the year") from None
-        return month, day
-    return value
+def _calendar_day(value: object) -> object:
+    """A date, or "12-27" for the day of every year; [12, 27], as it was stored before, is the same."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, int) for part in value):
+        value = "{:02}-{:02}".format(*value)
+    yearly = isinstance(value, str) and re.fullmatch(r"\d\d-\d\d", value)
+    try:  # 2024 has a 29 February
+        found = date.fromisoformat(f"2024-{value}" if yearly else f"{value}")
+    except ValueError:
+        raise ValueError("must be a date such as 2026-11-27, or a day of every year such as 12-27") from None
+    return value if yearly else found
 
 
-FreezeDay = Annotated[date | tuple[int, int], BeforeValidator(_day_or_day_of_year)]
+CalendarDay = Annotated[date | str, BeforeValidator(_calendar_day)]
+
+
+def _require_alike(first: date | str, last: date | str) -> None:
+    if isinstance(first, date) != isinstance(last, date):
+        raise ValueError("first_day and last_day: write both with a year or both without")
 
 
 class FreezeWindow(Section):
     """Days on which nothing rises, in one track or in all: dates, or "12-20" for the day of every year."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
-    first_day: FreezeDay
-    last_day: FreezeDay
+    first_day: CalendarDay
+    last_day: CalendarDay
     track: TrackName | None = None
 
     @model_validator(mode="after")
     def _is_a_span(self) -> FreezeWindow:
         first, last = self.first_day, self.last_day
-        if isinstance(first, date) != isinstance(last, date):
-            raise ValueError("first_day and last_day: give both with a year, or both without")
+        _require_alike(first, last)
         if isinstance(first, date) and isinstance(last, date) and last < first:
             raise ValueError("last_day: must not lie before first_day")
         return self
+
+    @property
+    def days(self) -> tuple[date | tuple[int, int], date | tuple[int, int]]:
+        """First and last day; a day of every year as (month, day)."""
+        return _month_and_day(self.first_day), _month_and_day(self.last_day)
+
+
+def _month_and_day(day: date | str) -> date | tuple[int, int]:
+    return day if isinstance(day, date) else (int(day[:2]), int(day[3:]))
 
 
 class Guardrails(Section):
@@ -272,22 +287,6 @@ class Pacing(Section):
     alarm_probability: Annotated[float, Field(ge=0.9, lt=1.0)] = 0.9
 
 
-def _calendar_day(value: object) -> object:
-    """A date, or MM-DD as text where every year has that day."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    for start in ("", "2001-"):  # 2001 has no 29 February
-        try:
-            found = date.fromisoformat(f"{start}{value}")
-        except ValueError:
-            continue
-        return value if start else found
-    raise ValueError("must be a date such as 2026-11-27, or a day of every year such as 12-27")
-
-
-CalendarDay = Annotated[date | str, BeforeValidator(_calendar_day)]
-
-
 class CalendarEvent(Section):
     """Days unlike the others, from `first_day` to `last_day`, on one track or on all.
 
@@ -300,10 +299,16 @@ class CalendarEvent(Section):
     last_day: CalendarDay
     track: TrackName | None = None
 
+    @field_validator("first_day", "last_day")
+    @classmethod
+    def _comes_every_year(cls, day: date | str) -> date | str:
+        if day == "02-29":
+            raise ValueError("not every year has this day; write 02-28 or 03-01")
+        return day
+
     @model_validator(mode="after")
     def _can_be_meant(self) -> CalendarEvent:
-        if isinstance(self.first_day, date) != isinstance(self.last_day, date):
-            raise ValueError("first_day and last_day: write both with a year or both without")
+        _require_alike(self.first_day, self.last_day)
         first, last = self._from(2001)
         if not 0 <= (last - first).days < 60:
             raise ValueError("last_day: must lie less than 60 days after first_day, or on it")

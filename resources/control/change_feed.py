@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -151,6 +151,19 @@ def roll_back(
     return undoing
 
 
+def overtake(connection: sa.Connection, proposal: Record, mode: Mode, now: datetime) -> None:
+    """End a lever's edits that are not sent yet where a stop or cut of it was signed after them.
+
+    Both start from the value in force: sent first, a raise would go out where people have just signed a
+    stop, and make the stop a conflict.
+    """
+    if proposal["type"] not in ("stop", "cut"):
+        return
+    unsent = CHANGES.c.mode == mode, CHANGES.c.kind == "apply", CHANGES.c.status == "prepared"
+    for row in records.changes(connection, *(CHANGES.c[name] == proposal[name] for name in LEVER), *unsent):
+        settle(connection, row["change_id"], "blocked", f"overtaken by {proposal['proposal_id']}", now)
+
+
 def settle(
     connection: sa.Connection, change_id: str, status: str, message: str | None, now: datetime
 ) -> None:
@@ -198,7 +211,8 @@ def require_room(connection: sa.Connection, change: Record, limits: GuardrailLim
         Refused: they do not.
     """
     # Judged as if it ran: a paused lever breaks no rule until it is switched on again.
-    states = states_in_force(connection, change, records.spends(change["after"]))
+    today = now.astimezone(limits.timezone).date()
+    states = states_in_force(connection, change, records.spends(change["after"]), today)
     back = {
         **{name: change[name] for name in LEVER},
         "type": "raise",
@@ -209,13 +223,15 @@ def require_room(connection: sa.Connection, change: Record, limits: GuardrailLim
     records.require([violation for violation in found if violation.rule in _BINDING_ON_ROLLBACKS])
 
 
-def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal) -> pl.DataFrame:
+def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, today: date) -> pl.DataFrame:
     """The newest lever states, with this lever running at `budget` and the others at their worst.
 
     Of another lever the largest counts: what its state says, what was last applied since that morning began,
-    what is still to be sent.
+    what is still to be sent. Our own last edit of this lever counts for its 72 hours, whether or not the
+    platform has told of it.
     """
     morning, states = records.newest_states(connection)
+    states = records.on_its_day(states, morning, today)
     # The earliest a day begins anywhere. What was applied before the states were read only repeats them.
     since = datetime.combine(morning, time(), UTC) - timedelta(hours=14)
     recent = CHANGES.c.finished_at.is_(None) | (CHANGES.c.finished_at >= since.timestamp())
@@ -237,7 +253,18 @@ def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal) -
         counted = budget if key == own else worst.get(key, Decimal(0))
         runs = state["status"] != "paused" and key != own
         known = state["current_budget"] if runs else Decimal(0)
+        if key == own:
+            edits = [state["last_edited_at"], _last_edit(connection, lever)]
+            state = state | {"last_edited_at": max((at for at in edits if at is not None), default=None)}
         if key == own or (known is not None and counted > known):
             state = state | {"current_budget": counted, "status": "active"}
         rows.append(state)
     return pl.DataFrame(rows, schema=states.schema, orient="row")
+
+
+def _last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
+    """When a change of ours to this lever last took place, there or back."""
+    here = [CHANGES.c[name] == lever[name] for name in (*LEVER, "mode")]
+    last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
+    moment: float | None = connection.execute(last).scalar_one()
+    return None if moment is None else datetime.fromtimestamp(moment, UTC)

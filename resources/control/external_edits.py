@@ -21,6 +21,11 @@ from resources.control.store import PROPOSALS
 
 # A platform notes a change by its own clock, and perhaps a little after it took the call.
 _AROUND_A_CALL = timedelta(minutes=10)
+# The words platforms have for a switch; by others it is not told which way it went.
+_SWITCHED: Mapping[str, str] = {
+    **dict.fromkeys(("active", "enabled", "enable"), "active"),
+    **dict.fromkeys(("paused", "inactive", "disabled", "disable"), "paused"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,33 @@ def _is(edit: ExternalEdit, change: Record) -> bool:
         return False
     before, after = (LeverValue.read(json.loads(change[moment])) for moment in ("before", "after"))
     if edit.field == "status":
-        return before.status != after.status
+        return before.status != after.status and _SWITCHED.get(edit.after or "", after.status) == after.status
     return before.budget != after.budget and edit.after in (None, money(after.budget))
+
+
+def known_in_force(
+    snapshot: Mapping[LeverKey, LeverValue], read_at: Mapping[LeverKey, datetime], changes: Sequence[Record]
+) -> dict[LeverKey, LeverValue]:
+    """Each lever's value: the snapshot's, or what we made of it where that was read before our calls.
+
+    Args:
+        snapshot: values of the newest snapshot.
+        read_at: when it was read.
+        changes: the change feed.
+    """
+    values = dict(snapshot)
+    ours: dict[LeverKey, list[Record]] = {}
+    for change in changes:
+        lever = records.key_of(change)
+        if change["status"] != "applied" or lever not in snapshot:
+            continue
+        if change["finished_at"] > (read_at[lever] - _AROUND_A_CALL).timestamp():
+            ours.setdefault(lever, []).append(change)
+    for lever, made in ours.items():
+        if snapshot[lever] in [LeverValue.read(json.loads(change["before"])) for change in made]:
+            newest = max(made, key=lambda change: change["finished_at"])
+            values[lever] = LeverValue.read(json.loads(newest["after"]))
+    return values  # any other value in the snapshot is a person's
 
 
 def withdraw_overtaken(
@@ -83,7 +113,7 @@ def withdraw_overtaken(
     Args:
         engine: of `open_control_store`.
         edits: of `made_outside`.
-        in_force: each lever's value in the newest snapshot.
+        in_force: each lever's value, of `known_in_force`.
     """
     overtaken: dict[str, str] = {}
     with records.alone(engine) as connection:

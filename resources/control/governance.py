@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,9 @@ from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, PROPOSALS
 
 _EDITS = ("raise", "cut", "stop")
 _DECIDED = ("approved", "rolled_back")
+_AGAIN = ("superseded",)
+# A stop is asked for while its evidence lasts: only a person's answer ends that.
+_STOP_AGAIN = (*_AGAIN, "expired", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Governance:
 
         A lever that was already decided on that morning keeps that decision, and what a person proposed
         in the place of a decision stands against that same decision. The same decisions proposed again
-        change nothing.
+        change nothing; what is open for a lever that is now held is superseded.
 
         Args:
             decisions: rows of `bandit_decisions`, or made by hand in its columns.
@@ -158,7 +161,10 @@ class Governance:
                     outcome.left_out.append(f"{row['lever_id']}: {in_the_way}")
             judged = _as_judged(edits, fresh)
             records.require(self._violations(connection, judged, states, as_of_date, now))
-            states_hash = records.keep_states(connection, states, as_of_date)
+            is_run = proposed_by == AELP
+            states_hash = records.keep_states(connection, states, as_of_date, are_newest=is_run)
+            if is_run:
+                self._close_unwanted(connection, decisions, edits, outcome)
             for row in fresh:
                 target = targets.get(records.key_of(row))
                 try:
@@ -172,8 +178,38 @@ class Governance:
                     "settings_hash": settings_hash,
                     "proposed_by": proposed_by,
                 }
-                self._put(connection, row, payload, about, now, outcome)
+                is_urgent = row["type"] == "stop" and records.overspends(states, row)
+                until = self._end_of(as_of_date) if is_urgent else None
+                self._put(connection, row, payload, about, now, outcome, until)
         return outcome
+
+    def _close_unwanted(
+        self, connection: sa.Connection, decisions: pl.DataFrame, edits: pl.DataFrame, outcome: Proposed
+    ) -> None:
+        """Supersede what is open for levers that are decided to stay as they are, on newer knowledge.
+
+        Not while everything is stopped, for then they stay whatever is known; and not a stop that today's
+        spend demands, which these decisions do not know of.
+        """
+        if records.killed(connection) is not None:
+            return
+        stays = set(decisions.select(LEVER).rows()) - set(edits.select(LEVER).rows())
+        for row in records.proposals(connection, PROPOSALS.c.status.in_(OPEN), PROPOSALS.c.type != LAUNCH):
+            if records.key_of(row) not in stays:
+                continue
+            if row["type"] == "stop" and records.overspends(
+                records.states_under(connection, row["states_hash"]), row
+            ):
+                continue
+            records.set_status(connection, row["proposal_id"], "superseded")
+            outcome.superseded.append(row["proposal_id"])
+
+    def _end_of(self, day: date) -> datetime:
+        """The midnight a day of the business ends at."""
+        return datetime.combine(day + timedelta(days=1), time(), tzinfo=self._limits.timezone)
+
+    def _today(self, now: datetime) -> date:
+        return now.astimezone(self._limits.timezone).date()
 
     def _in_the_way(
         self, connection: sa.Connection, row: Record, as_of_date: date, proposed_by: str, now: datetime
@@ -212,7 +248,7 @@ class Governance:
                     outcome.superseded.append(other["proposal_id"])
             about = {
                 "as_of_date": as_of_date,
-                "states_hash": records.keep_states(connection, states, as_of_date),
+                "states_hash": records.keep_states(connection, states, as_of_date, are_newest=False),
                 "settings_hash": settings_hash,
                 "proposed_by": AELP,
             }
@@ -241,16 +277,17 @@ class Governance:
         about: Mapping[str, Any],
         now: datetime,
         outcome: Proposed,
+        until: datetime | None = None,
     ) -> None:
-        """Store one proposal in the place of the lever's open one."""
+        """Store one proposal in the place of the lever's open one; it runs out at `until` at the latest."""
         lever, payload_hash = records.key_of(row), content_hash(payload)
         proposal_id = records.short_hash(f"{about['as_of_date']}|{'|'.join(lever)}|{payload_hash}")
         here = PROPOSALS.c.proposal_id == proposal_id
         known = records.proposals(connection, here)
-        if known and known[0]["status"] != "superseded":
+        if known and known[0]["status"] not in (_STOP_AGAIN if row["type"] == "stop" else _AGAIN):
             outcome.known.append(proposal_id)
             return
-        expires_at = (now + self._valid_for).timestamp()
+        expires_at = min(now + self._valid_for, until or datetime.max.replace(tzinfo=UTC)).timestamp()
         for other in records.proposals(connection, *_same_lever(row), PROPOSALS.c.status.in_(OPEN)):
             records.set_status(connection, other["proposal_id"], "superseded")
             outcome.superseded.append(other["proposal_id"])
@@ -310,6 +347,7 @@ class Governance:
             status = "approved" if alone or signed else "awaiting_second"
             records.set_status(connection, proposal["proposal_id"], status)
             if status == "approved":
+                change_feed.overtake(connection, proposal, self._mode, now)
                 change_feed.enter(
                     connection,
                     proposal,
@@ -408,11 +446,16 @@ class Governance:
         records.require(self._held_against(connection, proposal, now))
 
     def _held_against(self, connection: sa.Connection, proposal: Record, now: datetime) -> list[Violation]:
-        states = records.states_under(connection, proposal["states_hash"])
+        states = self._proposed_on(connection, proposal, now)
         if proposal["type"] == LAUNCH:
             return self._launch_violations(connection, proposal, states)
         judged = records.judged([proposal])
         return self._violations(connection, judged, states, proposal["as_of_date"], now)
+
+    def _proposed_on(self, connection: sa.Connection, proposal: Record, now: datetime) -> pl.DataFrame:
+        """The lever states a proposal rests on, as far as they are evidence today."""
+        states = records.states_under(connection, proposal["states_hash"])
+        return records.on_its_day(states, proposal["as_of_date"], self._today(now))
 
     def _launch_violations(
         self, connection: sa.Connection, proposal: Record, states: pl.DataFrame
@@ -517,7 +560,11 @@ class Governance:
             holds.require_not_held(connection, proposal, self._mode, now)
             self._verify(connection, proposal, now)
             before = LeverValue.read(json.loads(change["before"]))
-            states = change_feed.states_in_force(connection, change, before.budget)
+            states = change_feed.states_in_force(connection, change, before.budget, self._today(now))
+            if proposal["type"] == "stop" and records.overspends(
+                self._proposed_on(connection, proposal, now), proposal
+            ):  # a later morning is decided without today's spend, and does not take the evidence back
+                states = records.with_overspending(states, proposal)
             records.require(verify_decisions(records.judged([proposal]), states, self._limits, now))
         elif records.spends(change["after"]) > records.spends(change["before"]):
             change_feed.require_room(connection, undone, self._limits, now)

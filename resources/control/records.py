@@ -117,9 +117,15 @@ def expire(connection: sa.Connection, now: datetime) -> None:
     connection.execute(sa.update(PROPOSALS).where(*late).values(status="expired"))
 
 
-def killed(connection: sa.Connection) -> str | None:
-    """Who stopped everything, when and why; None while nothing is stopped."""
+def killed(connection: sa.Connection, at: datetime | None = None) -> str | None:
+    """Who stopped everything, when and why; None while nothing is stopped.
+
+    Args:
+        at: as it was then; None: now.
+    """
     newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
+    if at is not None:
+        newest = newest.where(KILL_SWITCH.c.at <= at.timestamp())
     row = connection.execute(newest).one_or_none()
     if row is None or not row.is_on:
         return None
@@ -130,16 +136,30 @@ def killed(connection: sa.Connection) -> str | None:
 # --- lever states -----------------------------------------------------------------------------------
 
 
-def keep_states(connection: sa.Connection, states: pl.DataFrame, as_of_date: date) -> str:
-    """Store a morning's lever states under the sha256 of their bytes, which is returned."""
+def keep_states(
+    connection: sa.Connection, states: pl.DataFrame, as_of_date: date, *, are_newest: bool
+) -> str:
+    """Store a morning's lever states under the sha256 of their bytes, which is returned.
+
+    Args:
+        are_newest: a run has just decided on them, with proposals or none. Not where somebody answers what
+            was decided on them before.
+    """
     buffer = io.BytesIO()
     seen_today = [name for name in ("overspends",) if name in states.columns]
     states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER).write_ipc(buffer, compression="zstd")
     states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
-    known = sa.select(LEVER_STATES.c.states_hash).where(LEVER_STATES.c.states_hash == states_hash)
-    if connection.execute(known).one_or_none() is None:
+    here = LEVER_STATES.c.states_hash == states_hash
+    known: date | None = connection.execute(
+        sa.select(LEVER_STATES.c.as_of_date).where(here)
+    ).scalar_one_or_none()
+    if known is None:
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
         connection.execute(sa.insert(LEVER_STATES).values(**row))
+    if are_newest:  # counted, not dated: a clock may stand still
+        last: int = connection.execute(sa.select(sa.func.max(LEVER_STATES.c.sequence))).scalar_one()
+        seen = {"as_of_date": max(known or as_of_date, as_of_date), "sequence": last + 1}
+        connection.execute(sa.update(LEVER_STATES).where(here).values(**seen))
     return states_hash
 
 
@@ -157,17 +177,36 @@ def states_under(connection: sa.Connection, states_hash: str) -> pl.DataFrame:
 
 
 def newest_states(connection: sa.Connection) -> tuple[date, pl.DataFrame]:
-    """The newest morning anything was proposed on, and its latest lever states."""
-    proposed_last = sa.func.max(PROPOSALS.c.created_at)
+    """The newest morning anything was decided on, and its latest lever states."""
     newest = (
         sa.select(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .outerjoin(PROPOSALS, PROPOSALS.c.states_hash == LEVER_STATES.c.states_hash)
-        .group_by(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .order_by(LEVER_STATES.c.as_of_date.desc(), sa.func.coalesce(proposed_last, 0.0).desc())
+        .order_by(LEVER_STATES.c.as_of_date.desc(), LEVER_STATES.c.sequence.desc())
         .limit(1)
     )
     row = connection.execute(newest).one()
     return row.as_of_date, states_under(connection, row.states_hash)
+
+
+def on_its_day(states: pl.DataFrame, as_of_date: date, today: date) -> pl.DataFrame:
+    """Lever states as evidence of today: what a lever spent on its day says nothing of the next one."""
+    return states.drop("overspends", strict=False) if as_of_date != today else states
+
+
+def overspends(states: pl.DataFrame, lever: Record) -> bool:
+    """Whether these states say that a lever passes what its platform may spend on a day."""
+    if "overspends" not in states.columns:
+        return False
+    return not states.filter(_is_lever(lever), pl.col("overspends")).is_empty()
+
+
+def with_overspending(states: pl.DataFrame, lever: Record) -> pl.DataFrame:
+    """Lever states that say so of this lever, too."""
+    told = pl.col("overspends") if "overspends" in states.columns else pl.lit(value=False)
+    return states.with_columns((told | _is_lever(lever)).alias("overspends"))
+
+
+def _is_lever(lever: Record) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name) == lever[name] for name in LEVER)
 
 
 # --- what the verifier judges -----------------------------------------------------------------------

@@ -67,6 +67,7 @@ LEVER_STATES = sa.Table(
     sa.Column("states_hash", sa.String, primary_key=True),
     sa.Column("as_of_date", sa.Date, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),  # the frame as Arrow IPC
+    sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),  # the last run on them is highest
 )
 PROPOSALS = sa.Table(
     "proposals",

@@ -52,10 +52,17 @@ class Asked:
     Attributes:
         proposal_ids: those of these proposals, whole ids or first characters; none: all.
         at_most: no more than so many, the oldest first; None: any number.
+
+    Raises:
+        Refused: a blank proposal id.
     """
 
     proposal_ids: Sequence[str] = ()
     at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        if not all(name.strip() for name in self.proposal_ids):
+            raise Refused("An empty proposal id would ask for every change; leave it out.")
 
     def includes(self, change: Record) -> bool:
         """Whether a change comes from one of the proposals."""

@@ -18,6 +18,7 @@ def levers(*rows: dict) -> pl.DataFrame:
     known = {
         "platform": "meta", "account_id": "a1", "date": TODAY, "lever_id": "adset_1", "campaign_id": "c1",
         "entity_id": "1", "budget_id": None, "currency": "USD", "budget": Decimal(500), "status": "active",
+        "_ingested_at": AT,
     }  # fmt: skip
     return pl.DataFrame(
         [known | row for row in rows],
@@ -103,7 +104,7 @@ def test_the_value_in_force_is_that_of_the_newest_snapshot():
         {"lever_id": "adset_2", "entity_id": "2", "status": "paused"},
         {"lever_id": "adset_3", "entity_id": "3", "budget": None},
     )
-    assert values_in_force(rows) == {
+    assert values_in_force(rows, []) == {
         ("meta", "a1", "adset_1"): running("500"),
         ("meta", "a1", "adset_2"): paused("500"),
     }

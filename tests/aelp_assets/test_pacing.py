@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -17,13 +17,15 @@ from aelp_assets.pacing import (
     running_levers,
     stops_for,
     with_day_totals,
+    with_own_changes,
 )
 from models.guardrails import STATE_SCHEMA
 from models.pacing import overspends, pacing_plan
+from resources.control.external_edits import known_in_force
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget
 from resources.control.records import LEVER, Refused
-from resources.control.store import open_control_store
+from resources.control.store import PROPOSALS, open_control_store
 from resources.control.writer import Writer
 from tests.resources.control.paper_platform import PaperPlatform, paused, running
 from tests.resources.control.proposing import (
@@ -214,6 +216,74 @@ def test_while_a_lever_runs_away_its_raise_is_not_sent(engine):
     (outcome,) = Writer(engine, governance, platform, lambda: NOON).apply()
     assert (outcome.status, platform.writes) == ("blocked", [])
     assert "today's spend" in str(outcome.message)
+
+
+def test_a_signed_urgent_stop_is_sent_although_the_morning_was_decided_since(engine):
+    governance = governing(engine, mode="sandbox")
+    (stop,) = put_forward(governance, alarms(), lever("l1")).new
+    later = NOON + timedelta(minutes=1)
+    proposed(governance, lever("l1", thompson_budget=500.0), lever("l2"), at=later)
+    governance.approve(stop, "sam", "it runs away", later)
+    platform = PaperPlatform(id_l1=running("500"))
+    (outcome,) = Writer(engine, governance, platform, lambda: later).apply()
+    assert (outcome.status, outcome.message) == ("applied", None)
+
+
+def test_a_signed_stop_ends_the_raise_that_is_not_sent_yet(engine):
+    governance = governing(engine, mode="sandbox")
+    (raised,) = proposed(governance, lever("l1"))
+    governance.approve(raised, "sam", "it pays", TEN)
+    (stop,) = put_forward(governance, alarms(), lever("l1")).new
+    governance.approve(stop, "sam", "it runs away", NOON)
+    proposed(governance, lever("l1", thompson_budget=500.0), lever("l2"), at=NOON + timedelta(minutes=1))
+    platform = PaperPlatform(id_l1=running("500"))
+    Writer(engine, governance, platform, lambda: NOON).apply()
+    assert platform.values["id-l1"] == paused("500")
+    assert [row["status"] for row in governance.changes()] == ["applied", "blocked"]
+
+
+def test_an_urgent_stop_is_of_its_day(engine):
+    governance = governing(engine, mode="sandbox")
+    midnight = datetime(2026, 7, 1, tzinfo=UTC)
+    l1, l2 = (
+        put_forward(governance, alarms(name=name), lever("l1"), lever("l2")).new for name in ("l1", "l2")
+    )
+    governance.approve(*l1, "sam", "it runs away", NOON)
+    assert status_of(governance, *l2, midnight - timedelta(seconds=1)) == "pending"
+    assert status_of(governance, *l2, midnight) == "expired"
+    platform = PaperPlatform(id_l1=running("500"))
+    (late,) = Writer(engine, governance, platform, lambda: midnight).apply()
+    assert (late.status, platform.writes) == ("blocked", [])
+    assert "a stop without its evidence" in str(late.message)
+
+
+@pytest.mark.parametrize("gone", ["expired", "withdrawn"])
+def test_a_stop_nobody_answered_is_put_before_people_again_and_a_rejected_one_is_not(engine, gone):
+    governance = governing(engine)
+    (stop,) = put_forward(governance, alarms(), lever("l1")).new
+    with engine.begin() as connection:
+        connection.execute(sa.update(PROPOSALS).values(status=gone))
+    assert put_forward(governance, alarms(), lever("l1")).new == [stop]
+    governance.reject(stop, "sam", "a launch", NOON)
+    assert put_forward(governance, alarms(), lever("l1")).new == []
+
+
+def test_a_stop_starts_from_what_our_own_raise_left_where_the_snapshot_is_older(engine):
+    governance = governing(engine, mode="sandbox")
+    (raised,) = proposed(governance, lever("l1"))
+    governance.approve(raised, "sam", "it pays", TEN)
+    platform = PaperPlatform(id_l1=running("500"), id_l2=running("500"))
+    Writer(engine, governance, platform, lambda: TEN).apply()
+    key = ("meta", "a1", "l1")
+    in_force = known_in_force({key: running("500")}, {key: NINE}, governance.changes())
+    levers = with_own_changes(budget_levers("l1", "l2"), in_force)
+    assert levers["current_budget"].to_list() == [Decimal(525), Decimal(500)]
+    (stop,) = put_forward(governance, alarms(), lever("l1"), in_force=levers).new
+    governance.approve(stop, "sam", "it runs away", NOON)
+    (outcome,) = Writer(engine, governance, platform, lambda: NOON).apply()
+    assert (outcome.status, platform.values["id-l1"]) == ("applied", paused("525"))
+    stopped = known_in_force({key: running("500")}, {key: NINE}, governance.changes())
+    assert with_own_changes(budget_levers("l1", "l2"), stopped)["lever_id"].to_list() == ["l2"]
 
 
 def test_a_stop_needs_no_room_under_the_exploration_floor(engine):

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from aelp_assets.artifacts import load_text, store_frames, store_text
-from aelp_assets.bandits import decision_rows, run_decision
+from aelp_assets.bandits import decision_rows, kill_switch_frame, run_decision
 from aelp_assets.decision_records import Named, find_decision, keep_decisions, name_decision
 from aelp_assets.replay import replay_decision, replay_lines
 from resources.control.records import Record, Refused
-from resources.control.store import open_control_store
+from resources.control.store import control_url, open_control_store
 from resources.settings import PROJECT_ROOT, Environment, load_settings, read_environment
 from tests.resources.control.proposing import TEN, governing, lever, proposed
 
@@ -45,6 +45,20 @@ def inputs() -> dict[str, pl.DataFrame]:
         "reward_daily": pl.DataFrame(days, schema_overrides=dict.fromkeys(DELIVERED, MONEY)),
         "decision_accounts": pl.DataFrame([eligible]),
     }
+
+
+def test_a_past_morning_is_planned_under_the_kill_switch_of_then(environment):
+    environment.home.mkdir()
+    engine = open_control_store(control_url(environment.home, {}))
+    governance, later = governing(engine), TEN + timedelta(days=3)
+    governance.kill(is_on=True, person="eve", reason="spend explodes", now=TEN)
+    governance.kill(is_on=False, person="jo", reason="over", now=TEN + timedelta(days=1))
+    engine.dispose()
+    stopped = [
+        kill_switch_frame(environment, SETTINGS, MORNING + timedelta(days=days), now).height
+        for days, now in ((0, TEN), (0, later), (1, later), (2, later), (3, later))
+    ]
+    assert stopped == [0, 0, 1, 0, 0]
 
 
 MONEY = pl.Decimal(38, 9)

@@ -112,6 +112,12 @@ def test_only_the_proposals_asked_for_are_sent(sending):
     assert applied == [asked]
 
 
+def test_a_blank_proposal_id_asks_for_nothing(sending):
+    result = sending.run(dry_run=False, proposal_ids=[""])
+    assert "An empty proposal id" in sending.said(result)
+    assert sending.platform.reads == 0
+
+
 def test_a_later_change_of_a_lever_waits_for_an_earlier_one_that_was_not_asked_for(sending):
     tomorrow = NINE + timedelta(days=1)
     (later,) = proposed(sending.governance, lever("l1"), at=tomorrow)

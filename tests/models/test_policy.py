@@ -47,6 +47,7 @@ def test_a_harmless_creative_passes_both_profiles():
         ("Guaranteed results", "prohibited_claim", "Guaranteed results"),
         ("Are you dep\N{ZERO WIDTH SPACE}ressed?", "personal_attribute", "you depressed"),
         ("Ｃｌｉｃｋ here", "clickbait", "Click here"),
+        ("Are you depres\N{COMBINING LONG STROKE OVERLAY}sed?", "personal_attribute", "you depressed"),
     ],
 )
 def test_a_health_creative_is_blocked_with_the_words_that_did_it(text, rule, words):
@@ -72,7 +73,7 @@ def test_what_health_forbids_standard_allows_where_it_is_about_health_alone():
     assert "special_category" in blocking(STANDARD, body="Now hiring in your town")
 
 
-@pytest.mark.parametrize("missing", [{"headline": None}, {"body": " "}, {"link": None}])
+@pytest.mark.parametrize("missing", [{"headline": None}, {"body": " "}, {"body": "— …"}, {"link": None}])
 def test_what_is_unknown_blocks_health_and_only_warns_elsewhere(missing):
     assert blocking(HEALTH, **missing)
     assert not blocking(STANDARD, **missing)

@@ -261,7 +261,7 @@ class Morning(RuleBasedStateMachine):
         self.governance.kill(is_on=is_on, person="sam", reason="because", now=self.now)
         self.is_killed = is_on
 
-    @rule(hours=st.sampled_from([1, 5, 13, 25]))
+    @rule(hours=st.sampled_from([1, 5, 13, 25, 80]))
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 

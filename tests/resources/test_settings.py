@@ -38,15 +38,24 @@ def test_a_freeze_window_is_days_of_one_year_or_of_every_year(write):
     holidays = {"name": "holidays", "first_day": "12-20", "last_day": "01-02", "track": "balance"}
     once, yearly = with_windows(write, sale, holidays).freeze_windows
     assert (once.first_day, once.last_day, once.track) == (date(2026, 11, 25), date(2026, 11, 30), None)
-    assert (yearly.first_day, yearly.last_day, yearly.track) == ((12, 20), (1, 2), "balance")
+    assert (yearly.first_day, yearly.last_day, yearly.track) == ("12-20", "01-02", "balance")
+    assert (once.days, yearly.days) == ((date(2026, 11, 25), date(2026, 11, 30)), ((12, 20), (1, 2)))
+    leap, stored = with_windows(
+        write,
+        {"name": "leap", "first_day": "02-29", "last_day": "02-29"},
+        {"name": "stored before", "first_day": [12, 20], "last_day": [1, 2]},
+    ).freeze_windows
+    assert (leap.days, stored.days) == (((2, 29), (2, 29)), yearly.days)
 
 
 @pytest.mark.parametrize(
     ("first", "last", "track", "told"),
     [
-        ("12-20", "2027-01-02", None, "both with a year, or both without"),
+        ("12-20", "2027-01-02", None, "both with a year or both without"),
+        ([13, 45], "12-30", None, "must be a date such as 2026-11-27, or a day of every year"),
+        ("W01-1", "12-30", None, "must be a date such as 2026-11-27, or a day of every year"),
         ("2026-12-20", "2026-12-19", None, "must not lie before first_day"),
-        ("02-30", "03-01", None, "no such day of the year"),
+        ("02-30", "03-01", None, "must be a date such as 2026-11-27, or a day of every year"),
         ("12-20", "12-30", "shoes", "freeze_windows.0.track: 'shoes' is not one of"),
     ],
 )
@@ -314,8 +323,9 @@ def test_a_named_drop_folder_that_cannot_be_read_is_refused_and_the_default_may_
 @pytest.mark.parametrize(
     ("days", "said"),
     [
+        (("02-29", "03-01"), r"events.0.first_day: not every year has this day"),
         (
-            ("02-29", "03-01"),
+            ("02-30", "03-01"),
             r"events.0.first_day: must be a date such as 2026-11-27, or a day of every year",
         ),
         (("12-27", "13-01"), r"events.0.last_day: must be a date such as 2026-11-27, or a day of every year"),

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from resources.control.external_edits import ExternalEdit, made_outside, withdraw_overtaken
+from resources.control.external_edits import (
+    ExternalEdit,
+    known_in_force,
+    made_outside,
+    withdraw_overtaken,
+)
 from resources.control.records import Refused
 from resources.control.writer import Writer
 from tests.resources.control.paper_platform import PaperPlatform, paused, running
@@ -75,6 +81,38 @@ def test_our_own_call_is_no_edit_of_a_person_and_theirs_beside_it_is(engine):
         switched,
     ]
     assert made_outside([edit(SOON, after=None)], governance.changes()) == []
+
+
+def test_who_switches_a_lever_on_again_after_our_stop_is_a_person(engine):
+    governance = governing(engine, mode="sandbox")
+    (stop,) = proposed(governance, lever("l1", p_cac_above_cap=0.95, thompson_budget=None))
+    governance.approve(stop, "sam", "it loses", TEN)
+    Writer(engine, governance, PaperPlatform(id_l1=running("500")), lambda: SOON).apply()
+    ours, theirs, unclear = (
+        edit(SOON + timedelta(minutes=5), field="status", before=None, after=after)
+        for after in ("inactive", "active", "other")
+    )
+    assert made_outside([ours, theirs, unclear], governance.changes()) == [theirs]
+
+
+def test_a_snapshot_read_before_our_call_does_not_make_it_a_person_s(engine):
+    governance = governing(engine, mode="sandbox")
+    (raised,) = proposed(governance, lever("l1"))
+    governance.approve(raised, "sam", "it pays", TEN)
+    Writer(engine, governance, PaperPlatform(id_l1=running("500")), lambda: SOON).apply()
+    risen = dict.fromkeys(("current_budget", "midnight_budget"), Decimal(525))
+    later = NINE + timedelta(days=1)
+    (waits,) = proposed(governance, lever("l1", thompson_budget=400.0, **risen), at=later)
+    changes = governance.changes()
+
+    def found(value, read_at):
+        return known_in_force({L1: value}, {L1: read_at}, changes)
+
+    assert withdraw_overtaken(engine, [], found(running("500"), NINE), later) == {}
+    assert status_of(governance, waits, later) == "pending"
+    assert found(running("510"), NINE) == {L1: running("510")}, "no value of ours"
+    put_back = found(running("500"), SOON + timedelta(hours=1))
+    assert set(withdraw_overtaken(engine, [], put_back, later)) == {waits}
 
 
 def test_an_edit_of_unknown_person_and_values_is_told_all_the_same():

@@ -59,6 +59,21 @@ def test_a_newer_proposal_for_a_lever_takes_the_place_of_the_open_one(engine):
     assert status_of(governance, tomorrow, NINE + timedelta(hours=23)) == "pending"
 
 
+def test_what_is_open_for_a_lever_that_is_now_held_is_superseded_unless_everything_is_stopped(engine):
+    governance = governing(engine)
+    raised, other = proposed(governance, lever("l1"), lever("l2"))
+    held = lever("l1", thompson_budget=500.0)
+    governance.kill(is_on=True, person="eve", reason="spend explodes", now=TEN)
+    proposed(governance, held, at=TEN)
+    assert status_of(governance, raised) == "pending"
+    governance.kill(is_on=False, person="jo", reason="over", now=TEN)
+    proposed(governance, held, at=TEN)
+    rows = {row["proposal_id"]: row for row in governance.proposals(TEN)}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        each: "superseded" if rows[each]["lever_id"] == "l1" else "pending" for each in (raised, other)
+    }
+
+
 def test_a_lever_decided_on_this_morning_gets_no_second_proposal(engine):
     governance = governing(engine)
     (first,) = proposed(governance, lever("l1"))
@@ -351,6 +366,7 @@ def test_a_store_of_before_people_named_numbers_is_taken_on(url):
     (proposal_id,) = proposed(governing(engine), lever("l1"))
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE proposals DROP COLUMN proposed_by")
+        connection.exec_driver_sql("ALTER TABLE lever_states DROP COLUMN sequence")
     engine.dispose()
     for _ in range(2):
         engine = open_control_store(url)

@@ -383,6 +383,32 @@ def test_newer_evidence_against_a_raise_stops_it_although_it_was_approved(engine
     assert "freeze" in outcome.message
 
 
+@pytest.mark.parametrize("came_back", [False, True])
+def test_the_newest_states_count_although_nothing_was_proposed_on_them(engine, came_back):
+    approved(engine)
+    governance, platform = governing(engine, mode="sandbox"), PaperPlatform(**TWO)
+    calm, doubtful = lever("l2", thompson_budget=500.0), {"p_cac_above_cap": 0.6, "thompson_budget": None}
+    assert proposed(governance, lever("l1", **doubtful), calm, at=TEN) == []
+    if came_back:
+        assert proposed(governance, lever("l1"), at=SOON) == []
+    (outcome,) = writing(engine, platform)
+    assert outcome.status == ("applied" if came_back else "blocked")
+
+
+def test_our_own_edits_count_for_the_72_hours_although_no_snapshot_tells_of_them(engine):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    (raised,) = writing(engine, platform)
+    governance.roll_back(raised.change_id, "jo", "not yet", SOON)
+    writing(engine, platform)
+    for days, status in ((1, "blocked"), (4, "applied")):
+        later = NINE + timedelta(days=days)
+        (again,) = proposed(governance, lever("l1"), at=later)
+        governance.approve(again, "sam", "now it does", later)
+        (outcome,) = writing(engine, platform, at=later)
+        assert outcome.status == status
+        assert (outcome.message is None) or "cooldown" in outcome.message
+
+
 def test_a_rollback_that_raises_spend_obeys_the_caps_when_it_is_sent(engine):
     levers = lever("l1", thompson_budget=100.0), lever("l2", thompson_budget=500.0)
     governance, platform = approved(engine, *levers), PaperPlatform(**TWO)

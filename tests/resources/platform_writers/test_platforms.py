@@ -67,8 +67,8 @@ def test_a_person_s_edit_is_respected_before_a_change_and_before_its_rollback(na
         assert undone.status == "conflict"
         assert "777.00 active" in undone.message
         assert here.shown() == (Decimal(777), "active")
-        here.propose(at=NINE + timedelta(days=1))  # made from numbers that were read before the edit
-        assert here.write(NINE + timedelta(days=1)).status == "conflict"
+        here.propose(at=NINE + timedelta(days=4))  # made from numbers that were read before the edit
+        assert here.write(NINE + timedelta(days=4)).status == "conflict"
         assert here.shown() == (Decimal(777), "active")
 
 
