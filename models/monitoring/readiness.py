@@ -15,6 +15,7 @@ import polars as pl
 from models.monitoring.reviews import DRIFT_ALARM, PROMISED
 
 ALL = "all_criteria"
+_ACCOUNT = ["platform", "account_id"]
 SCHEMA = pl.Schema(
     {
         "as_of_date": pl.Date,
@@ -133,7 +134,7 @@ def readiness(
 
 def _data(track: str, evidence: Evidence, thresholds: Thresholds, as_of_date: date) -> list[_Verdict]:
     own = evidence.recent.filter(pl.col("track") == track).join(
-        evidence.verdicts, on=["platform", "account_id"], how="left", maintain_order="left"
+        evidence.verdicts, on=_ACCOUNT, how="left", maintain_order="left"
     )
     spend = float(own["cost"].sum())
     reported: list[date | None] = own["last_report_date"].to_list()
@@ -150,7 +151,7 @@ def _data(track: str, evidence: Evidence, thresholds: Thresholds, as_of_date: da
     refused = own.filter(~pl.col("eligible").fill_null(False))
     why = "; ".join(
         f"{row['platform']}/{row['account_id']}: {row['reason'] or 'not audited this morning yet'}"
-        for row in refused.sort("platform", "account_id").iter_rows(named=True)
+        for row in refused.sort(_ACCOUNT).iter_rows(named=True)
     )
     return [
         _Verdict("data_fresh", age, "at most", allowed, fresh),
@@ -171,16 +172,17 @@ def _matured(track: str, evidence: Evidence, thresholds: Thresholds) -> _Verdict
 
 
 def _coverage(track: str, evidence: Evidence) -> _Verdict:
-    of_track = evidence.recent.filter(pl.col("track") == track).select("platform", "account_id").unique()
+    of_track = evidence.recent.filter(pl.col("track") == track).select(_ACCOUNT).unique()
     scored = evidence.accuracy.filter(
         (pl.col("method") == "aelp") & pl.col("metric").is_in(["clicks", "conversions"])
     ).join(of_track, on=["platform", "account_id"], how="semi")
     if scored.is_empty():
         return _Verdict("coverage", None, "includes", PROMISED, "Not yet: no backtest of its accounts.")
-    missed = scored.filter((pl.col("coverage_low") > PROMISED) | (pl.col("coverage_high") < PROMISED)).sort(
-        (pl.col("coverage") - PROMISED).abs(), descending=True
+    by_distance = scored.sort(
+        -(pl.col("coverage") - PROMISED).abs(), *_ACCOUNT, "metric", "horizon_days", nulls_last=True
     )
-    furthest = scored.sort((pl.col("coverage") - PROMISED).abs(), descending=True).row(0, named=True)
+    missed = by_distance.filter((pl.col("coverage_low") > PROMISED) | (pl.col("coverage_high") < PROMISED))
+    furthest = by_distance.row(0, named=True)
     named = "; ".join(
         f"{row['platform']} {row['metric']} {row['horizon_days']} d: {row['coverage_low']:.0%} to "
         f"{row['coverage_high']:.0%}"
@@ -231,7 +233,8 @@ def _placebo(evidence: Evidence) -> _Verdict:
         detail = "Not yet: no window without a change has matured."
         return _Verdict("placebo_lift", None, "includes", 0.0, detail)
     wrong = known.filter((pl.col("lift_low") > 0) | (pl.col("lift_high") < 0))
-    shown = (wrong if wrong.height else known).sort(pl.col("lift").abs(), descending=True).row(0, named=True)
+    by_size = (wrong if wrong.height else known).sort(-pl.col("lift").abs(), "comparison", "metric")
+    shown = by_size.row(0, named=True)
     interval = (
         f"{shown['comparison']} {shown['metric']} {shown['lift_low']:+.3f} to {shown['lift_high']:+.3f}"
     )

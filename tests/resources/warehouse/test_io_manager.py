@@ -174,6 +174,15 @@ def test_a_window_reaching_before_the_first_partition_reads_what_there_is(wareho
     assert sorted(rows["account_id"]) == ["a", "b"]
 
 
+def test_inputs_come_in_one_order_however_they_are_stored(warehouse):
+    orders = []
+    for rows in ([(2, "b"), (1, "c"), (2, "a")], [(2, "a"), (2, "b"), (1, "c")]):
+        warehouse.write(ReplaceTable(ACCOUNT_AUDITS, audits(*rows)))
+        orders.append(read_back(warehouse, "2026-06-03", days_before(30)))
+    assert orders[0].equals(orders[1])
+    assert orders[0]["account_id"].to_list() == ["c", "a", "b"]
+
+
 def test_named_columns_are_all_that_is_read(warehouse):
     warehouse.write(ReplaceTable(ACCOUNT_AUDITS, audits((2, "b"))))
     rows = read_back(
