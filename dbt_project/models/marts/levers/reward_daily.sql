@@ -4,28 +4,7 @@
 -- It is known where days were followed to maturity; view conversions, which nobody follows, are taken to come alike.
 {{ config(materialized='view') }}
 
--- An account's day is as old as its latest pull found it, whichever call that was.
-with pulled as (
-    select
-        platform,
-        account_id,
-        date,
-        max(last_pulled_age) as age
-    from {{ ref('stg_ops__pulled_days') }}
-    where
-        stream in (
-            'meta_ads_insights',
-            'meta_ads_insights_by_placement',
-            'google_ads_ad_performance',
-            'google_ads_campaign_performance',
-            'tiktok_ads_report',
-            'linkedin_ad_analytics',
-            'file_ad_performance'
-        )
-    group by platform, account_id, date
-),
-
-definition as (
+with definition as (
     select * from {{ ref('stg_ops__reward_definitions') }}
 ),
 
@@ -84,11 +63,11 @@ aged as (
         levers.cost,
         coalesce(levers.conversions_click, 0) as conversions_click,
         coalesce(levers.conversions_view, 0) as conversions_view,
-        pulled.age,
-        coalesce(pulled.age > accounts.maturity_days, false) as is_matured,
+        ages.age,
+        coalesce(ages.age > accounts.maturity_days, false) as is_matured,
         curve.days_behind,
         case
-            when pulled.age > accounts.maturity_days then 1
+            when ages.age > accounts.maturity_days then 1
             else curve.completion
         end as completion,
         accounts.version,
@@ -99,16 +78,16 @@ aged as (
         on
             levers.platform = accounts.platform
             and levers.account_id = accounts.account_id
-    left join pulled
+    left join {{ ref('int_report_ages') }} as ages
         on
-            levers.platform = pulled.platform
-            and levers.account_id = pulled.account_id
-            and levers.date = pulled.date
+            levers.platform = ages.platform
+            and levers.account_id = ages.account_id
+            and levers.date = ages.date
     left join curve
         on
             levers.platform = curve.platform
             and levers.account_id = curve.account_id
-            and pulled.age = curve.age
+            and ages.age = curve.age
 ),
 
 final as (

@@ -2,32 +2,11 @@
 -- A view: tracks follow the rules in force now, and a day ages with every pull.
 {{ config(materialized='view') }}
 
--- An account's day is as old as its latest pull found it, whichever call that was.
-with pulled as (
-    select
-        platform,
-        account_id,
-        date,
-        max(last_pulled_age) as age
-    from {{ ref('stg_ops__pulled_days') }}
-    where
-        stream in (
-            'meta_ads_insights',
-            'meta_ads_insights_by_placement',
-            'google_ads_ad_performance',
-            'google_ads_campaign_performance',
-            'tiktok_ads_report',
-            'linkedin_ad_analytics',
-            'file_ad_performance'
-        )
-    group by platform, account_id, date
-),
-
-claimed as (
+with claimed as (
     select
         campaigns.date,
         tracks.track,
-        pulled.age,
+        ages.age,
         campaigns.conversions_click,
         campaigns.conversions_view
     from {{ ref('ads_campaign_daily') }} as campaigns
@@ -36,11 +15,11 @@ claimed as (
             campaigns.platform = tracks.platform
             and campaigns.account_id = tracks.account_id
             and campaigns.campaign_id = tracks.campaign_id
-    left join pulled
+    left join {{ ref('int_report_ages') }} as ages
         on
-            campaigns.platform = pulled.platform
-            and campaigns.account_id = pulled.account_id
-            and campaigns.date = pulled.date
+            campaigns.platform = ages.platform
+            and campaigns.account_id = ages.account_id
+            and campaigns.date = ages.date
 ),
 
 sides as (
