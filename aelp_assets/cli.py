@@ -103,7 +103,9 @@ def demo(
     os.environ["AELP_DROP"] = str(drop)
     with ExitStack() as servers:
         if served:
-            account = ServedAccount(simulate_account(scale, settings.seed, today), lambda: nine)
+            # Today happens, too: platforms tell by the hour what it has spent so far.
+            simulated = simulate_account(scale, settings.seed, today, further_days=1)
+            account = ServedAccount(simulated, lambda: nine)
             os.environ.update(servers.enter_context(served_platforms(account, sandbox)))
         _run(started, with_backtest=True)
 

@@ -1,14 +1,15 @@
 """Spend within a day: its course per lever, levers that pass their worst case, the stop put before people.
 
-Here: reading today's landed spend, calling `models.pacing`, proposing. Not here: the mathematics, and
-stopping anything: an urgent stop waits for an approver like any other proposal.
+Here: today's landed spend of every platform with budgets, calling `models.spend_readings` and
+`models.pacing`, proposing. Not here: the mathematics, and stopping anything: an urgent stop waits for an
+approver like any other proposal.
 """
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -19,6 +20,7 @@ from aelp_assets.metadata import asset_key, check, markdown_table, result, table
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models import pacing as spend_pacing
+from models import spend_readings
 from models.guardrails import STATE_SCHEMA
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -28,7 +30,10 @@ from resources.settings import Environment, Settings
 from resources.warehouse.tables import PACING, PACING_TABLES
 
 HISTORY_DAYS = 56
-_CODE = module_hash("models.pacing")
+COVERED = ("meta", "google_ads", "tiktok", "linkedin")  # whose spend is read within the day
+_DAY_TOTALS = ("linkedin",)  # which reports by nothing finer than the day
+_WHOLE_DAY = "__none__"
+_CODE = module_hash("models.pacing", "models.spend_readings")
 _ACCOUNT = ["platform", "account_id"]
 _SHOWN = ["track", "lever_id", "hour", "budget", "worst_case", "expected_spend", "spend", "day_end_p50"]
 _ALARMS_SHOWN = ["track", "lever_id", "kind", "hour", "spend", "worst_case", "p_above_worst_case"]
@@ -38,6 +43,8 @@ _ALARMS_SHOWN = ["track", "lever_id", "kind", "hour", "spend", "worst_case", "p_
     name="pacing",
     ins={
         "stg_meta__hourly_spend": dg.AssetIn(key=["staging", "stg_meta__hourly_spend"]),
+        "stg_platforms__intraday_spend": dg.AssetIn(key=["staging", "stg_platforms__intraday_spend"]),
+        "stg_ops__spend_pulls": dg.AssetIn(key=["staging", "stg_ops__spend_pulls"]),
         "stg_ops__accounts": dg.AssetIn(key=["staging", "stg_ops__accounts"]),
         "ads_campaign_daily": dg.AssetIn(
             key=["gaelp_training", "ads_campaign_daily"],
@@ -59,6 +66,11 @@ _ALARMS_SHOWN = ["track", "lever_id", "kind", "hour", "spend", "worst_case", "p_
             description="24 hours per lever, and expected shares that rise to 1.",
         ),
         dg.AssetCheckSpec(
+            "todays_spend_is_readable",
+            asset=asset_key(str(PACING.name)),
+            description=f"Today's spend was read, and not long ago. Covered: {', '.join(COVERED)}.",
+        ),
+        dg.AssetCheckSpec(
             "nothing_overspends",
             asset=asset_key("ops.spend_alarms"),
             description="No lever passes what its platform may spend on a day.",
@@ -71,46 +83,45 @@ _ALARMS_SHOWN = ["track", "lever_id", "kind", "hour", "spend", "worst_case", "p_
 def pacing(
     context: dg.AssetExecutionContext,
     stg_meta__hourly_spend: pl.DataFrame,
+    stg_platforms__intraday_spend: pl.DataFrame,
+    stg_ops__spend_pulls: pl.DataFrame,
     stg_ops__accounts: pl.DataFrame,
     ads_campaign_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
     """The plan of the day beside what was landed of it, and the levers that pass their worst case."""
-    day = morning_of(context)
-    hourly = hours_that_are_over(stg_meta__hourly_spend, stg_ops__accounts)
-    levers = running_levers(budget_levers)
+    day, levers = morning_of(context), running_levers(budget_levers)
+    delays = spend_readings.Delays(
+        {str(name): hours for name, hours in settings.pacing.reporting_delay_hours.items()}, 0.0, _DAY_TOTALS
+    )
+    spend = spend_within_days(stg_meta__hourly_spend, stg_platforms__intraday_spend)
+    accounts = levers.select(_ACCOUNT).unique().join(stg_ops__accounts, on=_ACCOUNT, how="left")
+    look = spend_readings.Look(day, clock.now(), settings.timezone)
+    readings = spend_readings.readings(accounts, stg_ops__spend_pulls, spend, look, delays)
+    zones = {row[:2]: row[2] for row in accounts.select(*_ACCOUNT, "timezone").iter_rows()}
     plan = spend_pacing.pacing_plan(
         levers.select(*LEVER, "track", pl.col("current_budget").alias("budget")),
-        of_levers(hourly.filter(pl.col("date") == day), levers),
-        with_day_totals(hourly.filter(pl.col("date") < day), ads_campaign_daily),
-        day=day,
+        of_levers(of_the_day(spend, readings), levers),
+        readings,
+        with_day_totals(
+            spend_readings.past_hours(spend, stg_ops__spend_pulls, zones, delays), ads_campaign_daily
+        ),
         overdelivery={str(name): above for name, above in settings.pacing.overdelivery.items()},
         other_overdelivery=settings.guardrails.overdelivery,
         delivery_mean=settings.forecast.delivery_mean,
     )
     found = spend_pacing.overspends(plan, settings.pacing.alarm_probability)
     alarms = described(found, day)
-    whole = plan.group_by(LEVER).agg(
-        pl.len() == spend_pacing.HOURS, (pl.col("expected_share").max() - 1).abs()
-    )
-    broken = whole.filter(~pl.col("len") | (pl.col("expected_share") > 1e-9)).height
     planned = result(
         plan.select(pl.lit(day).alias("as_of_date"), pl.all()),
-        checks=[
-            check(
-                "every_day_is_whole",
-                not broken,
-                f"{broken} levers have no whole day.",
-                str(PACING.name),
-                {
-                    "levers": whole.height,
-                    "levers_read_today": plan.filter(pl.col("hour") == 0)["spend"].count(),
-                },
-            )
-        ],
+        checks=[_every_day_is_whole(plan), _todays_spend_is_readable(readings)],
         columns=_SHOWN,
         key=str(PACING.name),
+        readings=markdown_table(
+            readings.select(*_ACCOUNT, "date", "reading", "hours_over", "reading_reason")
+        ),
     )
     alarmed = result(
         alarms,
@@ -120,6 +131,7 @@ def pacing(
                 alarms.is_empty(),
                 "\n".join(alarms["reason"]),
                 "ops.spend_alarms",
+                {"platforms_covered": list(COVERED), "accounts_judged": _judged(readings).height},
                 severity=dg.AssetCheckSeverity.WARN,
             )
         ],
@@ -129,26 +141,65 @@ def pacing(
     return planned, alarmed
 
 
-def hours_that_are_over(hourly: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
-    """Landed spend by hour, without the hour in which a day was read, and how many hours were over then."""
-    known = accounts.select(*_ACCOUNT, "timezone").drop_nulls()
-    zones = {(platform, account): zone for platform, account, zone in known.iter_rows()}
-    reads = hourly.group_by(*_ACCOUNT, "date").agg(pl.col("_ingested_at").max().alias("read_at"))
-    over = [
-        _hours_over(row["date"], row["read_at"], zones.get((row["platform"], row["account_id"]), "UTC"))
-        for row in reads.iter_rows(named=True)
-    ]
-    return (
-        hourly.join(reads.with_columns(pl.Series("hours_over", over, dtype=pl.Int64)), on=[*_ACCOUNT, "date"])
-        .with_columns(pl.col("hour").cast(pl.Int64), pl.col("spend").cast(pl.Float64).fill_null(0.0))
-        .filter(pl.col("hour") < pl.col("hours_over"))
-        .select(*_ACCOUNT, "date", "campaign_id", "adset_id", "hour", "spend", "hours_over")
+def _every_day_is_whole(plan: pl.DataFrame) -> dg.AssetCheckResult:
+    whole = plan.group_by(LEVER).agg(
+        pl.len() == spend_pacing.HOURS, (pl.col("expected_share").max() - 1).abs()
+    )
+    broken = whole.filter(~pl.col("len") | (pl.col("expected_share") > 1e-9)).height
+    told = {"levers": whole.height, "levers_read_today": _judged(plan)[LEVER].n_unique()}
+    return check(
+        "every_day_is_whole", not broken, f"{broken} levers have no whole day.", str(PACING.name), told
     )
 
 
-def _hours_over(day: date, read_at: datetime, zone: str) -> int:
-    local = read_at.astimezone(ZoneInfo(zone))
-    return local.hour if local.date() == day else spend_pacing.HOURS
+def _todays_spend_is_readable(readings: pl.DataFrame) -> dg.AssetCheckResult:
+    """Warns: where nobody can read what is spent, no alarm is no good news."""
+    unread = readings.filter(pl.col("reading").is_in(spend_readings.PROBLEMS))
+    return check(
+        "todays_spend_is_readable",
+        unread.is_empty(),
+        "\n".join(unread["reading_reason"]),
+        str(PACING.name),
+        {
+            "platforms_covered": list(COVERED),
+            "accounts_by_reading": dict(readings["reading"].value_counts(sort=True).iter_rows()),
+        },
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _judged(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("reading").is_in(("read", "late")))
+
+
+def spend_within_days(meta: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Landed spend of days that were not over, of all platforms alike.
+
+    Args:
+        meta: rows of `stg_meta__hourly_spend`, whose ad sets are others' ad groups.
+        others: rows of `stg_platforms__intraday_spend`.
+
+    Returns:
+        platform, account_id, date, campaign_id, adgroup_id, hour (null: the day's single figure; -1: no
+        number), spend (null: no number).
+    """
+    hour = pl.col("hour").cast(pl.Int64, strict=False).fill_null(-1)
+    columns = ["date", "campaign_id", "adgroup_id", "hour", "spend"]
+    return pl.concat(
+        [
+            rows.select(*_ACCOUNT, *columns).with_columns(
+                pl.when(pl.col("hour") != _WHOLE_DAY).then(hour).alias("hour"),
+                pl.col("spend").cast(pl.Float64),
+            )
+            for rows in (meta.rename({"adset_id": "adgroup_id"}), others)
+        ]
+    )
+
+
+def of_the_day(spend: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
+    """Spend of the day each account is looked at, without accounts that cannot be read."""
+    readable = readings.filter(pl.col("reading") != "not_readable")
+    return spend.join(readable.select(*_ACCOUNT, "date"), on=[*_ACCOUNT, "date"], how="semi")
 
 
 def running_levers(budget_levers: pl.DataFrame) -> pl.DataFrame:
@@ -181,7 +232,7 @@ def with_own_changes(levers: pl.DataFrame, in_force: Mapping[LeverKey, LeverValu
 
 
 def of_levers(hourly: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
-    """Hourly spend by lever: an ad set's own, or of all ad sets of a campaign that carries the budget."""
+    """Hourly spend by lever: an ad group's own, or of all ad groups of a campaign that carries the budget."""
     entity = pl.when(pl.col("lever_level") == "campaign").then("campaign_id").otherwise("entity_id")
     named = levers.select(*LEVER, "lever_level", entity.alias("entity_id"))
     parts = [
@@ -189,10 +240,10 @@ def of_levers(hourly: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
             named.filter((pl.col("lever_level") == "campaign") == is_campaign),
             left_on=[*_ACCOUNT, column],
             right_on=[*_ACCOUNT, "entity_id"],
-        ).select(*LEVER, "hour", "spend", "hours_over")
-        for column, is_campaign in (("campaign_id", True), ("adset_id", False))
+        ).select(*LEVER, "hour", "spend")
+        for column, is_campaign in (("campaign_id", True), ("adgroup_id", False))
     ]
-    return pl.concat(parts).group_by(*LEVER, "hour", "hours_over").agg(pl.col("spend").sum())
+    return pl.concat(parts).group_by(*LEVER, "hour").agg(pl.col("spend").sum())
 
 
 def with_day_totals(hourly: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
@@ -203,22 +254,39 @@ def with_day_totals(hourly: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
 
 
 def described(found: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Alarms with their ids and a sentence each."""
-    most = "{worst_case:,.2f}, the most the platform may spend on a day at a budget of {budget:,.2f}"
-    said = {
-        "spend_above_worst_case": "{spend:,.2f} were spent by {hour}:00, above " + most,
-        "day_end_above_worst_case": "after {spend:,.2f} by {hour}:00 it ends at about {day_end_p50:,.2f}; "
-        "with P = {p_above_worst_case:.1%} above " + most,
-    }
+    """Alarms of a morning with their ids and a sentence each: what was read, when, and how late that is."""
     rows = list(found.iter_rows(named=True))
-    names = ["|".join([str(day), *(row[part] for part in LEVER), row["kind"]]) for row in rows]
+    names = ["|".join([str(row["date"]), *(row[part] for part in LEVER), row["kind"]]) for row in rows]
     ids = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in names]
-    reasons = [said[row["kind"]].format_map({**row, "hour": row["hour"] + 1}) for row in rows]
     return found.with_columns(
         pl.lit(day).alias("as_of_date"),
+        pl.coalesce("spend", "spend_reported").alias("spend"),
+        pl.when(pl.col("kind") == "spend_above_worst_case")
+        .then(1.0)
+        .otherwise("p_above_worst_case")
+        .alias("p_above_worst_case"),
         pl.Series("alarm_id", ids, dtype=pl.String),
-        pl.Series("reason", reasons, dtype=pl.String),
+        pl.Series("reason", [_reason(row) for row in rows], dtype=pl.String),
     ).select([column.name for column in PACING_TABLES[1].columns])
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    until, most = (
+        f"{row['hour'] + 1}:00",
+        f"{row['worst_case']:,.2f}, the most the platform may spend on a day",
+    )
+    budget = f"at a budget of {row['budget']:,.2f}"
+    if row["kind"] == "day_end_above_worst_case":
+        said = (
+            f"after {row['spend']:,.2f} by {until} it ends at about {row['day_end_p50']:,.2f}; with "
+            f"P = {row['p_above_worst_case']:.1%} above {most} {budget}"
+        )
+    elif row["spend"] is None:  # of an hour that is not settled yet
+        said = f"at least {row['spend_reported']:,.2f} were spent by {until}, above {most} {budget}"
+    else:
+        said = f"{row['spend']:,.2f} were spent by {until}, above {most} {budget}"
+    late = f"{row['platform']} reports up to {row['reporting_delay_hours']:g} h late"
+    return f"{said} ({row['date']}, read at {row['read_at']:%H:%M} UTC; {late}: by now it may be more)"
 
 
 @dg.asset(

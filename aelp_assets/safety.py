@@ -50,6 +50,11 @@ _RECENT = days_before(1, and_the_morning=True)
         "spend_alarms": dg.AssetIn(
             key=["ops", "spend_alarms"], partition_mapping=days_before(2, and_the_morning=True)
         ),
+        "pacing": dg.AssetIn(
+            key=["ops", "pacing"],
+            partition_mapping=_RECENT,
+            metadata={"columns": ["date", *_ACCOUNT, "hour", "reading", "reading_reason"]},
+        ),
     },
     deps=[asset_key(str(tables.EXTERNAL_EDITS.name))],  # it withdraws proposals in the control store
     check_specs=[
@@ -78,6 +83,7 @@ def safety_events(
     forecast_drift: pl.DataFrame,
     reconciliations: pl.DataFrame,
     spend_alarms: pl.DataFrame,
+    pacing: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
@@ -91,7 +97,7 @@ def safety_events(
     budgets = budget_levers.filter(is_limit).select(
         "date", *_ACCOUNT, "lever_id", pl.col("current_budget").cast(pl.Float64)
     )
-    told_by_the_hour = spend_alarms.select(pl.col("as_of_date").alias("date"), *_ACCOUNT, "lever_id")
+    told_by_the_hour = spend_alarms.select("date", *_ACCOUNT, "lever_id").unique()
     changes = governance.changes()
     rows = safety.collect(
         [
@@ -102,6 +108,7 @@ def safety_events(
             *safety.changes_rolled_back(_rollbacks(changes, morning, settings)),
             *safety.proposals_overtaken(_overtaken(governance.proposals(clock.now()), morning)),
             *safety.spend_alarms(spend_alarms),
+            *safety.spend_unread(pacing),
             *safety.drift_alarms(forecast_drift, as_of_date=morning),
             *safety.reconciliations_broken(reconciliations, as_of_date=morning),
             *safety.coverage_broken(newest(forecast_accuracy)),

@@ -1,7 +1,7 @@
 """Spend within a day: its expected course, and where what was spent so far will end.
 
 Here: the share of a day's spend by hour, the day's end as an interval, what passes a platform's worst case.
-Not here: reading spend, proposing anything (`aelp_assets.pacing`).
+Not here: up to which hour spend is known (`spend_readings`), proposing anything (`aelp_assets.pacing`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 HOURS = 24
 _PRIOR_DAYS = 3.0  # how many days of evidence the even course is worth
@@ -32,18 +34,25 @@ PACING_SCHEMA = pl.Schema(
         "account_id": pl.String(),
         "track": pl.String(),
         "lever_id": pl.String(),
+        "date": pl.Date(),
         "hour": pl.Int64(),
         "budget": pl.Decimal(38, 9),
         "worst_case": pl.Float64(),
         "expected_share": pl.Float64(),
         "expected_spend": pl.Float64(),
         "spend": pl.Float64(),
+        "spend_reported": pl.Float64(),
         "day_end_p10": pl.Float64(),
         "day_end_p50": pl.Float64(),
         "day_end_p90": pl.Float64(),
         "p_above_worst_case": pl.Float64(),
+        "reading": pl.String(),
+        "reading_reason": pl.String(),
+        "read_at": pl.Datetime("us", "UTC"),
+        "reporting_delay_hours": pl.Float64(),
     }
 )
+_OF_READING = ["date", "reading", "reading_reason", "read_at", "reporting_delay_hours"]
 
 
 @dataclass(frozen=True)
@@ -139,80 +148,112 @@ def day_end(
 def pacing_plan(
     levers: pl.DataFrame,
     today: pl.DataFrame,
+    readings: pl.DataFrame,
     history: pl.DataFrame,
     *,
-    day: date,
     overdelivery: Mapping[str, float],
     other_overdelivery: float,
     delivery_mean: float,
 ) -> pl.DataFrame:
     """Each lever's day hour by hour: what is expected, what was spent, where it will end (`PACING_SCHEMA`).
 
+    Only settled hours are judged; what is told of later ones is kept as `spend_reported`, a lower bound.
+
     Args:
         levers: platform, account_id, track, lever_id, budget (dollars a day, positive).
-        today: platform, account_id, lever_id, hour, spend, hours_over (of the account's reading); hours that
-            are not over are ignored. An account without rows was not read: its spend is null.
+        today: platform, account_id, lever_id, hour (null: of the whole day so far), spend (not negative).
+        readings: a row of `spend_readings.SCHEMA` for every account of `levers`.
         history: rows of `day_course` with platform and account_id.
         overdelivery: how far above a daily budget a platform may spend on one day, by platform.
         other_overdelivery: of platforms not named there.
         delivery_mean: share of a budget that is usually spent.
     Raises:
-        ValueError: as `day_end`.
+        ValueError: an account has no reading; as `day_end`.
     """
+    told = {(row["platform"], row["account_id"]): row for row in readings.iter_rows(named=True)}
     parts = []
-    for account, members in levers.sort(_KEY).group_by(_ACCOUNT, maintain_order=True):
-        mine = (pl.col("platform") == account[0]) & (pl.col("account_id") == account[1])
-        course = day_course(history.filter(mine), day)
-        above = 1 + overdelivery.get(str(account[0]), other_overdelivery)
-        parts.append(_of_account(members, today.filter(mine), course, above, delivery_mean))
+    for (platform, account_id), members in levers.sort(_KEY).group_by(_ACCOUNT, maintain_order=True):
+        reading = told.get((str(platform), str(account_id)))
+        if reading is None:
+            raise ValueError(f"{platform} account {account_id} has levers and no reading")
+        mine = (pl.col("platform") == platform) & (pl.col("account_id") == account_id)
+        course = day_course(history.filter(mine), reading["date"])
+        above = 1 + overdelivery.get(str(platform), other_overdelivery)
+        parts.append(_of_account(members, today.filter(mine), reading, course, above, delivery_mean))
     return pl.concat(parts) if parts else pl.DataFrame(schema=PACING_SCHEMA)
 
 
 def _of_account(
-    levers: pl.DataFrame, today: pl.DataFrame, course: DayCourse, above: float, delivery_mean: float
+    levers: pl.DataFrame,
+    today: pl.DataFrame,
+    reading: Mapping[str, Any],
+    course: DayCourse,
+    above: float,
+    delivery_mean: float,
 ) -> pl.DataFrame:
     budget = levers["budget"].cast(pl.Float64).to_numpy()
+    settled, reported = _known_hours(reading)
     spent = np.zeros((levers.height, HOURS))
     places = {lever: place for place, lever in enumerate(levers["lever_id"])}
     for lever, hour, spend in today.select("lever_id", "hour", "spend").iter_rows():
         if lever in places:
-            spent[places[lever], hour] += spend
+            spent[places[lever], max(0, reading["hours_over"] - 1) if hour is None else hour] += spend
     spent = spent.cumsum(axis=1)
-    over = min(HOURS, int(today["hours_over"][0])) if today.height else 0
     shape = (levers.height, HOURS)
     shares = np.broadcast_to(course.shares, shape)
     planned = np.broadcast_to((budget * delivery_mean)[:, None], shape)
     worst = np.broadcast_to((budget * above)[:, None], shape)
     ends, p_above = np.full((3, *shape), np.nan), np.full(shape, np.nan)
-    if over:
-        given = [each[:, :over].ravel() for each in (spent, shares, planned, worst)]
+    if settled.any():
+        given = [each[:, settled].ravel() for each in (spent, shares, planned, worst)]
         quantiles, beyond = day_end(given[0], given[1], given[2], given[3], course.concentration)
-        ends[:, :, :over], p_above[:, :over] = quantiles.reshape(3, -1, over), beyond.reshape(-1, over)
-    hours = np.tile(np.arange(HOURS), levers.height)
-    known = hours < over
+        ends[:, :, settled] = quantiles.reshape(3, levers.height, -1)
+        p_above[:, settled] = beyond.reshape(levers.height, -1)
     numbers = {
         "worst_case": worst,
         "expected_share": shares,
         "expected_spend": shares * planned,
         "spend": spent,
+        "spend_reported": spent,
         "day_end_p10": ends[0],
         "day_end_p50": ends[1],
         "day_end_p90": ends[2],
         "p_above_worst_case": p_above,
     }
-    landed = ("spend", "day_end_p10", "day_end_p50", "day_end_p90", "p_above_worst_case")
+    judged = ("spend", "day_end_p10", "day_end_p50", "day_end_p90", "p_above_worst_case")
+    known = dict.fromkeys(judged, settled) | {"spend_reported": reported}
     return (
         levers.select(*_ACCOUNT, "track", "lever_id", "budget")
         .select(pl.all().repeat_by(HOURS).explode())
-        .with_columns(pl.Series("hour", hours), *(pl.Series(n, v.ravel()) for n, v in numbers.items()))
-        .with_columns(pl.when(pl.Series(known)).then(pl.col(name)).alias(name) for name in landed)
+        .with_columns(
+            pl.Series("hour", np.tile(np.arange(HOURS), levers.height)),
+            *(pl.Series(n, v.ravel()) for n, v in numbers.items()),
+            *(pl.lit(reading[name], dtype=PACING_SCHEMA[name]).alias(name) for name in _OF_READING),
+        )
+        .with_columns(
+            pl.when(pl.Series(np.tile(hours, levers.height))).then(pl.col(name)).alias(name)
+            for name, hours in known.items()
+        )
         .select(PACING_SCHEMA.names())
         .cast(dict(PACING_SCHEMA.items()))
     )
 
 
+def _known_hours(reading: Mapping[str, Any]) -> tuple[BoolArray, BoolArray]:
+    """Which hours of a day are settled, and of which at least something is told; shape (24,) each.
+
+    A single figure of the day is known at one hour's end: before it nobody can tell.
+    """
+    hours, over, begun = np.arange(HOURS), reading["hours_over"], reading["hours_begun"]
+    if reading["by_hour"]:
+        return hours < over, hours < begun
+    return (hours == over - 1), (hours >= max(0, over - 1)) & (hours < begun)
+
+
 def overspends(plan: pl.DataFrame, probability: float) -> pl.DataFrame:
     """The first hour at which each lever's spend passed its worst case, or would with P > `probability`.
+
+    What is told of hours not settled yet is enough for the first: spend only grows.
 
     Args:
         plan: of `pacing_plan`.
@@ -221,7 +262,7 @@ def overspends(plan: pl.DataFrame, probability: float) -> pl.DataFrame:
     Returns:
         The plan's rows of those hours with `kind`: spend_above_worst_case or day_end_above_worst_case.
     """
-    passed = pl.col("spend") > pl.col("worst_case")
+    passed = (pl.col("spend_reported") > pl.col("worst_case")).fill_null(False)
     kinds = {
         "spend_above_worst_case": passed,
         "day_end_above_worst_case": ~passed & (pl.col("p_above_worst_case") > probability),

@@ -278,12 +278,16 @@ class Guardrails(Section):
 class Pacing(Section):
     """Spend within a day. `overdelivery`: how far above a daily budget a platform may go on one day by its
     own rules; the guardrails' for platforms not named. Where spend is beyond that, or the day will end beyond
-    it with more than `alarm_probability`, a stop is put before people.
+    it with more than `alarm_probability`, a stop is put before people. `reporting_delay_hours`: how late a
+    platform may report what is spent; an hour is settled, and judged, once so much time lies behind it.
     """
 
     overdelivery: dict[
         Literal["meta", "google_ads", "tiktok", "linkedin"], Annotated[float, Field(ge=0.0, le=2.0)]
     ] = {"meta": 0.75, "google_ads": 1.0, "linkedin": 0.5}
+    reporting_delay_hours: dict[
+        Literal["meta", "google_ads", "tiktok", "linkedin"], Annotated[float, Field(ge=0.0, le=24.0)]
+    ] = {"meta": 0.25, "google_ads": 3.0, "tiktok": 1.0, "linkedin": 1.0}
     alarm_probability: Annotated[float, Field(ge=0.9, lt=1.0)] = 0.9
 
 

@@ -179,9 +179,9 @@ def spend_alarms(alarms: pl.DataFrame) -> Iterator[Event]:
     """Levers that pass, or will pass, what their platform may spend on a day: one event a lever and day.
 
     Args:
-        alarms: as_of_date, platform, account_id, track, lever_id, kind, hour, reason.
+        alarms: date, platform, account_id, track, lever_id, kind, hour, reason.
     """
-    keys = ["as_of_date", "platform", "account_id", "lever_id"]
+    keys = ["date", "platform", "account_id", "lever_id"]
     first = alarms.sort(*keys, "hour", "kind").unique(keys, keep="first", maintain_order=True)
     for row in first.iter_rows(named=True):
         subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
@@ -189,10 +189,29 @@ def spend_alarms(alarms: pl.DataFrame) -> Iterator[Event]:
             "spend_alarm",
             "critical",
             subject,
-            f"{subject} overspends on {row['as_of_date']}: {row['reason']}.",
+            f"{subject} overspends on {row['date']}: {row['reason']}.",
             "A stop waits for a signature (`aelp proposals`, or the desk); until then it spends on.",
-            day=row["as_of_date"],
+            day=row["date"],
             track=row["track"],
+        )
+
+
+def spend_unread(pacing: pl.DataFrame) -> Iterator[Event]:
+    """Accounts with running levers whose spend could not be read within their day: one event each.
+
+    Args:
+        pacing: date, platform, account_id, reading, reading_reason.
+    """
+    keys = ["date", "platform", "account_id"]
+    blind = pacing.filter(pl.col("reading") == "not_readable").unique(keys, keep="last").sort(keys)
+    for row in blind.iter_rows(named=True):
+        yield _event(
+            "spend_unread",
+            "warning",
+            f"{row['platform']}/{row['account_id']}",
+            row["reading_reason"],
+            "Until it is read, no alarm of this account is no good news: look at it on its platform.",
+            day=row["date"],
         )
 
 

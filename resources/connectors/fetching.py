@@ -23,7 +23,7 @@ from resources.landing.streams import NUMERIC_KINDS
 
 _WEEK = 7
 _NUMBER = r"^-?\d+(\.\d+)?$"
-# These hold for the whole account: no other pull of it would fare better now.
+# These hold for all an account has in one place: no other pull of it there would fare better now.
 _STOPPING = (ErrorClass.AUTH, ErrorClass.DEFER, ErrorClass.THROTTLE)
 
 
@@ -98,14 +98,14 @@ class AccountFetcher:
         self._scrub = Scrubber(source.secrets)
 
     def fetch(self, pulls: Sequence[Pull]) -> FetchedAccount:
-        """Read them all; a pull that fails costs its own days, an account that refuses costs the rest."""
+        """Read them all; a pull that fails costs its own days, a place that refuses costs the rest there."""
         fetched = FetchedAccount(self._source.name, self._account, self._moment, self._folder)
         by_report: dict[str, FetchedReport] = {}
-        stopped: PlatformError | None = None
+        stopped: dict[str, PlatformError] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
         for pull in pulls:
-            if stopped is not None:
-                fetched.failures.append(self._failure(pull, stopped))
+            if pull.report.place in stopped:
+                fetched.failures.append(self._failure(pull, stopped[pull.report.place]))
                 continue
             brought = by_report.get(pull.report.name)
             if brought is None:
@@ -114,7 +114,7 @@ class AccountFetcher:
                 if isinstance(outcome, PlatformError):
                     fetched.failures.append(self._failure(part, outcome))
                     if outcome.error_class in _STOPPING:
-                        stopped = outcome
+                        stopped[pull.report.place] = outcome
                 else:
                     self._keep(brought, part, outcome)
         fetched.reports = [report for report in by_report.values() if report.slices.height]

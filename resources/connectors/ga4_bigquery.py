@@ -31,6 +31,7 @@ from resources.connectors.http import LOOPBACK
 from resources.settings import SettingsError
 
 _SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
+_WHEN_REFUSED = 86_400.0  # seconds until a role may have been given; the Data API is read meanwhile
 _QUOTA_REASONS = {"rateLimitExceeded", "quotaExceeded", "userRateLimitExceeded"}
 
 
@@ -186,4 +187,4 @@ def _as_platform_error(error: Exception, place: str) -> PlatformError:
             kind, said = ErrorClass.PERMANENT, f"BigQuery refuses to read {place}"
         case _:
             kind, said = ErrorClass.TRANSIENT, f"{place} cannot be read ({type(error).__name__})"
-    return PlatformError(kind, f"GA4 export: {said}")
+    return PlatformError(kind, f"GA4 export: {said}", _WHEN_REFUSED if kind is ErrorClass.AUTH else None)

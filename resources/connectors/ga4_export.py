@@ -66,7 +66,9 @@ class Ga4Export:
 
     # Daily tables are rewritten for three days. A day a pull: a missing table holds up no other day. A table
     # without events is never exported, but old ones expire (after 60 days in BigQuery's sandbox).
-    report = Report(STREAM, "none", lookback_days=4, longest_days=1, final_after_days=4, expires=True)
+    report = Report(
+        STREAM, "none", lookback_days=4, longest_days=1, final_after_days=4, expires=True, place="export"
+    )
 
     def __init__(
         self, tables: ExportedTables, salt: IdentifierSalt, *, unset_is_consent: bool = False

@@ -1,4 +1,4 @@
-"""LinkedIn Marketing API: creatives by day, and the budgets in force.
+"""LinkedIn Marketing API: creatives by day, what today spent so far, and the budgets in force.
 
 A click is any chargeable one, on the ad's name or picture as well as to the advertiser's page. A conversion
 is any the account tracks on its website: post-click (30 days by default) and post-view (7 days) apart, their
@@ -19,7 +19,7 @@ from urllib.parse import quote
 from resources.connectors.errors import ErrorClass, MissingCredentials
 from resources.connectors.http import Reply, RestClient, seconds
 from resources.connectors.rows import decimal_text, moment_text, page_rows, text
-from resources.connectors.source import Account, Page, Pull, Report
+from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 ENDPOINT = "https://api.linkedin.com"
@@ -31,6 +31,7 @@ _DAY_LIMIT = re.compile(r"\bDAY\b")
 _ADS = Report(
     STREAMS["linkedin_ad_analytics"], "none", lookback_days=35, longest_days=30, final_after_days=35
 )
+_INTRADAY = Report(STREAMS["intraday_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
 _LEVERS = Report(STREAMS["levers"], "none", lookback_days=0, longest_days=1, is_snapshot=True)
 
 _REQUIRED = {"impressions": "impressions", "clicks": "clicks", "spend": "costInLocalCurrency"}
@@ -113,7 +114,7 @@ class LinkedIn:
 
     @property
     def reports(self) -> Sequence[Report]:
-        return (_ADS, _LEVERS)
+        return (_ADS, _LEVERS, _INTRADAY)
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -149,8 +150,10 @@ class LinkedIn:
         Raises:
             PlatformError: THROTTLE, DEFER (until the next UTC midnight), SHRINK, AUTH, TRANSIENT, PERMANENT.
         """
-        rows = self._levers(pull) if pull.report.stream is _LEVERS.stream else self._report(pull)
-        yield Page(page_rows(rows, pull.report.stream))
+        read = {_LEVERS.name: self._levers, _INTRADAY.name: self._day_so_far}.get(
+            pull.report.name, self._report
+        )
+        yield Page(page_rows(read(pull), pull.report.stream))
 
     def parents(self, pull: Pull) -> Sequence[str]:
         """All campaigns of the account, whatever their status."""
@@ -161,13 +164,51 @@ class LinkedIn:
 
     def _report(self, pull: Pull) -> list[Row]:
         account_id = pull.account.account_id
+        elements = self._analytics(pull, "CREATIVE", _ASKED)
+        if not elements:
+            return []
+        rows = [self._creative_day(pull, element) for element in elements]
+        known = self._known.get(account_id)
+        if known is None or any(row["creative_id"] not in known.creatives for row in rows):
+            known = self._known[account_id] = self._entities(account_id)
+        return [row | self._names(known, str(row["creative_id"])) for row in rows]
+
+    def _day_so_far(self, pull: Pull) -> list[Row]:
+        """What each campaign spent today: one figure, for LinkedIn reports by day and by nothing finer."""
+        rows: list[Row] = []
+        for element in self._analytics(pull, "CAMPAIGN", ("dateRange", "pivotValues", _REQUIRED["spend"])):
+            day, campaign_id = self._told_of(pull, element)
+            spend = self._given(element, _REQUIRED["spend"])
+            rows.append({"report_date": day, "adgroup_id": campaign_id,
+                         "spend": decimal_text(spend, "LinkedIn: costInLocalCurrency")})  # fmt: skip
+        if not rows:
+            return []
+        account_id = pull.account.account_id
+        known = {
+            self._given(each, "id"): each
+            for each in self._walk(f"/rest/adAccounts/{account_id}/adCampaigns", "search")
+        }
+        for row in rows:
+            campaign = known.get(str(row["adgroup_id"]), {})
+            row["campaign_id"] = _id(campaign.get("campaignGroup"))
+            row["adgroup_name"] = text(campaign.get("name"))
+            row["account_name"], row["currency"] = pull.account.name, pull.account.currency
+        return rows
+
+    def _analytics(self, pull: Pull, pivot: str, asked: Sequence[str]) -> list[dict[str, Any]]:
+        """Days of an account by one pivot; no rows only where the member may read the account.
+
+        Raises:
+            PlatformError: SHRINK where LinkedIn's answer is cut off, AUTH where the member has no role.
+        """
+        account_id = pull.account.account_id
         if pull.parents is None:
             part = f"accounts={_urns('sponsoredAccount', [account_id])}"
         else:
             part = f"campaigns={_urns('sponsoredCampaign', pull.parents)}"
         reply = self._client.get(
-            f"/rest/adAnalytics?q=analytics&pivot=CREATIVE&timeGranularity=DAILY&{part}"
-            f"&dateRange=(start:{_day(pull.first)},end:{_day(pull.last)})&fields={','.join(_ASKED)}"
+            f"/rest/adAnalytics?q=analytics&pivot={pivot}&timeGranularity=DAILY&{part}"
+            f"&dateRange=(start:{_day(pull.first)},end:{_day(pull.last)})&fields={','.join(asked)}"
         )
         elements = self._elements(reply)
         if len(elements) >= _MOST_ELEMENTS:
@@ -176,20 +217,20 @@ class LinkedIn:
             )
         if not elements:
             self._check_role(account_id)
-            return []
-        rows = [self._creative_day(pull, element) for element in elements]
-        known = self._known.get(account_id)
-        if known is None or any(row["creative_id"] not in known.creatives for row in rows):
-            known = self._known[account_id] = self._entities(account_id)
-        return [row | self._names(known, str(row["creative_id"])) for row in rows]
+        return elements
 
-    def _creative_day(self, pull: Pull, element: Mapping[str, Any]) -> Row:
+    def _told_of(self, pull: Pull, element: Mapping[str, Any]) -> tuple[date, str]:
+        """The day of an element and the id of what it is about."""
         span, pivots = element.get("dateRange"), element.get("pivotValues")
         if not isinstance(span, dict) or not isinstance(pivots, list) or len(pivots) != 1:
             self._client.malformed("an element without dateRange or pivotValues")
         day = self._date(span.get("start"))
         if self._date(span.get("end", span.get("start"))) != day or not pull.first <= day <= pull.last:
             self._client.malformed(f"an element of {day}, asked for {pull.first} to {pull.last} by day")
+        return day, _id(pivots[0]) or ""
+
+    def _creative_day(self, pull: Pull, element: Mapping[str, Any]) -> Row:
+        day, creative_id = self._told_of(pull, element)
         for metric in _REQUIRED.values():
             if element.get(metric) is None:
                 self._client.malformed(f"an element without {metric}")
@@ -201,7 +242,7 @@ class LinkedIn:
                 for name, metric in _FIELDS.items()
             },
             "report_date": day,
-            "creative_id": _id(pivots[0]),
+            "creative_id": creative_id,
             "account_name": pull.account.name,
             "currency": pull.account.currency,
         }

@@ -92,12 +92,13 @@ class Pace:
     def next_attempt(self, error: PlatformError, attempts: int) -> datetime | None:
         """When a slice that failed `attempts` times over is due again; None: when a person has seen to it.
 
-        THROTTLE and TRANSIENT within the hour, DEFER when the platform's window opens, the rest in a day.
+        THROTTLE and TRANSIENT within the hour, DEFER when the platform's window opens, the rest in a day;
+        AUTH where it names a wait, which is where it stops no source.
         """
         now = self.clock.now()
         match error.error_class:
             case ErrorClass.AUTH:
-                return None
+                return None if error.wait_seconds is None else now + timedelta(seconds=error.wait_seconds)
             case ErrorClass.DEFER:
                 return now + timedelta(seconds=error.wait_seconds or LONGEST_WAIT)
             case ErrorClass.THROTTLE | ErrorClass.TRANSIENT:

@@ -20,7 +20,7 @@ from resources.connectors.fetching import AccountFetcher, FetchedAccount
 from resources.connectors.pacing import Pace
 from resources.connectors.planning import Span, due_pulls, overtaken
 from resources.connectors.scrubbing import Scrubber
-from resources.connectors.source import Account, Pull, Source
+from resources.connectors.source import API, Account, Pull, Source
 from resources.control.ingestion import IngestionControl, QueueKey, Waiting
 from resources.landing.accounts import spelt
 from resources.landing.ledger import Ledger
@@ -123,7 +123,8 @@ class Puller:
         folder = self.folder / f"{moment:%Y%m%dT%H%M%S%f}-{self.source}-{account_id}"
         fetched = AccountFetcher(source, account, self.pace(account_id), folder, moment).fetch(pulls)
         fetched.was_asked_for = span is not None
-        refused = [f for f in fetched.failures if f.error_class is ErrorClass.AUTH]
+        # What another place refuses waits in the queue: the source itself can still be read.
+        refused = [f for f in fetched.failures if f.error_class is ErrorClass.AUTH and f.report.place == API]
         if refused:
             self.control.stop_source(self.source, credentials, refused[0].message, self.clock.now())
         return fetched

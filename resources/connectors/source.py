@@ -17,6 +17,7 @@ from resources.landing.streams import Stream
 
 FOUR_HOURS = timedelta(hours=3, minutes=30)  # a pull started on the hour ends some minutes past it
 AN_HOUR = timedelta(minutes=50)
+API = "api"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Report:
         snapshot_every: how old a snapshot must be to be asked for again.
         final_after_days: age from which the platform no longer restates a day.
         expires: an empty day is one the platform no longer keeps: what was landed of it stands.
+        place: where its rows are read; a place that refuses stops no report of another.
     """
 
     stream: Stream
@@ -52,6 +54,7 @@ class Report:
     final_after_days: int = 28
     snapshot_every: timedelta = FOUR_HOURS
     expires: bool = False
+    place: str = API
 
     @property
     def name(self) -> str:

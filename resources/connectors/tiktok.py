@@ -1,4 +1,4 @@
-"""TikTok Business API v1.3: ads by day, and the budgets in force.
+"""TikTok Business API v1.3: ads by day, today's spend by hour, and the budgets in force.
 
 A click is one that leaves for the advertiser's site or app. A conversion is the one event each ad group
 optimises for, by day of the click or view: click-through (7 days by default) and view-through (1 day) apart.
@@ -10,7 +10,7 @@ Here: TikTok's paths, fields and return codes, which arrive as HTTP 200. Not her
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from resources.connectors.errors import ErrorClass, MissingCredentials
 from resources.connectors.http import Reply, RestClient
 from resources.connectors.rows import decimal_text, moment_text, page_rows, text
-from resources.connectors.source import Account, Page, Pull, Report
+from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 ENDPOINT = "https://business-api.tiktok.com"
@@ -30,6 +30,7 @@ _NO_ACCESS = frozenset({40001, *range(40101, 40120)})
 _THROTTLED = 40100
 
 _ADS = Report(STREAMS["tiktok_ads_report"], "none", lookback_days=28, longest_days=30)
+_INTRADAY = Report(STREAMS["intraday_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
 _LEVERS = Report(STREAMS["levers"], "none", lookback_days=0, longest_days=1, is_snapshot=True)
 
 # Attributes the report can give beside its metrics, which spares a call per level.
@@ -112,7 +113,7 @@ class TikTok:
 
     @property
     def reports(self) -> Sequence[Report]:
-        return (_ADS, _LEVERS)
+        return (_ADS, _LEVERS, _INTRADAY)
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -162,6 +163,10 @@ class TikTok:
         if pull.report.stream is _LEVERS.stream:
             yield Page(page_rows(self._levers(pull), pull.report.stream))
             return
+        if pull.report.stream is _INTRADAY.stream:
+            for listed in self._hours(pull):
+                yield Page(page_rows(listed, pull.report.stream))
+            return
         for listed in self._report(pull):
             yield Page(page_rows(self._with_parents(pull, listed), pull.report.stream))
 
@@ -180,33 +185,30 @@ class TikTok:
             "conversions_view": purchases.view,
             "total_purchase_value": purchases.value,
         }
+        metrics = {*_KEYS, *_NAMES, *fields.values()}
+        for listed in self._asked_report(pull, "AUCTION_AD", ["ad_id", "stat_time_day"], metrics):
+            yield [self._ad_day(pull, row, fields) for row in listed]
+
+    def _asked_report(
+        self, pull: Pull, level: str, dimensions: Sequence[str], metrics: Iterable[str]
+    ) -> Iterator[list[dict[str, Any]]]:
         asked = {
             "advertiser_id": pull.account.account_id,
             "report_type": "BASIC",
-            "data_level": "AUCTION_AD",
-            "dimensions": json.dumps(["ad_id", "stat_time_day"]),
-            "metrics": json.dumps(sorted({*_KEYS, *_NAMES, *fields.values()})),
+            "data_level": level,
+            "dimensions": json.dumps(dimensions),
+            "metrics": json.dumps(sorted(metrics)),
             "start_date": pull.first.isoformat(),
             "end_date": pull.last.isoformat(),
         }
-        for listed in self._listed(
-            "/report/integrated/get/", asked, lambda row: str(row.get("dimensions")), pull.page_size
-        ):
-            yield [self._ad_day(pull, row, fields) for row in listed]
+        path = "/report/integrated/get/"
+        return self._listed(path, asked, lambda row: str(row.get("dimensions")), pull.page_size)
 
     def _ad_day(
         self, pull: Pull, row: Mapping[str, Any], fields: Mapping[str, str]
     ) -> dict[str, str | date | None]:
-        dimensions, metrics = row.get("dimensions"), row.get("metrics")
-        if not isinstance(dimensions, dict) or not isinstance(metrics, dict):
-            self._client.malformed("a row without dimensions or metrics")
-        stated = str(dimensions.get("stat_time_day"))
-        try:
-            day = datetime.strptime(stated[:10], "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            self._client.malformed(f"stat_time_day is {stated!r}")
-        if not pull.first <= day <= pull.last:
-            self._client.malformed(f"a row of {day}, asked for {pull.first} to {pull.last}")
+        dimensions, metrics = self._parts(row)
+        day = self._stated(pull, dimensions, "stat_time_day").date()
         read: dict[str, str | date | None] = {
             "report_date": day,
             "ad_id": self._given(dimensions, "ad_id"),
@@ -222,6 +224,46 @@ class TikTok:
             read[name] = None if said == "-" else decimal_text(said, f"TikTok: {metric}")
         taken = {*fields.values()}
         return read | {name: text(value) for name, value in metrics.items() if name not in taken}
+
+    def _hours(self, pull: Pull) -> Iterator[list[dict[str, str | date | None]]]:
+        """Today's spend by ad group and hour of the advertiser's clock; hours without delivery are absent."""
+        metrics = ("campaign_id", "campaign_name", "adgroup_name", "spend")
+        for listed in self._asked_report(pull, "AUCTION_ADGROUP", ["adgroup_id", "stat_time_hour"], metrics):
+            rows: list[dict[str, str | date | None]] = []
+            for row in listed:
+                dimensions, said = self._parts(row)
+                moment = self._stated(pull, dimensions, "stat_time_hour")
+                rows.append(
+                    {
+                        "report_date": moment.date(),
+                        "adgroup_id": self._given(dimensions, "adgroup_id"),
+                        "campaign_id": self._given(said, "campaign_id"),
+                        "hour": str(moment.hour),
+                        "account_name": pull.account.name,
+                        "currency": pull.account.currency,
+                        "campaign_name": text(said.get("campaign_name")),
+                        "adgroup_name": text(said.get("adgroup_name")),
+                        "spend": decimal_text(self._given(said, "spend"), "TikTok: spend"),
+                    }
+                )
+            yield rows
+
+    def _parts(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        dimensions, metrics = row.get("dimensions"), row.get("metrics")
+        if not isinstance(dimensions, dict) or not isinstance(metrics, dict):
+            self._client.malformed("a row without dimensions or metrics")
+        return dimensions, metrics
+
+    def _stated(self, pull: Pull, dimensions: Mapping[str, Any], name: str) -> datetime:
+        """The day or hour of a row, on the advertiser's clock."""
+        stated = str(dimensions.get(name))
+        try:
+            moment = datetime.fromisoformat(stated)  # without a zone: the account's clock
+        except ValueError:
+            self._client.malformed(f"{name} is {stated!r}")
+        if not pull.first <= moment.date() <= pull.last:
+            self._client.malformed(f"a row of {moment.date()}, asked for {pull.first} to {pull.last}")
+        return moment
 
     def _with_parents(
         self, pull: Pull, rows: list[dict[str, str | date | None]]

@@ -350,6 +350,11 @@ STREAMS: Mapping[str, Stream] = {
             campaign_key="campaign_group_id",
         ),
         Stream(
+            tables.INTRADAY_SPEND,
+            {**_NAMES, "campaign_name": "text", "adgroup_name": "text", "spend": "spend"},
+            campaign_key="campaign_id",
+        ),
+        Stream(
             tables.FILE_AD_PERFORMANCE,
             _FILE,
             impressions="impressions",

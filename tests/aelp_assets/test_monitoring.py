@@ -86,7 +86,7 @@ def events(tmp_path, spent=(), alarmed=()):
     alarms = [
         {**DAY, "as_of_date": DAY["date"], "lever_id": name, "alarm_id": name, "kind": "k", "hour": 3}
         | {"budget": 100, "worst_case": 175.0, "spend": 90.0, "day_end_p50": 300.0, "reason": "it runs away"}
-        | {"p_above_worst_case": 1.0}
+        | {"p_above_worst_case": 1.0, "read_at": TEN, "reporting_delay_hours": 3.0}
         for name in alarmed
     ]
     days = [DAY | {"lever_id": name, "cost": 300} for name in spent]
@@ -103,10 +103,8 @@ def events(tmp_path, spent=(), alarmed=()):
         forecast_accuracy=pl.DataFrame(schema=tables.FORECAST_ACCURACY.polars_schema),
         forecast_drift=pl.DataFrame(schema=tables.FORECAST_DRIFT.polars_schema),
         reconciliations=pl.DataFrame(schema=tables.RECONCILIATIONS.polars_schema),
-        spend_alarms=pl.DataFrame(
-            [{k: v for k, v in row.items() if k != "date"} for row in alarms],
-            schema=tables.SPEND_ALARMS.polars_schema,
-        ),
+        spend_alarms=pl.DataFrame(alarms, schema=tables.SPEND_ALARMS.polars_schema),
+        pacing=pl.DataFrame(schema=tables.PACING.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
         environment=read_environment({"AELP_HOME": str(tmp_path)}),
         clock=FixedClock(TEN),

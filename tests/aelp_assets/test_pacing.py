@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import dagster as dg
 import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from aelp_assets.pacing import (
     described,
-    hours_that_are_over,
     of_levers,
+    of_the_day,
+    pacing,
     running_levers,
+    spend_within_days,
     stops_for,
     with_day_totals,
     with_own_changes,
 )
+from models import spend_readings
 from models.guardrails import STATE_SCHEMA
 from models.pacing import overspends, pacing_plan
+from resources.clock import FixedClock
 from resources.control.external_edits import known_in_force
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget
 from resources.control.records import LEVER, Refused
 from resources.control.store import PROPOSALS, open_control_store
 from resources.control.writer import Writer
+from resources.settings import PROJECT_ROOT, load_settings
+from resources.warehouse import tables
 from tests.resources.control.paper_platform import PaperPlatform, paused, running
 from tests.resources.control.proposing import (
     MORNING,
@@ -41,7 +49,6 @@ from tests.resources.control.proposing import (
 )
 
 NOON = NINE + timedelta(hours=4)
-ACCOUNTS = pl.DataFrame({"platform": ["meta"], "account_id": ["a1"], "timezone": ["America/New_York"]})
 
 
 @pytest.fixture
@@ -51,21 +58,25 @@ def engine(tmp_path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def hourly(*rows: tuple[date, str, str, int, str], read_at: datetime) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            {
-                "platform": "meta",
-                "account_id": "a1",
-                "date": day,
-                "campaign_id": campaign,
-                "adset_id": adset,
-                "hour": hour,
-                "spend": Decimal(spend),
-                "_ingested_at": read_at,
-            }
-            for day, campaign, adset, hour, spend in rows
-        ]
+META_SPEND = {
+    "platform": pl.String,
+    "account_id": pl.String,
+    "date": pl.Date,
+    "campaign_id": pl.String,
+    "adset_id": pl.String,
+    "hour": pl.String,
+    "spend": pl.Decimal(38, 9),
+}
+OTHERS_SPEND = {"adgroup_id" if name == "adset_id" else name: kind for name, kind in META_SPEND.items()}
+
+
+def spend(*rows: tuple[date, str, str, str, str | None], platform: str = "meta") -> pl.DataFrame:
+    """Landed spend of one account, of Meta or of another platform, as the asset takes it up."""
+    full = [(platform, "a1", *row[:4], None if row[4] is None else Decimal(row[4])) for row in rows]
+    is_meta = platform == "meta"
+    return spend_within_days(
+        pl.DataFrame(full if is_meta else [], schema=META_SPEND, orient="row"),
+        pl.DataFrame([] if is_meta else full, schema=OTHERS_SPEND, orient="row"),
     )
 
 
@@ -88,29 +99,35 @@ def budget_levers(*names: str, **changes: object) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"current_budget": pl.Decimal(38, 9)})
 
 
-def test_the_hour_of_the_reading_is_not_over_and_a_past_day_is():
-    rows = [(MORNING, "c1", "x", hour, "10") for hour in range(10)]
-    read = hourly(*rows, read_at=NINE)  # nine in New York: the hours up to eight are over
-    found = hours_that_are_over(read, ACCOUNTS)
-    assert sorted(found["hour"]) == list(range(9))
-    assert found["hours_over"].unique().to_list() == [9]
-    next_day = hours_that_are_over(hourly(*rows, read_at=NINE + timedelta(days=1)), ACCOUNTS)
-    assert next_day.height == 10
-    assert next_day["hours_over"].unique().to_list() == [24]
-
-
 def test_a_campaign_s_budget_is_spent_by_all_its_ad_sets_and_an_ad_set_s_by_itself():
-    rows = [(MORNING, "c1", "id-l1", 0, "10"), (MORNING, "c1", "id-l2", 0, "5"), (MORNING, "c2", "z", 0, "2")]
-    over = hours_that_are_over(hourly(*rows, read_at=NINE), ACCOUNTS)
-    of_sets = of_levers(over, budget_levers("l1", "l2"))
+    rows = [
+        (MORNING, "c1", "id-l1", "00", "10"),
+        (MORNING, "c1", "id-l2", "00", "5"),
+        (MORNING, "c2", "z", "00", "2"),
+    ]
+    of_sets = of_levers(spend(*rows), budget_levers("l1", "l2"))
     assert dict(of_sets.select("lever_id", "spend").iter_rows()) == {"l1": 10.0, "l2": 5.0}
-    of_campaign = of_levers(over, budget_levers("campaign_c1", lever_level="campaign"))
+    of_campaign = of_levers(spend(*rows), budget_levers("campaign_c1", lever_level="campaign"))
     assert dict(of_campaign.select("lever_id", "spend").iter_rows()) == {"campaign_c1": 15.0}
+
+
+@pytest.mark.parametrize(
+    ("platform", "row", "level", "found"),
+    [
+        ("google_ads", ("c1", "__none__", "7", "3.25"), "campaign", (7, 3.25)),
+        ("tiktok", ("c1", "id-l1", "23", "3"), "adgroup", (23, 3.0)),
+        ("linkedin", ("c1", "id-l1", "__none__", "12.5"), "adgroup", (None, 12.5)),
+    ],
+)
+def test_every_platform_s_spend_finds_the_lever_that_spends_it(platform, row, level, found):
+    levers = budget_levers("l1", platform=platform, lever_level=level)
+    of_day = of_levers(spend((MORNING, *row), platform=platform), levers)
+    assert of_day.select("hour", "spend").rows() == [found]
 
 
 def test_a_past_day_is_held_against_what_the_daily_report_tells_of_all_of_it():
     yesterday = MORNING - timedelta(days=1)
-    over = hours_that_are_over(hourly((yesterday, "c1", "x", 3, "10"), read_at=NINE), ACCOUNTS)
+    hours = spend((yesterday, "c1", "x", "03", "10")).with_columns(hours_over=pl.lit(24))
     daily = pl.DataFrame(
         {
             "platform": "meta",
@@ -119,7 +136,21 @@ def test_a_past_day_is_held_against_what_the_daily_report_tells_of_all_of_it():
             "cost": [Decimal(30), Decimal(12)],
         }
     )
-    assert with_day_totals(over, daily).select("hour", "spend", "day_spend").rows() == [(3, 10.0, 42.0)]
+    assert with_day_totals(hours, daily).select("hour", "spend", "day_spend").rows() == [(3, 10.0, 42.0)]
+
+
+def test_spend_of_an_account_that_cannot_be_read_reaches_no_lever():
+    told = pl.DataFrame(
+        [("meta", "a1", MORNING, "not_readable"), ("google_ads", "a1", MORNING, "read")],
+        schema=["platform", "account_id", "date", "reading"],
+        orient="row",
+    )
+    bad = spend((MORNING, "c1", "x", "xx", "1"), (MORNING, "c1", "x", "1", None))
+    assert bad["hour"].to_list() == [-1, 1]
+    assert of_the_day(bad, told).is_empty()
+    good = spend((MORNING, "c1", "__none__", "1", "5"), platform="google_ads")
+    earlier = good.with_columns(pl.col("date") - timedelta(days=1))
+    assert of_the_day(pl.concat([bad, good, earlier]), told).equals(good)
 
 
 def test_only_levers_that_spend_a_daily_budget_of_the_platform_are_paced():
@@ -133,30 +164,115 @@ def test_only_levers_that_spend_a_daily_budget_of_the_platform_are_paced():
     assert running_levers(pl.concat(rows))["lever_id"].to_list() == ["l1"]
 
 
+PULLS = {
+    "platform": pl.String,
+    "account_id": pl.String,
+    "date": pl.Date,
+    "read_at": pl.Datetime("us", "UTC"),
+    "asked_at": pl.Datetime("us", "UTC"),
+    "error_class": pl.String,
+    "message": pl.String,
+}
+
+
+def test_every_platform_is_paced_on_its_own_terms_and_one_that_is_down_hides_no_other():
+    """At noon in New York: Google Ads runs away, TikTok cannot be read, LinkedIn counts its days in UTC."""
+    platforms = dict.fromkeys(("meta", "google_ads", "tiktok"), "America/New_York") | {"linkedin": "UTC"}
+    levels = {"meta": "adset", "google_ads": "campaign", "tiktok": "adgroup", "linkedin": "adgroup"}
+    at = NINE + timedelta(hours=3)
+    down = ("tiktok", "a1", MORNING, None, at, "TRANSIENT", "HTTP 502")
+    read = [(name, "a1", MORNING, at, at, None, None) for name in platforms if name != "tiktok"]
+    meta = [("meta", "a1", MORNING, "c1", "id-l1", f"{hour:02d}", Decimal(10)) for hour in range(11)]
+    others = [("google_ads", "a1", MORNING, "c1", "__none__", str(hour), Decimal(150)) for hour in range(9)]
+    others += [("linkedin", "a1", MORNING, "c1", "id-l1", "__none__", Decimal(200))]
+    planned, alarmed = pacing(
+        context=dg.build_asset_context(partition_key=MORNING.isoformat()),
+        stg_meta__hourly_spend=pl.DataFrame(meta, schema=META_SPEND, orient="row"),
+        stg_platforms__intraday_spend=pl.DataFrame(others, schema=OTHERS_SPEND, orient="row"),
+        stg_ops__spend_pulls=pl.DataFrame([down, *read], schema=PULLS, orient="row"),
+        stg_ops__accounts=pl.DataFrame(
+            [(name, "a1", zone) for name, zone in platforms.items()],
+            schema=["platform", "account_id", "timezone"],
+            orient="row",
+        ),
+        ads_campaign_daily=pl.DataFrame(
+            schema={
+                "platform": pl.String,
+                "account_id": pl.String,
+                "date": pl.Date,
+                "cost": pl.Decimal(38, 9),
+            }
+        ),
+        budget_levers=pl.concat(
+            budget_levers("l1", platform=name, lever_level=level) for name, level in levels.items()
+        ),
+        settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
+        clock=FixedClock(at + timedelta(minutes=30)),
+    )
+    rows = tables.PACING.conform(planned.value)
+    known = rows.filter(pl.col("spend").is_not_null()).group_by("platform").agg(pl.col("hour").max())
+    assert dict(known.iter_rows()) == {"meta": 10, "google_ads": 8, "linkedin": 14}
+    assert dict(rows.select("platform", "reading").unique().iter_rows()) == {
+        "meta": "read",
+        "google_ads": "read",
+        "tiktok": "not_readable",
+        "linkedin": "read",
+    }
+    alarms_found = tables.SPEND_ALARMS.conform(alarmed.value)
+    assert set(alarms_found["platform"]) == {"google_ads"}
+    checks = {each.check_name: each for each in (*planned.check_results, *alarmed.check_results)}
+    assert {name: each.passed for name, each in checks.items()} == {
+        "every_day_is_whole": True,
+        "todays_spend_is_readable": False,
+        "nothing_overspends": False,
+    }
+    unread = checks["todays_spend_is_readable"]
+    assert "tiktok account a1" in unread.description
+    assert "failed (TRANSIENT): HTTP 502" in unread.description
+    assert "`aelp connect tiktok`" in unread.description
+    assert unread.severity == dg.AssetCheckSeverity.WARN
+    for name in ("todays_spend_is_readable", "nothing_overspends"):
+        assert checks[name].metadata["platforms_covered"].value == [
+            "meta",
+            "google_ads",
+            "tiktok",
+            "linkedin",
+        ]
+
+
 # --- the urgent stop ----------------------------------------------------------------------------------
 
 
-def alarms(spent: float = 700.0, name: str = "l1") -> pl.DataFrame:
-    """Of a lever at 500 a day that spent so much by noon."""
-    levers = budget_levers(name).select(*LEVER, "track", pl.col("current_budget").alias("budget"))
-    today = pl.DataFrame(
-        [
-            {
-                "platform": "meta",
-                "account_id": "a1",
-                "lever_id": name,
-                "hour": 11,
-                "spend": spent,
-                "hours_over": 12,
-            }
-        ]
-    )
+def alarms(
+    spent: float = 700.0, name: str = "l1", *, settled: int = 12, platform: str = "meta", delay: float = 0.25
+) -> pl.DataFrame:
+    """Of a lever at 500 a day that spent so much by noon; `settled` hours of it are certain."""
+    levers = budget_levers(name, platform=platform)
+    told = {
+        "platform": platform,
+        "account_id": "a1",
+        "date": MORNING,
+        "by_hour": True,
+        "hours_over": settled,
+        "hours_begun": 12,
+        "reading": "read",
+        "read_at": NOON,
+        "reporting_delay_hours": delay,
+    }
+    today = [(platform, "a1", name, min(11, settled - 1), spent)]
     history = pl.DataFrame(
         schema={"platform": pl.String, "account_id": pl.String, "date": pl.Date, "hour": pl.Int64,
                 "spend": pl.Float64, "day_spend": pl.Float64, "hours_over": pl.Int64}
     )  # fmt: skip
-    options = {"overdelivery": {"meta": 0.75}, "other_overdelivery": 0.25, "delivery_mean": 0.85}
-    plan = pacing_plan(levers, today, history, day=MORNING, **options)
+    plan = pacing_plan(
+        levers.select(*LEVER, "track", pl.col("current_budget").alias("budget")),
+        pl.DataFrame(today, schema=[*LEVER, "hour", "spend"], orient="row"),
+        pl.DataFrame([told], schema=spend_readings.SCHEMA),
+        history,
+        overdelivery={"meta": 0.75, "google_ads": 1.0},
+        other_overdelivery=0.25,
+        delivery_mean=0.85,
+    )
     return described(overspends(plan, 0.9), MORNING)
 
 
@@ -180,6 +296,22 @@ def test_an_alarm_says_when_how_much_and_why():
     assert alarms(350.0).is_empty()
 
 
+def test_an_alarm_says_when_it_was_read_and_how_late_its_platform_reports():
+    (late,) = alarms(700.0, platform="google_ads", settled=9, delay=3.0).iter_rows(named=True)
+    assert late["hour"] == 8
+    assert late["reason"].startswith("after 700.00 by 9:00 it ends at about")
+    assert "google_ads reports up to 3 h late: by now it may be more" in late["reason"]
+    assert (late["read_at"], late["reporting_delay_hours"]) == (NOON, 3.0)
+
+
+def test_an_alarm_names_its_account_s_own_day_so_that_two_mornings_tell_of_one_thing():
+    (row,) = alarms().iter_rows(named=True)
+    assert row["date"] == row["as_of_date"] == MORNING
+    plan_row = alarms().drop("alarm_id", "reason", "as_of_date").with_columns(spend_reported=pl.col("spend"))
+    again = described(plan_row, MORNING + timedelta(days=1))
+    assert again["alarm_id"].to_list() == [row["alarm_id"]]
+
+
 def test_a_runaway_lever_s_stop_takes_the_place_of_its_raise_and_waits_for_a_person(engine):
     governance = governing(engine, mode="sandbox")
     (raised,) = proposed(governance, lever("l1"))
@@ -196,6 +328,22 @@ def test_a_runaway_lever_s_stop_takes_the_place_of_its_raise_and_waits_for_a_per
     governance.approve(stop, "jo", "it runs away", NOON)
     assert [outcome.status for outcome in writer.apply()] == ["applied"]
     assert platform.values["id-l1"] == paused("500")
+
+
+@pytest.mark.parametrize("mode", ["shadow", "sandbox"])
+def test_a_stop_on_google_ads_is_signed_and_rendered_like_meta_s(engine, mode):
+    governance = governing(engine, mode=mode)
+    found = alarms(1_100.0, platform="google_ads", settled=9, delay=3.0)
+    running_away = lever("l1", platform="google_ads", lever_level="campaign")
+    in_force = budget_levers("l1", platform="google_ads")
+    (stop,) = put_forward(governance, found, running_away, in_force=in_force).new
+    assert status_of(governance, stop, NOON) == "pending"
+    governance.approve(stop, "jo", "it runs away", NOON)
+    (change,) = governance.changes()
+    call = json.loads(change["request"])
+    assert (call["service"], call["method"]) == ("CampaignService", "MutateCampaigns")
+    assert call["operations"][0]["update"]["status"] == "PAUSED"
+    assert change["status"] == ("shadow" if mode == "shadow" else "prepared")
 
 
 def test_a_raise_approved_this_morning_does_not_keep_the_stop_from_people(engine):

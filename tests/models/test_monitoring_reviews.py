@@ -363,7 +363,7 @@ def test_what_lasts_is_one_event_a_week():
 
 
 def test_a_lever_that_runs_away_is_told_of_once_a_day_as_it_was_first_seen():
-    alarm = {"as_of_date": MORNING, **LEVER, "reason": "after 90 it ends at 260"}
+    alarm = {"date": MORNING, **LEVER, "reason": "after 90 it ends at 260"}
     rows = pl.DataFrame(
         [
             alarm | {"kind": "spend_above_worst_case", "hour": 14, "reason": "200 were spent"},
@@ -373,6 +373,16 @@ def test_a_lever_that_runs_away_is_told_of_once_a_day_as_it_was_first_seen():
     (event,) = safety.spend_alarms(rows)
     assert "after 90 it ends at 260" in event["sentence"]
     assert (event["severity"], event["track"], event["happened_on"]) == ("critical", "security", MORNING)
+
+
+def test_an_account_whose_spend_nobody_can_read_is_told_of_once_a_day():
+    told = {"date": MORNING, "platform": "google_ads", "account_id": "472-118-9034"}
+    unread = told | {"reading": "not_readable", "reading_reason": "It is closed."}
+    fine = unread | {"account_id": "other", "reading": "late"}
+    events = list(safety.spend_unread(pl.DataFrame([unread, unread, fine])))
+    assert [(event["subject"], event["sentence"]) for event in events] == [
+        ("google_ads/472-118-9034", "It is closed.")
+    ]
 
 
 def test_two_proposals_overtaken_on_one_lever_are_two_events():

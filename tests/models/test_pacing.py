@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from models.pacing import HOURS, day_course, day_end, overspends, pacing_plan
+from models.spend_readings import SCHEMA
 
 MONDAY = date(2026, 6, 29)
 LATE = np.linspace(1, 4, HOURS) / np.linspace(1, 4, HOURS).sum()  # most of it in the evening
@@ -38,21 +39,33 @@ def past(course_of, days=56, hours_over=24, spend=100.0):
     return pl.DataFrame(rows)
 
 
-def today(spend, hours_over, lever_id="l1"):
-    return pl.DataFrame(
-        [
-            {"platform": "meta", "account_id": "a1", "lever_id": lever_id, "hour": hour, "spend": float(each)}
-            for hour, each in enumerate(spend)
-        ]
-    ).with_columns(pl.lit(hours_over).alias("hours_over"))
+def today(spend, hours, platform="meta"):
+    rows = [(platform, "a1", "l1", hour, float(each)) for hour, each in zip(hours, spend, strict=False)]
+    schema = {"platform": pl.String, "account_id": pl.String, "lever_id": pl.String, "hour": pl.Int64}
+    return pl.DataFrame(rows, schema=schema | {"spend": pl.Float64}, orient="row")
 
 
-def plan(spend, hours_over, history=None, **changes):
+def reading(hours_over, hours_begun=None, platform="meta", **changes):
+    told = {
+        "platform": platform,
+        "account_id": "a1",
+        "date": MONDAY,
+        "by_hour": True,
+        "hours_over": hours_over,
+        "hours_begun": hours_over if hours_begun is None else hours_begun,
+        "reading": "read",
+        "reporting_delay_hours": 3.0,
+    }
+    return pl.DataFrame([told | changes], schema=SCHEMA)
+
+
+def plan(spend, hours_over, history=None, *, told=None, hours=range(24), **changes):
+    platform = changes.get("platform", "meta")
     return pacing_plan(
         pl.DataFrame([LEVER | changes], schema_overrides={"budget": pl.Decimal(38, 9)}),
-        today(spend, hours_over),
+        today(spend, hours, platform),
+        reading(hours_over, platform=platform) if told is None else told,
         past(lambda _: LATE) if history is None else history,
-        day=MONDAY,
         overdelivery={"meta": 0.75},
         other_overdelivery=0.25,
         delivery_mean=0.85,
@@ -115,9 +128,52 @@ def test_what_was_not_read_is_unknown_and_the_plan_stands():
     assert rows["spend"].null_count() == rows["p_above_worst_case"].null_count() == 15
     assert rows["expected_spend"][23] == pytest.approx(85)
     assert rows["worst_case"].unique().to_list() == [175.0]
-    other = plan(LATE * 90, 9, platform="tiktok")
-    assert other["spend"].null_count() == 24
+    other = plan(LATE * 90, 0, platform="tiktok")
+    assert other["spend"].null_count() == other["spend_reported"].null_count() == 24
     assert other["worst_case"][0] == 125.0
+
+
+def test_an_hour_that_is_not_settled_is_told_and_not_judged():
+    rows = plan(LATE * 90, 6, told=reading(6, 9))
+    assert rows["spend"].is_not_null().to_list() == [True] * 6 + [False] * 18
+    assert rows["spend_reported"].is_not_null().to_list() == [True] * 9 + [False] * 15
+    assert rows["p_above_worst_case"].null_count() == 18
+    assert rows["reporting_delay_hours"].unique().to_list() == [3.0]
+    assert rows.select(rows["spend_reported"] >= rows["spend"]).to_series().drop_nulls().all()
+
+
+def test_what_is_told_of_a_late_report_is_enough_where_it_is_too_much_already():
+    """Six hours are settled and quiet; what is told of the seventh alone passes the worst case."""
+    spend = [1.0] * 6 + [400.0]
+    (found,) = overspends(plan(spend, 6, told=reading(6, 8)), 0.9).iter_rows(named=True)
+    assert (found["kind"], found["hour"], found["spend"]) == ("spend_above_worst_case", 6, None)
+    assert found["spend_reported"] == pytest.approx(406.0)
+    assert overspends(plan(spend, 6, told=reading(6, 6)), 0.9).is_empty()
+
+
+def test_a_report_that_lags_is_judged_by_the_hours_it_knows():
+    """At nine a platform three hours late shows six hours: as nine hours' worth they would look slow."""
+    even = past(lambda _: np.full(24, 1 / 24))
+    runaway = np.full(6, 210 / 24)
+    known, as_if_punctual = plan(runaway, 6, even), plan(runaway, 9, even)
+    assert known["p_above_worst_case"][5] > 0.9 > as_if_punctual["p_above_worst_case"][8]
+    assert known["day_end_p50"][5] == pytest.approx(210, rel=0.05)
+
+
+def test_a_day_s_single_figure_is_known_at_one_hour_and_foretells_as_much_as_hours_do():
+    one = reading(13, 14, by_hour=False)
+    rows = plan([48.0], 13, told=one, hours=[None])
+    assert rows["spend"].is_not_null().arg_true().to_list() == [12]
+    assert rows["spend_reported"].is_not_null().arg_true().to_list() == [12, 13]
+    by_hour = plan([48.0], 13, hours=[0])
+    assert rows["day_end_p50"][12] == by_hour["day_end_p50"][12]
+    early = plan([180.0], 0, told=reading(0, 1, by_hour=False), hours=[None])
+    assert overspends(early, 0.9).select("hour", "spend_reported").rows() == [(0, 180.0)]
+
+
+def test_levers_of_an_account_nobody_knows_the_reading_of_are_refused():
+    with pytest.raises(ValueError, match="meta account a1 has levers and no reading"):
+        plan(LATE, 9, told=reading(9).clear())
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

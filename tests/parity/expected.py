@@ -552,6 +552,12 @@ EXPECTED: dict[str, Expected] = {
         date        account_id  campaign_id  adset_id  hour  impressions  spend
         2026-06-10  m1          c1           s1        13    90           1.5
     """),
+    "staging.stg_platforms__intraday_spend": Expected("""
+        date        platform    account_id  campaign_id  adgroup_id  hour      spend
+        2026-06-10  google_ads  g2          c9           __none__    0         2.5
+        2026-06-10  google_ads  g2          c9           __none__    1         4
+        2026-06-10  linkedin    l1          gr           li          __none__  12.345
+    """),
     "staging.stg_impact__actions": Expected("""
         date        platform  account_id  action_id  state     amount  payout
         2026-06-08  impact    i1          act        APPROVED  50      4.5

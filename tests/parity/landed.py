@@ -804,6 +804,29 @@ LANDINGS: tuple[Landing, ...] = (
                 "m1",
                 ((3, 10, [(("c1", "s1", "13"), {"spend": "1.5", "impressions": "90"})]),),
             ),
+            # An hour without an ad group, and a day's one figure; read again, the day has more.
+            (
+                "intraday_spend",
+                "google_ads",
+                "g2",
+                (
+                    (3, 10, [(("c9", "__none__", "0"), {"spend": "2"})]),
+                    (
+                        4,
+                        10,
+                        [
+                            (("c9", "__none__", "0"), {"spend": "2.5"}),
+                            (("c9", "__none__", "1"), {"spend": "4"}),
+                        ],
+                    ),
+                ),
+            ),
+            (
+                "intraday_spend",
+                "linkedin",
+                "l1",
+                ((3, 10, [(("gr", "li", "__none__"), {"spend": "12.345"})]),),
+            ),
             # Locked a day later, at another payout.
             (
                 "impact_actions",

@@ -4,6 +4,7 @@
     'stg_meta__insights',
     'stg_meta__insights_by_placement',
     'stg_meta__hourly_spend',
+    'stg_platforms__intraday_spend',
     'stg_google_ads__ad_performance',
     'stg_google_ads__campaign_performance',
     'stg_google_ads__conversions',

@@ -1,7 +1,8 @@
 """Reports by day: which query brings which stream's rows.
 
-Here: performance of ads, campaigns and keywords, conversions by action. Not here: states of today
-(`snapshots`), calling (`source`). There is never a condition on status: removed ads keep their spend.
+Here: performance of ads, campaigns and keywords, conversions by action, today's spend by hour. Not here:
+states of today (`snapshots`), calling (`source`). There is never a condition on status: removed ads keep
+their spend.
 """
 
 from __future__ import annotations
@@ -109,9 +110,17 @@ KEYWORDS = (
         },
     ),
 )
+# Google tells the hour of the account's own clock, and keeps hours without delivery back.
+INTRADAY_SPEND = (
+    Query(
+        "campaign",
+        {**_ACCOUNT, "hour": Column("segments.hour"), "spend": Column("metrics.cost_micros", "micros")},
+    ),
+)
 BY_DAY: Mapping[str, tuple[Query, ...]] = {
     "google_ads_ad_performance": AD_PERFORMANCE,
     "google_ads_campaign_performance": CAMPAIGN_PERFORMANCE,
     "google_ads_conversions": CONVERSIONS,
     "google_ads_keywords": KEYWORDS,
+    "intraday_spend": INTRADAY_SPEND,
 }

@@ -18,7 +18,7 @@ from resources.connectors.google_ads.api import API_VERSION, LIVE_ENDPOINT, Goog
 from resources.connectors.google_ads.credentials import GoogleAdsCredentials
 from resources.connectors.google_ads.queries import Column, Query, days, one_of
 from resources.connectors.google_ads.reports import BY_DAY
-from resources.connectors.source import Account, Page, Pull, Report
+from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 _log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class GoogleAdsSource:
                 Report(STREAMS[stream], "none", lookback_days=1, longest_days=1, is_snapshot=True)
                 for stream in _SNAPSHOTS
             ),
+            Report(STREAMS["intraday_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR),
         )
 
     @property
@@ -170,7 +171,7 @@ class GoogleAdsSource:
 
     def pages(self, pull: Pull) -> Iterator[Page]:
         stream = pull.report.stream.name
-        if pull.report.is_snapshot:
+        if stream not in BY_DAY:
             yield Page(_frame(pull, _columns(self._snapshot(pull, stream))))
             return
         for query in BY_DAY[stream]:

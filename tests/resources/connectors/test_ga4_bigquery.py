@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -24,17 +24,21 @@ from google.cloud.bigquery_storage_v1.types import (
 )
 from google.oauth2.credentials import Credentials
 
-from resources.clock import FixedClock
+from resources.clock import FixedClock, SystemClock
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.connectors.fetching import FetchedAccount
 from resources.connectors.ga4_bigquery import BigQueryTables
 from resources.connectors.ga4_export import Ga4Export, IdentifierSalt
 from resources.connectors.ga4_tables import ParquetTables
 from resources.connectors.registry import Sources
 from resources.connectors.source import Account, Pull
+from resources.control.store import open_control_store
+from resources.landing.ledger import Ledger
 from resources.sandbox.servers.faults import FaultScript
+from resources.sandbox.servers.ga4 import PROPERTY_ID, Ga4Server
 from resources.sandbox.servers.ga4_export import write_events
 from resources.sandbox.servers.http import Answer, LoopbackServer
-from resources.settings import SettingsError, load_settings
+from resources.settings import PROJECT_ROOT, SettingsError, load_settings
 
 DAY, NEXT = date(2026, 6, 25), date(2026, 6, 26)
 SALT = "a salt of the sandbox only"
@@ -194,6 +198,56 @@ def test_what_bigquery_answers_is_told_with_its_remedy(status, reason, expected,
     assert caught.value.error_class is expected
     assert "northstar-web.analytics_318204466" in str(caught.value)
     assert "ya29" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_refuses_the_export_leaves_the_data_api_s_reports_alone(served, tmp_path, status):
+    """The events alone are missing: one call finds out, tomorrow asks again, the source is not stopped."""
+    refused = {"error": {"code": status, "message": "no", "errors": [{"reason": "accessDenied"}]}}
+    engine = open_control_store(f"sqlite:///{tmp_path}/control.sqlite")
+    configured = load_settings(PROJECT_ROOT / "aelp.yaml")
+    changed = {
+        "export_project": "northstar-web",
+        "export_folder": None,
+        "backfill_days": 6,
+        "calls_per_hour": 1e6,
+    }
+    ga4 = configured.sources["ga4"].model_copy(update=changed)
+    now = served.now()
+    with (
+        Ga4Server(served, "a token") as api,
+        LoopbackServer(lambda _: Answer(refused, status), FaultScript()) as bigquery_api,
+    ):
+        sources = Sources(
+            configured.model_copy(update={"sources": {"ga4": ga4}}),
+            FixedClock(now),
+            SystemClock(),
+            lambda _: None,
+            lambda: engine,
+            tmp_path / "work",
+            tmp_path,
+            {
+                "AELP_GA4_ENDPOINT": api.endpoint,
+                "AELP_GA4_ACCESS_TOKEN": "a token",
+                "AELP_GA4_EXPORT_ENDPOINT": bigquery_api.url,
+                "AELP_IDENTIFIER_SALT": SALT,
+            },
+        )
+        puller = sources.puller("ga4")
+        fetched = puller.pull(PROPERTY_ID, Ledger(), now.astimezone(UTC))
+        assert isinstance(fetched, FetchedAccount)
+        assert len(bigquery_api.requests) == 1
+    assert {each.report.name for each in fetched.reports} == {
+        "ga4_reports/sessions",
+        "ga4_reports/key_events",
+    }
+    assert {(each.report.name, each.error_class) for each in fetched.failures} == {
+        ("ga4_events/none", ErrorClass.AUTH)
+    }
+    failure = fetched.failures[0]
+    assert f"northstar-web.analytics_{PROPERTY_ID}" in failure.message
+    assert puller.pace(PROPERTY_ID).next_attempt(failure.error, 1) == now + timedelta(days=1)
+    assert puller.control.stopped("ga4", puller.credential_hash()) is None
 
 
 def test_a_dataset_without_tables_and_bigquery_out_of_reach_are_told():

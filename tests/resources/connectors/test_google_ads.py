@@ -678,3 +678,35 @@ def test_a_service_account_file_that_cannot_be_read_is_named(tmp_path: Any) -> N
     with pytest.raises(MissingCredentials, match=r"key\.json") as raised:
         GoogleAdsSource(credentials)
     assert "very-secret" not in str(raised.value)
+
+
+# --- what today spent so far --------------------------------------------------------------------------
+
+
+def test_today_s_spend_comes_by_campaign_and_hour_as_late_as_google_tells_it(
+    serve: Serve, served: ServedAccount
+) -> None:
+    server, source = serve()
+    eight = rows(source, "intraday_spend/none")
+    asked = server.requests[-1].query
+    assert "segments.date BETWEEN '2026-06-30' AND '2026-06-30'" in asked
+    assert {"segments.hour", "metrics.cost_micros"} <= set(asked.split("FROM")[0].replace(",", " ").split())
+    assert sorted(set(eight["hour"]), key=int) == [str(hour) for hour in range(5)]  # three hours behind
+    assert eight.select("campaign_id", "adgroup_id", "hour").is_unique().all()
+    night = served.now().replace(hour=23, minute=59)
+    served.now = lambda: night
+    later = rows(source, "intraday_spend/none")
+    assert sorted(set(later["hour"]), key=int) == [str(hour) for hour in range(21)]
+    spent, by_night = (frame["spend"].cast(pl.Decimal(20, 6)).sum() for frame in (eight, later))
+    whole = served.rows_today(Reports.google_ads)["Cost"].sum()
+    assert 0 < spent < by_night < Decimal(str(round(whole, 2)))
+    assert rows(source, "intraday_spend/none").equals(later)
+
+
+def test_before_three_in_the_morning_google_has_nothing_of_the_day_to_tell(
+    serve: Serve, served: ServedAccount
+) -> None:
+    night = served.now().replace(hour=2, minute=59)
+    served.now = lambda: night
+    _, source = serve()
+    assert rows(source, "intraday_spend/none").is_empty()

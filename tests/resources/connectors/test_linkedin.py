@@ -464,3 +464,37 @@ def test_missing_credentials_name_their_variables() -> None:
     given = LinkedInCredentials.from_environment({"AELP_LINKEDIN_ACCESS_TOKEN": f" {TOKEN}\n"})
     assert given == LinkedInCredentials(TOKEN)
     assert TOKEN not in repr(given)
+
+
+# --- what today spent so far --------------------------------------------------------------------------
+
+
+def day_so_far(source: LinkedIn, day: date) -> pl.DataFrame:
+    report = next(report for report in source.reports if report.stream.name == "intraday_spend")
+    (page,) = source.pages(Pull(ACCOUNT, report, day, day))
+    return page.rows
+
+
+def test_today_s_spend_is_one_figure_per_campaign_that_grows_with_the_day(served: ServedAccount) -> None:
+    with connected(served) as (source, server):
+        eight = day_so_far(source, served.today)
+        (asked,) = [each.form for each in server.requests if each.path == ANALYTICS]
+        assert (asked["pivot"], asked["timeGranularity"]) == ("CAMPAIGN", "DAILY")
+        later_on = served.now().replace(hour=19)  # eleven at night in UTC, by which LinkedIn counts its days
+        served.now = lambda: later_on
+        later = day_so_far(source, served.today)
+    assert set(eight["hour"]) == {"__none__"}
+    assert eight["campaign_id"].is_in(truth(served)["campaign_group_id"].implode()).all()
+    assert set(eight["adgroup_id"]) <= set(truth(served)["campaign_id"])
+    spent, by_night = (float(frame["spend"].cast(pl.Decimal(20, 2)).sum()) for frame in (eight, later))
+    assert 0 < spent < by_night < served.rows_today(Reports.linkedin)["Total Spent"].sum()
+
+
+def test_no_spend_today_and_no_permission_are_told_apart(served: ServedAccount) -> None:
+    tomorrow = served.today + timedelta(days=1)
+    with connected(served) as (source, server):
+        assert day_so_far(source, tomorrow).is_empty()
+        server.revoke_access()
+        error = refusal(lambda: day_so_far(source, served.today))
+    assert error.error_class is ErrorClass.AUTH
+    assert "508733911" in str(error)

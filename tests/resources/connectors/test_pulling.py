@@ -79,29 +79,34 @@ def hours(simulated, duckdb_warehouse, tmp_path):
         yield hours
 
 
-def test_an_hour_in_which_nothing_is_due_costs_no_call(hours):
+def test_a_pull_to_which_nothing_is_due_makes_no_call(hours):
     hours.pull("tiktok", TIKTOK)
     before = len(hours.tiktok.requests)
     for _ in range(3):
-        hours.time.sleep(3600)
+        hours.time.sleep(900)
         outcome = hours.pull("tiktok", TIKTOK)
         assert isinstance(outcome, Skipped)
         assert outcome.reason == "nothing is due"
     assert len(hours.tiktok.requests) == before
-    hours.time.sleep(3600)
+    hours.time.sleep(4 * 3600)
     reports = hours.pull("tiktok", TIKTOK)
-    assert {report.stream for report in reports} == {"tiktok_ads_report", "levers"}
+    assert {report.stream for report in reports} == {"tiktok_ads_report", "levers", "intraday_spend"}
 
 
-def test_today_s_spend_is_read_every_hour_and_nothing_else(hours):
-    hours.pull("meta", META)
+@pytest.mark.parametrize(
+    ("source", "account", "stream"),
+    [("meta", META, "meta_hourly_spend"), ("tiktok", TIKTOK, "intraday_spend")],
+)
+def test_today_s_spend_is_read_every_hour_and_nothing_else(hours, source, account, stream):
+    hours.pull(source, account)
+    server = getattr(hours, source)
     for _ in range(3):
         hours.time.sleep(3600)
-        before = len(hours.meta.requests)
-        reports = hours.pull("meta", META)
-        assert [report.stream for report in reports] == ["meta_hourly_spend"]
+        before = len(server.requests)
+        reports = hours.pull(source, account)
+        assert [report.stream for report in reports] == [stream]
         # The account's description, and the spend of its hours.
-        assert len(hours.meta.requests) - before == 2
+        assert len(server.requests) - before == 2
 
 
 def test_an_account_is_one_however_the_settings_spell_it(hours):

@@ -475,3 +475,46 @@ def test_the_token_travels_in_the_header_only(served: ServedAccount) -> None:
     with connected(served) as (source, server):
         ads(source)
         assert all(TOKEN not in json.dumps(dict(request.form)) for request in server.requests)
+
+
+# --- what today spent so far --------------------------------------------------------------------------
+
+
+def hours(source: TikTok, day: date) -> pl.DataFrame:
+    report = next(report for report in source.reports if report.stream.name == "intraday_spend")
+    return pl.concat([page.rows for page in source.pages(Pull(ACCOUNT, report, day, day))])
+
+
+def test_today_s_spend_comes_by_ad_group_and_hour_up_to_ten_minutes_ago(served: ServedAccount) -> None:
+    with connected(served, page_size=7) as (source, server):
+        eight = hours(source, served.today)
+        assert json.loads(server.requests[-1].form["dimensions"]) == ["adgroup_id", "stat_time_hour"]
+        night = served.now().replace(hour=23, minute=59)
+        served.now = lambda: night
+        later = hours(source, served.today)
+        assert hours(source, served.today - timedelta(days=1)).is_empty()
+    assert sorted(set(eight["hour"]), key=int) == [str(hour) for hour in range(8)]
+    assert eight.select("adgroup_id", "hour").is_unique().all()
+    assert eight["campaign_id"].is_in(truth(served)["campaign_id"].implode()).all()
+    spent, by_night = (frame["spend"].cast(pl.Decimal(20, 2)).sum() for frame in (eight, later))
+    whole = served.rows_today(Reports.tiktok)["Cost"].sum()
+    assert 0 < float(spent) < float(by_night) <= round(whole, 2)
+
+
+def test_an_hour_of_another_day_is_no_answer() -> None:
+    row = {
+        "dimensions": {"adgroup_id": "1", "stat_time_hour": "2026-06-29 03:00:00"},
+        "metrics": {"campaign_id": "2", "spend": "1.00"},
+    }
+    info = {"page": 1, "page_size": 1000, "total_number": 1, "total_page": 1}
+    body = {"code": 0, "message": "OK", "data": {"list": [row], "page_info": info}}
+
+    def answer(_request: Request) -> Answer:
+        return Answer(body)
+
+    with LoopbackServer(answer, FaultScript()) as server:
+        source = TikTok(TikTokCredentials(TOKEN), (), lambda: datetime.now(UTC), endpoint=server.url)
+        error = refusal(lambda: hours(source, date(2026, 6, 30)))
+        source.close()
+    assert error.error_class is ErrorClass.TRANSIENT
+    assert "a row of 2026-06-29" in str(error)

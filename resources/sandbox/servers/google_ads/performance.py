@@ -5,14 +5,17 @@ Here: ad by day, network and device, and what adds up from it. Not here: entitie
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
+from resources.sandbox.catalogue import TIMEZONE
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.google_ads.tables import CUSTOMER_ID, NEWSLETTER, PURCHASE, Tables
+from resources.sandbox.servers.hours import told_hours
 
+REPORTING_DELAY = timedelta(hours=3)  # the most Google announces for costs
 _MILLIONTHS = 1_000_000
 _NETWORKS = {
     "Google search": "SEARCH",
@@ -40,28 +43,51 @@ class Performance:
         }
         return reports[resource](first, last) if resource in reports else None
 
+    def by_hour(self) -> pl.DataFrame:
+        """Today's delivery by campaign and hour of the account's clock, as far as it is told by now."""
+        served = self._served
+        told = told_hours(served.today, served.now(), TIMEZONE, REPORTING_DELAY)
+        cells = self._cells(served.rows_today(Reports.google_ads))
+        counts = [
+            name for name in cells.columns if name.startswith("metrics.") and cells[name].dtype == pl.Int64
+        ]
+
+        def by(name: str, share: float) -> pl.Expr:
+            return (pl.col(name) * share).floor().cast(pl.Int64)
+
+        hours = [
+            cells.with_columns(
+                pl.lit(hour.hour).alias("segments.hour"),
+                *(by(name, hour.after) - by(name, hour.before) for name in counts),
+            )
+            for hour in told
+        ]
+        whole = cells.clear().with_columns(pl.lit(0).alias("segments.hour"))
+        return self._of_campaigns(pl.concat([whole, *hours]))
+
     def _by_ad(self, first: date, last: date) -> pl.DataFrame:
         ads = self._tables.ads().join(self._tables.customer(), how="cross")
-        return self._cells(first, last).join(
+        return self._days(first, last).join(
             ads, on=["campaign.id", "ad_group.id", "ad_group_ad.ad.id"], how="inner", maintain_order="left"
         )
 
     def _by_campaign(self, first: date, last: date) -> pl.DataFrame:
+        return self._of_campaigns(_with_actions(self._days(first, last)))
+
+    def _of_campaigns(self, rows: pl.DataFrame) -> pl.DataFrame:
         campaigns = self._tables.campaigns().join(self._tables.customer(), how="cross")
-        return _with_actions(self._cells(first, last)).join(
-            campaigns, on="campaign.id", how="inner", maintain_order="left"
-        )
+        return rows.join(campaigns, on="campaign.id", how="inner", maintain_order="left")
 
     def _by_ad_group(self, first: date, last: date) -> pl.DataFrame:
         groups = self._tables.ad_groups().join(self._tables.customer(), how="cross")
-        return _with_actions(self._cells(first, last)).join(
+        return _with_actions(self._days(first, last)).join(
             groups, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
         )
 
     def _by_keyword(self, first: date, last: date) -> pl.DataFrame:
         """An ad group's numbers shared between its two keywords: a third, and what remains."""
         keywords = self._tables.keywords().join(self._tables.customer(), how="cross")
-        parts = self._cells(first, last).join(
+        parts = self._days(first, last).join(
             keywords, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
         )
         metrics = [name for name in parts.columns if name.startswith("metrics.")]
@@ -71,9 +97,11 @@ class Performance:
             for name in metrics
         )
 
-    def _cells(self, first: date, last: date) -> pl.DataFrame:
+    def _days(self, first: date, last: date) -> pl.DataFrame:
+        return self._cells(self._served.rows(Reports.google_ads, first, last))
+
+    def _cells(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Ad by day, network and device; money and conversions in millionths."""
-        rows = self._served.rows(Reports.google_ads, first, last)
         is_max = pl.col("campaign.id").is_in(self._without_ads)
 
         def millionths(column: str) -> pl.Expr:

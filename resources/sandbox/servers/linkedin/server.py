@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -17,6 +17,7 @@ from resources.sandbox.catalogue import CURRENCY, LINKEDIN, PLATFORMS
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
+from resources.sandbox.servers.hours import told_hours
 from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.linkedin.entities import ACCOUNT_ID, Entities, Objects
 from resources.sandbox.servers.linkedin.wire import error, no_access
@@ -36,6 +37,8 @@ _METRICS: Mapping[str, tuple[str, str]] = {
     "externalWebsitePostViewConversions": ("Conversions (post-view)", "d"),
     "conversionValueInLocalCurrency": ("Total Conversion Value", ".2f"),
 }
+_PIVOTS = {"CREATIVE": ("sponsoredCreative", "Ad ID"), "CAMPAIGN": ("sponsoredCampaign", "Campaign ID")}
+REPORTING_DELAY = timedelta(minutes=15)  # LinkedIn calls it near real time, and names no figure
 _DRIFT = (FaultKind.UNKNOWN_FIELD, FaultKind.MISSING_FIELD)
 _THROTTLED = "Resource level throttle {} limit for calls to this resource is reached."
 _REFUSALS = {
@@ -132,14 +135,17 @@ class LinkedInServer(PlatformServer):
 
     def _analytics(self, request: Request) -> Answer:
         form = request.form
-        if (form.get("pivot"), form.get("timeGranularity")) != ("CREATIVE", "DAILY"):
+        if form.get("timeGranularity") != "DAILY" or form.get("pivot") not in _PIVOTS:
             return error(400, "ILLEGAL_ARGUMENT", 0, "pivot or timeGranularity is not valid")
         asked = form.get("fields", "impressions,clicks").split(",")
         matched = _DATE_RANGE.match(form.get("dateRange", ""))
         if matched is None or len(asked) > MOST_METRICS:
             return error(400, "ILLEGAL_ARGUMENT", 0, "dateRange or fields is not valid")
         parts = [int(part) for part in matched.groups()]
-        rows = self.served.rows(Reports.linkedin, date(*parts[:3]), date(*parts[3:]))
+        first, last = date(*parts[:3]), date(*parts[3:])
+        rows = self.served.rows(Reports.linkedin, first, last)
+        if first <= self.served.today <= last:
+            rows = pl.concat([rows, self._today()])
         rows = rows.filter(~pl.col("Start Date (in UTC)").is_in([day.isoformat() for day in self.hidden]))
         if "campaigns" in form:
             rows = rows.filter(pl.col("Campaign ID").is_in(_ids(form["campaigns"])))
@@ -147,7 +153,12 @@ class LinkedInServer(PlatformServer):
             rows = rows.clear()
         if not self.has_access:  # empty, not refused
             rows = rows.clear()
-        elements = [_element(row, asked) for row in rows.to_dicts()]
+        kind, column = _PIVOTS[form["pivot"]]
+        if column != "Ad ID":
+            rows = rows.group_by("Start Date (in UTC)", column, maintain_order=True).agg(
+                pl.sum(*(name for name, _ in _METRICS.values()))
+            )
+        elements = [_element(row, asked, f"urn:li:{kind}:{row[column]}") for row in rows.to_dicts()]
         able = [*_DRIFT, FaultKind.TOO_MUCH] if elements else []
         due = self._faults.due(request.path, able) if able else None
         for element in elements:
@@ -159,6 +170,19 @@ class LinkedInServer(PlatformServer):
             elements *= -(-MOST_ELEMENTS // len(elements))
         paging = {"start": 0, "count": 10, "links": []}
         return Answer({"paging": paging, "elements": elements[:MOST_ELEMENTS]})
+
+    def _today(self) -> pl.DataFrame:
+        """Today's rows with what is told of them by now."""
+        served = self.served
+        told = told_hours(served.today, served.now(), "UTC", REPORTING_DELAY)
+        share = told[-1].after if told else 0.0
+        rows = served.rows_today(Reports.linkedin).filter(pl.lit(share) > 0)
+        return rows.with_columns(
+            (pl.col(column) * share).floor().cast(rows.schema[column])
+            if style == "d"
+            else (pl.col(column) * 100 * share).floor() / 100
+            for column, style in _METRICS.values()
+        )
 
     def _accounts(self, request: Request) -> Answer:
         platform = PLATFORMS[LINKEDIN]
@@ -208,15 +232,15 @@ class LinkedInServer(PlatformServer):
         return Answer({"metadata": metadata, "elements": rows})
 
 
-def _element(row: Mapping[str, Any], asked: Sequence[str]) -> dict[str, Any]:
-    """One creative's day; money is text, counts are numbers."""
+def _element(row: Mapping[str, Any], asked: Sequence[str], urn: str) -> dict[str, Any]:
+    """One creative's or campaign's day; money is text, counts are numbers."""
     day = date.fromisoformat(row["Start Date (in UTC)"])
     parts = {"year": day.year, "month": day.month, "day": day.day}
     element: dict[str, Any] = {}
     if "dateRange" in asked:
         element["dateRange"] = {"start": parts, "end": parts}
     if "pivotValues" in asked:
-        element["pivotValues"] = [f"urn:li:sponsoredCreative:{row['Ad ID']}"]
+        element["pivotValues"] = [urn]
     for name, (column, style) in _METRICS.items():
         if name in asked:
             element[name] = row[column] if style == "d" else format(row[column], style)

@@ -12,12 +12,12 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
 from resources.sandbox.catalogue import CURRENCY, META
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, Served
+from resources.sandbox.servers.hours import DAY_CURVE
 from resources.sandbox.servers.meta.wire import Refusal, money
 
 PLACEMENT = ("publisher_platform", "platform_position", "impression_device")
@@ -63,10 +63,6 @@ _COUNTS = {"Purchases (7-day click)": "7d_click", "Purchases (1-day view)": "1d_
 _SPARSE = ("inline_link_clicks", "unique_inline_link_clicks")
 # What no call with a breakdown returns.
 _UNIQUE = ("unique_inline_link_clicks",)
-# Share of a day's delivery by the end of each hour, per mille.
-_DAY_CURVE = np.cumsum(
-    [18, 12, 8, 6, 6, 10, 20, 33, 42, 46, 48, 50, 54, 54, 52, 52, 53, 55, 58, 64, 72, 78, 65, 44]
-)
 
 
 @dataclass(frozen=True)
@@ -274,13 +270,12 @@ class InsightsTable:
             pl.sum("impressions", "clicks"), spend=(pl.col("spend") * 100).round().cast(pl.Int64).sum()
         )
         hours = served.now().astimezone(ZoneInfo(ACCOUNT_ZONE)).hour
-        curve = _DAY_CURVE / _DAY_CURVE[-1]
         rows = []
         for record in daily.iter_rows(named=True):
             for hour in range(hours):
                 part = {
-                    name: int(record[name] * curve[hour])
-                    - int(record[name] * (curve[hour - 1] if hour else 0))
+                    name: int(record[name] * DAY_CURVE[hour])
+                    - int(record[name] * (DAY_CURVE[hour - 1] if hour else 0))
                     for name in ("impressions", "clicks", "spend")
                 }
                 row = {name: str(record[name]) for name in question.fields if name in keys}

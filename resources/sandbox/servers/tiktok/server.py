@@ -18,6 +18,7 @@ from resources.sandbox.catalogue import CURRENCY, PLATFORMS, TIKTOK
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
+from resources.sandbox.servers.hours import told_hours
 from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.tiktok.entities import ADVERTISER_ID, Entities
 from resources.sandbox.servers.tiktok.writes import INVALID, NO_PERMISSION, Refusal, Writes
@@ -26,6 +27,9 @@ from resources.sandbox.servers.written import WrittenChanges
 ROOT = "/open_api/v1.3"
 LONGEST_DAYS = 30
 LARGEST_PAGE = 1000
+REPORTING_DELAY = timedelta(minutes=10)  # TikTok's own average for basic reports
+_BY_AD = ("BASIC", "AUCTION_AD", "ad_id", "stat_time_day")
+_BY_HOUR = ("BASIC", "AUCTION_ADGROUP", "adgroup_id", "stat_time_hour")
 _REFUSALS = {
     FaultKind.THROTTLE: (40100, "Too many requests. Please retry in some time."),
     FaultKind.EXPIRED_TOKEN: (40105, "Access token is incorrect or has been revoked."),
@@ -117,15 +121,17 @@ class TikTokServer(PlatformServer):
         if form.get("advertiser_id") != ADVERTISER_ID:
             return _refused(NO_PERMISSION, "No permission to operate advertiser.")
         dimensions, metrics = json.loads(form["dimensions"]), json.loads(form["metrics"])
-        if (
-            form.get("report_type"),
-            form.get("data_level"),
-        ) != ("BASIC", "AUCTION_AD") or sorted(dimensions) != ["ad_id", "stat_time_day"]:
+        asked = (form.get("report_type"), form.get("data_level"), *sorted(dimensions))
+        if asked not in (_BY_AD, _BY_HOUR):
             return _refused(INVALID, "dimensions: not supported at this data_level")
         unknown = [metric for metric in metrics if metric not in _METRICS]
         if unknown:
             return _refused(INVALID, f"metrics: invalid metric fields {unknown}")
         first, last = date.fromisoformat(form["start_date"]), date.fromisoformat(form["end_date"])
+        if asked == _BY_HOUR:
+            if first != last:
+                return _refused(INVALID, "The time span exceeds 1 day when stat_time_hour is a dimension")
+            return self._page(request, self._hours(metrics) if first == self.served.today else [])
         if (last - first).days >= LONGEST_DAYS or last < first:
             return _refused(INVALID, "The time span exceeds 30 days when stat_time_day is a dimension")
         rows = self.served.rows(Reports.tiktok, first, last)
@@ -142,6 +148,29 @@ class TikTokServer(PlatformServer):
             for row in rows.sort("By Day", "Ad ID").to_dicts()
         ]
         return self._page(request, listed)
+
+    def _hours(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
+        """Today's spend by ad group and hour, as far as it is told by now."""
+        served = self.served
+        names = {metric: column for metric, (column, _) in _METRICS.items() if metric in metrics}
+        groups = served.rows_today(Reports.tiktok).group_by("Ad group ID", maintain_order=True).agg(
+            *(pl.first(column) for column in names.values() if column not in ("Ad group ID", "Cost")),
+            (pl.col("Cost") * 100).round().cast(pl.Int64).sum().alias("cents"),
+        )  # fmt: skip
+        listed = []
+        for hour in told_hours(served.today, served.now(), ACCOUNT_ZONE, REPORTING_DELAY):
+            for row in groups.sort("Ad group ID").to_dicts():
+                cents = hour.part(row["cents"])
+                dimensions = {
+                    "adgroup_id": row["Ad group ID"],
+                    "stat_time_hour": f"{served.today} {hour.hour:02d}:00:00",
+                }
+                told = {metric: row[column] for metric, column in names.items() if column in row}
+                if cents:
+                    listed.append(
+                        {"dimensions": dimensions, "metrics": told | {"spend": f"{cents / 100:.2f}"}}
+                    )
+        return listed
 
     def _entity_page(self, request: Request, level: str) -> Answer:
         listed = self._entities.campaigns() if level == "campaign" else self._entities.adgroups()
