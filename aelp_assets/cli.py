@@ -212,7 +212,7 @@ _Reason = Annotated[str, typer.Option("--reason", help="Why: those who come late
 def proposals(
     everything: Annotated[bool, typer.Option("--all", help="Also what was decided or ran out.")] = False,
 ) -> None:
-    """List the budget changes that wait for a decision."""
+    """List the changes that wait for a decision: budgets, launches, switches and split tests."""
     from aelp_assets.decision_report import print_proposals
     from aelp_assets.file_report import terminal
 
@@ -234,7 +234,11 @@ def approve(
     if status == "awaiting_second":
         typer.echo(f"Signed by {by}; it is beyond {by}'s daily limit, so a second approver must sign too.")
         return
-    change = governance.changes()[0]
+    made = [row for row in governance.changes() if row["proposal_id"].startswith(proposal)]
+    if not made:
+        typer.echo("Approved and recorded. No call makes a split test: a person sets it up as designed.")
+        return
+    change = made[0]
     if change["status"] == "held":
         typer.echo(
             f"Approved: change {change['change_id']} ({change['mode']}) is {change['message']}. A share of "

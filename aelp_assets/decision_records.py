@@ -13,6 +13,7 @@ from datetime import date, datetime
 import polars as pl
 
 from aelp_assets.artifacts import load_frames, store_frames
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.governance import Governance
 from resources.control.launch_limits import LAUNCH
 from resources.control.records import Record, Refused, key_of
@@ -90,12 +91,17 @@ def find_decision(environment: Environment, warehouses: Sequence[Warehouse], nam
     """A decision from the first of `warehouses` that holds it, else from what was kept when it was made.
 
     Raises:
-        Refused: it is nowhere, the id names several, or it is a launch's.
+        Refused: it is nowhere, the id names several, or it is a launch's or an arm's.
     """
     if named.proposals and named.proposals[0]["type"] == LAUNCH:
         raise Refused(
             f"{named.decision_id} is a launch, no decision about a budget: its plan is in launch_plans, what "
             "it was chosen by in slates, what its words were held against in policy_reviews."
+        )
+    if named.proposals and named.proposals[0]["type"] in ARM_TYPES:
+        raise Refused(
+            f"{named.decision_id} is about an arm, no decision about a budget: `aelp explain` says what it "
+            "rests on, arm_decisions holds its morning."
         )
     settings_hash = named.proposals[0]["settings_hash"] if named.proposals else None
     seen: list[str] = []

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from resources.control.arm_payloads import ARM_TYPES, SPLIT_TEST
 from resources.control.records import AELP, OPEN, Mode, Record, lately_withdrawn
 from resources.control.writer import Outcome
 
@@ -45,7 +46,8 @@ def print_proposals(
         )
         by = "" if row["proposed_by"] == AELP else f" · by {row['proposed_by']}"
         lever = f"{row['track']} · {row['platform']} · {row['entity_name']}"
-        said = f"  {lever}: {_step(row)} a day{by} · {state}"
+        rate = "" if row["type"] in ARM_TYPES else " a day"
+        said = f"  {lever}: {_step(row)}{rate}{by} · {state}"
         console.print(Text.assemble((row["proposal_id"], "bold"), said), soft_wrap=True)
         console.print(Padding(row["reason"], (0, 0, 0, 2)))
 
@@ -101,11 +103,25 @@ def _became(row: Record) -> str:
 
 
 def _step(row: Record) -> str:
+    if row["type"] in ARM_TYPES:
+        return f"{row['lever_level']} {arm_step(row)}"
     before, after = Decimal(row["current_budget"]), Decimal(row["proposed_budget"])
     return f"{before:,.2f} → {after:,.2f}" if row["type"] != "stop" else f"{before:,.2f} → stop"
 
 
+def arm_step(row: Record) -> str:
+    """What a proposal about an arm leads to, for a person."""
+    payload = json.loads(row["payload"])
+    if row["type"] == SPLIT_TEST:
+        design = payload["design"]
+        against = " against ".join(design["arms"])
+        return f"split test of {against}, {design['days']} days on {design['metric'].upper()}, set up by hand"
+    return f"{payload['before']['status']} → {payload['after']['status']}"
+
+
 def value_text(document: str) -> str:
-    """A lever's value as stored in a change, for a person."""
+    """A lever's or arm's value as stored in a change, for a person."""
     value = json.loads(document)
+    if "budget" not in value:
+        return str(value["status"])
     return f"{Decimal(value['budget']):,.2f}" + (" paused" if value["status"] == "paused" else "")

@@ -14,6 +14,7 @@ import dagster as dg
 
 from aelp_assets import (
     apply_hold,
+    arm_proposals,
     arms,
     bandits,
     baselines,
@@ -68,6 +69,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     arms.arm_decisions,
     governance.submission,
     governance.launch_submission,
+    arm_proposals.arm_submission,
     governance.governance_mirror,
     apply_hold.apply_hold_lift,
     reporting,

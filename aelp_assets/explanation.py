@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from aelp_assets.arm_explanation import arm_lines, explain_arm, is_arm
 from aelp_assets.artifacts import load_frames
 from aelp_assets.decision_records import Found, Named, find_decision, name_decision
 from aelp_assets.desk.figures import forecast_at, read_figures
@@ -48,6 +49,8 @@ def explain(
         Refused: nothing of that name is kept.
     """
     named = name_decision(governance, asked, now)
+    if is_arm(named):
+        return explain_arm(governance, named, asked)
     found = find_decision(environment, warehouses, named)
     decision = found.decision
     gaps: list[str] = []
@@ -231,6 +234,8 @@ def explanation_lines(explanation: Mapping[str, Any], zone: tzinfo) -> list[str]
     Args:
         zone: times are shown in.
     """
+    if "arm" in explanation:
+        return arm_lines(explanation, zone)
     decision, belief = explanation["decision"], explanation["belief"]
     lines = [_changes(row, zone) for row in explanation["changes"]]
     lines += [_draw(row, zone) for row in explanation["draws"]]

@@ -24,11 +24,12 @@ from models.policy import review
 from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.connectors.registry import Sources
+from resources.control.arm_rules import ArmLimits
 from resources.control.governance import Approver, Governance
 from resources.control.holds import HoldRule
 from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget
-from resources.control.records import Refused
+from resources.control.records import Record, Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import control_url, open_control_store
 from resources.control.writer import Asked, Outcome, Writer
@@ -57,6 +58,7 @@ _CODE = module_hash(
 )
 SUBMISSION = dg.AssetKey(["governance", "submission"])
 LAUNCH_SUBMISSION = dg.AssetKey(["governance", "launch_submission"])
+ARM_SUBMISSION = dg.AssetKey(["governance", "arm_submission"])
 URGENT_STOPS = dg.AssetKey(["governance", "urgent_stops"])
 _EXTERNAL_EDITS = asset_key(str(tables.EXTERNAL_EDITS.name))
 
@@ -83,6 +85,10 @@ def open_governance(environment: Environment, settings: Settings) -> Governance:
         mode=settings.governance.mode,
         valid_for=timedelta(hours=settings.governance.valid_hours),
         hold=HoldRule(settings.governance.hold_share, settings.governance.hold_days, settings.seed),
+        arm_limits=ArmLimits(
+            enable_probability=settings.arms.enable_probability,
+            fast_fail_probability=settings.launches.test_lane.fast_fail_probability,
+        ),
     )
 
 
@@ -286,7 +292,7 @@ def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], Lev
 
 @dg.multi_asset(
     name="governance_mirror",
-    deps=[SUBMISSION, LAUNCH_SUBMISSION, URGENT_STOPS, _EXTERNAL_EDITS],
+    deps=[SUBMISSION, LAUNCH_SUBMISSION, ARM_SUBMISSION, URGENT_STOPS, _EXTERNAL_EDITS],
     outs={
         table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
         for table in tables.GOVERNANCE_TABLES
@@ -310,23 +316,27 @@ def governance_mirror(
     """The control store as analysts and lineage see it; decisions are made there, never here."""
     governance = open_governance(environment, settings)
     changes = governance.changes()
-    snapshots = [
-        {**change, "moment": moment, **json.loads(change[moment])}
-        for change in changes
-        for moment in ("before", "after")
-    ]
     calls = [{**change, "status": change["outbox_status"]} for change in changes]
     frames = {
         "proposals": governance.proposals(clock.now()),
         "approvals": governance.approvals(),
         "canary_changes": changes,
-        "canary_budgets_snapshot": snapshots,
+        "canary_budgets_snapshot": snapshots_of(changes),
         "outbox": calls,
         "apply_hold_assignments": governance.assignments(),
     }
     for table in tables.GOVERNANCE_TABLES:
         rows = mirror(table, frames[table.name.table])
         yield result(rows, checks=[_each_once(table, rows)], key=str(table.name))
+
+
+def snapshots_of(changes: Sequence[Record]) -> list[dict[str, Any]]:
+    """What each change started from and led to; an arm's says no budget."""
+    return [
+        {**change, "moment": moment, **json.loads(change[moment])}
+        for change in changes
+        for moment in ("before", "after")
+    ]
 
 
 def _each_once(table: Table, rows: pl.DataFrame) -> dg.AssetCheckResult:

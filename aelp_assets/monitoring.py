@@ -25,6 +25,7 @@ from aelp_assets.partitions import (
 from models.monitoring import arrival, changes, readiness, reconciliation
 from resources.clock import Clock
 from resources.code_version import module_hash
+from resources.control.arm_payloads import ARM_TYPES
 from resources.settings import Environment, Settings
 
 # What a morning compares with: a week back, and the days around it that restatements may have touched.
@@ -288,12 +289,14 @@ def newest(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def applied_changes(environment: Environment, settings: Settings, clock: Clock) -> dict[str, int]:
-    """Approved changes that took place in the settings' mode, by track."""
+    """Approved edits of levers that took place in the settings' mode, by track; switches of arms apart."""
     governance = open_governance(environment, settings)
-    track_of = {row["proposal_id"]: row["track"] for row in governance.proposals(clock.now())}
+    known = governance.proposals(clock.now())
+    track_of = {row["proposal_id"]: row["track"] for row in known if row["type"] not in ARM_TYPES}
     counts: dict[str, int] = {}
     for change in governance.changes():
-        if change["kind"] == "apply" and change["status"] == "applied":
+        is_edit = change["proposal_id"] in track_of
+        if is_edit and change["kind"] == "apply" and change["status"] == "applied":
             track = track_of[change["proposal_id"]]
             counts[track] = counts.get(track, 0) + 1
     return counts

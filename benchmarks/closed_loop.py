@@ -148,9 +148,10 @@ class Month:
 
     def _decide_and_send(self) -> tuple[int, dict[str, int]]:
         governance = self._governance()
-        # A launch is rendered for a person and never sent, so it cannot be approved here.
+        # A launch is rendered for a person and never sent, so it cannot be approved here; the month is about
+        # budgets, so arms stay as they are.
         waiting = [row for row in governance.proposals(self._now) if row["status"] == "pending"]
-        pending = [row for row in waiting if row["type"] != "launch"]
+        pending = [row for row in waiting if row["type"] in ("raise", "cut", "stop")]
         for row in pending:
             governance.approve(
                 row["proposal_id"], APPROVER, "the simulated month approves everything", self._now

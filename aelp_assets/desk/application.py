@@ -25,12 +25,13 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from aelp_assets.bandits import guardrail_limits
-from aelp_assets.desk import cards
+from aelp_assets.desk import arm_cards, cards
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
 from aelp_assets.desk.protection import Guarded, NoForm, Sessions, read_form
 from aelp_assets.explanation import explain, explanation_lines
 from models.guardrails import GuardrailLimits
 from resources.clock import Clock, clock_from_environment
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.counter_proposals import counter_propose, read_budget, with_budget
 from resources.control.governance import Governance
 from resources.control.records import OPEN, Record, Refused, key_of, lately_withdrawn
@@ -160,13 +161,14 @@ class _Pages:
         """Everything that waits, then everything that was changed."""
         desk, now = self._desk, self._desk.now()
         known = self._governance.proposals(now)
-        waiting = [row for row in known if row["status"] in OPEN]
+        waiting = [row for row in known if row["status"] in OPEN and row["type"] not in ARM_TYPES]
         figures = self._figures({row["as_of_date"] for row in waiting})
         view = cards.View(self._governance, desk.limits, desk.elasticity, desk.approver, now)
         return self._page(
             request,
             "overview.html",
             tracks=cards.tracks(view, figures),
+            arms=arm_cards.cards(view),
             withdrawn=lately_withdrawn(known),
             changes=cards.changes(view),
             most_changes=cards.CHANGES_SHOWN,
@@ -190,6 +192,8 @@ class _Pages:
         session = self._sessions.of(request)
         try:
             proposal = self._governance.open_proposal(about, now)
+            if proposal["type"] in ARM_TYPES:
+                raise Refused("An arm has no budget of its own to name another number for.")
         except Refused as refused:
             self._tell(session, Notice(str(refused), is_refusal=True))
             return self._redirect(session, "/")
@@ -275,11 +279,14 @@ class _Pages:
                 f"Signed by {approver}. It is beyond {approver}'s daily limit, so a second approver must "
                 "sign too, at a desk of their own."
             )
-        (change,) = [
+        made = [
             row
             for row in self._governance.changes()
             if row["proposal_id"] == about and row["kind"] == "apply"
         ]
+        if not made:
+            return "Approved and recorded. No call makes a split test: set it up as it is designed."
+        (change,) = made
         if change["status"] == "held":
             kept = "the lever keeps its budget"
             return f"Approved: change {change['change_id']} is {change['message']}; {kept}."

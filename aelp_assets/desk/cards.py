@@ -14,8 +14,10 @@ from typing import Any
 
 import polars as pl
 
+from aelp_assets.decision_report import value_text
 from aelp_assets.desk.figures import Figures, forecast_at
 from models.guardrails import STATE_SCHEMA, GuardrailLimits
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.governance import Governance
 from resources.control.records import AELP, OPEN, Record, Refused, key_of
 
@@ -129,7 +131,8 @@ class View:
 
 def tracks(view: View, figures: Mapping[date, Figures]) -> list[TrackCards]:
     """What waits for a decision by morning, newest first, and track; stops, then what moves most."""
-    proposals, approvals = view.governance.proposals(view.now), view.governance.approvals()
+    known, approvals = view.governance.proposals(view.now), view.governance.approvals()
+    proposals = [row for row in known if row["type"] not in ARM_TYPES]  # those are `arm_cards`'
     open_tracks = sorted(
         {(row["as_of_date"], row["track"]) for row in proposals if row["status"] in OPEN},
         key=lambda pair: (-pair[0].toordinal(), pair[1]),
@@ -212,12 +215,13 @@ def _card(
         is_alone=left is None or added <= left or not added or bool(signed),
         has_signed=any(row["approver"] == view.approver for row in signed),
         signed_by=signed,
-        objections=_objections(view.governance, proposal, view.now),
+        objections=objections(view.governance, proposal, view.now),
         call=json.dumps(json.loads(proposal["payload"])["request"], indent=2, ensure_ascii=False),
     )
 
 
-def _objections(governance: Governance, proposal: Record, now: datetime) -> list[str]:
+def objections(governance: Governance, proposal: Record, now: datetime) -> list[str]:
+    """What the guardrails hold against a proposal now, in words."""
     try:
         return [f"{found.rule}: {found.message}" for found in governance.objections(proposal, now)]
     except Refused as refused:
@@ -225,7 +229,7 @@ def _objections(governance: Governance, proposal: Record, now: datetime) -> list
 
 
 def _states(governance: Governance, proposal: Record) -> pl.DataFrame:
-    """The levers as they were; none where they were changed since, which `_objections` says."""
+    """The levers as they were; none where they were changed since, which `objections` says."""
     try:
         return governance.lever_states(proposal["states_hash"])
     except Refused:
@@ -316,8 +320,8 @@ def changes(view: View) -> list[dict[str, Any]]:
             {
                 **row,
                 "name": names[row["proposal_id"]] or row["lever_id"],
-                "before": json.loads(row["before"]),
-                "after": json.loads(row["after"]),
+                "before": value_text(row["before"]),
+                "after": value_text(row["after"]),
                 "call": json.dumps(json.loads(row["request"]), indent=2, ensure_ascii=False),
                 "stands": row["kind"] == "apply"
                 and row["change_id"] not in undone

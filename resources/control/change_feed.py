@@ -16,7 +16,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, verify_decisions
-from resources.control import records
+from resources.control import arm_rules, records
+from resources.control.arm_payloads import SWITCHES, ArmTarget
+from resources.control.arm_rules import ArmLimits
 from resources.control.records import LEVER, LeverKey, Mode, Record, Refused
 from resources.control.signing import canonical, content_hash
 from resources.control.store import CHANGES, OUTBOX, PROPOSALS, storable
@@ -86,6 +88,7 @@ def roll_back(
     *,
     cascade: bool,
     limits: GuardrailLimits,
+    arm_limits: ArmLimits,
     mode: Mode,
     person: str,
     reason: str,
@@ -98,7 +101,7 @@ def roll_back(
 
     Raises:
         Refused: there is no such change, it never took place, a later one stands in the way, or the lever
-            would spend more against a cap or the stop rule.
+            would spend more against a cap or the stop rule (an arm: as `arm_rules` says).
     """
     change = _one_change(connection, change_id)
     if change["status"] == "held":
@@ -122,8 +125,7 @@ def roll_back(
     undoing = []
     for row in [*reversed(standing), change]:
         (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
-        if records.spends(row["before"]) > records.spends(row["after"]):
-            require_room(connection, row, limits, now)
+        require_way_back(connection, row, proposal, limits, arm_limits, now)
         records.set_status(connection, proposal["proposal_id"], "rolled_back")
         if undone and row is change:
             _prepare_again(connection, undone[0], person, reason)
@@ -152,12 +154,12 @@ def roll_back(
 
 
 def overtake(connection: sa.Connection, proposal: Record, mode: Mode, now: datetime) -> None:
-    """End a lever's edits that are not sent yet where a stop or cut of it was signed after them.
+    """End a lever's edits that are not sent yet where a stop, cut or pause of it was signed after them.
 
     Both start from the value in force: sent first, a raise would go out where people have just signed a
     stop, and make the stop a conflict.
     """
-    if proposal["type"] not in ("stop", "cut"):
+    if proposal["type"] not in ("stop", "cut", "pause"):
         return
     unsent = CHANGES.c.mode == mode, CHANGES.c.kind == "apply", CHANGES.c.status == "prepared"
     for row in records.changes(connection, *(CHANGES.c[name] == proposal[name] for name in LEVER), *unsent):
@@ -202,6 +204,30 @@ def _one_change(connection: sa.Connection, change_id: str) -> Record:
     if len(found) != 1 or not change_id:
         raise Refused(f"{change_id!r} does not name one change; `aelp changes` lists them.")
     return found[0]
+
+
+def require_way_back(
+    connection: sa.Connection,
+    change: Record,
+    proposal: Record,
+    limits: GuardrailLimits,
+    arm_limits: ArmLimits,
+    now: datetime,
+) -> None:
+    """A change may be undone on what is known now: room for a lever that spends more, an arm's own rules.
+
+    Raises:
+        Refused: it may not.
+    """
+    if proposal["type"] in SWITCHES:
+        if change["status"] == "prepared":
+            return  # not sent: the arm stays as it is
+        target = ArmTarget(**json.loads(proposal["payload"])["target"])
+        known = arm_rules.known_under(connection, None, target, change["mode"], limits, now)
+        status = json.loads(change["before"])["status"]
+        records.require(arm_rules.way_back_violations(target, status, known, limits, arm_limits, now))
+    elif records.spends(change["before"]) > records.spends(change["after"]):
+        require_room(connection, change, limits, now)
 
 
 def require_room(connection: sa.Connection, change: Record, limits: GuardrailLimits, now: datetime) -> None:
@@ -254,17 +280,9 @@ def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, t
         runs = state["status"] != "paused" and key != own
         known = state["current_budget"] if runs else Decimal(0)
         if key == own:
-            edits = [state["last_edited_at"], _last_edit(connection, lever)]
+            edits = [state["last_edited_at"], records.last_edit(connection, lever)]
             state = state | {"last_edited_at": max((at for at in edits if at is not None), default=None)}
         if key == own or (known is not None and counted > known):
             state = state | {"current_budget": counted, "status": "active"}
         rows.append(state)
     return pl.DataFrame(rows, schema=states.schema, orient="row")
-
-
-def _last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
-    """When a change of ours to this lever last took place, there or back."""
-    here = [CHANGES.c[name] == lever[name] for name in (*LEVER, "mode")]
-    last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
-    moment: float | None = connection.execute(last).scalar_one()
-    return None if moment is None else datetime.fromtimestamp(moment, UTC)

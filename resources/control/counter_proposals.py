@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, money
 from resources.control.records import BUDGET, LEVER, Record, Refused, key_of
@@ -42,6 +43,8 @@ def with_budget(proposal: Record, budget: Decimal) -> Record:
         raise Refused(
             "A launch has its slate's budget, and screens no more with another; approve or reject it."
         )
+    if proposal["type"] in ARM_TYPES:
+        raise Refused("An arm has no budget of its own to name another number for; approve or reject it.")
     current, proposed = Decimal(proposal["current_budget"]), Decimal(proposal["proposed_budget"])
     if budget == current:
         raise Refused(f"{money(budget)} is in force; to leave it so, reject {proposal['proposal_id']}.")

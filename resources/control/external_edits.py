@@ -15,6 +15,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from resources.control import records
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.payloads import LeverValue, money
 from resources.control.records import OPEN, LeverKey, Record
 from resources.control.store import PROPOSALS
@@ -108,7 +109,7 @@ def withdraw_overtaken(
 
     A lever was edited where its newest snapshot says another value than the one the proposal starts from, or
     the change history names an edit after the proposal was made. What is approved already is left to the
-    writer, which compares again before it sends.
+    writer, which compares again before it sends; so is an arm's switch, which no lever's history tells of.
 
     Args:
         engine: of `open_control_store`.
@@ -118,7 +119,8 @@ def withdraw_overtaken(
     overtaken: dict[str, str] = {}
     with records.alone(engine) as connection:
         records.expire(connection, now)
-        for proposal in records.proposals(connection, PROPOSALS.c.status.in_(OPEN)):
+        of_levers = PROPOSALS.c.type.not_in(ARM_TYPES)
+        for proposal in records.proposals(connection, PROPOSALS.c.status.in_(OPEN), of_levers):
             lever = records.key_of(proposal)
             mine = [edit for edit in edits if edit.lever == lever]
             said = _overtaken_by(proposal, mine, in_force.get(lever))

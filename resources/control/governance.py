@@ -22,7 +22,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, Violation, verify_decisions
-from resources.control import change_feed, holds, launch_limits, records
+from resources.control import arm_proposals, arm_rules, change_feed, holds, launch_limits, records
+from resources.control.arm_payloads import ARM_TYPES, SPLIT_TEST, ArmTarget, arm_payload, read_target
+from resources.control.arm_rules import ArmLimits, Known
 from resources.control.holds import HoldRule
 from resources.control.launch_limits import LAUNCH
 from resources.control.launch_payloads import Launch, launch_payload
@@ -48,6 +50,7 @@ _DECIDED = ("approved", "rolled_back")
 _AGAIN = ("superseded",)
 # A stop is asked for while its evidence lasts: only a person's answer ends that.
 _STOP_AGAIN = (*_AGAIN, "expired", "withdrawn")
+_STOPS = ("stop", "pause")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Governance:
         mode: what approved changes lead to. `shadow` sends nothing, ever.
         valid_for: how long a proposal may be decided on, and its approval used.
         hold: which approved raises are held for measurement; by default none.
+        arm_limits: when arms without a budget of their own may be switched, beside the guardrails.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Governance:
         mode: Mode = "shadow",
         valid_for: timedelta = timedelta(hours=24),
         hold: HoldRule = HoldRule(),  # noqa: B008 - frozen
+        arm_limits: ArmLimits = ArmLimits(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
         self._approvers = {approver.name: approver for approver in approvers}
@@ -106,6 +111,7 @@ class Governance:
         self._mode = mode
         self._valid_for = valid_for
         self._hold = hold
+        self._arm_limits = arm_limits
 
     @property
     def mode(self) -> Mode:
@@ -195,7 +201,7 @@ class Governance:
             return
         stays = set(decisions.select(LEVER).rows()) - set(edits.select(LEVER).rows())
         for row in records.proposals(connection, PROPOSALS.c.status.in_(OPEN), PROPOSALS.c.type != LAUNCH):
-            if records.key_of(row) not in stays:
+            if records.key_of(row) not in stays:  # an arm's own id is among no levers'
                 continue
             if row["type"] == "stop" and records.overspends(
                 records.states_under(connection, row["states_hash"]), row
@@ -269,6 +275,35 @@ class Governance:
                 self._put(connection, row, payload, about, now, outcome)
         return outcome
 
+    def propose_arms(
+        self, arms: pl.DataFrame, *, as_of_date: date, settings_hash: str, now: datetime
+    ) -> Proposed:
+        """Put a morning's switches and split tests of arms before people, each by itself; the newest counts.
+
+        Args:
+            arms: `EVIDENCE_SCHEMA`, all arms of that morning; what is open for those that hold is superseded.
+        """
+        outcome = Proposed()
+        with records.alone(self._engine) as connection:
+            records.expire(connection, now)
+            states_hash = arm_rules.keep_evidence(connection, arms, as_of_date)
+            about = {
+                "as_of_date": as_of_date,
+                "states_hash": states_hash,
+                "settings_hash": settings_hash,
+                "proposed_by": AELP,
+            }
+            outcome.superseded.extend(arm_proposals.close_unasked(connection, arms))
+            left_out = arm_proposals.propose(
+                arms,
+                as_of_date,
+                answered=lambda row: _answered(connection, row, as_of_date, AELP),
+                judge=lambda row: records.require(self._arm_violations(connection, row, states_hash, now)),
+                put=lambda row, payload: self._put(connection, row, payload, about, now, outcome),
+            )
+            outcome.left_out.extend(left_out)
+        return outcome
+
     def _put(
         self,
         connection: sa.Connection,
@@ -284,7 +319,7 @@ class Governance:
         proposal_id = records.short_hash(f"{about['as_of_date']}|{'|'.join(lever)}|{payload_hash}")
         here = PROPOSALS.c.proposal_id == proposal_id
         known = records.proposals(connection, here)
-        if known and known[0]["status"] not in (_STOP_AGAIN if row["type"] == "stop" else _AGAIN):
+        if known and known[0]["status"] not in (_STOP_AGAIN if row["type"] in _STOPS else _AGAIN):
             outcome.known.append(proposal_id)
             return
         expires_at = min(now + self._valid_for, until or datetime.max.replace(tzinfo=UTC)).timestamp()
@@ -298,9 +333,9 @@ class Governance:
             sa.insert(PROPOSALS).values(
                 proposal_id=proposal_id,
                 **{name: row[name] for name in (*LEVER, "type", "decision_id", "track", "reason")},
-                lever_level=payload["target"]["lever_level"],
+                lever_level=payload["target"].get("lever_level") or payload["target"]["arm_kind"],
                 entity_name=payload["target"]["entity_name"],
-                currency=payload["target"]["currency"],
+                currency=payload["target"].get("currency"),
                 current_budget=money(row["current_budget"]),
                 proposed_budget=money(row["proposed_budget"]),
                 payload=canonical(payload),
@@ -319,7 +354,8 @@ class Governance:
         """Sign a proposal; returns its status: approved, or awaiting_second.
 
         Once enough people have signed, the change enters the change feed and its call the outbox. A raise may
-        be drawn to be held then: its call is never sent, and the lever keeps its budget for some days.
+        be drawn to be held then: its call is never sent, and the lever keeps its budget for some days. A
+        split test has no call: its approval is the record of its design, and a person sets it up.
 
         Args:
             proposal_id: whole, or as many first characters as tell it apart.
@@ -346,7 +382,7 @@ class Governance:
             alone = self._within_limit(connection, person, proposal, own)
             status = "approved" if alone or signed else "awaiting_second"
             records.set_status(connection, proposal["proposal_id"], status)
-            if status == "approved":
+            if status == "approved" and proposal["type"] != SPLIT_TEST:
                 change_feed.overtake(connection, proposal, self._mode, now)
                 change_feed.enter(
                     connection,
@@ -446,6 +482,8 @@ class Governance:
         records.require(self._held_against(connection, proposal, now))
 
     def _held_against(self, connection: sa.Connection, proposal: Record, now: datetime) -> list[Violation]:
+        if proposal["type"] in ARM_TYPES:
+            return self._arm_violations(connection, proposal, proposal["states_hash"], now)
         states = self._proposed_on(connection, proposal, now)
         if proposal["type"] == LAUNCH:
             return self._launch_violations(connection, proposal, states)
@@ -456,6 +494,17 @@ class Governance:
         """The lever states a proposal rests on, as far as they are evidence today."""
         states = records.states_under(connection, proposal["states_hash"])
         return records.on_its_day(states, proposal["as_of_date"], self._today(now))
+
+    def _arm_violations(
+        self, connection: sa.Connection, proposal: Record, states_hash: str | None, now: datetime
+    ) -> list[Violation]:
+        """The rules a switch breaks by the evidence of that hash (None: the newest) and what is approved."""
+        target = ArmTarget(**json.loads(proposal["payload"])["target"])
+        known: Known | None = arm_rules.known_under(
+            connection, states_hash, target, self._mode, self._limits, now
+        )
+        assert known is not None  # its own evidence is kept with it
+        return arm_rules.violations(proposal, known, self._limits, self._arm_limits, now)
 
     def _launch_violations(
         self, connection: sa.Connection, proposal: Record, states: pl.DataFrame
@@ -479,7 +528,7 @@ class Governance:
         approved = [
             row
             for row in records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
-            if row["type"] != LAUNCH  # paused until a person switches it on, and a lever from then on
+            if row["type"] not in (LAUNCH, *ARM_TYPES)  # a launch is paused until a person switches it on
             and records.key_of(row) not in edited  # the writer asks about what is approved itself
         ]
         together = pl.concat([records.judged(approved), judged])
@@ -556,9 +605,14 @@ class Governance:
                 f"No approval stands for {change['change_id']}: it ran out, was withdrawn, or what it signs "
                 "is not what the store says now."
             )
-        if undone is None:
-            holds.require_not_held(connection, proposal, self._mode, now)
-            self._verify(connection, proposal, now)
+        if undone is not None:
+            change_feed.require_way_back(connection, undone, proposal, self._limits, self._arm_limits, now)
+            return
+        holds.require_not_held(connection, proposal, self._mode, now)
+        self._verify(connection, proposal, now)
+        if proposal["type"] in ARM_TYPES:
+            records.require(self._arm_violations(connection, proposal, None, now))
+        else:
             before = LeverValue.read(json.loads(change["before"]))
             states = change_feed.states_in_force(connection, change, before.budget, self._today(now))
             if proposal["type"] == "stop" and records.overspends(
@@ -566,8 +620,6 @@ class Governance:
             ):  # a later morning is decided without today's spend, and does not take the evidence back
                 states = records.with_overspending(states, proposal)
             records.require(verify_decisions(records.judged([proposal]), states, self._limits, now))
-        elif records.spends(change["after"]) > records.spends(change["before"]):
-            change_feed.require_room(connection, undone, self._limits, now)
 
     def _undone(self, connection: sa.Connection, rollback: Record) -> Record:
         """The applied change a rollback undoes, which is its own proposal's."""
@@ -599,6 +651,7 @@ class Governance:
                 change_id,
                 cascade=cascade,
                 limits=self._limits,
+                arm_limits=self._arm_limits,
                 mode=self._mode,
                 person=person,
                 reason=reason,
@@ -660,6 +713,11 @@ class Governance:
         """
         with self._engine.begin() as connection:
             return records.states_under(connection, states_hash)
+
+    def arm_evidence(self, proposal: Record) -> Record | None:
+        """What a proposal about an arm was judged by (`EVIDENCE_SCHEMA`); None: it was changed since."""
+        with self._engine.begin() as connection:
+            return arm_rules.evidence_of(connection, proposal)
 
     def objections(self, proposal: Record, now: datetime) -> list[Violation]:
         """What the guardrails hold against a proposal, stored or only thought of; nothing is written.
@@ -727,7 +785,7 @@ def _answered(connection: sa.Connection, row: Record, as_of_date: date, proposed
     """Why an edit is not put before people again: somebody decided, or answered it with another number."""
     about = [*_same_lever(row), PROPOSALS.c.as_of_date == as_of_date]
     # A stop is news to who approved a raise: only a decided stop answers it.
-    alike = [PROPOSALS.c.type == "stop"] if row["type"] == "stop" else []
+    alike = [PROPOSALS.c.type == row["type"]] if row["type"] in _STOPS else []
     if records.proposals(connection, *about, *alike, PROPOSALS.c.status.in_(_DECIDED)):
         return "already decided this morning"
     answered = PROPOSALS.c.proposed_by != AELP, PROPOSALS.c.decision_id == row["decision_id"]
@@ -753,7 +811,7 @@ def _signed_for(
 
 
 def _require_same_call(change: Record, proposal: Record) -> None:
-    """What is to be sent is what the proposal says, there or back, rendered anew from its amounts.
+    """What is to be sent is what the proposal says, there or back, rendered anew from its own columns.
 
     Raises:
         Refused: it is not.
@@ -761,8 +819,11 @@ def _require_same_call(change: Record, proposal: Record) -> None:
     payload = json.loads(proposal["payload"])
     amounts = {name: Decimal(proposal[name]) for name in ("current_budget", "proposed_budget")}
     try:
-        target = LeverTarget(**payload["target"])
-        rendered = _payload({**proposal, **amounts}, target)
+        target = read_target(payload["target"])
+        if isinstance(target, ArmTarget):
+            rendered = arm_payload(target, proposal["type"])
+        else:
+            rendered = _payload({**proposal, **amounts}, target)
     except (Unwritable, KeyError, TypeError, ValueError) as fault:
         raise Refused(f"{proposal['proposal_id']} stands for no call: {fault}") from None
     is_back = change["kind"] == "rollback"
@@ -777,8 +838,9 @@ def _require_same_call(change: Record, proposal: Record) -> None:
         raise Refused(f"The call of {change['change_id']} is not the one that was proposed; it is not sent.")
 
 
-def _key_of_target(target: LeverTarget) -> LeverKey:
-    return target.platform, target.account_id, target.lever_id
+def _key_of_target(target: LeverTarget | ArmTarget) -> LeverKey:
+    own = target.object_id if isinstance(target, ArmTarget) else target.lever_id
+    return target.platform, target.account_id, own
 
 
 def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import STATE_SCHEMA, Violation
+from resources.control.arm_payloads import read_value
 from resources.control.payloads import LeverValue
 from resources.control.store import APPROVALS, CHANGES, KILL_SWITCH, LEVER_STATES, OUTBOX, PROPOSALS
 
@@ -145,21 +146,27 @@ def keep_states(
         are_newest: a run has just decided on them, with proposals or none. Not where somebody answers what
             was decided on them before.
     """
-    buffer = io.BytesIO()
     seen_today = [name for name in ("overspends",) if name in states.columns]
-    states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER).write_ipc(buffer, compression="zstd")
+    frame = states.select(*STATE_SCHEMA, *seen_today).sort(*LEVER)
+    return keep_frame(connection, LEVER_STATES, frame, as_of_date, are_newest=are_newest)
+
+
+def keep_frame(
+    connection: sa.Connection, table: sa.Table, frame: pl.DataFrame, as_of_date: date, *, are_newest: bool
+) -> str:
+    """Store what a morning rests on in a table of its kind, under the sha256 of its bytes."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="zstd")
     states_hash = hashlib.sha256(buffer.getvalue()).hexdigest()
-    here = LEVER_STATES.c.states_hash == states_hash
-    known: date | None = connection.execute(
-        sa.select(LEVER_STATES.c.as_of_date).where(here)
-    ).scalar_one_or_none()
+    here = table.c.states_hash == states_hash
+    known: date | None = connection.execute(sa.select(table.c.as_of_date).where(here)).scalar_one_or_none()
     if known is None:
         row = {"states_hash": states_hash, "as_of_date": as_of_date, "document": buffer.getvalue()}
-        connection.execute(sa.insert(LEVER_STATES).values(**row))
+        connection.execute(sa.insert(table).values(**row))
     if are_newest:  # counted, not dated: a clock may stand still
-        last: int = connection.execute(sa.select(sa.func.max(LEVER_STATES.c.sequence))).scalar_one()
+        last: int = connection.execute(sa.select(sa.func.max(table.c.sequence))).scalar_one()
         seen = {"as_of_date": max(known or as_of_date, as_of_date), "sequence": last + 1}
-        connection.execute(sa.update(LEVER_STATES).where(here).values(**seen))
+        connection.execute(sa.update(table).where(here).values(**seen))
     return states_hash
 
 
@@ -169,22 +176,39 @@ def states_under(connection: sa.Connection, states_hash: str) -> pl.DataFrame:
     Raises:
         Refused: they no longer have that hash.
     """
-    statement = sa.select(LEVER_STATES.c.document).where(LEVER_STATES.c.states_hash == states_hash)
-    document: bytes = connection.execute(statement).scalar_one()
-    if hashlib.sha256(document).hexdigest() != states_hash:
-        raise Refused(f"The lever states {states_hash[:16]} were changed after the decision.")
-    return pl.read_ipc(io.BytesIO(document))
+    return frame_under(connection, LEVER_STATES, states_hash)[1]
+
+
+def frame_under(connection: sa.Connection, table: sa.Table, states_hash: str) -> tuple[date, pl.DataFrame]:
+    """What is stored under a hash, with the last morning it was decided on.
+
+    Raises:
+        Refused: it is not there, or no longer has that hash.
+    """
+    here = table.c.states_hash == states_hash
+    found = connection.execute(sa.select(table.c.as_of_date, table.c.document).where(here)).one_or_none()
+    if found is None or hashlib.sha256(found.document).hexdigest() != states_hash:
+        kind = table.name.replace("_", " ")
+        raise Refused(f"The {kind} {states_hash[:16]} were changed after the decision.")
+    return found.as_of_date, pl.read_ipc(io.BytesIO(found.document))
 
 
 def newest_states(connection: sa.Connection) -> tuple[date, pl.DataFrame]:
     """The newest morning anything was decided on, and its latest lever states."""
+    newest = newest_frame(connection, LEVER_STATES)
+    assert newest is not None  # a change comes from a proposal, which keeps its states
+    return newest
+
+
+def newest_frame(
+    connection: sa.Connection, table: sa.Table = LEVER_STATES
+) -> tuple[date, pl.DataFrame] | None:
+    """The newest morning of a table, and what was decided on last that morning; None: nothing yet."""
     newest = (
-        sa.select(LEVER_STATES.c.as_of_date, LEVER_STATES.c.states_hash)
-        .order_by(LEVER_STATES.c.as_of_date.desc(), LEVER_STATES.c.sequence.desc())
-        .limit(1)
+        sa.select(table.c.states_hash).order_by(table.c.as_of_date.desc(), table.c.sequence.desc()).limit(1)
     )
-    row = connection.execute(newest).one()
-    return row.as_of_date, states_under(connection, row.states_hash)
+    states_hash: str | None = connection.execute(newest).scalar_one_or_none()
+    return None if states_hash is None else frame_under(connection, table, states_hash)
 
 
 def on_its_day(states: pl.DataFrame, as_of_date: date, today: date) -> pl.DataFrame:
@@ -241,9 +265,20 @@ def key_of(row: Record) -> LeverKey:
 
 
 def spends(document: str) -> Decimal:
-    """What a lever of that value (as stored in a change) spends a day at most: nothing while it is paused."""
-    value = LeverValue.read(json.loads(document))
-    return value.budget if value.status == "active" else Decimal(0)
+    """What a lever of that value (as stored in a change) spends a day at most: nothing while it is paused.
+
+    An arm spends its lever's money, so nothing of its own.
+    """
+    value = read_value(json.loads(document))
+    return value.budget if isinstance(value, LeverValue) and value.status == "active" else Decimal(0)
+
+
+def last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
+    """When a change of ours to this lever last took place in its mode, there or back."""
+    here = [CHANGES.c[name] == lever[name] for name in (*LEVER, "mode")]
+    last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
+    moment: float | None = connection.execute(last).scalar_one()
+    return None if moment is None else datetime.fromtimestamp(moment, UTC)
 
 
 def short_hash(text: str) -> str:

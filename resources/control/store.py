@@ -69,6 +69,14 @@ LEVER_STATES = sa.Table(
     sa.Column("document", sa.LargeBinary, nullable=False),  # the frame as Arrow IPC
     sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),  # the last run on them is highest
 )
+ARM_EVIDENCE = sa.Table(
+    "arm_evidence",  # as lever_states, of arms without a budget of their own
+    METADATA,
+    sa.Column("states_hash", sa.String, primary_key=True),
+    sa.Column("as_of_date", sa.Date, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
+)
 PROPOSALS = sa.Table(
     "proposals",
     METADATA,
@@ -79,7 +87,7 @@ PROPOSALS = sa.Table(
     sa.Column("track", sa.String, nullable=False),
     sa.Column("platform", sa.String, nullable=False),
     sa.Column("account_id", sa.String, nullable=False),
-    sa.Column("lever_id", sa.String, nullable=False),
+    sa.Column("lever_id", sa.String, nullable=False),  # of an arm: its own id, such as ad:120203
     sa.Column("lever_level", sa.String, nullable=False),
     sa.Column("entity_name", sa.String),
     sa.Column("currency", sa.String),
@@ -125,7 +133,7 @@ CHANGES = sa.Table(
     sa.Column("platform", sa.String, nullable=False),
     sa.Column("account_id", sa.String, nullable=False),
     sa.Column("lever_id", sa.String, nullable=False),
-    sa.Column("before", sa.String, nullable=False),  # JSON: budget and status
+    sa.Column("before", sa.String, nullable=False),  # JSON: budget and status, of an arm its status alone
     sa.Column("after", sa.String, nullable=False),
     sa.Column("mode", sa.String, nullable=False),
     sa.Column("status", sa.String, nullable=False),

@@ -19,12 +19,13 @@ import sqlalchemy as sa
 
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
 from resources.control import change_feed, records
+from resources.control.arm_payloads import ArmTarget, ArmValue, read_target, read_value
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, LeverValue
 from resources.control.records import UNFINISHED, LeverKey, Record, Refused, Stopped, Withdrawn
 from resources.control.signing import MissingKey
 from resources.control.store import CHANGES, PROPOSALS, only_writer
-from resources.platform_writers.interface import NoLongerALever, PlatformWriter
+from resources.platform_writers.interface import NoLongerALever, PlatformWriter, SwitchesArms
 
 _FINAL = (ErrorClass.PERMANENT, ErrorClass.SHRINK)
 # With these it is the platform or the login that is out of order, not the change: its others wait too.
@@ -184,7 +185,7 @@ class Writer:
         if not was_sending:
             self._clear(connection, change)  # no contact without an approval
         platform, target = self._platform(change), self._target(connection, change)
-        before, after = (LeverValue.read(json.loads(change[moment])) for moment in ("before", "after"))
+        before, after = (read_value(json.loads(change[moment])) for moment in ("before", "after"))
         found = self._read(platform, target, may_be_sent=was_sending)
         if was_sending and found == after:
             return
@@ -245,14 +246,20 @@ class Writer:
         except MissingCredentials as missing:
             raise _Ended(None, str(missing), leaves_alone=True) from None
 
-    def _target(self, connection: sa.Connection, change: Record) -> LeverTarget:
+    def _target(self, connection: sa.Connection, change: Record) -> LeverTarget | ArmTarget:
         with records.step(connection):
             found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
-        return LeverTarget(**json.loads(found[0]["payload"])["target"])
+        return read_target(json.loads(found[0]["payload"])["target"])
 
-    def _read(self, platform: PlatformWriter, target: LeverTarget, *, may_be_sent: bool) -> LeverValue:
+    def _read(
+        self, platform: PlatformWriter, target: LeverTarget | ArmTarget, *, may_be_sent: bool
+    ) -> LeverValue | ArmValue:
         try:
-            return platform.read(target)
+            if isinstance(target, LeverTarget):
+                return platform.read(target)
+            if not isinstance(platform, SwitchesArms):
+                raise _Ended("refused", f"{target.platform}: its arms are not switched from here")
+            return platform.read_arm(target)
         except NoLongerALever as gone:
             raise _Ended("conflict", str(gone)) from None
         except PlatformError as error:
@@ -274,13 +281,12 @@ def _waits(error: PlatformError) -> _Ended:
     return _Ended(None, str(error), leaves_alone=error.error_class in _LEFT_ALONE)
 
 
-def _differs(change: Record, found: LeverValue, expected: LeverValue) -> str:
+def _differs(change: Record, found: LeverValue | ArmValue, expected: LeverValue | ArmValue) -> str:
     return (
         f"{change['platform']} says {_words(found)} for {change['lever_id']}, not {_words(expected)}: "
         "somebody else changed it, and it is left as it is"
     )
 
 
-def _words(value: LeverValue) -> str:
-    document = value.document()
-    return f"{document['budget']} {document['status']}"
+def _words(value: LeverValue | ArmValue) -> str:
+    return " ".join(value.document().values())

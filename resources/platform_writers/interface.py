@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from resources.control.arm_payloads import ArmTarget, ArmValue
 from resources.control.payloads import LeverStatus, LeverTarget, LeverValue
 
 
@@ -42,6 +43,34 @@ class PlatformWriter(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+@runtime_checkable
+class SwitchesArms(Protocol):
+    """A `PlatformWriter` that knows arms, too: ads, ad groups and keywords without a budget of their own."""
+
+    def read_arm(self, target: ArmTarget) -> ArmValue:
+        """The arm's own switch as the platform says it now, whatever is paused above it.
+
+        Raises:
+            NoLongerALever: it is archived or removed.
+            PlatformError: refused, or not answered.
+        """
+        ...
+
+
+def arm_value(target: ArmTarget, status: object, words: Mapping[str, LeverStatus]) -> ArmValue:
+    """What a platform says of an arm as a value.
+
+    Args:
+        words: the platform's words for the two states.
+    Raises:
+        NoLongerALever: a state that is neither.
+    """
+    known = words.get(str(status))
+    if known is None:
+        raise NoLongerALever(f"{target.object_id} is {status} on {target.platform}")
+    return ArmValue(known)
 
 
 def lever_value(

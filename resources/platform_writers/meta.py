@@ -1,4 +1,4 @@
-"""Meta: budgets and statuses of campaigns and ad sets through the Graph API.
+"""Meta: budgets and statuses of campaigns and ad sets, switches of ads, through the Graph API.
 
 Here: reading one object, posting one form. Not here: sessions and errors (`resources.connectors.meta`).
 """
@@ -12,8 +12,9 @@ from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.graph import API_VERSION, LIVE, Graph
 from resources.connectors.meta.texts import money, part, required
+from resources.control.arm_payloads import ArmTarget, ArmValue
 from resources.control.payloads import LeverStatus, LeverTarget, LeverValue
-from resources.platform_writers.interface import lever_value
+from resources.platform_writers.interface import arm_value, lever_value
 
 _WORDS: Mapping[str, LeverStatus] = {"ACTIVE": "active", "PAUSED": "paused"}
 
@@ -36,6 +37,12 @@ class MetaWriter:
         entity = part(self._graph.call("GET", (), asked).body, target.entity_id)
         budget = money(entity.get("daily_budget"), target.currency, "daily_budget")
         return lever_value(target, budget, required(entity, "status"), _WORDS)
+
+    def read_arm(self, target: ArmTarget) -> ArmValue:
+        entity = part(
+            self._graph.call("GET", (), {"ids": target.arm_id, "fields": "status"}).body, target.arm_id
+        )
+        return arm_value(target, required(entity, "status"), _WORDS)
 
     def send(self, request: Mapping[str, Any]) -> None:
         _, version, *path = request["path"].split("/")

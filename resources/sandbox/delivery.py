@@ -22,11 +22,15 @@ UNREPORTED_SHARE = 0.07  # orders caused that no platform sees, per claimed clic
 
 
 class LiveCells:
-    """Cells that may deliver today and where they belong."""
+    """Cells that may deliver today and where they belong; those of `resting` ads may not."""
 
-    def __init__(self, business: Business, day: int, budgets: FloatArray) -> None:
+    def __init__(
+        self, business: Business, day: int, budgets: FloatArray, resting: NDArray[np.bool_] | None = None
+    ) -> None:
         ads, adsets = business.ads, business.adsets
         running = (ads.first_day <= day) & (day < ads.last_day) & (budgets[adsets.lever[ads.adset]] > 0)
+        if resting is not None:
+            running &= ~resting
         self.cell: IntArray = np.flatnonzero(running[business.cells.ad])
         self.ad = business.cells.ad[self.cell]
         self.placement = business.cells.placement[self.cell]

@@ -130,16 +130,18 @@ class Run:
         self._parts = _Parts()
         self._rows = 0
 
-    def advance(self, budgets: FloatArray) -> None:
+    def advance(self, budgets: FloatArray, resting: NDArray[np.bool_] | None = None) -> None:
         """Live through the next day at these budgets, dollars by lever, 0 where paused.
 
+        Args:
+            resting: ads that are switched off themselves; None: none is.
         Raises:
             ValueError: the world was drawn no further.
         """
         business, state, parts = self._business, self._state, self._parts
         if state.day >= business.horizon:
             raise ValueError(f"the world was drawn for {business.horizon} days, no further")
-        delivery, ad_days, conversions = advance_day(business, state, budgets)
+        delivery, ad_days, conversions = advance_day(business, state, budgets, resting)
         parts.delivery.append(delivery)
         parts.ad_days.append(_shifted(ad_days, "first_row", self._rows))
         parts.conversions.append(_shifted(conversions, "row", self._rows))
@@ -168,7 +170,7 @@ class Run:
 
 
 def advance_day(
-    business: Business, state: State, budgets: FloatArray
+    business: Business, state: State, budgets: FloatArray, resting: NDArray[np.bool_] | None = None
 ) -> tuple[Delivery, AdDays, Conversions]:
     """Run one day at the given budgets (dollars, shape (levers,), 0: paused) and move `state` on.
 
@@ -177,7 +179,7 @@ def advance_day(
     rng = laws.generator(business.seed, _STREAM, state.day)
     _note_edits(state, budgets)
     target = _pace(business, state, budgets, rng)
-    live = LiveCells(business, state.day, budgets)
+    live = LiveCells(business, state.day, budgets, resting)
     share = _divide(business, state, live, rng)
     today = Today(state.day, state.exposure, state.learning)
     delivery, rates = deliver(business, today, live, target[live.lever] * share, rng)

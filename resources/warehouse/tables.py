@@ -410,20 +410,21 @@ LEVER_STATES = Table(
 )
 PROPOSALS = Table(
     name=TableName("ops", "proposals"),
-    description="Edits put before people, one per lever and morning, with what became of them.",
+    description="Edits, launches and switches put before people, one per lever or arm and morning, with what "
+    "became of them.",
     columns=_columns(
         ("proposal_id", "STRING", "Names the lever, the morning and the exact change.", True),
         _AS_OF,
-        ("type", "STRING", "raise, cut, stop or launch.", True),
-        ("decision_id", "STRING", "In bandit_decisions.", True),
+        ("type", "STRING", "raise, cut, stop or launch; of an arm pause, enable or split_test.", True),
+        ("decision_id", "STRING", "In bandit_decisions; of an arm made of morning and arm.", True),
         ("track", "STRING", "Track.", True),
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
-        ("lever_id", "STRING", "Lever in budget_levers.", True),
+        ("lever_id", "STRING", "Lever in budget_levers; of an arm its kind:id in arm_decisions.", True),
         ("entity_name", "STRING", "Its name."),
         ("currency", "STRING", "ISO 4217 code of the budgets."),
-        ("current_budget", "NUMERIC", "In force that morning.", True),
-        ("proposed_budget", "NUMERIC", "A stop proposes 0.", True),
+        ("current_budget", "NUMERIC", "In force that morning; 0 for an arm, which has none.", True),
+        ("proposed_budget", "NUMERIC", "A stop proposes 0; so does an arm's switch, which moves none.", True),
         ("reason", "STRING", "One sentence for a person.", True),
         ("payload_hash", "STRING", "sha256 of the exact change people sign.", True),
         (
@@ -484,7 +485,7 @@ CANARY_CHANGES = Table(
 )
 CANARY_BUDGETS_SNAPSHOT = Table(
     name=TableName("ops", "canary_budgets_snapshot"),
-    description="What each changed lever said before the change and what it says after.",
+    description="What each changed lever or arm said before the change and what it says after.",
     columns=_columns(
         ("change_id", "STRING", "Change.", True),
         ("proposal_id", "STRING", "Proposal it comes from.", True),
@@ -492,7 +493,7 @@ CANARY_BUDGETS_SNAPSHOT = Table(
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
         ("lever_id", "STRING", "Lever in budget_levers.", True),
-        ("budget", "NUMERIC", "Daily budget, account currency.", True),
+        ("budget", "NUMERIC", "Daily budget, account currency; NULL for an arm, which has none."),
         ("status", "STRING", "active or paused.", True),
     ),
     grain=("change_id", "moment"),

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC
 from decimal import Decimal
 
+import sqlalchemy as sa
 from rich.console import Console
 
 from aelp_assets import cli
+from aelp_assets.arm_explanation import arm_lines, explain_arm
+from aelp_assets.decision_records import name_decision
 from aelp_assets.decision_report import print_changes, print_proposals
+from aelp_assets.governance import mirror, snapshots_of
 from resources.control.counter_proposals import counter_propose
 from resources.control.external_edits import withdraw_overtaken
 from resources.control.holds import HoldRule
-from resources.control.store import open_control_store
+from resources.control.store import ARM_EVIDENCE, open_control_store
+from resources.warehouse.tables import CANARY_BUDGETS_SNAPSHOT, PROPOSALS
+from tests.resources.control.arm_mornings import LOSING, arm, put_arms, put_one
 from tests.resources.control.paper_platform import running
 from tests.resources.control.test_governance import TEN, governing, lever, proposed
 
@@ -64,3 +72,51 @@ def test_what_an_edit_on_the_platform_overtook_is_told_without_being_asked_for(t
         "meta · Ad set l1: 500.00 → 525.00 was withdrawn. The platform says 650.00 active, not 500.00" in told
     )
     assert "Nothing waits for a decision." in told
+
+
+def test_an_arm_s_switch_is_listed_approved_and_explained_in_words(tmp_path, monkeypatch, capsys):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine)
+    design = json.dumps({"arms": ["b", "c"], "metric": "cvr", "days": 14})
+    test = {"type": "split_test", "design": design, "reason": "P(best) is 50%."}
+    pause, split = put_arms(governance, arm("a", **LOSING), arm("b", **test), arm("c")).new
+    console = Console(markup=False, emoji=False, highlight=False, width=250, record=True)
+    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=None)
+    told = console.export_text()
+    assert f"{pause}  security · meta · Ad a: ad active → paused · until" in told
+    assert (
+        f"{split}  security · meta · Ad b: ad split test of b against c, 14 days on CVR, set up by hand"
+        in told
+    )
+    monkeypatch.setattr(cli, "_governance", lambda: (governance, TEN))
+    cli.approve(pause[:8], by="sam", reason="it loses")
+    assert '"status":"PAUSED"' in capsys.readouterr().out
+    cli.approve(split, by="sam", reason="settle it")
+    assert "a person sets it up" in capsys.readouterr().out
+    print_changes(console, governance.changes(), TEN)
+    assert "meta · ad:a  active  paused  sam  it loses" in console.export_text()
+    named = name_decision(governance, governance.changes()[0]["change_id"], TEN)
+    lines = arm_lines(explain_arm(governance, named, pause), UTC)
+    assert lines[0].endswith("(shadow): active to paused, shadow, not sent, by sam")
+    assert lines[1] == "Approved by sam 2026-06-30 14:00: it loses"
+    assert f"Proposal {pause} of 2026-06-30: pause, active → paused, approved" in lines
+    assert "  meta · a1 · ad:a of l1 · security" in lines
+    assert any(line.startswith("Evidence: 2,400.00 of matured spend in 28 days") for line in lines)
+    with engine.begin() as connection:
+        connection.execute(sa.update(ARM_EVIDENCE).values(document=b"other evidence"))
+    assert "changed since" in arm_lines(explain_arm(governance, named, pause), UTC)[-1]
+    engine.dispose()
+
+
+def test_a_mirrored_switch_has_no_budget_before_or_after(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine)
+    governance.approve(put_one(governance, arm("a", **LOSING), arm("b")), "sam", "it loses", TEN)
+    moments = mirror(CANARY_BUDGETS_SNAPSHOT, snapshots_of(governance.changes()))
+    assert moments.select("moment", "budget", "status").rows() == [
+        ("before", None, "active"),
+        ("after", None, "paused"),
+    ]
+    assert CANARY_BUDGETS_SNAPSHOT.conform(moments).height == 2
+    assert mirror(PROPOSALS, governance.proposals(TEN))["current_budget"].to_list() == [Decimal(0)]
+    engine.dispose()

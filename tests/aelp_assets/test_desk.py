@@ -40,6 +40,7 @@ from resources.warehouse import open_warehouse, publish_analyst_copy, warehouses
 from resources.warehouse.interface import ReplaceTable
 from resources.warehouse.schema import POLARS_TYPES, Table
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, FORECAST_RESULTS
+from tests.resources.control.arm_mornings import LOSING, PROVEN, arm, decided_on, put_arms, put_one
 from tests.resources.control.proposing import (
     KEYS,
     LAUNCH,
@@ -153,6 +154,55 @@ def test_a_launch_is_shown_with_its_call_and_takes_no_other_number(governance, b
     assert "act_a1/adsets" in page
     assert f"/proposals/{one}/counter" not in page
     assert f"/proposals/{one}/approve" in page
+
+
+def test_an_arm_is_shown_apart_with_what_waiting_costs_and_is_approved_and_undone(governance, browser):
+    decided_on(governance)
+    pause, enable = put_arms(
+        governance, arm("a", **LOSING, reward_mean=3.0), arm("b"), arm("c", **PROVEN)
+    ).new
+    page = browser.get()
+    seen = words(page)
+    for told in (
+        "Ads, ad groups and keywords 2 waiting",
+        "meta · Ad a ad of l1 · security · morning of 30 Jun 2026 active → paused",
+        "P(CAC > 240) is 97.0% after 2,400.",
+        "CAC, good end to bad end 150 to 260 cap 240",
+        "P(CAC > cap) 97 %",
+        "Matured spend 2,400 28 days",
+        "Waiting costs a day 60",  # (2,400 - 240 x 3) / 28
+        "Approving moves no budget; your signature is enough.",
+        '"status": "PAUSED"',
+    ):
+        assert told in seen, told
+    assert "In force" not in seen, "no lever's sum is shown where none is proposed"
+    assert f"/proposals/{pause}/counter" not in page
+    assert page.index(f"p-{pause}") < page.index(f"p-{enable}")
+    assert "no budget of its own" in said(
+        browser.followed(browser.send("GET", f"/proposals/{pause}/counter"))
+    )
+    assert said(browser.post(f"/proposals/{pause}/approve", reason="it loses")).startswith("Approved: change")
+    assert said(browser.post(f"/proposals/{enable}/reject", reason="an old offer")) == f"Rejected: {enable}."
+    assert "meta · Ad a: active → paused · jo: it loses · shadow, shadow" in words(browser.get())
+    (change,) = governance.changes()
+    assert "still demands the pause" in said(
+        browser.post(f"/changes/{change['change_id']}/rollback", reason="no")
+    )
+    put_arms(governance, arm("a", p_cac_above_cap=0.5), arm("b"), at=TEN)
+    back = browser.post(f"/changes/{change['change_id']}/rollback", reason="restated")
+    assert said(back).startswith("Rolled back:")
+
+
+def test_a_split_test_is_approved_as_a_design_that_a_person_sets_up(governance, browser):
+    design = {"arms": ["a", "b"], "metric": "cvr", "days": 14, "budget_share": 0.8, "power": 0.81}
+    told = {"type": "split_test", "design": json.dumps(design), "reason": "P(best) is 50%."}
+    one = put_one(governance, arm("a", **told), arm("b"))
+    seen = words(browser.get())
+    assert "split test meta · Ad a" in seen
+    assert "a against b, 80 % of the lever's money, power 81 %." in seen
+    assert "no call makes the test, a person sets it up." in seen
+    assert "No call makes a split test" in said(browser.post(f"/proposals/{one}/approve", reason="settle it"))
+    assert governance.changes() == []
 
 
 def row_of(table: Table, **values: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ MORNING = {
     "gaelp_training__launch_plans": ["gaelp_training.launch_plans"],
     "governance__launch_submission": ["governance.launch_submission"],
     "gaelp_training__arm_decisions": ["gaelp_training.arm_decisions"],
+    "governance__arm_submission": ["governance.arm_submission"],
     "reporting": [
         "gaelp_training.decision_summary",
         "gaelp_training.slate_summary",

@@ -16,6 +16,7 @@ from aelp_assets.cli import app
 from aelp_assets.explanation import as_json, explain, explanation_lines
 from aelp_assets.governance import SUBMISSION, open_governance
 from aelp_assets.metadata import asset_key
+from resources.control.arm_payloads import ARM_TYPES
 from resources.control.records import LEVER, Refused
 from resources.control.signing import key_variable
 from resources.warehouse import tables, warehouses_to_look_into
@@ -49,13 +50,19 @@ def mirrored(home: Home, table: str) -> pl.DataFrame:
 def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_applied(finished):
     home, _ = finished
     writable = home.sql(f"{EDITS} order by all")
-    proposed = home.sql(f"{PROPOSED} where type <> 'launch' order by all")
+    proposed = home.sql(f"{PROPOSED} where type in ('raise', 'cut', 'stop') order by all")
     assert proposed.equals(writable)
     assert proposed.height > 2
     launched = home.sql(f"{PROPOSED} where type = 'launch'")
     planned = home.sql("select launch_id, daily_budget from gaelp_training.launch_plans")
     assert launched.height > 0
     assert set(launched.select("lever_id", "proposed_budget").rows()) <= set(planned.rows())
+    arms = home.sql(f"select platform, lever_id, type from ops.proposals where type in {ARM_TYPES}")
+    asked = home.sql(
+        "select platform, arm_kind || ':' || arm_id, type from gaelp_training.arm_decisions"
+        f" where type in {ARM_TYPES} and not advisory"
+    )
+    assert set(arms.rows()) <= set(asked.rows())
     assert home.sql("select distinct status from ops.proposals")["status"].to_list() == ["pending"]
     for table in ("approvals", "canary_changes", "canary_budgets_snapshot", "outbox"):
         assert home.sql(f"select * from ops.{table}").is_empty(), table
@@ -63,7 +70,7 @@ def test_every_writable_edit_of_the_morning_waits_for_a_person_and_nothing_is_ap
 
 def test_a_change_is_explained_back_to_raw_rows_and_replayed_bit_for_bit(home, tmp_path):
     proposal = home.sql(
-        "select proposal_id from ops.proposals where type not in ('stop', 'launch') order by 1 limit 1"
+        "select proposal_id from ops.proposals where type in ('raise', 'cut') order by 1 limit 1"
     ).item()
     launch = home.sql("select proposal_id from ops.proposals where type = 'launch' limit 1").item()
     with home.entered(TODAY, **KEY) as environment:

@@ -240,10 +240,10 @@ EXPECTED: dict[str, Expected] = {
         google_ads  g2          sa     -            -         security
     """),
     "intermediate.int_arms": Expected("""
-        platform  account_id  track       lever_id  arm_kind  arm_id  status
-        meta      m1          security    L1        ad        a1      -
-        meta      m1          unassigned  L2        ad        a3      -
-        meta      m1          unassigned  L2        adgroup   s2      -
+        platform  account_id  track       lever_id  arm_kind  arm_id  adgroup_id  status
+        meta      m1          security    L1        ad        a1      s1          -
+        meta      m1          unassigned  L2        ad        a3      s2          -
+        meta      m1          unassigned  L2        adgroup   s2      s2          -
     """),
     # Three readings of one spend: banners a and b add up to their ad group.
     "intermediate.int_arm_daily": Expected("""

@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from resources.connectors.errors import ErrorClass
+from resources.control.arm_payloads import ArmValue, read_value
 from resources.control.payloads import LeverValue
 from resources.control.records import OPEN, Refused
 from resources.control.signing import canonical, content_hash
 from resources.control.store import OUTBOX, open_control_store
 from resources.control.writer import Writer
+from tests.resources.control.arm_mornings import FAILED, LOSING, OFF, ON, PROVEN, arm, put_arms
 from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
 from tests.resources.control.proposing import NINE, decisions_of, governing, lever, states_of, targets_of
 
@@ -35,6 +37,9 @@ MOODS: Mapping[str, dict[str, Any]] = {
     "hold": {"thompson_budget": 500.0},
     "stop": {"p_cac_above_cap": 0.95, "thompson_budget": None},
 }
+ADS = ("a1", "a2", "a3")
+"""All of the first lever; none has a budget of its own."""
+LEANINGS: Mapping[str, dict[str, Any]] = {"hold": {}, "loses": LOSING, "proven": PROVEN, "fails": FAILED}
 PASSING = (ErrorClass.TRANSIENT, ErrorClass.THROTTLE, ErrorClass.AUTH)
 EDITS = (running("480"), running("500"), running("525"), paused("500"), running("610.5"))
 A_DAY = timedelta(hours=24)
@@ -47,12 +52,13 @@ class Known:
     payload: Mapping[str, Any]
     signed: list[datetime] = field(default_factory=list)
     wants_back: bool = False
+    fails_its_test: bool = False
 
 
 class Watched(PaperPlatform):
     """A platform that lets `judge` see each call before it is done."""
 
-    def __init__(self, judge: Any, **values: LeverValue) -> None:
+    def __init__(self, judge: Any, **values: LeverValue | ArmValue) -> None:
         super().__init__(**values)
         self._judge = judge
 
@@ -73,7 +79,9 @@ class Morning(RuleBasedStateMachine):
         self.is_killed = False
         self.known: dict[str, Known] = {}
         self.done: list[tuple[str, str]] = []  # proposal and direction of each call, in order
-        self.platform = Watched(self.judge, **{f"id_{name}": running("500") for name in LEVERS})
+        self.people_switched = False  # since the store last heard of the ads
+        levers = {f"id_{name}": running("500") for name in LEVERS}
+        self.platform = Watched(self.judge, **levers, **dict.fromkeys(ADS, ON))
         self.expected = dict(self.platform.values)
 
     def teardown(self) -> None:
@@ -87,8 +95,9 @@ class Morning(RuleBasedStateMachine):
         entity = request["path"].rpartition("/")[2]
         found = []
         for proposal_id, proposal in self.known.items():
-            before, after = (LeverValue.read(proposal.payload[name]) for name in ("before", "after"))
-            if proposal.payload["target"]["entity_id"] != entity:
+            before, after = (read_value(proposal.payload[name]) for name in ("before", "after"))
+            target = proposal.payload["target"]
+            if entity not in (target.get("entity_id"), target.get("arm_id")):
                 continue
             is_fresh = any(self.now < signed + A_DAY for signed in proposal.signed)
             there, back = (proposal_id, "there"), (proposal_id, "back")
@@ -103,6 +112,11 @@ class Morning(RuleBasedStateMachine):
         self.done.append(made)
         self.expected[entity] = value
         event(f"sent {made[1]}")
+        if entity in ADS:
+            event("switched an ad")
+            assert value.document().keys() == {"status"}, "an arm was given money"
+            fails = made[1] == "there" and self.known[made[0]].fails_its_test
+            assert fails or self.people_switched or ON in [self.expected[name] for name in ADS]
 
     @invariant()
     def nothing_but_calls_and_people_changes_the_platform(self) -> None:
@@ -201,7 +215,7 @@ class Morning(RuleBasedStateMachine):
             row = feed[outcome.change_id]
             if outcome.status == "applied":
                 entity = json.loads(row["request"])["path"].rpartition("/")[2]
-                assert LeverValue.read(json.loads(row["after"])) == self.platform.values[entity]
+                assert read_value(json.loads(row["after"])) == self.platform.values[entity]
 
     @rule()
     def apply_undisturbed(self) -> None:
@@ -232,6 +246,10 @@ class Morning(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(LEVERS), value=st.sampled_from(EDITS))
     def a_person_edits(self, name: str, value: LeverValue) -> None:
+        self.note_the_edit(name, value)
+        self.platform.values[f"id-{name}"] = self.expected[f"id-{name}"] = value
+
+    def note_the_edit(self, name: str, value: LeverValue | ArmValue) -> None:
         for row in self.governance.changes():
             made = (row["proposal_id"], self.direction(row))
             # While nobody knows whether its call arrived, a person's edit can look as if it had, or had not.
@@ -240,7 +258,6 @@ class Morning(RuleBasedStateMachine):
                     self.done.remove(made)
                 elif row["after"] == said(value) and made not in self.done:
                     self.done.append(made)
-        self.platform.values[f"id-{name}"] = self.expected[f"id-{name}"] = value
 
     @rule(number=st.integers(0, 8), cascade=st.booleans())
     def roll_back(self, number: int, cascade: bool) -> None:
@@ -279,13 +296,48 @@ class Morning(RuleBasedStateMachine):
             connection.execute(sa.update(OUTBOX).where(here).values(hashed))
 
 
-def said(value: LeverValue) -> str:
+def said(value: LeverValue | ArmValue) -> str:
     """As the feed stores it."""
     return canonical(value.document())
 
 
+class MorningWithAds(Morning):
+    """The same days, with ads that are switched beside the budgets."""
+
+    @initialize(leanings=st.fixed_dictionaries(dict.fromkeys(ADS, st.sampled_from(["loses", "fails"]))))
+    def first_switches(self, leanings: Mapping[str, str]) -> None:
+        self.propose_switches(leanings)
+        for number in range(4):
+            self.approve(number, "sam")
+
+    @rule(leanings=st.fixed_dictionaries({name: st.sampled_from(sorted(LEANINGS)) for name in ADS}))
+    def propose_switches(self, leanings: Mapping[str, str]) -> None:
+        arms = []
+        for name, leaning in leanings.items():
+            is_on = self.platform.values[name] == ON
+            # What is on is never asked to be switched on, nor the other way round.
+            sound = {"loses": is_on, "fails": is_on, "proven": not is_on, "hold": True}[leaning]
+            says = LEANINGS[leaning if sound else "hold"]
+            arms.append(arm(name, **says | {"status": "active" if is_on else "paused"}))
+        put_arms(self.governance, *arms, at=self.now)
+        self.people_switched = False
+        for row in self.governance.proposals(self.now):
+            payload = json.loads(row["payload"])
+            fails = leanings.get(payload["target"].get("arm_id", "")) == "fails"
+            # The same pause may be asked for again for another reason.
+            self.known.setdefault(row["proposal_id"], Known(payload)).fails_its_test |= fails
+
+    @rule(name=st.sampled_from(ADS), value=st.sampled_from((ON, OFF)))
+    def a_person_switches(self, name: str, value: ArmValue) -> None:
+        self.note_the_edit(f"ad:{name}", value)
+        self.platform.values[name] = self.expected[name] = value
+        self.people_switched = True
+
+
 TestMorning = Morning.TestCase
 TestMorning.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestMorningWithAds = MorningWithAds.TestCase
+TestMorningWithAds.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
 
 
 def test_the_oracle_convicts_what_nobody_approved() -> None:

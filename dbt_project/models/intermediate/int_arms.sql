@@ -51,6 +51,7 @@ keywords as (
         tracks.track,
         levers.lever_id,
         levers.lever_source,
+        words.ad_group_id,
         words.entity_id
     from google_entities as words
     inner join levers
@@ -77,7 +78,8 @@ arms as (
         lever_id,
         lever_source,
         'ad' as arm_kind,
-        ad_id as arm_id
+        ad_id as arm_id,
+        adgroup_id
     from ads
     union all
     select
@@ -87,7 +89,8 @@ arms as (
         lever_id,
         lever_source,
         'adgroup' as arm_kind,
-        adgroup_id as arm_id
+        adgroup_id as arm_id,
+        adgroup_id
     from adgroups
     union all
     select
@@ -97,7 +100,8 @@ arms as (
         lever_id,
         lever_source,
         'keyword' as arm_kind,
-        entity_id as arm_id
+        entity_id as arm_id,
+        ad_group_id as adgroup_id
     from keywords
 ),
 
@@ -135,6 +139,7 @@ select
     arms.lever_source,
     arms.arm_kind,
     arms.arm_id,
+    arms.adgroup_id,
     switches.name as arm_name,
     case
         when switches.status in ('ACTIVE', 'ENABLED') then 'active'

@@ -93,7 +93,7 @@ class Served(Protocol):
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]: ...
 
     def take_write(self, entity_id: str, *, budget: Decimal | None, runs: bool | None) -> None:
-        """A budget (dollars a day) or a switch that a server accepted; None: not written."""
+        """A budget (dollars a day) or a switch that a server accepted, of an ad too; None: not written."""
         ...
 
 

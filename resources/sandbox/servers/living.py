@@ -10,7 +10,7 @@ in force when it is lived, so a morning's writes hold for that whole day.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -27,10 +27,11 @@ from resources.sandbox.servers.account import BudgetEdit, ServedAccount
 
 @dataclass
 class _InForce:
-    """Dollars a day and whether it runs, by lever."""
+    """Dollars a day and whether it runs, by lever; which ads and ad sets are switched off themselves."""
 
     budget: FloatArray
     runs: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    off: set[str] = field(default_factory=set)
 
 
 class LivingAccount(ServedAccount):
@@ -52,6 +53,7 @@ class LivingAccount(ServedAccount):
         for budgets in history:
             self._run.advance(budgets)
         self._lever_of = {entity: lever for lever, entity in enumerate(business.levers.entity_id)}
+        self._arms = {*business.ads.id, *business.adsets.id}
         last_paid = np.where(history > 0, np.arange(len(history))[:, None], 0).max(axis=0)
         self._in_force = _InForce(history[last_paid, np.arange(history.shape[1])].copy(), history[-1] > 0)
         super().__init__(self._simulated(), now)
@@ -62,23 +64,33 @@ class LivingAccount(ServedAccount):
 
     def live(self) -> None:
         """Live through the next day at the budgets in force."""
-        self._run.advance(self.in_force())
+        self._run.advance(self.in_force(), self._resting())
         self.simulated = self._simulated()
         self.__dict__.pop("reports", None)
 
     def take_write(self, entity_id: str, *, budget: Decimal | None, runs: bool | None) -> None:
-        """Let the lever of this entity go on at the budget or switch written.
+        """Let the lever of this entity go on at what was written, or the ad or ad set be switched.
 
         Raises:
-            ValueError: the entity carries no budget, so the world would not notice.
+            ValueError: the entity carries no budget and is no ad, so the world would not notice.
         """
         lever = self._lever_of.get(entity_id)
+        if lever is None and budget is None and entity_id in self._arms:
+            (self._in_force.off.discard if runs else self._in_force.off.add)(entity_id)
+            return
         if lever is None:
             raise ValueError(f"{entity_id} carries no budget: the world has no such lever")
         if budget is not None:
             self._in_force.budget[lever] = float(budget)
         if runs is not None:
             self._in_force.runs[lever] = runs
+
+    def _resting(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Ads that do not deliver, whatever their lever does."""
+        ads, adsets, off = self._business.ads, self._business.adsets, self._in_force.off
+        return np.array(
+            [ad in off or adsets.id[adset] in off for ad, adset in zip(ads.id, ads.adset, strict=True)]
+        )
 
     def budget_edits(self, platform: int) -> Sequence[BudgetEdit]:
         """The manager's, all before the first live day; later ones are in the servers' own logs."""

@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from resources.connectors.errors import ErrorClass, PlatformError
+from resources.control.arm_payloads import ArmTarget, ArmValue
 from resources.control.payloads import LeverTarget, LeverValue
 
 Fault = Callable[[], None]
 
 
 class PaperPlatform:
-    """Levers by entity id.
+    """Levers by entity id, arms by their own.
 
     Attributes:
         values: what each entity says now; tests edit it as a person would.
@@ -24,7 +25,7 @@ class PaperPlatform:
         between: called before each read and each call.
     """
 
-    def __init__(self, **values: LeverValue) -> None:
+    def __init__(self, **values: LeverValue | ArmValue) -> None:
         self.values = {name.replace("_", "-"): value for name, value in values.items()}
         self.writes: list[Mapping[str, Any]] = []
         self.reads = 0
@@ -38,11 +39,21 @@ class PaperPlatform:
         return self
 
     def read(self, target: LeverTarget) -> LeverValue:
+        value = self._told(target.entity_id)
+        assert isinstance(value, LeverValue)
+        return value
+
+    def read_arm(self, target: ArmTarget) -> ArmValue:
+        value = self._told(target.arm_id)
+        assert isinstance(value, ArmValue)
+        return value
+
+    def _told(self, entity: str) -> LeverValue | ArmValue:
         self.between()
         self.reads += 1
         if self.faulty_reads:
             raise self.faulty_reads.pop(0)
-        return self.values[target.entity_id]
+        return self.values[entity]
 
     def send(self, request: Mapping[str, Any]) -> None:
         self.between()

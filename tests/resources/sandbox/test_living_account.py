@@ -62,6 +62,25 @@ def test_its_manager_rests_from_the_first_live_day(account):
     assert [len(account.budget_edits(platform)) for platform in range(4)] == before
 
 
+def test_an_ad_that_is_switched_off_delivers_nothing_and_its_lever_goes_on(account):
+    business = account.simulated.business
+    ads = business.cells.ad[account.simulated.ledger.delivery.cell]
+    lever = business.adsets.lever[business.ads.adset[ads]]
+    busiest = int(np.bincount(ads[lever == np.argmax(account.in_force())]).argmax())
+    account.take_write(business.ads.id[busiest], budget=None, runs=False)
+
+    def delivered() -> bool:
+        account.live()
+        ledger = account.simulated.ledger
+        last = ledger.delivery.day == ledger.days - 1
+        return bool((business.cells.ad[ledger.delivery.cell[last]] == busiest).any())
+
+    assert not delivered()
+    assert spent_last(account)[np.argmax(account.in_force())] > 0
+    account.take_write(business.ads.id[busiest], budget=None, runs=True)
+    assert delivered()
+
+
 def test_an_entity_without_a_budget_is_refused_by_name(account):
     with pytest.raises(ValueError, match="ad_7 carries no budget"):
         account.take_write("ad_7", budget=Decimal(10), runs=None)

@@ -16,6 +16,18 @@ from zoneinfo import ZoneInfo
 
 import grpc
 import polars as pl
+from google.ads.googleads.v26.services.types.ad_group_ad_service import (
+    MutateAdGroupAdsRequest,
+    MutateAdGroupAdsResponse,
+)
+from google.ads.googleads.v26.services.types.ad_group_criterion_service import (
+    MutateAdGroupCriteriaRequest,
+    MutateAdGroupCriteriaResponse,
+)
+from google.ads.googleads.v26.services.types.ad_group_service import (
+    MutateAdGroupsRequest,
+    MutateAdGroupsResponse,
+)
 from google.ads.googleads.v26.services.types.campaign_budget_service import (
     MutateCampaignBudgetsRequest,
     MutateCampaignBudgetsResponse,
@@ -42,7 +54,13 @@ from resources.sandbox.servers.google_ads.history import History
 from resources.sandbox.servers.google_ads.messages import batches
 from resources.sandbox.servers.google_ads.performance import Performance
 from resources.sandbox.servers.google_ads.tables import CUSTOMER_ID, Tables
-from resources.sandbox.servers.google_ads.writes import Written, budget_change, status_change
+from resources.sandbox.servers.google_ads.writes import (
+    Switched,
+    Written,
+    budget_change,
+    status_change,
+    switch,
+)
 
 MANAGER_ID = "9018116230"
 _VERSION = "google.ads.googleads.v26.services"
@@ -56,6 +74,17 @@ _BEFORE = (
 )
 _WITHIN = (FaultKind.STREAM_BREAK, FaultKind.DUPLICATE_PAGE)
 FAULTS = (*_BEFORE, *_WITHIN)
+_SWITCHES = (
+    ("AdGroupService", "AdGroups", "ad_group", MutateAdGroupsRequest, MutateAdGroupsResponse),
+    ("AdGroupAdService", "AdGroupAds", "ad_group_ad", MutateAdGroupAdsRequest, MutateAdGroupAdsResponse),
+    (
+        "AdGroupCriterionService",
+        "AdGroupCriteria",
+        "ad_group_criterion",
+        MutateAdGroupCriteriaRequest,
+        MutateAdGroupCriteriaResponse,
+    ),
+)
 _ALWAYS = date(2000, 1, 1), date(2100, 1, 1)
 
 
@@ -150,6 +179,10 @@ class GoogleAdsServer:
                     MutateCampaignsResponse,
                     lambda operation, moment: status_change(operation, self._tables.statuses(), moment),
                 ),
+                *(
+                    self._mutations(service, f"Mutate{plural}", request, response, self._switch(resource))
+                    for service, plural, resource, request, response in _SWITCHES
+                ),
             )
         )
         self._port = self._server.add_insecure_port("127.0.0.1:0")
@@ -220,7 +253,7 @@ class GoogleAdsServer:
         method: str,
         request_type: Any,
         response_type: Any,
-        change: Callable[[Any, str], Written],
+        change: Callable[[Any, str], Written | Switched],
     ) -> grpc.GenericRpcHandler:
         """A service that takes updates: all of a request or none of it, remembered unless validate_only."""
 
@@ -233,9 +266,8 @@ class GoogleAdsServer:
                 changes = [change(operation, moment) for operation in request.operations]
                 if request.validate_only:
                     return response_type()
-                self.written.extend(changes)
                 for done in changes:
-                    self._served.take_write(str(done.campaign_id), budget=done.budget, runs=done.runs)
+                    self._remember(done)
                 names = [
                     {"resource_name": operation.update.resource_name} for operation in request.operations
                 ]
@@ -249,6 +281,18 @@ class GoogleAdsServer:
             response_serializer=response_type.serialize,
         )
         return grpc.method_handlers_generic_handler(f"{_VERSION}.{service}", {method: handler})
+
+    def _switch(self, resource: str) -> Callable[[Any, str], Switched]:
+        return lambda operation, _moment: switch(operation, self._tables.switches(resource))
+
+    def _remember(self, done: Written | Switched) -> None:
+        if isinstance(done, Written):
+            self.written.append(done)
+            self._served.take_write(str(done.campaign_id), budget=done.budget, runs=done.runs)
+            return
+        self._tables.switched[done.resource_name] = done.status
+        if done.entity_id is not None:
+            self._served.take_write(done.entity_id, budget=None, runs=done.status == "ENABLED")
 
     def _attempt(
         self,

@@ -35,6 +35,8 @@ class Tables:
         edits: other values of campaign fields, by campaign id and field path.
         written: changes made through the API, oldest first.
         without_ads: ids of campaigns shown as Performance Max: they have no ad groups and no ads.
+
+    `switched` are the latest statuses of ad groups, ads and keywords set through the API, by resource name.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Tables:
         self._served = served
         self._edits = edits
         self._written = written
+        self.switched: dict[str, str] = {}
         self._removed = removed_ads
         self._without_ads = [int(campaign) for campaign in without_ads]
 
@@ -155,12 +158,16 @@ class Tables:
             .join(self.campaigns(), on="campaign.id", how="inner", maintain_order="left")
         )
         search = pl.col("campaign.advertising_channel_type") == "SEARCH"
-        return groups.filter(~pl.col("campaign.id").is_in(self._without_ads)).with_columns(
-            name_of("adGroups", "ad_group.id").alias("ad_group.resource_name"),
-            pl.when(search)
-            .then(pl.lit("SEARCH_STANDARD"))
-            .otherwise(pl.lit("DISPLAY_STANDARD"))
-            .alias("ad_group.type"),
+        return (
+            groups.filter(~pl.col("campaign.id").is_in(self._without_ads))
+            .with_columns(
+                name_of("adGroups", "ad_group.id").alias("ad_group.resource_name"),
+                pl.when(search)
+                .then(pl.lit("SEARCH_STANDARD"))
+                .otherwise(pl.lit("DISPLAY_STANDARD"))
+                .alias("ad_group.type"),
+            )
+            .pipe(self._as_switched, "ad_group")
         )
 
     def ads(self) -> pl.DataFrame:
@@ -194,6 +201,7 @@ class Tables:
             .with_columns(
                 name_of("adGroupAds", "ad_group.id", "ad_group_ad.ad.id").alias("ad_group_ad.resource_name")
             )
+            .pipe(self._as_switched, "ad_group_ad")
         )
 
     def keywords(self) -> pl.DataFrame:
@@ -215,7 +223,15 @@ class Tables:
                     "ad_group_criterion.resource_name"
                 )
             )
+            .pipe(self._as_switched, "ad_group_criterion")
         )
+
+    def _as_switched(self, rows: pl.DataFrame, resource: str) -> pl.DataFrame:
+        """The rows with what was switched through the API; what is removed stays so."""
+        name, status = f"{resource}.resource_name", f"{resource}.status"
+        written = pl.col(name).replace_strict(self.switched, default=None, return_dtype=pl.String)
+        latest = pl.when(pl.col(status) == "REMOVED").then(pl.col(status)).otherwise(written)
+        return rows.with_columns(pl.coalesce(latest, status).alias(status))
 
     def asset_groups(self) -> pl.DataFrame:
         """One asset group in every Performance Max campaign."""
@@ -282,6 +298,14 @@ class Tables:
         return {
             name: (campaign, value) for name, campaign, value in self.campaigns().select(wanted).iter_rows()
         }
+
+    def switches(self, resource: str) -> dict[str, tuple[str | None, str]]:
+        """The account's own id (a keyword has none) and the status of ad groups, ads or keywords, by name."""
+        frames = {"ad_group": self.ad_groups, "ad_group_ad": self.ads, "ad_group_criterion": self.keywords}
+        ids = {"ad_group": pl.col("ad_group.id"), "ad_group_ad": pl.col("ad_group_ad.ad.id")}
+        own = ids.get(resource, pl.lit(None)).cast(pl.String).alias("own")
+        found = frames[resource]().select(f"{resource}.resource_name", own, f"{resource}.status")
+        return {name: (entity, status) for name, entity, status in found.iter_rows()}
 
     def recommendations(self) -> pl.DataFrame:
         """A fifth more budget for every campaign: what the platform likes to recommend."""

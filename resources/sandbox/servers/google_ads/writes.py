@@ -1,6 +1,7 @@
 """Budget and status writes: what Google would refuse, and what is remembered of the others.
 
-Here: CampaignBudgetService and CampaignService, updates only. Not here: how snapshots show them (`tables`).
+Here: CampaignBudgetService and CampaignService, and the switches of AdGroupService, AdGroupAdService and
+AdGroupCriterionService, updates only. Not here: how snapshots show them (`tables`).
 A living account behind the server goes on at them.
 """
 
@@ -18,7 +19,7 @@ from resources.sandbox.servers.google_ads.failures import Refusal
 BILLABLE_UNIT_MICROS = 10_000
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _STATUSES = ("ENABLED", "PAUSED")
-_Value = TypeVar("_Value", int, str)
+_Known = TypeVar("_Known")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class Written:
         return None if isinstance(self.new, int) else self.new == "ENABLED"
 
 
+@dataclass(frozen=True)
+class Switched:
+    """One accepted switch below a campaign.
+
+    Attributes:
+        resource_name: of the ad group, ad or keyword.
+        entity_id: its own id, as the account behind the server knows it; None: it knows no such thing.
+    """
+
+    resource_name: str
+    entity_id: str | None
+    status: str
+
+
 def budget_change(operation: Any, budgets: Mapping[str, tuple[int, int]], moment: str) -> Written:
     """The change a CampaignBudgetOperation makes.
 
@@ -51,7 +66,7 @@ def budget_change(operation: Any, budgets: Mapping[str, tuple[int, int]], moment
         Refusal: as Google refuses it.
     """
     update = _update(operation, ("amount_micros",))
-    campaign, before = _known(update.resource_name, budgets)
+    campaign, before = _found(update.resource_name, budgets)
     amount = update.amount_micros
     if amount < 0:
         raise _refused("campaign_budget_error", "NEGATIVE_MONEY_AMOUNT", "A budget cannot be negative.")
@@ -78,10 +93,27 @@ def status_change(operation: Any, campaigns: Mapping[str, tuple[int, str]], mome
         Refusal: as Google refuses it.
     """
     update = _update(operation, ("status",))
-    campaign, before = _known(update.resource_name, campaigns)
+    campaign, before = _found(update.resource_name, campaigns)
     if update.status.name not in _STATUSES:
         raise _refused("request_error", "INVALID_ENUM_VALUE", "Enum value is not permitted.")
     return Written(moment, campaign, "CAMPAIGN", before, update.status.name)
+
+
+def switch(operation: Any, known: Mapping[str, tuple[str | None, str]]) -> Switched:
+    """The switch an operation on an ad group, ad or keyword makes.
+
+    Args:
+        known: the account's id of it and its status by resource name.
+    Raises:
+        Refusal: as Google refuses it; what is removed can no longer be changed.
+    """
+    update = _update(operation, ("status",))
+    entity_id, before = _found(update.resource_name, known)
+    if before == "REMOVED":
+        raise _refused("context_error", "OPERATION_NOT_PERMITTED_FOR_REMOVED_RESOURCE", "It was removed.")
+    if update.status.name not in _STATUSES:
+        raise _refused("request_error", "INVALID_ENUM_VALUE", "Enum value is not permitted.")
+    return Switched(update.resource_name, entity_id, update.status.name)
 
 
 def _update(operation: Any, writable: tuple[str, ...]) -> Any:
@@ -98,7 +130,7 @@ def _update(operation: Any, writable: tuple[str, ...]) -> Any:
     return operation.update
 
 
-def _known(name: str, resources: Mapping[str, tuple[int, _Value]]) -> tuple[int, _Value]:
+def _found(name: str, resources: Mapping[str, _Known]) -> _Known:
     if name not in resources:
         raise _refused("mutate_error", "RESOURCE_NOT_FOUND", "Resource was not found.")
     return resources[name]

@@ -24,7 +24,12 @@ _MINIMUM_CENTS = round(PLATFORMS[META].minimum_budget * 100)
 _LEARNING = {"learning": "LEARNING", "active": "SUCCESS", "limited": "FAIL"}
 _ENDED = ("DELETED", "ARCHIVED")
 _EVENTS = {"campaign": "update_campaign_budget", "adset": "update_ad_set_budget"}
-_OBJECTS = {"campaign": "CAMPAIGN", "adset": "AD_SET"}
+_OBJECTS = {"campaign": "CAMPAIGN", "adset": "AD_SET", "ad": "AD"}
+_SWITCHED = {
+    "campaign": "update_campaign_run_status",
+    "adset": "update_ad_set_run_status",
+    "ad": "update_ad_run_status",
+}
 _TARGETING = {
     "age_min": 25,
     "age_max": 64,
@@ -37,7 +42,7 @@ Objects = list[dict[str, Any]]
 
 @dataclass
 class Written:
-    """What was written to one campaign or ad set."""
+    """What was written to one campaign, ad set or ad."""
 
     budget_cents: int | None = None
     status: str | None = None
@@ -167,12 +172,14 @@ class EntityStore:
                 continue
             if ad["last_day"] is not None and ad["last_day"] <= today:
                 status = _ENDED[index % 2]
+            elif self._configured(ad["ad_id"], None) == "PAUSED":
+                status = "PAUSED"
             elif ad["first_day"] > today:
                 status = "PENDING_REVIEW"
             else:
                 above = adsets[ad["adset_id"]]["effective_status"]
                 status = "ADSET_PAUSED" if above == "PAUSED" else str(above)
-            configured = status if status in _ENDED else "ACTIVE"
+            configured = status if status in (*_ENDED, "PAUSED") else "ACTIVE"
             entity = {
                 "id": ad["ad_id"],
                 "account_id": ACCOUNT_ID,
@@ -251,17 +258,13 @@ class EntityStore:
         return sorted(events, key=lambda event: event["event_time"], reverse=True)
 
     def write(self, entity_id: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """Change the daily budget or the status of a campaign or ad set.
+        """Change the daily budget or the status of a campaign or ad set, or the status of an ad.
 
         Raises:
             Refusal: an unknown object, one whose budget lies elsewhere, or an amount below the minimum.
         """
-        kind = "campaign"
-        found = {entity["id"]: entity for entity in self.campaigns()}
-        if entity_id not in found:
-            kind, found = "adset", {entity["id"]: entity for entity in self.adsets()}
-        entity = found.get(entity_id)
-        if entity is None:
+        kind, entity = self._written_to(entity_id)
+        if entity is None or entity["status"] in _ENDED:
             raise Refusal(
                 100, f"Unsupported post request. Object with ID '{entity_id}' does not exist.", subcode=33
             )
@@ -280,8 +283,7 @@ class EntityStore:
             if form["status"] not in ("ACTIVE", "PAUSED"):
                 raise Refusal(100, "(#100) param status must be one of {ACTIVE, PAUSED}")
             change.status = form["status"]
-            name = "update_campaign_run_status" if kind == "campaign" else "update_ad_set_run_status"
-            event = event or (name, {"old_value": entity["status"], "new_value": form["status"]})
+            event = event or (_SWITCHED[kind], {"old_value": entity["status"], "new_value": form["status"]})
         if event is not None and "validate_only" not in form.get("execution_options", ""):
             self.written[entity_id] = change
             self.served.take_write(
@@ -293,6 +295,14 @@ class EntityStore:
                 self._event(self.served.now(), event[0], _OBJECTS[kind], entity_id, entity["name"], event[1])
             )
         return {"success": True}
+
+    def _written_to(self, entity_id: str) -> tuple[str, dict[str, Any] | None]:
+        """An object with its kind; None where there is none of that id."""
+        for kind, objects in (("campaign", self.campaigns), ("adset", self.adsets), ("ad", self.ads)):
+            for entity in objects():
+                if entity["id"] == entity_id:
+                    return kind, entity
+        return "ad", None
 
     def _configured(self, entity_id: str, own: Mapping[str, Any] | None) -> str:
         paused = own is not None and own["status"] == "paused"
