@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -33,7 +34,8 @@ from models.guardrails import STATE_SCHEMA, FreezeWindow, GuardrailLimits, Track
 from models.rewards import RewardDefinition
 from resources.clock import Clock
 from resources.code_version import module_hash
-from resources.control.records import killed
+from resources.control.launch_reserves import reserved
+from resources.control.records import BUDGET, LEVER, killed
 from resources.control.store import control_url, open_control_store
 from resources.ledger import slices_seen
 from resources.settings import Environment, Settings
@@ -61,11 +63,14 @@ DECISION_STREAMS = (
 )
 
 
-def guardrail_limits(settings: Settings, kill_reason: str | None = None) -> GuardrailLimits:
+def guardrail_limits(
+    settings: Settings, kill_reason: str | None = None, reserved: Mapping[str, Decimal] | None = None
+) -> GuardrailLimits:
     """The settings' money limits in the guardrails' own type.
 
     Args:
         kill_reason: who pulled the kill switch and why; None while nobody has.
+        reserved: dollars a day by track that approved launches hold; None: none.
     """
     rules = settings.guardrails
     return GuardrailLimits(
@@ -77,14 +82,19 @@ def guardrail_limits(settings: Settings, kill_reason: str | None = None) -> Guar
             )
             for name, track in settings.tracks.items()
         },
-        freeze_windows=tuple(
-            FreezeWindow(window.name, *window.days, window.track) for window in rules.freeze_windows
-        ),
+        freeze_windows=freeze_windows(settings),
         timezone=settings.timezone,
         kill_switch=kill_reason is not None,
         kill_reason=kill_reason or "",
+        reserved=reserved or {},
         **rules.model_dump(exclude={"weekly_loss_budget", "freeze_windows"}),
     )
+
+
+def freeze_windows(settings: Settings) -> tuple[FreezeWindow, ...]:
+    """The days on which nothing rises and nothing is launched."""
+    windows = settings.guardrails.freeze_windows
+    return tuple(FreezeWindow(window.name, *window.days, window.track) for window in windows)
 
 
 def reward_definition(settings: Settings) -> RewardDefinition:
@@ -140,6 +150,32 @@ def kill_reason(frames: Mapping[str, pl.DataFrame]) -> str | None:
     return None if stored is None or stored.is_empty() else str(stored["said"].item())
 
 
+def reserved_launches_frame(
+    environment: Environment, settings: Settings, morning: date, now: datetime, budget_levers: pl.DataFrame
+) -> pl.DataFrame:
+    """What approved launches hold of the room under the caps as the planner finds it: dollars a day by track.
+
+    An input like any other, as the kill switch is: of a past morning, what was approved by then.
+
+    Args:
+        budget_levers: snapshots up to the morning; a launch that runs is a lever of the newest.
+    """
+    moment = decision_moment(morning, settings)
+    at = moment if morning < now.astimezone(settings.timezone).date() else None
+    newest = pl.col("date") == pl.col("date").max().over("platform", "account_id")
+    running = budget_levers.filter(newest, pl.col("status").ne_missing("paused")).select(LEVER).rows()
+    with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
+        held = reserved(connection, settings.governance.mode, morning, set(running), at=at)
+    rows = sorted(held.items())
+    return pl.DataFrame(rows, schema={"track": pl.String(), "reserved": BUDGET}, orient="row")
+
+
+def reserved_launches(frames: Mapping[str, pl.DataFrame]) -> dict[str, Decimal]:
+    """Dollars a day by track that approved launches held, of a decision's stored inputs; older ones: none."""
+    stored = frames.get("reserved_launches")
+    return {} if stored is None else dict(stored.select("track", "reserved").iter_rows())
+
+
 def run_decision(
     frames: Mapping[str, pl.DataFrame], settings: Settings, morning: date
 ) -> bandits.DecisionDay:
@@ -150,7 +186,7 @@ def run_decision(
         accounts=frames["decision_accounts"],
         as_of_date=morning,
         now=decision_moment(morning, settings),
-        limits=guardrail_limits(settings, kill_reason(frames)),
+        limits=guardrail_limits(settings, kill_reason(frames), reserved_launches(frames)),
         contribution_per_signup=contributions(settings),
         window_days=settings.bandit.window_days,
         prior_conversions=settings.bandit.prior_conversions,
@@ -228,6 +264,9 @@ def bandit(
         "reward_daily": reward_daily,
         "decision_accounts": decision_accounts,
         "kill_switch": kill_switch_frame(environment, settings, morning, clock.now()),
+        "reserved_launches": reserved_launches_frame(
+            environment, settings, morning, clock.now(), budget_levers
+        ),
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
     settings_hash = store_text(environment.artifacts / "settings", settings.model_dump_json())
@@ -236,7 +275,7 @@ def bandit(
     violations = verify_decisions(
         day.decisions,
         day.states,
-        guardrail_limits(settings, kill_reason(frames)),
+        guardrail_limits(settings, kill_reason(frames), reserved_launches(frames)),
         decision_moment(morning, settings),
     )
     caps = cac_caps(settings)

@@ -95,8 +95,8 @@ def find_decision(environment: Environment, warehouses: Sequence[Warehouse], nam
     """
     if named.proposals and named.proposals[0]["type"] == LAUNCH:
         raise Refused(
-            f"{named.decision_id} is a launch, no decision about a budget: its plan is in launch_plans, what "
-            "it was chosen by in slates, what its words were held against in policy_reviews."
+            f"{named.decision_id} is a launch, no decision about a budget that could be made again; "
+            "`aelp explain` says what it rests on."
         )
     if named.proposals and named.proposals[0]["type"] in ARM_TYPES:
         raise Refused(

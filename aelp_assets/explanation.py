@@ -1,7 +1,8 @@
 """From a change, proposal or decision back to the raw rows it rests on, without a gap.
 
 Here: gathering what control store, warehouse and artifacts hold of one decision, and saying it on one screen.
-Not here: finding it (`decision_records`), making it again (`replay`).
+Not here: finding it (`decision_records`), what a launch rests on (`launch_explanation`), making it again
+(`replay`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from aelp_assets.arm_explanation import arm_lines, explain_arm, is_arm
 from aelp_assets.artifacts import load_frames
 from aelp_assets.decision_records import Found, Named, find_decision, name_decision
 from aelp_assets.desk.figures import forecast_at, read_figures
+from aelp_assets.launch_explanation import launch_facts, launch_lines
 from resources.control.governance import Governance
+from resources.control.launch_limits import LAUNCH
 from resources.control.records import LEVER, LeverKey, Record, Refused, key_of
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse, WarehouseError
@@ -44,13 +47,16 @@ def explain(
         warehouses: asked in turn, for reading only.
     Returns:
         asked, kind, decision, is_current, belief, forecast, evidence, lever, proposals, approvals, draws,
-        changes, streams, slices, and gaps: what could not be told, in sentences.
+        changes, streams, slices, and gaps: what could not be told, in sentences. Of a launch, all that
+        `launch_facts` tells instead of what a decision about a budget rests on.
     Raises:
         Refused: nothing of that name is kept.
     """
     named = name_decision(governance, asked, now)
     if is_arm(named):
         return explain_arm(governance, named, asked)
+    if named.proposals and named.proposals[0]["type"] == LAUNCH:
+        return _explained_launch(environment, governance, warehouses, asked, named)
     found = find_decision(environment, warehouses, named)
     decision = found.decision
     gaps: list[str] = []
@@ -58,27 +64,51 @@ def explain(
     inputs = _artifact(environment, "decisions", decision["input_hash"], gaps)
     upstream = _artifact(environment, "upstream", decision["upstream_hash"], gaps)
     slices = _slices_of(upstream, lever)
-    ids = {row["proposal_id"] for row in named.proposals}
-    return {
-        "asked": asked,
-        "kind": named.kind,
+    return _decided(governance, asked, named) | {
         "decision": decision,
         "is_current": found.is_current,
         "belief": found.belief,
         "forecast": _forecast(warehouses, decision, gaps),
         "evidence": _evidence(inputs, found, lever),
         "lever": _lever(governance, warehouses, named, decision, inputs, gaps),
+        "streams": _streams(warehouses, slices, lever, gaps),
+        "slices": slices,
+        "as_of_date": morning,
+        "gaps": gaps,
+    }
+
+
+def _decided(governance: Governance, asked: str, named: Named) -> dict[str, Any]:
+    """What people made of it."""
+    ids = {row["proposal_id"] for row in named.proposals}
+    return {
+        "asked": asked,
+        "kind": named.kind,
         "proposals": [_without(row, "payload") for row in named.proposals],
         "approvals": [
             _without(row, "signature") for row in governance.approvals() if row["proposal_id"] in ids
         ],
         "draws": [row for row in governance.assignments() if row["proposal_id"] in ids],
         "changes": list(named.changes),
-        "streams": _streams(warehouses, slices, lever, gaps),
-        "slices": slices,
-        "as_of_date": morning,
-        "gaps": gaps,
     }
+
+
+def _explained_launch(
+    environment: Environment,
+    governance: Governance,
+    warehouses: Sequence[Warehouse],
+    asked: str,
+    named: Named,
+) -> dict[str, Any]:
+    gaps: list[str] = []
+    facts = launch_facts(environment, warehouses, named, gaps)
+    upstream, lever = facts.pop("upstream"), key_of(named.proposals[0])
+    slices = _slices_of({} if upstream is None else {"slices": upstream}, lever)
+    return (
+        _decided(governance, asked, named)
+        | facts
+        | {"streams": _streams(warehouses, slices, lever, gaps), "slices": slices, "gaps": gaps}
+    )
 
 
 def _without(row: Record, name: str) -> dict[str, Any]:
@@ -236,7 +266,6 @@ def explanation_lines(explanation: Mapping[str, Any], zone: tzinfo) -> list[str]
     """
     if "arm" in explanation:
         return arm_lines(explanation, zone)
-    decision, belief = explanation["decision"], explanation["belief"]
     lines = [_changes(row, zone) for row in explanation["changes"]]
     lines += [_draw(row, zone) for row in explanation["draws"]]
     for row in explanation["approvals"]:
@@ -247,10 +276,18 @@ def explanation_lines(explanation: Mapping[str, Any], zone: tzinfo) -> list[str]
         by = "" if row["proposed_by"] == "aelp" else f" by {row['proposed_by']}"
         step = f"{row['current_budget']} to {row['proposed_budget']}"
         lines.append(f"Proposal {row['proposal_id']}{by}: {row['type']}, {step} a day, {row['status']}")
+    lines += launch_lines(explanation) if "launch" in explanation else _decision_lines(explanation)
+    lines += [_stream_line(row) for row in explanation["streams"]]
+    lines += [f"Not to be told: {gap}" for gap in explanation["gaps"]]
+    return lines
+
+
+def _decision_lines(explanation: Mapping[str, Any]) -> list[str]:
+    decision, belief = explanation["decision"], explanation["belief"]
     replaced = "" if explanation["is_current"] else " (the morning was decided again since)"
     step = f"{_money(decision['current_budget'])} to {_money(decision['proposed_budget'])}"
     head = f"Decision {decision['decision_id']} of {decision['as_of_date']}{replaced}"
-    lines += [
+    lines = [
         f"{head}: {decision['type']}, {step}",
         f"  {decision['platform']} · {decision['account_id']} · {decision['lever_id']} · {decision['track']}",
         f"  why: {decision['reason']}",
@@ -275,8 +312,6 @@ def explanation_lines(explanation: Mapping[str, Any], zone: tzinfo) -> list[str]
         f"  inputs {decision['input_hash'][:16]} · settings {decision['settings_hash'][:16]} · "
         f"batches {decision['upstream_hash'][:16]}",
     ]
-    lines += [_stream_line(row) for row in explanation["streams"]]
-    lines += [f"Not to be told: {gap}" for gap in explanation["gaps"]]
     return lines
 
 

@@ -207,7 +207,7 @@ def launch_submission(
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """The morning's launches put before people, each rendered as its platform's call; none is ever sent."""
+    """The morning's launches put before people, each rendered as the calls that make it, paused."""
     morning, now = morning_of(context), clock.now()
     if morning < now.astimezone(settings.timezone).date():
         return dg.MaterializeResult(metadata={"new": 0, "left_out": "A past morning is put before nobody."})

@@ -7,6 +7,7 @@ rules, what a person approves (`governance`).
 import dagster as dg
 import polars as pl
 
+from aelp_assets.bandits import freeze_windows
 from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
@@ -49,6 +50,7 @@ def launch_rules(settings: Settings) -> launches.LaunchRules:
         timezone=settings.timezone,
         utm_sources=rules.utm_sources,
         utm_mediums=rules.utm_mediums,
+        freeze_windows=freeze_windows(settings),
     )
 
 

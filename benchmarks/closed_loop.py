@@ -148,8 +148,8 @@ class Month:
 
     def _decide_and_send(self) -> tuple[int, dict[str, int]]:
         governance = self._governance()
-        # A launch is rendered for a person and never sent, so it cannot be approved here; the month is about
-        # budgets, so arms stay as they are.
+        # The month is about budgets: arms stay as they are, and a launch, paused until a person switches it
+        # on, would only hold room.
         waiting = [row for row in governance.proposals(self._now) if row["status"] == "pending"]
         pending = [row for row in waiting if row["type"] in ("raise", "cut", "stop")]
         for row in pending:

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from models.guardrails import FreezeWindow
 from models.policy import UTM_PARAMETERS
 
 KEY = ("platform", "account_id", "creative_id")
@@ -58,6 +59,7 @@ class LaunchRules:
     lane may show. test_excluded: placements the test lane leaves out. test_above_cap: P(CAC > cap) above
     which a creative is only screened. test_minimum: dollars a day, at least, in the test lane. test_hour:
     local hour at which tests start. timezone: the business's. utm_sources, utm_mediums: by platform.
+    freeze_windows: days on which nothing is launched.
 
     Raises:
         ValueError: a probability outside [0, 1], an hour outside 0-23, or nowhere left to test.
@@ -73,6 +75,7 @@ class LaunchRules:
     timezone: ZoneInfo
     utm_sources: Mapping[str, str]
     utm_mediums: Mapping[str, str]
+    freeze_windows: tuple[FreezeWindow, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.test_above_cap <= 1 or not 0 <= self.test_hour <= 23:
@@ -90,6 +93,13 @@ class LaunchRules:
         """Tests start at `test_hour` of the morning's day, the others with the next: a whole day's budget."""
         day, hour = (morning, self.test_hour) if lane == "test" else (morning + timedelta(days=1), 0)
         return datetime.combine(day, time(hour), tzinfo=self.timezone)
+
+    def frozen(self, track: str, *days: date) -> str | None:
+        """Why a track launches nothing on one of these days; None: it may."""
+        for window in self.freeze_windows:
+            if window.track in (None, track) and any(map(window.covers, days)):
+                return f"nothing is launched during {window.name}; it is planned anew after its last day"
+        return None
 
 
 def tracked_link(
@@ -171,6 +181,8 @@ def plan_launches(
         planned = {**row, **_set_up(row, lane, rules, fact), "lane": lane, "lane_reason": lane_reason}
         if (row["track"], *(row[name] for name in KEY)) not in passed:
             left.append(_left(row, row["budget"], "it has not passed the policy review"))
+        elif frozen := rules.frozen(row["track"], row["as_of_date"], planned["starts_at"].date()):
+            left.append(_left(row, row["budget"], frozen))
         elif lane == "test":
             tests.setdefault(row["track"], []).append(planned)
         else:
@@ -205,6 +217,13 @@ def plan_faults(
     """What is wrong with plans, by a reading of its own: it sees the tables, not how they were made."""
     faults = [f"{row} is planned without a passed review" for row in _unreviewed(plans, reviews)]
     faults += [f"{name} is launched {status}" for name, status in _awake(plans)]
+    faults += [
+        f"{row['entity_name']} is launched during {window.name}"
+        for row in plans.iter_rows(named=True)
+        for window in rules.freeze_windows
+        for day in (row["as_of_date"], row["starts_at"].astimezone(rules.timezone).date())
+        if window.track in (None, row["track"]) and window.covers(day)
+    ]
     for track, promised in slate.group_by("track").agg(pl.col("budget").sum()).sort("track").iter_rows():
         told = [
             Decimal(frame.filter(pl.col("track") == track)[name].sum() or 0)

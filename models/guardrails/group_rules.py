@@ -4,8 +4,8 @@ Here: one function per rule, lowering what does not fit; only the exploration fl
 what every lever rule allows. Not here: order (`planner`), proportional rounding (`states`).
 
 Increases are granted from what today's budgets leave free, never from cuts proposed beside them, so a person
-may approve any subset of a plan and the caps still hold. Where today's budgets already exceed a cap there
-are only cuts and holds.
+may approve any subset of a plan and the caps still hold. What approved launches may come to spend is not
+free either. Where today's budgets already exceed a cap there are only cuts and holds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GroupRule = Callable[[Book], None]
 def total_cap(book: Book) -> None:
     """All budgets together, worst-case over-delivery included."""
     cap = book.limits.total_daily_cap
-    _hold_cap("total_cap", book.positions, book.envelope(cap), cap, "total", book)
+    _hold_cap("total_cap", book.positions, book.envelope(cap), cap, None, book)
 
 
 def track_cap(book: Book) -> None:
@@ -33,10 +33,16 @@ def track_cap(book: Book) -> None:
             _hold_cap("track_cap", members, book.envelope(cap), cap, track, book)
 
 
-def _hold_cap(rule: str, members: list[Position], envelope: int, cap: Decimal, name: str, book: Book) -> None:
+def _hold_cap(
+    rule: str, members: list[Position], envelope: int, cap: Decimal, track: str | None, book: Book
+) -> None:
+    name = track or "total"
     in_force = sum(position.lever.exposure for position in members)
     risers = [position for position in members if position.rises]
+    launched = billionths(book.limits.reserved_of(track))
     reserve = f"{percent(book.limits.overdelivery)} over-delivery reserved"
+    if launched:
+        reserve += f" and {money_text(launched)} for approved launches"
     if any(position.lever.delivers and position.lever.known_budget is None for position in members):
         why = f"a budget under the {name} cap is unknown, so no increase can be shown to fit"
         _fit(rule, why, 0, [_rise(position, 1) for position in risers], members)
@@ -47,8 +53,9 @@ def _hold_cap(rule: str, members: list[Position], envelope: int, cap: Decimal, n
         )
         _fit(rule, why, 0, [_rise(position, 1) for position in risers], members)
     else:
-        why = f"{money_text(envelope - in_force)} is free under the {name} cap of {cap:,.2f} with {reserve}"
-        _fit(rule, why, envelope - in_force, [_rise(position, 1) for position in risers], members)
+        free = max(0, envelope - in_force - launched)
+        why = f"{money_text(free)} is free under the {name} cap of {cap:,.2f} with {reserve}"
+        _fit(rule, why, free, [_rise(position, 1) for position in risers], members)
     planned = sum(position.target for position in members if position.lever.delivers)
     if planned <= envelope or in_force <= envelope:
         return

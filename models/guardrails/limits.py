@@ -33,7 +33,7 @@ MonthDay = tuple[int, int]
 
 @dataclass(frozen=True)
 class FreezeWindow:
-    """Days on which nothing rises: cuts and stops stay allowed.
+    """Days on which nothing rises and nothing is launched: cuts and stops stay allowed.
 
     Attributes:
         name: what people call it.
@@ -72,7 +72,8 @@ class GuardrailLimits:
 
     Caps bound what the platform may spend at worst: the sum of budgets times (1 + overdelivery). Limits can
     only be tightened: a value looser than the invariant is refused. Freeze windows are days in `timezone`;
-    `kill_reason` says who pulled the kill switch and why.
+    `kill_reason` says who pulled the kill switch and why. `reserved` are dollars a day by track that no lever
+    holds yet, for approved launches: nothing rises into them, and nothing is cut for them.
 
     Raises:
         ValueError: a limit outside its range, named.
@@ -94,6 +95,7 @@ class GuardrailLimits:
     kill_reason: str = ""
     freeze_windows: tuple[FreezeWindow, ...] = ()
     timezone: tzinfo = UTC
+    reserved: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ranges = {
@@ -108,6 +110,7 @@ class GuardrailLimits:
             "track_raise_probability": (0 < self.track_raise_probability <= 0.2, "in (0, 0.2]"),
             "exploration_floor": (0 <= self.exploration_floor <= 0.5, "in [0, 0.5]"),
             "overdelivery": (0 <= self.overdelivery <= 1, "in [0, 1]"),
+            "reserved": (all(amount >= 0 for amount in self.reserved.values()), ">= 0"),
         }
         for name, (holds, allowed) in ranges.items():
             if not holds:
@@ -116,3 +119,8 @@ class GuardrailLimits:
     def envelope(self, cap: Decimal) -> Decimal:
         """Largest sum of daily budgets whose worst-case delivery stays within `cap`."""
         return cap / (1 + Decimal(str(self.overdelivery)))
+
+    def reserved_of(self, track: str | None) -> Decimal:
+        """What is reserved in a track; None: in all of them together."""
+        held = self.reserved.items()
+        return sum((amount for name, amount in held if track in (None, name)), Decimal(0))

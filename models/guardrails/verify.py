@@ -259,7 +259,8 @@ def _verify_sums(
     limits: GuardrailLimits,
 ) -> Iterator[Violation]:
     plans = [_Plan(state, proposed.get(key)) for key, state in levers.items()]
-    yield from _verify_cap(plans, limits.total_daily_cap, limits, "total")
+    launched = sum(limits.reserved.values(), _ZERO)
+    yield from _verify_cap(plans, launched, limits.total_daily_cap, limits, "total")
     tracks: dict[str, list[_Plan]] = {}
     for plan in plans:
         tracks.setdefault(str(plan.state["track"]), []).append(plan)
@@ -267,7 +268,8 @@ def _verify_sums(
         track = limits.tracks.get(name)
         if track is None:
             continue  # any edit there is already a violation
-        yield from _verify_cap(members, track.daily_cap, limits, name)
+        launched = limits.reserved.get(name, _ZERO)
+        yield from _verify_cap(members, launched, track.daily_cap, limits, name)
         yield from _verify_drift(members, limits, name)
         over_cap = any(
             sum((plan.in_force for plan in sharing), _ZERO) * (1 + Decimal(str(limits.overdelivery))) > cap
@@ -295,14 +297,20 @@ class _Plan:
         self.in_force = self.current if self.delivers else _ZERO
 
 
-def _verify_cap(plans: list[_Plan], cap: Decimal, limits: GuardrailLimits, name: str) -> Iterator[Violation]:
+def _verify_cap(
+    plans: list[_Plan], launched: Decimal, cap: Decimal, limits: GuardrailLimits, name: str
+) -> Iterator[Violation]:
+    """`launched`: dollars a day of approved launches under this cap that no plan holds."""
     if not any(plan.rises for plan in plans):
         return  # above the cap without an increase is infeasible, and holding is allowed
     if any(plan.delivers and _decimal(plan.state["current_budget"]) is None for plan in plans):
         yield Violation("cap", name, "an increase although a budget under this cap is unknown")
-    worst = sum((plan.worst for plan in plans), _ZERO) * (1 + Decimal(str(limits.overdelivery)))
+    budgets = sum((plan.worst for plan in plans), launched)
+    worst = budgets * (1 + Decimal(str(limits.overdelivery)))
     if worst > cap:
-        yield Violation("cap", name, f"worst-case delivery {_plain(worst)} exceeds the cap {_plain(cap)}")
+        beside = f", {_plain(launched)} a day of approved launches among it," if launched else ""
+        said = f"worst-case delivery {_plain(worst)}{beside} exceeds the cap {_plain(cap)}"
+        yield Violation("cap", name, said)
 
 
 def _verify_drift(plans: list[_Plan], limits: GuardrailLimits, name: str) -> Iterator[Violation]:

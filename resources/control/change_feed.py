@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, verify_decisions
-from resources.control import arm_rules, records
+from resources.control import arm_rules, launch_reserves, records
 from resources.control.arm_payloads import SWITCHES, ArmTarget
 from resources.control.arm_rules import ArmLimits
 from resources.control.records import LEVER, LeverKey, Mode, Record, Refused
@@ -106,7 +107,7 @@ def roll_back(
     change = _one_change(connection, change_id)
     if change["status"] == "held":
         raise Refused(f"{change['change_id']} was never sent ({change['message']}): nothing is to be undone.")
-    if change["status"] in ("conflict", "refused", "blocked"):
+    if change["status"] in ("conflict", "refused", "blocked") and not records.has_begun(change):
         raise Refused(f"{change['change_id']} never took place ({change['status']}: {change['message']}).")
     undone = records.changes(connection, CHANGES.c.undoes == change["change_id"])
     if undone and undone[0]["status"] not in ("conflict", "refused", "blocked"):
@@ -245,7 +246,9 @@ def require_room(connection: sa.Connection, change: Record, limits: GuardrailLim
         "current_budget": records.spends(change["after"]),
         "proposed_budget": records.spends(change["before"]),
     }
-    found = verify_decisions(records.judged([back]), states, limits, now)
+    morning, _ = records.newest_states(connection)
+    held = launch_reserves.reserved(connection, change["mode"], morning, launch_reserves.running(states))
+    found = verify_decisions(records.judged([back]), states, replace(limits, reserved=held), now)
     records.require([violation for violation in found if violation.rule in _BINDING_ON_ROLLBACKS])
 
 

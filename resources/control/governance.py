@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,12 +22,20 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, Violation, verify_decisions
-from resources.control import arm_proposals, arm_rules, change_feed, holds, launch_limits, records
+from resources.control import (
+    arm_proposals,
+    arm_rules,
+    change_feed,
+    holds,
+    launch_limits,
+    launch_reserves,
+    records,
+)
 from resources.control.arm_payloads import ARM_TYPES, SPLIT_TEST, ArmTarget, arm_payload, read_target
 from resources.control.arm_rules import ArmLimits, Known
 from resources.control.holds import HoldRule
 from resources.control.launch_limits import LAUNCH
-from resources.control.launch_payloads import Launch, launch_payload
+from resources.control.launch_payloads import Launch, launch_payload, read_launch
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload, money
 from resources.control.records import (
     AELP,
@@ -237,7 +245,8 @@ class Governance:
     ) -> Proposed:
         """Put a morning's launches before people, each by itself; the newest plan counts.
 
-        Open launches that the plan no longer has are superseded.
+        Open launches that the plan no longer has are superseded. A creative that was launched before and
+        still stands on the platform is not launched again.
 
         Args:
             launches: of that morning's plan, none of them advisory.
@@ -258,13 +267,14 @@ class Governance:
                 "settings_hash": settings_hash,
                 "proposed_by": AELP,
             }
+            launched = list(launch_reserves.standing(connection, self._mode))
             for launch in launches:
                 row = launch_limits.as_row(launch)
-                found = _answered(connection, row, as_of_date, AELP)
+                found = _answered(connection, row, as_of_date, AELP) or _launched(launched, launch)
                 try:
                     payload = launch_payload(launch)
-                    proposed = {**row, "as_of_date": as_of_date, "payload": canonical(payload)}
-                    records.require(self._launch_violations(connection, proposed, states))
+                    unsaved = {"proposal_id": None, "as_of_date": as_of_date, "payload": canonical(payload)}
+                    records.require(self._launch_violations(connection, {**row, **unsaved}, states, now))
                 except (Unwritable, Refused) as reason:
                     found = found or str(reason)
                 if found is not None:
@@ -367,8 +377,6 @@ class Governance:
         with records.alone(self._engine) as connection:
             self._require_alive(connection)
             proposal = self._decidable(connection, proposal_id, now)
-            if proposal["type"] == LAUNCH and self._mode != "shadow":
-                raise Refused(f"Launches are rendered and never sent, so in {self._mode} none is approved.")
             person = self._person(approver, reason)
             signed = {
                 row["approver"] for row in records.approvals(connection, proposal["proposal_id"], "approve")
@@ -486,7 +494,7 @@ class Governance:
             return self._arm_violations(connection, proposal, proposal["states_hash"], now)
         states = self._proposed_on(connection, proposal, now)
         if proposal["type"] == LAUNCH:
-            return self._launch_violations(connection, proposal, states)
+            return self._launch_violations(connection, proposal, states, now)
         judged = records.judged([proposal])
         return self._violations(connection, judged, states, proposal["as_of_date"], now)
 
@@ -507,12 +515,21 @@ class Governance:
         return arm_rules.violations(proposal, known, self._limits, self._arm_limits, now)
 
     def _launch_violations(
-        self, connection: sa.Connection, proposal: Record, states: pl.DataFrame
+        self, connection: sa.Connection, proposal: Record, states: pl.DataFrame, now: datetime
     ) -> list[Violation]:
         """The limits of launches this one breaks together with all that is approved for the same morning."""
         this_morning = PROPOSALS.c.as_of_date == proposal["as_of_date"]
         approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
-        return launch_limits.violations(proposal, approved, states, self._limits)
+        limits = self._beside_launches(connection, states, proposal["as_of_date"], proposal["proposal_id"])
+        return launch_limits.violations(proposal, approved, states, limits, now)
+
+    def _beside_launches(
+        self, connection: sa.Connection, states: pl.DataFrame, morning: date, apart_from: str | None = None
+    ) -> GuardrailLimits:
+        """The limits, with what approved launches hold of the room under the caps."""
+        running = launch_reserves.running(states)
+        held = launch_reserves.reserved(connection, self._mode, morning, running, apart_from=apart_from)
+        return replace(self._limits, reserved=held)
 
     def _violations(
         self,
@@ -528,12 +545,12 @@ class Governance:
         approved = [
             row
             for row in records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
-            if row["type"] not in (LAUNCH, *ARM_TYPES)  # a launch is paused until a person switches it on
+            if row["type"] not in (LAUNCH, *ARM_TYPES)  # no lever yet: what a launch may spend is reserved
             and records.key_of(row) not in edited  # the writer asks about what is approved itself
         ]
         together = pl.concat([records.judged(approved), judged])
         others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
-        found = verify_decisions(together, states, self._limits, now)
+        found = verify_decisions(together, states, self._beside_launches(connection, states, as_of_date), now)
         if set(judged["type"]) == {"stop"}:  # it outranks every sum, and adds to none
             others |= {violation.where for violation in found} - {"/".join(key) for key in edited}
         return [violation for violation in found if violation.where not in others]
@@ -592,8 +609,6 @@ class Governance:
         if not found or change["mode"] != self._mode:
             raise Refused(f"{change['change_id']} comes from no proposal of {self._mode}.")
         (proposal,) = found
-        if proposal["type"] == LAUNCH:
-            raise Refused("Launches are rendered and never sent; set this one up by hand.")
         undone = self._undone(connection, change) if change["kind"] == "rollback" else None
         if undone is None and proposal["status"] == "rolled_back":
             raise Withdrawn(f"{change['change_id']} was rolled back before it was sent.")
@@ -619,12 +634,20 @@ class Governance:
                 self._proposed_on(connection, proposal, now), proposal
             ):  # a later morning is decided without today's spend, and does not take the evidence back
                 states = records.with_overspending(states, proposal)
-            records.require(verify_decisions(records.judged([proposal]), states, self._limits, now))
+            limits = self._beside_launches(
+                connection, states, proposal["as_of_date"], proposal["proposal_id"]
+            )
+            if proposal["type"] == LAUNCH:
+                records.require(launch_limits.violations(proposal, [], states, limits, now))
+            else:
+                records.require(verify_decisions(records.judged([proposal]), states, limits, now))
 
     def _undone(self, connection: sa.Connection, rollback: Record) -> Record:
         """The applied change a rollback undoes, which is its own proposal's."""
         here = CHANGES.c.change_id == rollback["undoes"], CHANGES.c.proposal_id == rollback["proposal_id"]
         found = records.changes(connection, *here)
+        if found and records.has_begun(found[0]):
+            return found[0]  # however far a launch came, what it made is removed
         if found and found[0]["status"] == "withdrawn":
             raise Withdrawn(f"What {rollback['change_id']} undoes was not sent.")
         if not found or found[0]["status"] != "applied":
@@ -777,6 +800,23 @@ def _payload(row: Record, target: LeverTarget | None) -> dict[str, Any]:
     return change_payload(target, before, LeverValue(row["proposed_budget"], "active"))
 
 
+def _launched(standing: Sequence[launch_reserves.Standing], launch: Launch) -> str | None:
+    """Why a launch would double one that stands; None: it would not."""
+    for other in standing:
+        row = other.proposal
+        same_place = (row["track"], *records.key_of(row)[:2]) == (
+            launch.track,
+            launch.platform,
+            launch.account_id,
+        )
+        if other.is_on_platform and same_place and launch.creative_id in other.creatives:
+            return (
+                f"{row['lever_id']} launched this creative already ({row['proposal_id']}); switch that one "
+                "on, or roll it back"
+            )
+    return None
+
+
 def _same_lever(row: Record) -> list[sa.ColumnElement[bool]]:
     return [PROPOSALS.c[name] == row[name] for name in LEVER]
 
@@ -819,10 +859,15 @@ def _require_same_call(change: Record, proposal: Record) -> None:
     payload = json.loads(proposal["payload"])
     amounts = {name: Decimal(proposal[name]) for name in ("current_budget", "proposed_budget")}
     try:
-        target = read_target(payload["target"])
-        if isinstance(target, ArmTarget):
+        if proposal["type"] == LAUNCH:
+            launch = read_launch(payload["launch"])
+            lever = records.key_of(launch_limits.as_row(launch))
+            rendered = launch_payload(replace(launch, daily_budget=amounts["proposed_budget"]))
+        elif isinstance(target := read_target(payload["target"]), ArmTarget):
+            lever = _key_of_target(target)
             rendered = arm_payload(target, proposal["type"])
         else:
+            lever = _key_of_target(target)
             rendered = _payload({**proposal, **amounts}, target)
     except (Unwritable, KeyError, TypeError, ValueError) as fault:
         raise Refused(f"{proposal['proposal_id']} stands for no call: {fault}") from None
@@ -833,7 +878,7 @@ def _require_same_call(change: Record, proposal: Record) -> None:
         canonical(rendered) != canonical(payload)
         or tuple(canonical(rendered[name]) for name in there) != stored
         or content_hash(json.loads(change["request"])) != change["request_hash"]
-        or not (records.key_of(change) == records.key_of(proposal) == _key_of_target(target))
+        or not (records.key_of(change) == records.key_of(proposal) == lever)
     ):
         raise Refused(f"The call of {change['change_id']} is not the one that was proposed; it is not sent.")
 

@@ -1,13 +1,15 @@
-"""What a launch must keep besides an approval: paused, at most a fifth of its track's cap, room under caps.
+"""What a launch must keep besides an approval: paused, no frozen day, a fifth of its track's cap, room.
 
 Here: one launch judged beside the levers in force and what is approved for its morning (money invariant 5).
-Not here: edits of levers (`models.guardrails`), what a launch consists of (`launch_payloads`).
+Not here: edits of levers (`models.guardrails`), what a launch consists of (`launch_payloads`), what earlier
+launches hold (`launch_reserves`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +43,11 @@ def as_row(launch: Launch) -> dict[str, Any]:
 
 
 def violations(
-    proposal: Record, approved: Sequence[Record], states: pl.DataFrame, limits: GuardrailLimits
+    proposal: Record,
+    approved: Sequence[Record],
+    states: pl.DataFrame,
+    limits: GuardrailLimits,
+    now: datetime,
 ) -> list[Violation]:
     """The limits a launch breaks.
 
@@ -49,12 +55,17 @@ def violations(
         proposal: a launch, stored or only thought of.
         approved: what is approved for its morning, launches and edits.
         states: `STATE_SCHEMA`, all levers of that morning.
+        limits: with what all other approved launches hold, as `reserved`.
+        now: the moment of the check; no launch passes on, or to start on, a frozen day.
     """
-    return list(_violations(proposal, approved, states, limits))
+    return [*_violations(proposal, approved, states, limits), *_frozen(proposal, limits, now)]
 
 
 def _violations(
-    proposal: Record, approved: Sequence[Record], states: pl.DataFrame, limits: GuardrailLimits
+    proposal: Record,
+    approved: Sequence[Record],
+    states: pl.DataFrame,
+    limits: GuardrailLimits,
 ) -> Iterator[Violation]:
     where, budget = proposal["lever_id"], Decimal(proposal["proposed_budget"])
     track = limits.tracks.get(proposal["track"])
@@ -81,9 +92,29 @@ def _violations(
                 "cap", where, "a budget under the cap is unknown, so no launch can be shown to fit"
             )
             continue
-        beside = _sum(row for row in others if name in (None, row["track"]))
+        beside = limits.reserved_of(name)
         if in_force + beside + budget > limits.envelope(cap):
-            yield Violation("cap", where, f"it does not fit under the {name or 'total'} cap of {cap:,.2f}")
+            launches = f" beside {beside:,.2f} a day of approved launches" if beside else ""
+            yield Violation(
+                "cap", where, f"it does not fit under the {name or 'total'} cap of {cap:,.2f}{launches}"
+            )
+
+
+def _frozen(proposal: Record, limits: GuardrailLimits, now: datetime) -> Iterator[Violation]:
+    days = [now.astimezone(limits.timezone).date(), *_start(proposal, limits)]
+    for window in limits.freeze_windows:
+        if window.track in (None, proposal["track"]) and any(map(window.covers, days)):
+            yield Violation(
+                "seasonal_freeze",
+                proposal["lever_id"],
+                f"nothing is launched during {window.name}; it is planned anew after its last day",
+            )
+
+
+def _start(proposal: Record, limits: GuardrailLimits) -> list[date]:
+    """The day it would start; none where its payload, rendered by older code, does not say it apart."""
+    said = json.loads(proposal["payload"]).get("launch", {}).get("starts_at")
+    return [] if said is None else [datetime.fromisoformat(said).astimezone(limits.timezone).date()]
 
 
 def _at_worst(levers: pl.DataFrame, edits: Sequence[Record]) -> Decimal | None:

@@ -1,20 +1,21 @@
-"""A launch as the one call that would make it, paused: a creative, an ad set with a budget of its own, an ad.
+"""A launch as the calls that make it, paused, one object each: ad set, creative, ad, where needed a campaign.
 
-Here: Meta's batch of three, and which launches no call exists for. Not here: what may be launched
-(`governance`), sending: launches are rendered and never sent.
+Here: Meta's calls there and back, and which launches no call exists for. Not here: what may be launched
+(`launch_limits`), sending (`launch_writer`).
+
+Calls of a later step name what an earlier one made: `{adset}` stands for its id.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 from resources.connectors.meta.texts import offset
-from resources.control.payloads import META_VERSION, LeverValue, Unwritable
+from resources.control.payloads import META_VERSION, LeverValue, Unwritable, money
 
 # The words people read on a button, as Meta names them.
 CALLS_TO_ACTION = {
@@ -27,8 +28,10 @@ CALLS_TO_ACTION = {
     "sign up": "SIGN_UP",
     "subscribe": "SUBSCRIBE",
 }
-# A later call of a batch names what an earlier one made.
-_CREATIVE, _AD_SET = "{result=creative:$.id}", "{result=adset:$.id}"
+MAKES = ("campaign", "adset", "creative", "ad")
+"""What a launch may make, in the order of making; nothing of it may be undone before what it holds."""
+# The only fields that name what an earlier step made: texts are sent as they are.
+_REFERRING = ("campaign_id", "adset_id", "creative")
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,15 @@ def launch_payload(launch: Launch) -> dict[str, Any]:
     """The whole launch: what people approve, hash and sign.
 
     Returns:
-        target, before (nothing), after (its budget, paused), request (the call), inverse (deletes the ad set
-        the call made, its ad with it).
+        target, launch (as `read_launch` reads it), before (nothing), after (its budget, paused), request (the
+        calls that make it, in order) and inverse (the calls that delete what they made).
     Raises:
         Unwritable: no call makes it; says what is missing.
     """
     if launch.platform != "meta":
         raise Unwritable(f"{launch.launch_id}: {launch.platform}'s launches are advice; set it up by hand")
     paused = LeverValue(launch.daily_budget, "paused")
+    steps = _steps(launch)
     return {
         "target": {
             "platform": launch.platform,
@@ -91,35 +95,98 @@ def launch_payload(launch: Launch) -> dict[str, Any]:
             "creative_id": launch.creative_id,
             "parent_campaign_id": launch.parent_campaign_id,
         },
+        "launch": {**asdict(launch), "daily_budget": money(launch.daily_budget)},
         "before": LeverValue(Decimal(0), "paused").document(),
         "after": paused.document(),
-        "request": _batch(launch),
-        "inverse": {"method": "POST", "path": f"/{META_VERSION}/{_AD_SET}", "form": {"status": "DELETED"}},
+        "request": {"steps": steps},
+        "inverse": {"steps": [_removal(step["makes"]) for step in _undone_in_order(steps)]},
     }
 
 
-def _batch(launch: Launch) -> dict[str, Any]:
-    """Three calls in one, each naming what the one before it made."""
-    account = f"act_{launch.account_id}"
-    calls = [
-        ("creative", f"{account}/adcreatives", _creative(launch)),
-        ("adset", f"{account}/adsets", _ad_set(launch)),
-        (
-            "ad",
-            f"{account}/ads",
-            {
-                "name": launch.entity_name,
-                "adset_id": _AD_SET,
-                "creative": {"creative_id": _CREATIVE},
-                "status": "PAUSED",
-            },
-        ),
+def read_launch(document: Mapping[str, Any]) -> Launch:
+    """The launch a payload's document stands for.
+
+    Raises:
+        KeyError, TypeError, ValueError: it stands for none.
+    """
+    lists = ("placements", "countries", "ages", "audiences")
+    told = {**document, "daily_budget": Decimal(document["daily_budget"])}
+    return Launch(**told | {name: tuple(document[name]) for name in lists})
+
+
+def filled(step: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """A step's call with the ids of what was made before it; fit for `PlatformWriter.send`."""
+    form = {name: _named(value, ids) if name in _REFERRING else value for name, value in step["form"].items()}
+    return {"method": step["method"], "path": _named(step["path"], ids), "form": form}
+
+
+def listed_at(step: Mapping[str, Any], ids: Mapping[str, str]) -> str:
+    """Where the platform lists what a step makes."""
+    return _named(step["listed"], ids)
+
+
+def _named(text: str, ids: Mapping[str, str]) -> str:
+    for kind, entity_id in ids.items():
+        text = text.replace(f"{{{kind}}}", entity_id)
+    return text
+
+
+def _steps(launch: Launch) -> list[dict[str, Any]]:
+    """One call per object, each with the list it would be found in by its name."""
+    account, parent = f"act_{launch.account_id}", launch.parent_campaign_id or "{campaign}"
+    ad = {
+        "name": launch.entity_name,
+        "adset_id": "{adset}",
+        "creative": {"creative_id": "{creative}"},
+        "status": "PAUSED",
+    }
+    made = [
+        ("adset", f"{account}/adsets", f"{parent}/adsets", _ad_set(launch)),
+        ("creative", f"{account}/adcreatives", f"{account}/adcreatives", _creative(launch)),
+        ("ad", f"{account}/ads", "{adset}/ads", ad),
     ]
-    batch = [
-        {"method": "POST", "name": name, "relative_url": f"{META_VERSION}/{path}", "body": _form(fields)}
-        for name, path, fields in calls
+    if launch.parent_campaign_id is None:  # no campaign of the track leaves budgets to its ad sets
+        made.insert(0, ("campaign", f"{account}/campaigns", f"{account}/campaigns", _campaign(launch)))
+    return [
+        {
+            "makes": kind,
+            "method": "POST",
+            "path": f"/{META_VERSION}/{path}",
+            "form": {name: _text(value) for name, value in fields.items()},
+            "listed": f"/{META_VERSION}/{listed}",
+        }
+        for kind, path, listed, fields in made
     ]
-    return {"method": "POST", "path": f"/{META_VERSION}/", "form": {"batch": json.dumps(batch)}}
+
+
+def _undone_in_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # Meta deletes no creative an ad still shows, so the ad goes first.
+    order = ("ad", "creative", "adset", "campaign")
+    return sorted(steps, key=lambda step: order.index(step["makes"]))
+
+
+def _removal(kind: str) -> dict[str, Any]:
+    return {
+        "removes": kind,
+        "method": "POST",
+        "path": f"/{META_VERSION}/{{{kind}}}",
+        "form": {"status": "DELETED"},
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _campaign(launch: Launch) -> dict[str, Any]:
+    return {
+        "name": launch.entity_name,
+        "objective": "OUTCOME_SALES",
+        "buying_type": "AUCTION",
+        "special_ad_categories": [],
+        "is_adset_budget_sharing_enabled": False,
+        "status": "PAUSED",
+    }
 
 
 def _creative(launch: Launch) -> dict[str, Any]:
@@ -151,14 +218,14 @@ def _creative(launch: Launch) -> dict[str, Any]:
 
 
 def _ad_set(launch: Launch) -> dict[str, Any]:
-    if launch.parent_campaign_id is None or launch.currency is None:
-        raise Unwritable(f"{launch.launch_id}: no campaign of {launch.track} leaves budgets to its ad sets")
+    if launch.currency is None:
+        raise Unwritable(f"{launch.launch_id}: not known: currency")
     units = launch.daily_budget * offset(launch.currency)
     if units != units.to_integral_value():
         raise Unwritable(f"{launch.launch_id}: {launch.daily_budget} is no whole number of Meta's units")
     fields: dict[str, Any] = {
         "name": launch.entity_name,
-        "campaign_id": launch.parent_campaign_id,
+        "campaign_id": launch.parent_campaign_id or "{campaign}",
         "daily_budget": str(int(units)),
         "billing_event": "IMPRESSIONS",
         "bid_strategy": "LOWEST_COST_WITHOUT_CAP",
@@ -166,6 +233,8 @@ def _ad_set(launch: Launch) -> dict[str, Any]:
             "geo_locations": {"countries": list(launch.countries)},
             "age_min": launch.ages[0],
             "age_max": launch.ages[1],
+            # Since v23 an ad set must say so; on, Meta would go beyond these ages.
+            "targeting_automation": {"advantage_audience": 0},
             **({"publisher_platforms": list(launch.placements)} if launch.placements else {}),
             **({"custom_audiences": [{"id": name} for name in launch.audiences]} if launch.audiences else {}),
         },
@@ -179,15 +248,3 @@ def _ad_set(launch: Launch) -> dict[str, Any]:
         raise Unwritable(f"{launch.launch_id}: not known: pixel_id")
     promoted = {"pixel_id": launch.pixel_id, "custom_event_type": "PURCHASE"}
     return fields | {"optimization_goal": "OFFSITE_CONVERSIONS", "promoted_object": promoted}
-
-
-def _form(fields: Mapping[str, Any]) -> str:
-    """A form as a batch carries it: encoded, but for the references Meta itself fills in."""
-    parts = []
-    for name, value in fields.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        encoded = quote(text, safe="")
-        for reference in (_CREATIVE, _AD_SET):
-            encoded = encoded.replace(quote(reference, safe=""), reference)
-        parts.append(f"{name}={encoded}")
-    return "&".join(parts)

@@ -96,6 +96,7 @@ def changes(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[R
         OUTBOX.c.request_hash,
         OUTBOX.c.status.label("outbox_status"),
         OUTBOX.c.sent_at,
+        OUTBOX.c.made,
     )
     statement = (
         sa.select(CHANGES, *call)
@@ -279,6 +280,17 @@ def last_edit(connection: sa.Connection, lever: Record) -> datetime | None:
     last = sa.select(sa.func.max(CHANGES.c.finished_at)).where(*here, CHANGES.c.status == "applied")
     moment: float | None = connection.execute(last).scalar_one()
     return None if moment is None else datetime.fromtimestamp(moment, UTC)
+
+
+def made_by(change: Record) -> dict[str, str]:
+    """Ids of what a launch's calls made on its platform, by kind; nothing for other changes."""
+    notes = json.loads(change["made"] or "{}")
+    return {kind: note["id"] for kind, note in notes.items() if note["id"] is not None}
+
+
+def has_begun(change: Record) -> bool:
+    """Whether a launch's calls made something, or may have."""
+    return bool(json.loads(change["made"] or "{}"))
 
 
 def short_hash(text: str) -> str:

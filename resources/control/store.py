@@ -153,6 +153,7 @@ OUTBOX = sa.Table(
     sa.Column("status", sa.String, nullable=False),  # shadow: never sent; queued, sending, sent, dropped
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("sent_at", sa.Float),  # when it was last begun
+    sa.Column("made", sa.String),  # JSON: what a launch's calls made, by kind; see launch_writer
 )
 APPLY_HOLD_ASSIGNMENTS = sa.Table(
     "apply_hold_assignments",

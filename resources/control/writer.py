@@ -1,7 +1,8 @@
 """Sending approved changes, each step a transaction: a writer killed between two loses and doubles nothing.
 
 Here: the states of one change from `prepared` to what became of it. Not here: whether it may be sent
-(`governance`), how a platform is called (`resources.platform_writers`), entering changes (`change_feed`).
+(`governance`), how a platform is called (`resources.platform_writers`), entering changes (`change_feed`),
+the objects of a launch (`launch_writer`).
 
 A change is noted as `sending` before its call goes out. Whoever finds it so asks the platform first: it says
 the value after (the call arrived), the value before (it did not), or something else (a person was there, and
@@ -17,19 +18,18 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
+from resources.connectors.errors import MissingCredentials, PlatformError
 from resources.control import change_feed, records
 from resources.control.arm_payloads import ArmTarget, ArmValue, read_target, read_value
+from resources.control.endings import FINAL, Ended, waits
 from resources.control.governance import Governance
+from resources.control.launch_limits import LAUNCH
+from resources.control.launch_writer import LaunchSteps
 from resources.control.payloads import LeverTarget, LeverValue
 from resources.control.records import UNFINISHED, LeverKey, Record, Refused, Stopped, Withdrawn
 from resources.control.signing import MissingKey
 from resources.control.store import CHANGES, PROPOSALS, only_writer
-from resources.platform_writers.interface import NoLongerALever, PlatformWriter, SwitchesArms
-
-_FINAL = (ErrorClass.PERMANENT, ErrorClass.SHRINK)
-# With these it is the platform or the login that is out of order, not the change: its others wait too.
-_LEFT_ALONE = (ErrorClass.THROTTLE, ErrorClass.DEFER, ErrorClass.AUTH)
+from resources.platform_writers.interface import LaunchPlatform, NoLongerALever, PlatformWriter, SwitchesArms
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,6 @@ class Asked:
     def includes(self, change: Record) -> bool:
         """Whether a change comes from one of the proposals."""
         return not self.proposal_ids or change["proposal_id"].startswith(tuple(self.proposal_ids))
-
-
-class _Ended(Exception):
-    """A change goes no further in this round.
-
-    Args:
-        status: what it is from now on; None: what it was, it waits.
-        leaves_alone: nothing else is sent to the platform in this round either.
-    """
-
-    def __init__(self, status: str | None, message: str, *, leaves_alone: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.leaves_alone = leaves_alone
 
 
 class Writer:
@@ -132,7 +118,7 @@ class Writer:
                 try:
                     if change["status"] != "sending":  # that one is with the platform already
                         self._clear(connection, change)
-                except _Ended as ended:
+                except Ended as ended:
                     said = str(ended)
                 outcomes.append(Outcome(change["change_id"], change["status"], said))
         return outcomes
@@ -164,7 +150,7 @@ class Writer:
             try:
                 self._advance(connection, change)
                 outcome = self._settle(connection, change, "applied", None)
-            except _Ended as ended:
+            except Ended as ended:
                 outcome = self._settle(connection, change, ended.status, str(ended))
                 if ended.leaves_alone:
                     left_alone[platform] = str(ended)
@@ -179,8 +165,11 @@ class Writer:
         """Take a change to its end; returns where the platform says the value after.
 
         Raises:
-            _Ended: it ends otherwise, or waits.
+            Ended: it ends otherwise, or waits.
         """
+        if self._is_launch(connection, change):
+            self._launch(connection, change)
+            return
         was_sending = change["status"] == "sending"
         if not was_sending:
             self._clear(connection, change)  # no contact without an approval
@@ -190,14 +179,38 @@ class Writer:
         if was_sending and found == after:
             return
         if found != before:
-            raise _Ended("conflict", _differs(change, found, before))
+            raise Ended("conflict", _differs(change, found, before))
         self._begin(connection, change)
         self._send(platform, change)
         found = self._read(platform, target, may_be_sent=True)
         if found == before:
-            raise _Ended(None, f"{change['platform']} took the call but does not show the new value yet")
+            raise Ended(None, f"{change['platform']} took the call but does not show the new value yet")
         if found != after:
-            raise _Ended("conflict", _differs(change, found, after))
+            raise Ended("conflict", _differs(change, found, after))
+
+    def _launch(self, connection: sa.Connection, change: Record) -> None:
+        """Make a launch, or remove it.
+
+        Raises:
+            Ended: as `_advance`.
+        """
+
+        def clear() -> None:
+            (stored,) = records.changes(connection, CHANGES.c.change_id == change["change_id"])
+            if stored["status"] not in UNFINISHED:
+                raise Ended(None, f"it became {stored['status']} meanwhile")
+            self._require_clear(connection, stored)
+
+        if change["status"] == "prepared":
+            self._clear(connection, change)  # no contact without an approval
+        platform = self._platform(change)
+        if not isinstance(platform, LaunchPlatform):
+            raise Ended("refused", f"{change['platform']}: no launch is made there; set it up by hand.")
+        steps = LaunchSteps(connection, change, platform, clear, self._now)
+        if change["kind"] == "apply":
+            steps.make()
+        else:
+            steps.remove()
 
     def _clear(self, connection: sa.Connection, change: Record) -> None:
         """One step: may it be sent at this moment?"""
@@ -213,15 +226,15 @@ class Writer:
     def _require_clear(self, connection: sa.Connection, change: Record) -> None:
         (stored,) = records.changes(connection, CHANGES.c.change_id == change["change_id"])
         if stored["status"] != change["status"]:
-            raise _Ended(None, f"it became {stored['status']} meanwhile")
+            raise Ended(None, f"it became {stored['status']} meanwhile")
         try:
             self._governance.require_clear(connection, stored, self._now())
         except (Stopped, MissingKey) as stopped:
-            raise _Ended(None, str(stopped)) from None
+            raise Ended(None, str(stopped)) from None
         except Withdrawn as withdrawn:
-            raise _Ended("withdrawn", str(withdrawn)) from None
+            raise Ended("withdrawn", str(withdrawn)) from None
         except Refused as refused:
-            raise _Ended("blocked", str(refused)) from None
+            raise Ended("blocked", str(refused)) from None
 
     def _settle(
         self, connection: sa.Connection, change: Record, status: str | None, message: str | None
@@ -244,12 +257,17 @@ class Writer:
         try:
             return self._open_platform(change["platform"])
         except MissingCredentials as missing:
-            raise _Ended(None, str(missing), leaves_alone=True) from None
+            raise Ended(None, str(missing), leaves_alone=True) from None
 
     def _target(self, connection: sa.Connection, change: Record) -> LeverTarget | ArmTarget:
         with records.step(connection):
             found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
         return read_target(json.loads(found[0]["payload"])["target"])
+
+    def _is_launch(self, connection: sa.Connection, change: Record) -> bool:
+        about = PROPOSALS.c.proposal_id == change["proposal_id"], PROPOSALS.c.type == LAUNCH
+        with records.step(connection):
+            return bool(records.proposals(connection, *about))
 
     def _read(
         self, platform: PlatformWriter, target: LeverTarget | ArmTarget, *, may_be_sent: bool
@@ -258,27 +276,23 @@ class Writer:
             if isinstance(target, LeverTarget):
                 return platform.read(target)
             if not isinstance(platform, SwitchesArms):
-                raise _Ended("refused", f"{target.platform}: its arms are not switched from here")
+                raise Ended("refused", f"{target.platform}: its arms are not switched from here")
             return platform.read_arm(target)
         except NoLongerALever as gone:
-            raise _Ended("conflict", str(gone)) from None
+            raise Ended("conflict", str(gone)) from None
         except PlatformError as error:
-            if error.error_class in _FINAL:
+            if error.error_class in FINAL:
                 status = "conflict" if may_be_sent else "refused"
-                raise _Ended(status, f"It cannot be read: {error}") from None
-            raise _waits(error) from None
+                raise Ended(status, f"It cannot be read: {error}") from None
+            raise waits(error) from None
 
     def _send(self, platform: PlatformWriter, change: Record) -> None:
         try:
             platform.send(json.loads(change["request"]))
         except PlatformError as error:
-            if error.error_class in _FINAL:
-                raise _Ended("refused", str(error)) from None
-            raise _waits(error) from None
-
-
-def _waits(error: PlatformError) -> _Ended:
-    return _Ended(None, str(error), leaves_alone=error.error_class in _LEFT_ALONE)
+            if error.error_class in FINAL:
+                raise Ended("refused", str(error)) from None
+            raise waits(error) from None
 
 
 def _differs(change: Record, found: LeverValue | ArmValue, expected: LeverValue | ArmValue) -> str:

@@ -1,11 +1,12 @@
-"""What the writer asks of every platform.
+"""What the writer asks of every platform, and of one it makes launches on.
 
-Here: the two calls, and what they may find. Not here: any platform.
+Here: the calls, and what they may find. Not here: any platform.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol, runtime_checkable
 
@@ -55,6 +56,60 @@ class SwitchesArms(Protocol):
         Raises:
             NoLongerALever: it is archived or removed.
             PlatformError: refused, or not answered.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object of a launch as its platform says it now.
+
+    Attributes:
+        status: its own switch: active, paused, gone, or the platform's word for another state.
+        budget: daily, account currency; None where it has none.
+        parent_id: what it lies in, as far as the platform says.
+    """
+
+    status: str
+    budget: Decimal | None = None
+    parent_id: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was deleted."""
+        return self.status == "gone"
+
+    @property
+    def in_words(self) -> str:
+        """For a person."""
+        return self.status if self.budget is None else f"{self.budget:,.2f} {self.status}"
+
+
+@runtime_checkable
+class LaunchPlatform(PlatformWriter, Protocol):
+    """A platform that launches can be made on. No call is ever repeated here."""
+
+    def listed(self, path: str) -> Sequence[tuple[str, str]]:
+        """Id and name of the objects in a list of `launch_payloads`, deleted and archived ones left out.
+
+        Raises:
+            PlatformError: refused, or not answered.
+        """
+        ...
+
+    def look(self, kind: str, entity_id: str, currency: str) -> Made:
+        """One object of `launch_payloads.MAKES`.
+
+        Raises:
+            PlatformError: refused, or not answered.
+        """
+        ...
+
+    def create(self, request: Mapping[str, Any]) -> str:
+        """Send a request that makes one object; returns its id.
+
+        Raises:
+            PlatformError: as `send`.
         """
         ...
 

@@ -500,7 +500,7 @@ CANARY_BUDGETS_SNAPSHOT = Table(
 )
 OUTBOX = Table(
     name=TableName("ops", "outbox"),
-    description="The exact call of every change, as the platform takes it; in shadow it is never sent.",
+    description="The exact call or calls of every change, as its platform takes them; in shadow never sent.",
     columns=_columns(
         ("change_id", "STRING", "Change.", True),
         ("proposal_id", "STRING", "Proposal it comes from.", True),
@@ -510,6 +510,7 @@ OUTBOX = Table(
         ("status", "STRING", "shadow, queued, sending, sent or dropped.", True),
         ("created_at", "TIMESTAMP", "When it was put there.", True),
         ("sent_at", "TIMESTAMP", "When it was sent; NULL where it never was."),
+        ("made", "STRING", "What a launch made, by kind with its id, as JSON; NULL for other changes."),
     ),
     grain=("change_id",),
 )

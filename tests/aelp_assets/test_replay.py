@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from aelp_assets.artifacts import load_text, store_frames, store_text
-from aelp_assets.bandits import decision_rows, kill_switch_frame, run_decision
+from aelp_assets.bandits import decision_rows, kill_switch_frame, reserved_launches_frame, run_decision
 from aelp_assets.decision_records import Named, find_decision, keep_decisions, name_decision
 from aelp_assets.replay import replay_decision, replay_lines
 from resources.control.records import Record, Refused
 from resources.control.store import control_url, open_control_store
 from resources.settings import PROJECT_ROOT, Environment, load_settings, read_environment
-from tests.resources.control.proposing import TEN, governing, lever, proposed
+from tests.resources.control.proposing import LAUNCH, TEN, governing, lever, proposed, put_launches
 
 MORNING = date(2026, 6, 30)
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
@@ -59,6 +59,31 @@ def test_a_past_morning_is_planned_under_the_kill_switch_of_then(environment):
         for days, now in ((0, TEN), (0, later), (1, later), (2, later), (3, later))
     ]
     assert stopped == [0, 0, 1, 0, 0]
+
+
+def test_a_morning_is_planned_beside_what_was_launched_by_then_and_so_is_its_replay(environment):
+    environment.home.mkdir()
+    engine = open_control_store(control_url(environment.home, {}))
+    governance, later = governing(engine), TEN + timedelta(days=3)
+    (launch,) = put_launches(governance, LAUNCH).new
+    governance.approve(launch, "sam", "fine", TEN)
+    engine.dispose()
+    frames = inputs()
+    seen = [
+        reserved_launches_frame(environment, SETTINGS, MORNING, now, frames["budget_levers"]).rows()
+        for now in (TEN, later)
+    ]
+    # It was approved after 09:00: a morning decided days later knows nothing of it.
+    assert seen == [[("security", Decimal("120.01"))], []]
+    held = pl.DataFrame(
+        {"track": ["security"], "reserved": [Decimal(1_000_000)]}, schema_overrides={"reserved": MONEY}
+    )
+    free, full = (
+        run_decision(frames | given, SETTINGS, MORNING) for given in ({}, {"reserved_launches": held})
+    )
+    assert "raise" in free.decisions["type"].to_list()
+    assert "raise" not in full.decisions["type"].to_list()
+    assert "approved launches" in " ".join(full.decisions["reason"])
 
 
 MONEY = pl.Decimal(38, 9)

@@ -17,7 +17,7 @@ from aelp_assets.explanation import as_json, explain, explanation_lines
 from aelp_assets.governance import SUBMISSION, open_governance
 from aelp_assets.metadata import asset_key
 from resources.control.arm_payloads import ARM_TYPES
-from resources.control.records import LEVER, Refused
+from resources.control.records import LEVER
 from resources.control.signing import key_variable
 from resources.warehouse import tables, warehouses_to_look_into
 from resources.warehouse.tables import BANDIT_DECISIONS
@@ -75,8 +75,21 @@ def test_a_change_is_explained_back_to_raw_rows_and_replayed_bit_for_bit(home, t
     launch = home.sql("select proposal_id from ops.proposals where type = 'launch' limit 1").item()
     with home.entered(TODAY, **KEY) as environment:
         governance = open_governance(environment, SETTINGS)
-        with pytest.raises(Refused, match="its plan is in launch_plans"):
-            explain(environment, governance, warehouses_to_look_into(environment), launch, NINE)
+        launched = explain(environment, governance, warehouses_to_look_into(environment), launch, NINE)
+        assert launched["gaps"] == []
+        said = "\n".join(explanation_lines(launched, SETTINGS.timezone))
+        for step in (
+            "Plan: ",
+            "Slate: rank",
+            "Forecast of a day",
+            "Policy review",
+            "Creative: ",
+            "Raw creatives",
+        ):
+            assert step in said
+        assert f"Proposal {launch}: launch" in said
+        assert "Raw meta_ads_insights" in said
+        assert json.loads(as_json(launched))["slate"]["creative_id"] == launched["launch"]["creative_id"]
         governance.approve(proposal, "daniel", "it pays", NINE)
         (change,) = governance.changes()
         found = explain(

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from models.guardrails import FreezeWindow
 from models.launches import LaunchRules, launch_links, plan_faults, plan_launches, tracked_link
 from resources.warehouse.tables import LAUNCH_PLANS
 
@@ -193,6 +194,34 @@ def test_a_budget_below_the_minimum_is_not_launched_and_one_between_steps_is_rou
 def test_where_no_real_lever_or_minimum_is_known_a_launch_is_advisory(known):
     plans, *_ = planned(slate(("1", "120", 0.9)), known=known)
     assert plans["advisory"].to_list() == [True]
+
+
+@pytest.mark.parametrize(
+    ("window", "out"),
+    [
+        (FreezeWindow("sale", date(2026, 6, 30), date(2026, 6, 30)), {"1", "2"}),
+        # The main lane starts with the next day, tests with this one.
+        (FreezeWindow("sale", (7, 1), (7, 3)), {"1"}),
+        (FreezeWindow("sale", (7, 1), (7, 3), "balance"), set()),
+        (FreezeWindow("sale", (7, 2), (7, 3)), set()),
+    ],
+)
+def test_nothing_is_planned_on_a_frozen_day_or_to_start_on_one(window, out):
+    rules = replace(RULES, freeze_windows=(window,))
+    plans, left, faults = planned(slate(("1", "100.00", 0.9), ("2", "500.00", 0.1)), rules=rules)
+    frozen = left.filter(pl.col("reason").str.contains("nothing is launched during sale"))
+    assert faults == []
+    assert set(frozen["creative_id"]) == out
+    assert set(plans["creative_id"]) == {"1", "2"} - out
+
+
+def test_the_second_reading_finds_a_launch_in_a_freeze_window():
+    rows = slate(("1", "100.00", 0.9))
+    plans, left, _ = planned(rows)
+    rules = replace(RULES, freeze_windows=(FreezeWindow("sale", (7, 1), (7, 3)),))
+    reviews = plans.select("track", "platform", "account_id", "creative_id").with_columns(passed=True)
+    (fault,) = plan_faults(plans, left, rows, reviews, rules)
+    assert "during sale" in fault
 
 
 def test_the_second_reading_finds_what_a_wrong_plan_does():

@@ -142,6 +142,14 @@ def guardrail_limits(draw):
         freeze_windows=draw(st.sampled_from([(), (), (), *WINDOWS])),
         # 13:00 in UTC is the 30th there, and the 1st of July already on Kiritimati
         timezone=draw(st.sampled_from([UTC, UTC, ZoneInfo("Pacific/Kiritimati")])),
+        # a track that is none still counts in the total
+        reserved=draw(
+            st.dictionaries(
+                st.sampled_from(["security", "balance", "gone"]),
+                st.sampled_from([Decimal("0.01"), Decimal("120.5"), Decimal(1_000), Decimal(24_000)]),
+                max_size=2,
+            )
+        ),
     )
 
 
@@ -296,7 +304,8 @@ def sums_broken(world):
         raised = [key for key in keys if world.then(key) > world.now(key)]
         cap = world.bounds.total_daily_cap if name is None else world.bounds.tracks[name].daily_cap
         unknown = any(world.runs(k) and exact(world.states[k]["current_budget"]) is None for k in keys)
-        worst = sum(world.worst(key) for key in keys) * (1 + world.limit("overdelivery"))
+        launched = sum(Fraction(v) for k, v in world.bounds.reserved.items() if name in (None, k))
+        worst = (launched + sum(world.worst(key) for key in keys)) * (1 + world.limit("overdelivery"))
         if raised and (unknown or worst > Fraction(cap)):
             broken.add("caps")
         if name is None:

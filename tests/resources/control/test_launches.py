@@ -1,26 +1,35 @@
-"""Launch proposals: rendered paused, approved like any other, within a fifth of the cap, and never sent."""
+"""Launch proposals: rendered paused, approved like any other, within a fifth of the cap and the room left.
+
+What becomes of approved ones on a platform stands in `tests/resources/platform_writers`.
+"""
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from urllib.parse import parse_qs, unquote
 
 import pytest
 import sqlalchemy as sa
+from facebook_business.adobjects.ad import Ad
 from facebook_business.adobjects.adcreative import AdCreative
 from facebook_business.adobjects.adset import AdSet
+from facebook_business.adobjects.campaign import Campaign
 
+from models.guardrails import FreezeWindow
 from resources.control.counter_proposals import with_budget
-from resources.control.launch_payloads import CALLS_TO_ACTION, Launch, launch_payload
+from resources.control.governance import Approver
+from resources.control.launch_payloads import CALLS_TO_ACTION, Launch, filled, launch_payload, read_launch
 from resources.control.payloads import Unwritable
 from resources.control.records import Refused
-from resources.control.store import CHANGES, PROPOSALS
+from resources.control.store import OUTBOX, PROPOSALS
 from resources.control.writer import Writer
 from tests.resources.control.proposing import (
     LAUNCH,
+    LIMITS,
     NINE,
     TEN,
     governing,
@@ -31,56 +40,80 @@ from tests.resources.control.proposing import (
     status_of,
 )
 
+BUDGETS = ("current_budget", "midnight_budget", "budget_7_days_ago")
+
 
 def other(name: str, **changes) -> Launch:
     return replace(LAUNCH, launch_id=f"launch_{name}", **changes)
 
 
-def test_a_launch_is_one_call_that_makes_creative_ad_set_and_ad_paused():
+def steps_of(launch: Launch) -> dict[str, dict]:
+    return {step["makes"]: step for step in launch_payload(launch)["request"]["steps"]}
+
+
+def test_a_launch_is_a_call_per_object_each_naming_the_one_before_it_all_paused():
     payload = launch_payload(LAUNCH)
-    batch = json.loads(payload["request"]["form"]["batch"])
-    forms = {call["name"]: parse_qs(call["body"]) for call in batch}
-    assert [call["relative_url"] for call in batch] == [
-        f"v26.0/act_a1/{kind}" for kind in ("adcreatives", "adsets", "ads")
+    steps = steps_of(LAUNCH)
+    assert [step["path"] for step in steps.values()] == [
+        f"/v26.0/act_a1/{kind}" for kind in ("adsets", "adcreatives", "ads")
     ]
-    adset, ad = forms["adset"], forms["ad"]
-    assert (adset["daily_budget"], adset["campaign_id"], adset["status"]) == (["12001"], ["77"], ["PAUSED"])
-    assert ad["status"] == ["PAUSED"]
-    assert json.loads(adset["targeting"][0]) == {
+    adset, ad = steps["adset"]["form"], steps["ad"]["form"]
+    assert (adset["daily_budget"], adset["campaign_id"], adset["status"]) == ("12001", "77", "PAUSED")
+    assert ad["status"] == "PAUSED"
+    assert json.loads(adset["targeting"]) == {
         "geo_locations": {"countries": ["US"]},
         "age_min": 18,
         "age_max": 65,
+        "targeting_automation": {"advantage_audience": 0},
         "publisher_platforms": ["facebook", "instagram"],
     }
-    only = json.loads(launch_payload(replace(LAUNCH, audiences=("88",)))["request"]["form"]["batch"])[1][
-        "body"
-    ]
-    assert json.loads(parse_qs(only)["targeting"][0])["custom_audiences"] == [{"id": "88"}]
-    link_data = json.loads(forms["creative"]["object_story_spec"][0])["link_data"]
+    only = steps_of(replace(LAUNCH, audiences=("88",)))["adset"]["form"]
+    assert json.loads(only["targeting"])["custom_audiences"] == [{"id": "88"}]
+    link_data = json.loads(steps["creative"]["form"]["object_story_spec"])["link_data"]
     assert (link_data["link"], link_data["name"]) == (LAUNCH.link, "Calm & safe")
-    # Meta fills these in before it decodes the form.
-    assert "adset_id={result=adset:$.id}" in batch[2]["body"]
-    assert '"creative_id": "{result=creative:$.id}"' in unquote(batch[2]["body"])
+    call = filled(steps["ad"], {"adset": "12", "creative": "34"})
+    assert call["form"]["adset_id"] == "12"
+    assert json.loads(call["form"]["creative"]) == {"creative_id": "34"}
     assert payload["after"] == {"budget": "120.01", "status": "paused"}
-    assert payload["inverse"]["form"] == {"status": "DELETED"}
+    assert [step["removes"] for step in payload["inverse"]["steps"]] == ["ad", "creative", "adset"]
+    assert {step["form"]["status"] for step in payload["inverse"]["steps"]} == {"DELETED"}
+    assert read_launch(json.loads(json.dumps(payload["launch"]))) == LAUNCH
 
 
-def test_every_word_of_the_call_is_meta_s_own():
+def test_where_no_campaign_leaves_budgets_to_ad_sets_one_of_its_own_is_made_and_removed_last():
+    payload = launch_payload(replace(LAUNCH, parent_campaign_id=None))
+    (campaign, adset, *_) = payload["request"]["steps"]
+    assert campaign["form"]["status"] == "PAUSED"
+    assert "daily_budget" not in campaign["form"]
+    assert filled(adset, {"campaign": "9"})["form"]["campaign_id"] == "9"
+    assert payload["inverse"]["steps"][-1]["removes"] == "campaign"
+
+
+def test_a_text_that_looks_like_a_reference_is_sent_as_it_is():
+    step = steps_of(replace(LAUNCH, body="Only {adset} left"))["creative"]
+    assert "Only {adset} left" in filled(step, {"adset": "12"})["form"]["object_story_spec"]
+
+
+def test_every_word_of_the_calls_is_meta_s_own():
     buttons = set(vars(AdCreative.CallToActionType).values())
     assert set(CALLS_TO_ACTION.values()) <= buttons
-    for launch in (LAUNCH, other("t", lane="test", pixel_id=None)):
-        form = parse_qs(json.loads(launch_payload(launch)["request"]["form"]["batch"])[1]["body"])
-        assert form["optimization_goal"][0] in vars(AdSet.OptimizationGoal).values()
-        assert form["billing_event"][0] in vars(AdSet.BillingEvent).values()
-        assert form["bid_strategy"][0] in vars(AdSet.BidStrategy).values()
-        assert set(form) <= set(vars(AdSet.Field).values())
+    kinds = {"campaign": Campaign, "adset": AdSet, "creative": AdCreative, "ad": Ad}
+    for launch in (LAUNCH, other("t", lane="test", pixel_id=None, parent_campaign_id=None)):
+        steps = steps_of(launch)
+        for kind, step in steps.items():
+            assert set(step["form"]) <= set(vars(kinds[kind].Field).values())
+        form = steps["adset"]["form"]
+        assert form["optimization_goal"] in vars(AdSet.OptimizationGoal).values()
+        assert form["billing_event"] in vars(AdSet.BillingEvent).values()
+        assert form["bid_strategy"] in vars(AdSet.BidStrategy).values()
+    assert steps["campaign"]["form"]["objective"] in vars(Campaign.Objective).values()
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"platform": "google_ads"}, "by hand"),
-        ({"parent_campaign_id": None}, "no campaign"),
+        ({"currency": None}, "not known: currency"),
         ({"page_id": None}, "not known: page_id"),
         ({"pixel_id": None}, "not known: pixel_id"),
         ({"link": None, "headline": ""}, "not known: link, headline"),
@@ -153,7 +186,47 @@ def test_what_is_stored_is_judged_again_when_it_is_signed(engine):
         governance.approve(one, "sam", "fine", TEN)
 
 
-def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit(engine):
+# 20,000 a day under a cap of 30,000: an envelope of 24,000 at 25 % over-delivery, 4,000 of it free.
+LARGE = [
+    lever(f"l{number}", **dict.fromkeys(BUDGETS, Decimal(5_000)), thompson_budget=9_000.0)
+    for number in range(4)
+]
+
+
+@pytest.mark.parametrize("first", ["launches", "raises"])
+def test_raises_and_launches_together_keep_the_envelope_in_either_order(engine, first):
+    governance = governing(engine, approvers=[Approver("sam")])
+    raises = proposed(governance, *LARGE)
+    assert len(raises) == 4  # of 250 a day each
+    launched = put_launches(
+        governance,
+        *(other(name, daily_budget=Decimal(budget)) for name, budget in (("a", 2_950), ("b", 300))),
+        states=states_of(*LARGE),
+    ).new
+    order = [*launched, *raises] if first == "launches" else [*raises, *launched]
+    *fitting, last = order
+    assert [governance.approve(name, "sam", "fine", TEN) for name in fitting] == ["approved"] * 5
+    with pytest.raises(Refused, match="cap"):  # 4,000 is free, 4,250 was asked for
+        governance.approve(last, "sam", "fine", TEN)
+
+
+def test_people_who_sign_at_the_same_time_cannot_pass_the_envelope_together(engine):
+    governance = governing(engine, approvers=[Approver("sam")])
+    ids = proposed(governance, *LARGE)
+    ids += put_launches(governance, other("a", daily_budget=Decimal(3_100)), states=states_of(*LARGE)).new
+
+    def sign(proposal_id: str) -> Decimal:
+        with suppress(Refused):
+            governance.approve(proposal_id, "sam", "fine", TEN)
+            return Decimal(3_100 if proposal_id == ids[-1] else 250)
+        return Decimal(0)
+
+    with ThreadPoolExecutor(5) as people:
+        added = sum(people.map(sign, ids))
+    assert added in (Decimal(1_000), Decimal(3_850))
+
+
+def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit_that_fits(engine):
     governance = governing(engine)
     (launch,) = put_launches(governance, LAUNCH).new
     governance.approve(launch, "sam", "fine", TEN)
@@ -161,21 +234,75 @@ def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit(engine):
     assert governance.approve(edit, "sam", "fine", TEN) == "approved"
 
 
-def test_launches_are_refused_outside_shadow_and_by_the_writer(engine):
-    sandbox = governing(engine, mode="sandbox")
-    (one,) = put_launches(sandbox, LAUNCH).new
-    with pytest.raises(Refused, match="never sent"):
-        sandbox.approve(one, "sam", "fine", TEN)
-    shadow = governing(engine)
-    shadow.approve(one, "sam", "fine", TEN)
-    with engine.begin() as connection:  # as if somebody had put it there by hand
-        connection.execute(sa.update(CHANGES).values(mode="sandbox", status="prepared", finished_at=None))
+def test_a_launch_rolled_back_gives_its_room_free(engine):
+    governance = governing(engine, approvers=[Approver("sam")])
+    (launch,) = put_launches(
+        governance, other("a", daily_budget=Decimal(4_000)), states=states_of(*LARGE)
+    ).new
+    governance.approve(launch, "sam", "fine", TEN)
+    with pytest.raises(Refused, match="a day of approved launches"):
+        proposed(governance, *LARGE)
+    governance.roll_back(governance.changes()[0]["change_id"], "sam", "no", TEN)
+    assert len(proposed(governance, *LARGE)) == 4
+
+
+TOMORROW = NINE + timedelta(days=1)
+
+
+def launched_at_4000(engine, mode: str):
+    governance = governing(engine, approvers=[Approver("sam")], mode=mode)
+    (one,) = put_launches(governance, other("a", daily_budget=Decimal(4_000)), states=states_of(*LARGE)).new
+    governance.approve(one, "sam", "fine", TEN)
+    return governance
+
+
+def test_in_shadow_a_launch_holds_its_room_on_its_own_morning(engine):
+    assert len(proposed(launched_at_4000(engine, "shadow"), *LARGE, at=TOMORROW)) == 4
+
+
+def test_where_launches_are_made_one_holds_its_room_until_its_lever_runs(engine):
+    governance = launched_at_4000(engine, "sandbox")
+    with pytest.raises(Refused, match="a day of approved launches"):
+        proposed(governance, *LARGE, at=TOMORROW)
+    with engine.begin() as connection:  # as its writer notes it
+        made = {"adset": {"id": "12", "begun_at": TEN.isoformat()}}
+        connection.execute(sa.update(OUTBOX).values(made=json.dumps(made)))
+    ours = lever("adset_12", current_budget=Decimal(100), status="paused")
+    with pytest.raises(Refused, match="a day of approved launches"):
+        proposed(governance, *LARGE, ours, at=TOMORROW)
+    assert proposed(governance, *LARGE, {**ours, "status": "active"}, at=TOMORROW)
+
+
+FROZEN = (FreezeWindow("the holidays", date(2026, 7, 1), date(2026, 7, 3), "security"),)
+
+
+def test_no_launch_is_put_forward_or_signed_in_a_freeze_window_or_to_start_in_one(engine):
+    later = replace(LAUNCH, starts_at="2026-07-04T00:00:00-04:00")
+    frozen = governing(engine, limits=replace(LIMITS, freeze_windows=FROZEN))
+    assert (
+        "nothing is launched during the holidays; it is planned anew after its last day"
+        in (
+            put_launches(frozen, LAUNCH).left_out[0]  # today is the day before, and it would start in it
+        )
+    )
+    (one,) = put_launches(frozen, later).new
+    with pytest.raises(Refused, match="seasonal_freeze"):
+        frozen.approve(one, "sam", "fine", NINE + timedelta(hours=20))
+    elsewhere = replace(LIMITS, freeze_windows=(replace(FROZEN[0], track="balance"),))
+    assert put_launches(governing(engine, limits=elsewhere), LAUNCH).new
+
+
+def test_a_launch_approved_before_a_freeze_window_is_not_sent_in_it(engine):
+    later = replace(LAUNCH, starts_at="2026-07-04T00:00:00-04:00")
+    governance = governing(engine, mode="sandbox", limits=replace(LIMITS, freeze_windows=FROZEN))
+    (one,) = put_launches(governance, later).new
+    governance.approve(one, "sam", "fine", TEN)
 
     def never(platform: str):
         raise AssertionError(f"{platform} was asked")
 
-    (outcome,) = Writer(engine, sandbox, never, lambda: TEN).apply()
-    assert (outcome.status, "never sent" in str(outcome.message)) == ("blocked", True)
+    (outcome,) = Writer(engine, governance, never, lambda: NINE + timedelta(hours=20)).apply()
+    assert (outcome.status, "during the holidays" in str(outcome.message)) == ("blocked", True)
 
 
 def test_a_launch_takes_no_number_by_hand_and_runs_out(engine):

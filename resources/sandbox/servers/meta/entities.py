@@ -1,7 +1,7 @@
 """Campaigns, ad sets, ads, creatives and the activity log of the Meta account, and writes to them.
 
-Here: objects on the wire as of last night, with what was written since. Not here: paging, faults (`server`),
-links to images (`images`).
+Here: objects on the wire as of last night, with what was written since. Not here: taking new ones
+(`created`), paging, faults (`server`), links to images (`images`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from resources.sandbox import copywriting
 from resources.sandbox.catalogue import CURRENCY, META, PLATFORMS
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, Served, moment_of
+from resources.sandbox.servers.meta.created import CreatedObjects
 from resources.sandbox.servers.meta.wire import Refusal
 
 ACCOUNT_ID = PLATFORMS[META].account_id
@@ -55,8 +56,22 @@ class EntityStore:
     served: Served
     written: dict[str, Written] = field(default_factory=dict)
     log: Objects = field(default_factory=list)
+    created: CreatedObjects = field(init=False)
     _nights: dict[date, tuple[Objects, Objects]] = field(default_factory=dict)
     _spent: dict[date, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.created = CreatedObjects(self.served)
+
+    def create(self, edge: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Make a campaign, ad set, creative or ad; raises Refusal."""
+        known = {
+            "campaigns": self.campaigns(),
+            "adsets": self.adsets(),
+            "adcreatives": self.creatives(),
+            "images": [{"id": record["image_hash"]} for record in self._shown()],
+        }
+        return self.created.create(edge, form, known)
 
     def _last_night(self) -> tuple[Objects, Objects]:
         """Ads and levers as known last night."""
@@ -118,7 +133,7 @@ class EntityStore:
                 "start_time": self._time(created + timedelta(days=index + 2)),
             }
             objects.append(entity | self._budget(lever))
-        return objects
+        return objects + self.created.of("campaigns")
 
     def adsets(self) -> Objects:
         ads, levers = self._last_night()
@@ -160,7 +175,7 @@ class EntityStore:
                     "attribution_windows": ["1d_view", "7d_click"],
                 }
             objects.append(entity | self._budget(own))
-        return objects
+        return objects + self.created.of("adsets")
 
     def ads(self) -> Objects:
         today = self.served.known + timedelta(days=1)
@@ -195,10 +210,10 @@ class EntityStore:
             objects.append(
                 entity | ({"creative": {"id": ad["creative_id"]}} if ad["creative_id"] is not None else {})
             )
-        return objects
+        return objects + self.created.of("ads")
 
     def creatives(self) -> Objects:
-        return [_creative(record) for record in self._shown()]
+        return [_creative(record) for record in self._shown()] + self.created.of("adcreatives")
 
     def ad_images(self) -> Objects:
         """The account's image library, without links."""
@@ -263,6 +278,8 @@ class EntityStore:
         Raises:
             Refusal: an unknown object, one whose budget lies elsewhere, or an amount below the minimum.
         """
+        if entity_id in self.created:
+            return self.created.write(entity_id, form)
         kind, entity = self._written_to(entity_id)
         if entity is None or entity["status"] in _ENDED:
             raise Refusal(

@@ -16,7 +16,7 @@ from typing import Any
 from resources.sandbox.servers.account import Served
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
-from resources.sandbox.servers.meta import wire
+from resources.sandbox.servers.meta import created, wire
 from resources.sandbox.servers.meta.entities import ACCOUNT_ID, EntityStore
 from resources.sandbox.servers.meta.images import FOLDER, ImageLinks
 from resources.sandbox.servers.meta.insights import InsightsTable, Question, names, read_filters
@@ -142,9 +142,21 @@ class MetaServer(PlatformServer):
             case ("GET", [account, edge]) if account.startswith("act_") and edge in self._edges:
                 objects = _filtered(edge, self._edges[edge](), request)
                 return self._page(request, [_picked(entity, request) for entity in objects])
+            case ("POST", [account, edge]) if account.startswith("act_") and edge in created.EDGES:
+                return self.entities.create(edge, request.form)
+            case ("GET", [holder, "adsets" | "ads" as edge]):
+                return self._page(request, self._held(edge, holder, request))
             case ("POST", [entity_id]):
                 return self.entities.write(entity_id, request.form)
         raise wire.Refusal(100, "Unsupported request. Object does not exist.", subcode=33)
+
+    def _held(self, edge: str, holder: str, request: Request) -> list[dict[str, Any]]:
+        """Ad sets of a campaign, ads of an ad set."""
+        above, field = {"adsets": ("campaigns", "campaign_id"), "ads": ("adsets", "adset_id")}[edge]
+        if holder not in {entity["id"] for entity in self._edges[above]()}:
+            raise wire.Refusal(100, f"Object with ID '{holder}' does not exist", subcode=33)
+        held = [entity for entity in self._edges[edge]() if entity[field] == holder]
+        return [_picked(entity, request) for entity in _filtered(edge, held, request)]
 
     @property
     def _edges(self) -> Mapping[str, Callable[[], list[dict[str, Any]]]]:
@@ -223,7 +235,7 @@ def _picked(entity: Mapping[str, Any], request: Request) -> dict[str, Any]:
 def _filtered(edge: str, objects: list[dict[str, Any]], request: Request) -> list[dict[str, Any]]:
     """By effective status; archived and deleted objects come only when asked for."""
     if edge in _WITHOUT_EFFECTIVE_STATUS:
-        return objects
+        return [entity for entity in objects if entity.get("status") != "DELETED"]
     allowed = dict(read_filters(request.form))
     field = {"campaigns": "campaign", "adsets": "adset", "ads": "ad"}[edge] + ".effective_status"
     statuses = allowed.pop(field, None)
