@@ -264,6 +264,51 @@ def reject(
 
 
 @app.command()
+def counter(
+    proposal: Annotated[str, typer.Argument(help="Its id, or the first characters of it.")],
+    budget: Annotated[str, typer.Option("--budget", help="Dollars a day, such as 1250 or 1250.50.")],
+    by: _By,
+    reason: _Reason,
+) -> None:
+    """Put another number in a proposal's place: the same guardrails, and it waits for approval like any."""
+    from aelp_assets.counter_report import print_number
+    from aelp_assets.file_report import terminal
+    from resources.control.counter_proposals import counter_propose, read_budget, with_budget
+    from resources.control.records import require
+    from resources.warehouse import warehouses_to_look_into
+
+    governance, now = _governance()
+    environment = read_environment()
+    settings = _settings(environment)
+    amount = read_budget(budget)
+    known = governance.open_proposal(proposal, now)
+    objections = print_number(
+        terminal(),
+        governance,
+        warehouses_to_look_into(environment),
+        known,
+        with_budget(known, amount),
+        elasticity=settings.bandit.elasticity,
+        approver=by,
+        now=now,
+    )
+    require(objections)
+    new = counter_propose(
+        governance,
+        known["proposal_id"],
+        amount,
+        person=by,
+        reason=reason,
+        settings_hash=settings.content_hash,
+        now=now,
+    )
+    typer.echo(
+        f"Proposed by hand: {new} at {amount:,.2f} a day, in the place of {known['proposal_id']}. It waits "
+        f"for approval: `aelp approve {new} --by {by} --reason …`."
+    )
+
+
+@app.command()
 def changes() -> None:
     """List approved changes and rollbacks, newest first."""
     from aelp_assets.decision_report import print_changes

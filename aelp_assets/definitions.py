@@ -24,6 +24,7 @@ from aelp_assets import (
     governance,
     launches,
     monitoring,
+    override_review,
     pacing,
     planning,
     publishing,
@@ -78,6 +79,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     monitoring.reconciliations,
     forecast_review.forecast_review,
     monitoring.track_readiness,
+    override_review.override_review,
     safety.safety_events,
     safety.notifications,
 ]

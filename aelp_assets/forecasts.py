@@ -67,6 +67,7 @@ _BY_TRACK_SHOWN = [
 _ACCURACY_SHOWN = [
     *("account_id", "metric", "horizon_days", "method", "origins"),
     *("coverage", "coverage_low", "coverage_high", "pinball", "pinball_difference"),
+    *("crps", "crps_difference", "width"),
 ]
 _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility")
 
@@ -331,7 +332,8 @@ def lever_inputs(
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata("gaelp_training.forecast_accuracy"),
     code_version=module_hash(
-        "models.accuracy", "models.triangular", "models.forecasting", "models.eligibility"
+        *("models.accuracy", "models.scoring_rules", "models.triangular"),
+        *("models.forecasting", "models.eligibility"),
     ),
     pool=WAREHOUSE_POOL,
 )

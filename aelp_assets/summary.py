@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -21,6 +22,8 @@ from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 
 _SHOWN_MORNINGS = 3
+_COMPARED = ("_difference", "_difference_low", "_difference_high")
+_BESIDE_OURS = ("− aelp's", "95 % interval")
 
 
 def print_summary(
@@ -208,6 +211,11 @@ def _review(console: Console, warehouse: Warehouse, morning: date) -> None:
     whole = verdicts.filter(pl.col("criterion") == "all_criteria").sort("track")
     for track, said in whole["track", "detail"].iter_rows():
         console.print(f"Automation of {track}: {said}", soft_wrap=True)
+    learnings = _read(warehouse, "gaelp_training.override_learnings", morning).filter(pl.col("overrides") > 0)
+    if learnings.height:
+        console.print("What came of other choices than the proposed ones", style="bold")
+        for said in learnings["sentence"]:
+            console.print(f"  {said}", soft_wrap=True)
 
 
 def _accuracy(console: Console, warehouse: Warehouse) -> None:
@@ -216,35 +224,34 @@ def _accuracy(console: Console, warehouse: Warehouse) -> None:
         pl.col("as_of_date") == pl.col("as_of_date").max().over("platform", "account_id")
     )
     for (account,), rows in newest.group_by("account_id", maintain_order=True):
-        grid = _grid(
+        cells = rows.sort("metric", "horizon_days", "method").to_dicts()
+        scored = _grid(
             f"Backtest {account}: coverage of the 80 % interval, pinball loss as a share of the actual",
-            *(
-                "metric",
-                "days",
-                "method",
-                "coverage",
-                "95 % interval",
-                "pinball",
-                "minus aelp's",
-                "95 % interval",
-            ),
+            *("metric", "days", "method", "coverage", "95 % interval", "pinball", *_BESIDE_OURS),
             left=3,
         )
-        for row in rows.sort("metric", "horizon_days", "method").iter_rows(named=True):
-            ours = row["method"] == "aelp"
-            grid.add_row(
-                row["metric"],
-                str(row["horizon_days"]),
-                row["method"],
-                _share(row["coverage"]),
-                f"{_share(row['coverage_low'])} – {_share(row['coverage_high'])}",
-                f"{row['pinball']:.4f}",
-                "" if ours else f"{row['pinball_difference']:+.4f}",
-                ""
-                if ours
-                else f"{row['pinball_difference_low']:+.4f} – {row['pinball_difference_high']:+.4f}",
-            )
-        console.print(grid)
+        whole = _grid(
+            f"Backtest {account}: CRPS of all draws and width of the 80 % interval as shares of the actual",
+            *("metric", "days", "method", "CRPS", *_BESIDE_OURS, "width", *_BESIDE_OURS),
+            left=3,
+        )
+        for row in cells:
+            cell = row["metric"], str(row["horizon_days"]), row["method"]
+            interval = f"{_share(row['coverage_low'])} – {_share(row['coverage_high'])}"
+            pinball, crps, width = (_loss_beside_ours(row, loss) for loss in ("pinball", "crps", "width"))
+            scored.add_row(*cell, _share(row["coverage"]), interval, *pinball)
+            whole.add_row(*cell, *crps, *width)
+        console.print(scored)
+        console.print(whole)
+
+
+def _loss_beside_ours(row: dict[str, Any], loss: str) -> tuple[str, str, str]:
+    """A loss, and by how much it is larger than ours, with the interval of that."""
+    own, gap, low, high = (row[f"{loss}{end}"] for end in ("", *_COMPARED))
+    if own is None:
+        return "–", "", ""
+    ours = row["method"] == "aelp"
+    return f"{own:.4f}", *(("", "") if ours else (f"{gap:+.4f}", f"{low:+.4f} – {high:+.4f}"))
 
 
 def _amount(value: object) -> str:

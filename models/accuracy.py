@@ -10,9 +10,12 @@ other methods get the same knowledge, or the comparison would only show that spe
     triangular     the classic method, see `models.triangular`,
     last_week      rate per dollar of the last seven days · actual spend,
     seasonal_mean  mean rate per dollar of the same weekday so far · actual spend of that day,
-and the naive p10/p50/p90 are the point times the quantiles of the method's own past ratios actual /
-forecast at that horizon, over all series and every earlier day whose horizon had ended. For spend both
-forecast dollars a day.
+and a naive forecast's law is the point times the method's own past ratios actual / forecast at that
+horizon, over all series and every earlier day whose horizon had ended. For spend both forecast dollars a day.
+
+Three losses and their price: pinball at p10, p50 and p90, what the tables show; CRPS of all draws (of the
+naive methods: of all those ratios), which sees the tails too; width, what an interval's coverage cost. The
+classic method gives spend as one number, whose CRPS is its absolute error.
 Nothing dated on or after an origin reaches a forecast made there, except the given spend. What levers knew
 of their young days at an origin is not kept, so the backtest uses matured days only: the live forecast, which
 also uses young days at the share that has come (`forecasting.delay`), knows more than what is scored here.
@@ -26,6 +29,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.forecasting.draws import PathSampler, blocks, dispersed, noise_stream
 from models.forecasting.events import Event
@@ -33,7 +37,8 @@ from models.forecasting.outcomes import day_outcome, median_rate
 from models.forecasting.panel import FloatArray, IntArray, Panel, build_panel
 from models.forecasting.rates import Link, RateModel, fit_rates
 from models.quantiles import LEVELS, NAMES, quantile_rows
-from models.triangular import triangular_forecasts
+from models.scoring_rules import crps
+from models.triangular import triangular_draws
 
 METRICS = ("clicks", "conversions", "spend")
 NAIVE = ("last_week", "seasonal_mean")
@@ -57,6 +62,10 @@ SCORES = {
     "pinball_difference": pl.Float64,
     "pinball_difference_low": pl.Float64,
     "pinball_difference_high": pl.Float64,
+    "crps": pl.Float64,
+    "crps_difference": pl.Float64,
+    "crps_difference_low": pl.Float64,
+    "crps_difference_high": pl.Float64,
     "width": pl.Float64,
     "width_difference": pl.Float64,
     "width_difference_low": pl.Float64,
@@ -76,7 +85,16 @@ SCHEMA = {
     "p10": pl.Float64,
     "p50": pl.Float64,
     "p90": pl.Float64,
+    "crps": pl.Float64,
 }
+
+
+@dataclass(frozen=True)
+class _Forecast:
+    """Of every series: p10, p50, p90, shape (series, 3), and the CRPS of all draws, shape (series,)."""
+
+    quantiles: FloatArray
+    crps: FloatArray
 
 
 def backtest_forecasts(
@@ -125,34 +143,40 @@ def backtest_forecasts(
             )
             within = [horizon for horizon in horizons if origin + horizon <= usable]
             forecasts = {"aelp": _model_forecasts(fitted, panel, origin, within, draws, seed + origin)}
-            forecasts["triangular"] = triangular_forecasts(
+            classic = triangular_draws(
                 panel.before(origin),
                 panel.cost[:, origin : origin + max(within)],
                 horizons=within,
                 draws=draws,
                 rng=np.random.default_rng((seed, origin)),
             )
+            forecasts["triangular"] = {
+                (metric, horizon): _scored(drawn, _actual(panel, metric, origin, horizon))
+                for (metric, horizon), drawn in classic
+            }
             for method in NAIVE:
-                forecasts[method] = _naive_forecasts(method, panel, origin, within, given_spend)
+                forecasts[method] = _naive_forecasts(method, panel, origin, within, given_spend, draws)
             for method, made in forecasts.items():
-                for (metric, horizon), quantiles in made.items():
-                    rows.append(_scored_rows(panel, origin, horizon, metric, method, quantiles))
+                for (metric, horizon), forecast in made.items():
+                    rows.append(_scored_rows(panel, origin, horizon, metric, method, forecast))
     if not rows:
         return pl.DataFrame(schema=SCHEMA)
     return pl.concat(rows).select(list(SCHEMA)).cast(SCHEMA)  # type: ignore[arg-type]
 
 
+def _scored(draws: NDArray[np.floating], actual: FloatArray) -> _Forecast:
+    ordered = np.sort(draws, axis=1)
+    return _Forecast(quantile_rows(ordered), crps(ordered, actual))
+
+
 def _scored_rows(
-    panel: Panel, origin: int, horizon: int, metric: str, method: str, quantiles: FloatArray
+    panel: Panel, origin: int, horizon: int, metric: str, method: str, forecast: _Forecast
 ) -> pl.DataFrame:
-    ahead = slice(origin, origin + horizon)
-    spend = panel.cost[:, ahead].sum(axis=1)
+    actual = _actual(panel, metric, origin, horizon)
     if metric == "spend":
         scored = panel.cost[:, max(origin - WEEK, 0) : origin].sum(axis=1) > 0
-        actual = spend
     else:
-        scored = spend > 0
-        actual = _measure(panel, metric)[:, ahead].sum(axis=1)
+        scored = _actual(panel, "spend", origin, horizon) > 0
     index = np.flatnonzero(scored)
     traffic = panel.clicks[:, max(origin - TRAFFIC_DAYS, 0) : origin].sum(axis=1)
     return panel.series.with_row_index("series")[index].select(
@@ -165,10 +189,17 @@ def _scored_rows(
         origin=pl.lit(origin),
         traffic=pl.Series(traffic[index]),
         actual=pl.Series(actual[index]),
-        p10=pl.Series(quantiles[index, 0]),
-        p50=pl.Series(quantiles[index, 1]),
-        p90=pl.Series(quantiles[index, 2]),
+        p10=pl.Series(forecast.quantiles[index, 0]),
+        p50=pl.Series(forecast.quantiles[index, 1]),
+        p90=pl.Series(forecast.quantiles[index, 2]),
+        crps=pl.Series(forecast.crps[index]),
     )
+
+
+def _actual(panel: Panel, metric: str, origin: int, horizon: int) -> FloatArray:
+    """What came over the horizon, shape (series,)."""
+    came: FloatArray = _measure(panel, metric)[:, origin : origin + horizon].sum(axis=1)
+    return came
 
 
 def _measure(panel: Panel, metric: str) -> FloatArray:
@@ -180,12 +211,12 @@ def _measure(panel: Panel, metric: str) -> FloatArray:
 
 def _model_forecasts(
     model: RateModel, panel: Panel, origin: int, horizons: Iterable[int], draws: int, seed: int
-) -> dict[tuple[str, int], FloatArray]:
-    """Quantiles per series of sums over each horizon, shape (series, 3), keyed by (metric, horizon)."""
-    horizons = list(horizons)
-    made = {
-        (metric, horizon): np.zeros((panel.series.height, 3)) for metric in METRICS for horizon in horizons
-    }
+) -> dict[tuple[str, int], _Forecast]:
+    """Forecasts of sums over each horizon, keyed by (metric, horizon)."""
+    horizons, series = list(horizons), panel.series.height
+    cells = [(metric, horizon) for metric in METRICS for horizon in horizons]
+    actual = {cell: _actual(panel, cell[0], origin, cell[1]) for cell in cells}
+    made = {cell: _Forecast(np.zeros((series, len(LEVELS))), np.zeros(series)) for cell in cells}
     first_weekday = model.next_day.weekday()
     for block, rows in blocks(np.arange(panel.series.height)):
         paths = PathSampler(model, rows, block, (Link.SPEND, Link.CLICKS, Link.SIGNUPS), draws, seed)
@@ -205,7 +236,9 @@ def _model_forecasts(
             sums["spend"] += forecast
             if ahead + 1 in horizons:
                 for metric in METRICS:
-                    made[metric, ahead + 1][rows] = quantile_rows(sums[metric])
+                    cell = metric, ahead + 1
+                    scored = _scored(sums[metric], actual[cell][rows])
+                    made[cell].quantiles[rows], made[cell].crps[rows] = scored.quantiles, scored.crps
     return made
 
 
@@ -213,8 +246,8 @@ def _model_forecasts(
 
 
 def _naive_forecasts(
-    method: str, panel: Panel, origin: int, horizons: Iterable[int], given_spend: bool
-) -> dict[tuple[str, int], FloatArray]:
+    method: str, panel: Panel, origin: int, horizons: Iterable[int], given_spend: bool, draws: int
+) -> dict[tuple[str, int], _Forecast]:
     made = {}
     for metric in METRICS:
         counts = _measure(panel, metric)
@@ -224,8 +257,15 @@ def _naive_forecasts(
         for horizon in horizons:
             point = _naive_point(method, counts, exposure, origin, horizon)
             residuals = _past_residuals(method, counts, exposure, origin, horizon, half)
-            spread = np.exp(np.quantile(residuals, LEVELS))
-            made[metric, horizon] = np.maximum((point[:, None] + half) * spread - half, 0.0)
+            # As many as the model draws, evenly through the residuals, which are far more in a large account.
+            even = (np.arange(min(draws, residuals.size)) + 0.5) / min(draws, residuals.size)
+            quantiles, ensemble = (
+                np.maximum((point[:, None] + half) * np.exp(np.quantile(residuals, levels)) - half, 0.0)
+                for levels in (LEVELS, even)
+            )
+            made[metric, horizon] = _Forecast(
+                quantiles, crps(ensemble, _actual(panel, metric, origin, horizon))
+            )
     return made
 
 
@@ -283,15 +323,21 @@ class _Scores:
     covered: FloatArray
     loss: FloatArray
     actual: FloatArray
+    crps: FloatArray
     width: FloatArray
+
+
+_LOSSES = {"loss": "pinball", "crps": "crps", "width": "width"}
+"""What is compared as a share of the actual, and its column."""
 
 
 def score_forecasts(
     forecasts: pl.DataFrame, as_of_date: date, *, rng: np.random.Generator, resamples: int = 2000
 ) -> pl.DataFrame:
-    """FORECAST_ACCURACY: coverage, pinball loss and width per account, metric, horizon and method.
+    """FORECAST_ACCURACY: coverage, pinball loss, CRPS and width per account, metric, horizon and method.
 
-    Pinball loss is averaged over p10, p50, p90 and forecasts, as a share of the mean actual. Intervals
+    Pinball loss is averaged over p10, p50, p90 and forecasts, CRPS and width over forecasts, each as a share
+    of the mean actual. Intervals
     resample whole origins in circular blocks as long as the horizon (overlapping horizons share days),
     the same resample for every method, so differences are paired. Traffic quartiles rank an account's
     forecasts by the clicks of the 28 days before them.
@@ -309,16 +355,14 @@ def score_forecasts(
         origins = cell["origin"].unique().sort().to_numpy()
         picks = _circular_blocks(origins.size, -(-horizon // WEEK), resamples, np.random.default_rng(seed))
         scores = {m: _sum_by_origin(cell.filter(pl.col("method") == m), origins) for m in METHODS}
-        reference_loss, reference_resampled = _share(scores["aelp"], "loss", picks)
-        reference_width, reference_widths = _share(scores["aelp"], "width", picks)
+        reference = {name: _share(scores["aelp"], name, picks) for name in _LOSSES}
         for method in METHODS:
             own = scores[method]
-            loss, resampled = _share(own, "loss", picks)
-            width, widths = _share(own, "width", picks)
             coverage = own.covered[picks].sum(axis=1) / own.forecasts[picks].sum(axis=1)
             covered_low, covered_high = _interval(coverage)
-            difference_low, difference_high = _interval(resampled - reference_resampled)
-            wider_low, wider_high = _interval(widths - reference_widths)
+            losses: dict[str, float] = {}
+            for name, column in _LOSSES.items():
+                losses |= _compared(column, _share(own, name, picks), reference[name])
             results.append(
                 dict(zip(cells, key, strict=True))
                 | {
@@ -329,15 +373,8 @@ def score_forecasts(
                     "coverage": own.covered.sum() / own.forecasts.sum(),
                     "coverage_low": covered_low,
                     "coverage_high": covered_high,
-                    "pinball": loss,
-                    "pinball_difference": loss - reference_loss,
-                    "pinball_difference_low": difference_low,
-                    "pinball_difference_high": difference_high,
-                    "width": width,
-                    "width_difference": width - reference_width,
-                    "width_difference_low": wider_low,
-                    "width_difference_high": wider_high,
                 }
+                | losses
                 | _coverage_by_traffic(cell.filter(pl.col("method") == method))
             )
     return pl.DataFrame(results, schema=SCORES).with_columns(pl.selectors.float().fill_nan(None))
@@ -375,6 +412,7 @@ def _sum_by_origin(rows: pl.DataFrame, origins: IntArray) -> _Scores:
             covered=((actual >= pl.col("p10")) & (actual <= pl.col("p90"))).sum(),
             loss=loss.sum(),
             actual=actual.sum(),
+            crps=pl.col("crps").sum(),
             width=(pl.col("p90") - pl.col("p10")).sum(),
         )
         .sort("origin")
@@ -397,8 +435,21 @@ def _coverage_by_traffic(rows: pl.DataFrame) -> dict[str, float]:
     }
 
 
+def _compared(
+    column: str, own: tuple[float, FloatArray], reference: tuple[float, FloatArray]
+) -> dict[str, float]:
+    """A method's loss and by how much it is larger than the reference's, each resample beside its own."""
+    low, high = _interval(own[1] - reference[1])
+    return {
+        column: own[0],
+        f"{column}_difference": own[0] - reference[0],
+        f"{column}_difference_low": low,
+        f"{column}_difference_high": high,
+    }
+
+
 def _share(scores: _Scores, name: str, picks: IntArray) -> tuple[float, FloatArray]:
-    """Loss or width as a share of the actual, of all origins and per resample; NaN where nothing happened."""
+    """A loss as a share of the actual, of all origins and per resample; NaN where nothing happened."""
     amount: FloatArray = getattr(scores, name)
     total = scores.actual.sum()
     happened = scores.actual[picks].sum(axis=1)

@@ -17,14 +17,14 @@ The method, as practised:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.forecasting.panel import MEASURES, FloatArray, Panel
-from models.quantiles import LEVELS, quantile_rows
+from models.quantiles import LEVELS
 
 BoolArray = NDArray[np.bool_]
 
@@ -35,29 +35,28 @@ _RATES = (("cost", "impressions"), ("clicks", "impressions"), ("conversions", "c
 """Numerator and denominator of CPM / 1,000, CTR and CVR."""
 
 
-def triangular_forecasts(
+def triangular_draws(
     panel: Panel,
     spend_ahead: FloatArray,
     *,
     horizons: Iterable[int],
     draws: int,
     rng: np.random.Generator,
-) -> dict[tuple[str, int], FloatArray]:
-    """Quantiles of clicks, conversions and spend per series and horizon, keyed by (metric, horizon).
+) -> Iterator[tuple[tuple[str, int], FloatArray]]:
+    """Draws of clicks, conversions and spend per series, a (metric, horizon) at a time: all would be large.
 
     Args:
         panel: the past, ending the day before the forecast.
         spend_ahead: dollars a day that clicks and conversions are given, shape (series, days ahead).
         horizons: days ahead, summed; none longer than `spend_ahead`.
-    Returns:
-        Shape (series, 3) each. Spend is 85 % of the budget; daily sums carry no budgets, so the dearest day
-        of the last week stands in for it.
+    Yields:
+        (metric, horizon) and draws of shape (series, draws); of spend (series, 1), for it is 85 % of the
+        budget; daily sums carry no budgets, so the dearest day of the last week stands in for it.
     """
     clean = _without_outliers(panel)
     cards, factors, weekdays = _rate_cards(clean), _multipliers(clean), _weekday_multipliers(clean)
     uniforms = rng.random((3, draws))
     budget = panel.cost[:, -_WEEK:].max(axis=1, initial=0.0)
-    made = {}
     for horizon in horizons:
         days = np.arange(horizon)
         # Days are weighted by what their weekday makes of a dollar; the scenario's rates are common to them.
@@ -72,10 +71,9 @@ def triangular_forecasts(
         worth = clicks_worth * weekdays[2, ahead]
         lever_signups = lever_clicks * factors[2]
         signups = (lever_signups * (dollars * worth).sum(axis=1))[:, None] * per_dollar * cvr[panel.group]
-        made["clicks", horizon] = quantile_rows(clicks)
-        made["conversions", horizon] = quantile_rows(signups)
-        made["spend", horizon] = np.repeat((DELIVERY * budget * horizon)[:, None], len(LEVELS), axis=1)
-    return made
+        yield ("clicks", horizon), clicks
+        yield ("conversions", horizon), signups
+        yield ("spend", horizon), (DELIVERY * budget * horizon)[:, None]
 
 
 def _without_outliers(panel: Panel) -> Panel:

@@ -767,8 +767,8 @@ FORECAST_OUTLOOK = Table(
 )
 FORECAST_ACCURACY = Table(
     name=TableName("gaelp_training", "forecast_accuracy"),
-    description="Rolling-origin backtest: coverage, pinball loss and width beside the classic triangular "
-    "method, last week and the seasonal mean.",
+    description="Rolling-origin backtest: coverage, pinball loss, CRPS and width beside the classic "
+    "triangular method, last week and the seasonal mean.",
     columns=_columns(
         _AS_OF,
         ("platform", "STRING", "Source of the account.", True),
@@ -785,6 +785,10 @@ FORECAST_ACCURACY = Table(
         ("pinball_difference", "FLOAT64", "This method minus aelp; positive: aelp is better."),
         ("pinball_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
         ("pinball_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
+        ("crps", "FLOAT64", "Mean CRPS of all draws, as a share of the mean actual."),
+        ("crps_difference", "FLOAT64", "This method minus aelp; positive: aelp is better."),
+        ("crps_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
+        ("crps_difference_high", "FLOAT64", "97.5 % of the paired block bootstrap."),
         ("width", "FLOAT64", "Mean p90 - p10 as a share of the mean actual."),
         ("width_difference", "FLOAT64", "This method minus aelp; positive: aelp's intervals are narrower."),
         ("width_difference_low", "FLOAT64", "2.5 % of the paired block bootstrap."),
@@ -1070,6 +1074,62 @@ SAFETY_EVENTS = Table(
     grain=("as_of_date", "event_id"),
     partition="as_of_date",
 )
+OVERRIDE_OUTCOMES = Table(
+    name=TableName("gaelp_training", "override_outcomes"),
+    description="What people chose in the place of a proposal, judged once matured: both forecasts, what "
+    "came, and what the choice was worth beside the proposal. No person is named.",
+    columns=_columns(
+        _AS_OF,
+        ("proposal_id", "STRING", "The proposal that was decided otherwise, or the one by hand.", True),
+        ("kind", "STRING", "rejected, another_number, rolled_back or edited_outside.", True),
+        ("made_on", "DATE", "Morning of the proposal.", True),
+        ("chosen_on", "DATE", "Day of the choice.", True),
+        *_LEVER,
+        ("current_budget", "NUMERIC", "In force that morning, dollars a day.", True),
+        ("proposed_budget", "NUMERIC", "What AELP had proposed; a stop proposes 0.", True),
+        ("chosen_budget", "NUMERIC", "What was in force instead; paused: 0.", True),
+        ("reason", "STRING", "As it was given, without names; NULL: an edit on the platform gives none."),
+        ("first_day", "DATE", "First whole day judged.", True),
+        ("last_day", "DATE", "Last one: the choice stood, and all are matured.", True),
+        ("days", "INT64", "Days judged, seven at most.", True),
+        *(
+            column
+            for path, words in (("chosen", "the chosen budget"), ("proposed", "the proposed budget"))
+            for column in (
+                *_quantiles(f"{path}_signups", f"Reward-weighted conversions forecast at {words}"),
+                *_quantiles(f"{path}_spend", f"Account currency forecast at {words}"),
+                *_quantiles(f"{path}_contribution", f"Contribution less spend forecast at {words}"),
+            )
+        ),
+        ("realised_signups", "FLOAT64", "Matured reward of the days.", True),
+        ("realised_spend", "FLOAT64", "Account currency.", True),
+        ("realised_contribution", "FLOAT64", "Contribution less spend.", True),
+        *_quantiles(
+            "difference",
+            "Contribution less spend, chosen less proposed, both at the rate believed given what came",
+        ),
+        ("p_ahead", "FLOAT64", "P(difference > 0); the path not taken stays a forecast.", True),
+    ),
+    grain=("as_of_date", "proposal_id"),
+    partition="as_of_date",
+)
+OVERRIDE_LEARNINGS = Table(
+    name=TableName("gaelp_training", "override_learnings"),
+    description="What overrides of each kind come to on average, once there are enough to say.",
+    columns=_columns(
+        _AS_OF,
+        ("kind", "STRING", "rejected, another_number, rolled_back, edited_outside, or all.", True),
+        ("overrides", "INT64", "Matured overrides of the last half year.", True),
+        ("mornings", "INT64", "Mornings they answered.", True),
+        ("is_enough", "BOOL", "Whether they are enough to say anything.", True),
+        ("difference", "FLOAT64", "Account currency a day an override, chosen less proposed; NULL: too few."),
+        ("difference_low", "FLOAT64", "2.5 % of posterior draws over reweighted mornings."),
+        ("difference_high", "FLOAT64", "97.5 % of posterior draws over reweighted mornings."),
+        ("sentence", "STRING", "In words.", True),
+    ),
+    grain=("as_of_date", "kind"),
+    partition="as_of_date",
+)
 MONITORING_TABLES = (
     PERFORMANCE_CHANGES,
     FORECAST_REVIEWS,
@@ -1078,6 +1138,8 @@ MONITORING_TABLES = (
     RECONCILIATIONS,
     READINESS,
     SAFETY_EVENTS,
+    OVERRIDE_OUTCOMES,
+    OVERRIDE_LEARNINGS,
 )
 APPLY_HOLD_LIFT = Table(
     name=TableName("gaelp_training", "apply_hold_lift"),

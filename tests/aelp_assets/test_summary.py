@@ -15,6 +15,8 @@ from resources.warehouse.tables import (
     ACCOUNT_AUDITS,
     BANDIT_DECISIONS,
     DECISION_ACCOUNTS,
+    FORECAST_ACCURACY,
+    OVERRIDE_LEARNINGS,
     PROPOSALS,
     PYTHON_TABLES,
 )
@@ -124,3 +126,46 @@ def test_a_morning_that_was_only_audited_says_that_nothing_was_decided(decided, 
         "Account meta/1: implausible: 1 failed (failed: spend_persists)",
         "Nothing was decided.",
     ]
+
+
+def test_a_backtest_shows_every_loss_beside_ours_and_none_where_nothing_happened(
+    decided, tmp_environment, capsys
+):
+    cell = {"platform": "meta", "account_id": "1", "metric": "conversions", "horizon_days": 14}
+    ends = {"": 0.0482, "_difference": 0.0231, "_difference_low": -0.011, "_difference_high": 0.0561}
+    losses = {
+        f"{loss}{end}": value + place
+        for place, loss in enumerate(("pinball", "crps", "width"))
+        for end, value in ends.items()
+    }
+    write(
+        decided,
+        FORECAST_ACCURACY,
+        row(FORECAST_ACCURACY, **cell, method="seasonal_mean", **losses),
+        row(FORECAST_ACCURACY, **cell, method="last_week"),
+        row(FORECAST_ACCURACY, **cell, method="aelp", **losses),
+    )
+    print_summary(decided, tmp_environment)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    pinball, crps, width = (
+        f"{place}.0482 +{place}.0231 {place - 0.011:+.4f} – +{place}.0561" for place in range(3)
+    )
+    for told in (
+        f"conversions 14 seasonal_mean – – – – {pinball}",
+        f"conversions 14 seasonal_mean {crps} {width}",
+        "conversions 14 last_week – –",
+        "conversions 14 aelp 1.0482 2.0482",
+    ):
+        assert told in lines
+
+
+def test_what_came_of_other_choices_is_told_once_there_are_any(decided, tmp_environment, capsys):
+    said = "Proposals not taken: 3 matured on 3 mornings; not yet enough to learn from (10 on 5)."
+    none = row(OVERRIDE_LEARNINGS, kind="rolled_back", sentence="Changes taken back: 0")
+    rejected = row(OVERRIDE_LEARNINGS, kind="rejected", overrides=3, sentence=said)
+    write(decided, OVERRIDE_LEARNINGS, none, rejected)
+    print_summary(decided, tmp_environment)
+    told = capsys.readouterr().out
+    assert "What came of other choices than the proposed ones" in told
+    assert said in told
+    assert "Changes taken back" not in told

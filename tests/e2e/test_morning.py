@@ -206,7 +206,9 @@ def test_a_review_of_the_morning_fills_its_tables_and_tells_each_event_once(home
     seen = {str(t.name): home.warehouse().read(t.name) for t in MONITORING_TABLES}
     # A month of history leaves no matured day that was forecast from a month before it.
     unfilled = {name for name, rows in seen.items() if rows.is_empty()}
-    assert unfilled == {"gaelp_training.fidelity_evaluations"}
+    # Nothing was put before anybody before this morning, so nobody chose otherwise.
+    assert unfilled == {"gaelp_training.fidelity_evaluations", "gaelp_training.override_outcomes"}
+    assert not seen["gaelp_training.override_learnings"]["is_enough"].any()
     assert set(seen["gaelp_training.forecast_reviews"]["basis"]) == {"hindcast"}  # no morning before this one
     verdicts = seen["gaelp_training.readiness"]
     assert not verdicts.filter(pl.col("criterion") == "all_criteria")["passed"].any()

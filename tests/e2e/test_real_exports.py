@@ -118,7 +118,7 @@ def test_sets_without_days_lie_in_the_period_table_and_in_no_daily_mart(decided)
 
 def test_the_forecaster_is_scored_on_both_horizons_beside_every_rival(decided):
     scores = decided.sql(
-        "select platform, account_id, metric, horizon_days, method, forecasts, pinball"
+        "select platform, account_id, metric, horizon_days, method, forecasts, pinball, crps"
         " from gaelp_training.forecast_accuracy"
     )
     assert scores.select(*FIRM).unique().rows(named=True) == [FIRM]
@@ -127,6 +127,6 @@ def test_the_forecaster_is_scored_on_both_horizons_beside_every_rival(decided):
         assert set(rows.select("horizon_days", "method").iter_rows()) == cells, metric
     assert set(scores["metric"]) == {"clicks", "conversions", "spend"}
     assert (scores["forecasts"] > 0).all()
-    assert scores["pinball"].null_count() == 0
+    assert scores["pinball"].null_count() == scores["crps"].null_count() == 0
     (said,) = decided.said
     assert "Backtest display_firm" in said

@@ -17,6 +17,7 @@ from resources.warehouse.tables import FORECAST_ACCURACY
 
 RULES: dict[str, Any] = {"maturity_days": 0, "elasticity": 0.7}
 QUANTILES = ["p10", "p50", "p90"]
+LOSSES = ("pinball", "crps", "width")
 
 
 def backtest(daily: pl.DataFrame, as_of_date: date, seed: int = 1, **changes: Any) -> pl.DataFrame:
@@ -45,7 +46,9 @@ def test_accuracy_is_the_table(world: Any) -> None:
     )
     assert accuracy.height == 3 * 2 * len(METHODS)
     ours = accuracy.filter(pl.col("method") == "aelp")
-    assert ours["pinball_difference"].abs().max() == 0.0
+    assert all(ours[f"{loss}_difference"].abs().max() == 0.0 for loss in LOSSES)
+    for loss in LOSSES:
+        assert (accuracy[f"{loss}_difference_low"] <= accuracy[f"{loss}_difference_high"]).all()
     assert (accuracy["coverage_low"] <= accuracy["coverage"]).all()
     assert (accuracy["coverage"] <= accuracy["coverage_high"]).all()
 
@@ -120,6 +123,16 @@ def test_a_perfectly_steady_account_is_forecast_exactly_by_last_week() -> None:
         of_metric = made.filter(pl.col("metric") == metric)
         for level in QUANTILES:
             assert of_metric[level].to_numpy() == pytest.approx(amount)
+        assert of_metric["crps"].to_numpy() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_crps_sees_every_draw_and_of_a_single_number_is_its_error(forecasts: pl.DataFrame) -> None:
+    rows = forecasts.with_columns(error=(pl.col("actual") - pl.col("p50")).abs())
+    point = rows.filter((pl.col("method") == "triangular") & (pl.col("metric") == "spend"))
+    assert point["crps"].to_list() == pytest.approx(point["error"].to_list())
+    # A law that has spread loses less than its median alone, on average over what comes.
+    spread = rows.join(point, on=["method", "metric"], how="anti").group_by("method", "metric")
+    assert spread.agg(pl.col("crps").mean() < pl.col("error").mean())["crps"].all()
 
 
 def test_coverage_by_traffic_adds_up_to_the_coverage_of_all(forecasts: pl.DataFrame) -> None:
@@ -132,9 +145,9 @@ def test_coverage_by_traffic_adds_up_to_the_coverage_of_all(forecasts: pl.DataFr
         scores.filter(pl.col("method") == name).sort("metric", "horizon_days")
         for name in ("aelp", "triangular")
     )
-    assert (classic["width"] - ours["width"]).to_list() == pytest.approx(
-        classic["width_difference"].to_list()
-    )
+    for loss in LOSSES:
+        difference = classic[f"{loss}_difference"].to_list()
+        assert (classic[loss] - ours[loss]).to_list() == pytest.approx(difference)
 
 
 def test_quartiles_of_traffic_go_from_the_quiet_levers_to_the_loud() -> None:
@@ -152,6 +165,7 @@ def test_quartiles_of_traffic_go_from_the_quiet_levers_to_the_loud() -> None:
             "p10": ([1.0] * 6 + [9.0] * 2) * 2,
             "p50": 9.0,
             "p90": 10.0,
+            "crps": 1.0,
         }
     )
     made = pl.concat([rows.with_columns(method=pl.lit(method)) for method in METHODS])
@@ -207,6 +221,7 @@ def test_intervals_cover_and_beat_the_naive_methods_in_a_world_they_do_not_match
     assert ours["coverage"].mean() == pytest.approx(0.8, abs=0.1)
     others = counted.filter(pl.col("method") != "aelp")
     assert (others.group_by("method").agg(pl.col("pinball_difference").sum())["pinball_difference"] > 0).all()
+    assert (others.group_by("method").agg(pl.col("crps_difference").sum())["crps_difference"] > 0).all()
     # In single cells the classic method, which averages the whole past, may win where little moves.
     assert (others.filter(pl.col("method").is_in(NAIVE))["pinball_difference_high"] > 0).all()
 
@@ -257,6 +272,7 @@ def test_on_real_days_coverage_is_near_80_percent_and_the_loss_is_smaller(
     assert (week.filter(pl.col("method").is_in(NAIVE))["pinball_difference_low"] > 0).all()
     classic = others.filter((pl.col("method") == "triangular") & (pl.col("metric") == "clicks"))
     assert (classic["pinball_difference_low"] > 0).all()
+    assert (classic["crps_difference_low"] > 0).all()
     assert (classic["width_difference_low"] > 0).all()
 
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from models.forecasting import build_panel
-from models.triangular import DELIVERY, triangular_forecasts
+from models.quantiles import quantile_rows
+from models.triangular import DELIVERY, triangular_draws
 
 FIRST = date(2026, 1, 5)
 
@@ -40,7 +41,8 @@ def panel_of(cpm: np.ndarray, *, click_rates: tuple[float, ...] = (0.02,), cvr: 
 
 def forecasts(panel, dollars: float = 100.0, draws: int = 200_000):
     ahead = np.full((panel.series.height, 7), dollars)
-    return triangular_forecasts(panel, ahead, horizons=[7], draws=draws, rng=np.random.default_rng(1))
+    made = triangular_draws(panel, ahead, horizons=[7], draws=draws, rng=np.random.default_rng(1))
+    return {cell: quantile_rows(drawn) for cell, drawn in made}
 
 
 def test_a_steady_account_is_a_point_and_85_percent_of_its_budget_is_spent():
