@@ -1,7 +1,7 @@
 """Arm assets: what is to be switched on, off or tested below the levers.
 
-Here: reading arms, their days and the test lane's, calling `models.arms`. Not here: levers and budgets
-(`bandits`), the rules (`models.arms`, `models.fast_fail`).
+Here: reading arms, their days, the test lane's and rates of contexts, calling `models.arms`, `context_arms`.
+Not here: levers and budgets (`bandits`), the rules (`models.arms`, `models.fast_fail`).
 """
 
 import dagster as dg
@@ -20,7 +20,7 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models import arms as arm_models
-from models import fast_fail
+from models import context_arms, fast_fail
 from models.eligibility import of_eligible
 from resources.code_version import module_hash
 from resources.settings import Settings
@@ -51,6 +51,7 @@ def arm_rules(settings: Settings) -> arm_models.ArmRules:
             key=["intermediate", "int_test_lane_daily"], partition_mapping=days_before(TEST_DAYS)
         ),
         "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
+        "context_rates": dg.AssetIn(key=["gaelp_training", "context_rates"], partition_mapping=same_morning),
     },
     # One order of gates: where a morning's launches are refused, nothing is switched either.
     deps=[dg.AssetDep(["gaelp_training", "launch_plans"], partition_mapping=same_morning)],
@@ -69,7 +70,9 @@ def arm_rules(settings: Settings) -> arm_models.ArmRules:
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.arm_decisions"),
-    code_version=module_hash("models.arms", "models.fast_fail", "models.split_designs", "models.rewards"),
+    code_version=module_hash(
+        "models.arms", "models.context_arms", "models.fast_fail", "models.split_designs", "models.rewards"
+    ),
     pool=WAREHOUSE_POOL,
 )
 def arm_decisions(
@@ -78,9 +81,13 @@ def arm_decisions(
     int_arm_daily: pl.DataFrame,
     int_test_lane_daily: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    context_rates: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """Enable, pause, split-test or hold for every ad, ad group and keyword without a budget of its own."""
+    """Enable, pause, split-test or hold for every ad, ad group and keyword without a budget of its own.
+
+    Beside them advice on placements, segments and dayparts that lose money.
+    """
     lane = settings.launches.test_lane
     tests = fast_fail.failing_ads(
         int_test_lane_daily,
@@ -102,6 +109,10 @@ def arm_decisions(
         draws=settings.bandit.draws,
         rng=seeded_rng(settings.seed, "arm_decisions", morning_of(context)),
     )
+    advised = context_arms.losing_contexts(
+        context_rates, cac_caps(settings), arm_rules(settings), settings.contexts.probability
+    )
+    rows = pl.concat([rows, advised])
     faults = arm_models.arm_faults(rows)
     return result(
         # What is refused is not stored: views and people read the table whether or not a check failed.

@@ -72,6 +72,36 @@ def creative_rates(rates: pl.DataFrame) -> Figure:
     return figure
 
 
+def context_rates(rates: pl.DataFrame) -> Figure:
+    """p10–p90 of what a dollar earns by value beside its lever, the likeliest worse first."""
+    if rates.is_empty():
+        return _nothing("Contexts beside their lever", "no placement, segment or hour of a configured track")
+    ordered = rates.sort("p_worse", "cost", descending=True, maintain_order=True)
+    rows = ordered.head(_SHOWN_LEVERS).with_columns(
+        pl.when(pl.col("basis") == "signups")
+        .then(pl.col(f"relative_signups_per_dollar_p{level}"))
+        .otherwise(pl.col(f"relative_clicks_per_dollar_p{level}"))
+        .alias(f"relative_p{level}")
+        for level in (10, 50, 90)
+    )
+    names = rows.select("lever_id", "breakdown", "value", "basis").iter_rows()
+    labels = [
+        f"{lever} · {breakdown} {_placement(value)} ({basis})"[:_LONGEST_LABEL]
+        for lever, breakdown, value, basis in names
+    ]
+    figure, (axis,) = _panels(1, rows.height)
+    _intervals(axis, rows, "relative", labels)
+    axis.axvline(1.0, color=_MUTED, linewidth=0.8)
+    left_out = rates.height - rows.height
+    axis.set_title(
+        "Per dollar, beside the lever" + (f" ({left_out} more not drawn)" if left_out else ""), fontsize=9
+    )
+    axis.set_xlabel(
+        "1 is the lever's own; what was delivered where, not what delivering there does", fontsize=7
+    )
+    return figure
+
+
 def outlook_fan(outlook: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
     """Signups and CAC a day over the outlook, median and p10–p90, one column per track."""
     tracks = sorted(outlook["track"].unique())

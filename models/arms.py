@@ -30,9 +30,10 @@ from models.rewards import (
 )
 from models.split_designs import ArmTraffic, shortest_design
 
+ADVICE = ("exclude_placement", "adjust_bid")  # of contexts (`context_arms`): for people, never sent
 ARM = ("platform", "account_id", "arm_kind", "arm_id")
 GROUP = ("platform", "account_id", "lever_id", "arm_kind")
-TYPES = ("enable", "pause", "split_test", "hold")
+TYPES = ("enable", "pause", "split_test", "hold", *ADVICE)
 # Where the platform can show two arms to separate people; keywords share one auction.
 SPLITTABLE = {("meta", "ad"), ("meta", "adgroup"), ("tiktok", "adgroup")}
 

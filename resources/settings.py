@@ -359,6 +359,18 @@ class Slates(Section):
     screening_impressions: Annotated[int, Field(ge=100)] = 1000
 
 
+class Contexts(Section):
+    """When a placement, segment or daypart is put before people.
+
+    P(below its lever by more than `worse_by`) above `probability`, beside the safety stop's own rule. Levers
+    with fewer signups than `fewest_signups` are judged by clicks, and nothing is advised on clicks.
+    """
+
+    worse_by: Annotated[float, Field(ge=0.05, lt=1.0)] = 0.2
+    probability: Annotated[float, Field(ge=0.8, lt=1.0)] = 0.9
+    fewest_signups: Annotated[float, Field(ge=1.0)] = 10.0
+
+
 class Arms(Section):
     """When an arm without a budget of its own is switched on or tested; it is stopped as levers are.
 
@@ -714,6 +726,7 @@ class Settings(Section):
     launches: Launches = Launches()
     policy: Policy = Policy()
     arms: Arms = Arms()
+    contexts: Contexts = Contexts()
     pacing: Pacing = Pacing()
     governance: Governance = Governance()
     events: tuple[CalendarEvent, ...] = ()

@@ -46,6 +46,8 @@ LANDS: Mapping[SourceName, tuple[Table, ...]] = {
         tables.META_ENTITIES,
         tables.META_ACTIVITIES,
         tables.META_HOURLY_SPEND,
+        tables.META_ADS_INSIGHTS_BY_HOUR,
+        tables.META_ADS_INSIGHTS_BY_SEGMENT,
         tables.CREATIVES,
         tables.CREATIVE_ASSETS,
         tables.LEVERS,
@@ -53,6 +55,8 @@ LANDS: Mapping[SourceName, tuple[Table, ...]] = {
     "google_ads": (
         tables.GOOGLE_ADS_AD_PERFORMANCE,
         tables.GOOGLE_ADS_CAMPAIGN_PERFORMANCE,
+        tables.GOOGLE_ADS_CAMPAIGN_BY_HOUR,
+        tables.GOOGLE_ADS_DEMOGRAPHICS,
         tables.GOOGLE_ADS_CONVERSIONS,
         tables.GOOGLE_ADS_KEYWORDS,
         tables.GOOGLE_ADS_ENTITIES,

@@ -50,7 +50,7 @@ def due_pulls(
 
     Args:
         today: the account-local day; it is not over, so reports of days end yesterday.
-        backfill_days: how far back days are wanted that were never read.
+        backfill_days: how far back days are wanted that were never read; a report may want fewer.
         span: instead of all that, exactly these days (as far as they are over).
     """
     pulls = []
@@ -58,7 +58,8 @@ def due_pulls(
         if report.is_snapshot:
             days = [today] if span is None or span.first <= today <= span.last else []
         elif span is None:
-            oldest = max(backfill_days, report.lookback_days)
+            wanted = backfill_days if report.wanted_days is None else min(backfill_days, report.wanted_days)
+            oldest = max(wanted, report.lookback_days)
             failed = {key[4] for key in waiting if key[1:3] == (report.stream.name, report.breakdown_set)}
             days = sorted(failed | {today - timedelta(days=age) for age in range(oldest, 0, -1)})
         else:

@@ -16,6 +16,7 @@ import polars as pl
 from resources.landing.streams import Stream
 
 FOUR_HOURS = timedelta(hours=3, minutes=30)  # a pull started on the hour ends some minutes past it
+CONTEXT_DAYS = 45  # of breakdowns by hour, age and gender: four weeks of cohorts that have matured
 AN_HOUR = timedelta(minutes=50)
 API = "api"
 
@@ -42,6 +43,7 @@ class Report:
         is_snapshot: the state of today (entities, budgets), which has no past to ask for.
         snapshot_every: how old a snapshot must be to be asked for again.
         final_after_days: age from which the platform no longer restates a day.
+        wanted_days: how far back days are wanted that were never read, where the source's own is further.
         expires: an empty day is one the platform no longer keeps: what was landed of it stands.
         place: where its rows are read; a place that refuses stops no report of another.
     """
@@ -55,6 +57,7 @@ class Report:
     snapshot_every: timedelta = FOUR_HOURS
     expires: bool = False
     place: str = API
+    wanted_days: int | None = None
 
     @property
     def name(self) -> str:

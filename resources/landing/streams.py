@@ -95,6 +95,13 @@ _FILE: dict[str, FieldKind] = {
     "revenue": "value",
 }
 
+_GOOGLE_DELIVERY: dict[str, FieldKind] = {
+    "impressions": "count",
+    "clicks": "count",
+    "cost": "spend",
+    "conversions": "quantity",
+    "conversions_value": "value",
+}
 # Rates are fractions of impressions.
 _GOOGLE_VIDEO: dict[str, FieldKind] = {
     "video_views": "count",
@@ -184,6 +191,41 @@ STREAMS: Mapping[str, Stream] = {
             campaign_key="campaign_id",
         ),
         Stream(
+            tables.META_ADS_INSIGHTS_BY_HOUR,
+            {
+                **_NAMES,
+                "campaign_name": "text",
+                "adset_name": "text",
+                "impressions": "count",
+                "clicks": "count",
+                "inline_link_clicks": "count",
+                "spend": "spend",
+            },
+            impressions="impressions",
+            clicks="clicks",
+            campaign_key="campaign_id",
+        ),
+        Stream(
+            tables.META_ADS_INSIGHTS_BY_SEGMENT,
+            {
+                **_NAMES,
+                "campaign_name": "text",
+                "adset_name": "text",
+                "impressions": "count",
+                "clicks": "count",
+                "inline_link_clicks": "count",
+                "spend": "spend",
+                "purchases_7d_click": "quantity",
+                "purchases_1d_view": "quantity",
+                "purchase_value_7d_click": "value",
+                "purchase_value_1d_view": "value",
+            },
+            impressions="impressions",
+            clicks="clicks",
+            click_conversions="purchases_7d_click",
+            campaign_key="campaign_id",
+        ),
+        Stream(
             tables.GOOGLE_ADS_AD_PERFORMANCE,
             {
                 **_NAMES,
@@ -216,6 +258,28 @@ STREAMS: Mapping[str, Stream] = {
                 "view_through_conversions": "quantity",
                 "conversions_value": "value",
                 **_GOOGLE_VIDEO,
+            },
+            impressions="impressions",
+            clicks="clicks",
+            click_conversions="conversions",
+            campaign_key="campaign_id",
+        ),
+        Stream(
+            tables.GOOGLE_ADS_CAMPAIGN_BY_HOUR,
+            {**_NAMES, "campaign_name": "text", **_GOOGLE_DELIVERY},
+            impressions="impressions",
+            clicks="clicks",
+            click_conversions="conversions",
+            campaign_key="campaign_id",
+        ),
+        Stream(
+            tables.GOOGLE_ADS_DEMOGRAPHICS,
+            {
+                **_NAMES,
+                "campaign_name": "text",
+                "ad_group_name": "text",
+                "segment": "text",
+                **_GOOGLE_DELIVERY,
             },
             impressions="impressions",
             clicks="clicks",

@@ -71,6 +71,16 @@ META_HOURLY_SPEND = _raw(
     "Meta ad set by account-local hour of the day.",
     ("campaign_id", "adset_id", "hour"),
 )
+META_ADS_INSIGHTS_BY_HOUR = _raw(
+    "meta_ads_insights_by_hour",
+    "Meta ad set by day and account-local hour: delivery only, Meta breaks no purchases down by hour.",
+    ("campaign_id", "adset_id", "hour"),
+)
+META_ADS_INSIGHTS_BY_SEGMENT = _raw(
+    "meta_ads_insights_by_segment",
+    "Meta ad set by day, age and gender.",
+    ("campaign_id", "adset_id", "age", "gender"),
+)
 GOOGLE_ADS_AD_PERFORMANCE = _raw(
     "google_ads_ad_performance",
     "Google Ads ad by day, network and device.",
@@ -80,6 +90,17 @@ GOOGLE_ADS_CAMPAIGN_PERFORMANCE = _raw(
     "google_ads_campaign_performance",
     "Google Ads campaign by day, network and device: the control total. Performance Max has no ad rows.",
     ("campaign_id", "network", "device"),
+)
+GOOGLE_ADS_CAMPAIGN_BY_HOUR = _raw(
+    "google_ads_campaign_by_hour",
+    "Google Ads campaign by day and account-local hour.",
+    ("campaign_id", "hour"),
+)
+GOOGLE_ADS_DEMOGRAPHICS = _raw(
+    "google_ads_demographics",
+    "Google Ads ad group by day and age range, and by day and gender: two breakdowns that Google never "
+    "crosses. Performance Max has none.",
+    ("campaign_id", "ad_group_id", "criterion_id"),
 )
 GOOGLE_ADS_CONVERSIONS = _raw(
     "google_ads_conversions",
@@ -168,8 +189,12 @@ RAW_TABLES = (
     META_ENTITIES,
     META_ACTIVITIES,
     META_HOURLY_SPEND,
+    META_ADS_INSIGHTS_BY_HOUR,
+    META_ADS_INSIGHTS_BY_SEGMENT,
     GOOGLE_ADS_AD_PERFORMANCE,
     GOOGLE_ADS_CAMPAIGN_PERFORMANCE,
+    GOOGLE_ADS_CAMPAIGN_BY_HOUR,
+    GOOGLE_ADS_DEMOGRAPHICS,
     GOOGLE_ADS_CONVERSIONS,
     GOOGLE_ADS_KEYWORDS,
     GOOGLE_ADS_ENTITIES,
@@ -717,6 +742,40 @@ CREATIVE_RATES = Table(
     grain=("as_of_date", "track", "platform", "account_id", "creative_id", "placement"),
     partition="as_of_date",
 )
+CONTEXT_RATES = Table(
+    name=TableName("gaelp_training", "context_rates"),
+    description="What a dollar earned in each placement, segment and daypart of a lever, beside the lever as "
+    "a whole, pooled to its account and track. Correlational: the platform chose who saw what.",
+    columns=_columns(
+        _AS_OF,
+        *_LEVER,
+        ("dimension", "STRING", "placement, segment or daypart.", True),
+        ("breakdown", "STRING", "placement, device, age_gender, age, gender or hour.", True),
+        ("value", "STRING", "Value of the breakdown; hours as four-hour dayparts such as 08-11.", True),
+        ("cost", "NUMERIC", "Matured spend in the window, account currency.", True),
+        ("impressions", "INT64", "Of the same days.", True),
+        ("clicks", "INT64", "Link clicks of the same days.", True),
+        ("signups", "FLOAT64", "Reward-weighted conversions; NULL where the platform tells none."),
+        ("share", "FLOAT64", "Of the lever's spend in this breakdown.", True),
+        (
+            "basis",
+            "STRING",
+            "What p_worse and p_best judge per dollar: signups, or clicks where those are few.",
+            True,
+        ),
+        *_quantiles("relative_signups_per_dollar", "1 is the lever's own; NULL where none are told"),
+        *_quantiles("relative_clicks_per_dollar", "1 is the lever's own: what a click costs, turned round"),
+        *_quantiles("relative_ctr", "1 is the lever's own"),
+        ("p_worse", "FLOAT64", "P(below the lever by more than contexts.worse_by).", True),
+        ("p_best", "FLOAT64", "P(best of the lever's values); sums to 1 over a breakdown.", True),
+        *_quantiles("cac", "Account currency per signup; NULL when infinite or not told"),
+        ("p_cac_above_cap", "FLOAT64", "P(CAC > cap); NULL where no signups are told."),
+        ("own_weight", "FLOAT64", "Share of the estimate that is the value's own at this lever.", True),
+        ("dispersion", "FLOAT64", "Variance of daily counts beside Poisson's, at least 1.", True),
+    ),
+    grain=("as_of_date", "platform", "account_id", "track", "lever_id", "dimension", "breakdown", "value"),
+    partition="as_of_date",
+)
 FORECAST_RESULTS = Table(
     name=TableName("gaelp_training", "forecast_results"),
     description="What a lever's budget buys on a day: signups and CAC with their uncertainty.",
@@ -1230,19 +1289,31 @@ LAUNCH_PLANS = Table(
 )
 ARM_DECISIONS = Table(
     name=TableName("gaelp_training", "arm_decisions"),
-    description="Belief about each ad, ad group and keyword without a budget of its own: on, off or tested.",
+    description="Belief about each ad, ad group and keyword without a budget of its own: on, off or tested; "
+    "and placements, segments and dayparts that lose money, for a person to look at.",
     columns=_columns(
         _AS_OF,
         ("track", "STRING", "Track.", True),
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
         ("lever_id", "STRING", "Lever whose budget the arm draws on.", True),
-        ("arm_kind", "STRING", "ad, adgroup or keyword.", True),
-        ("arm_id", "STRING", "Arm; a keyword as ad group~criterion.", True),
+        ("arm_kind", "STRING", "ad, adgroup, keyword, placement, segment or daypart.", True),
+        (
+            "arm_id",
+            "STRING",
+            "Arm; a keyword as ad group~criterion, a context as lever~breakdown~value.",
+            True,
+        ),
         ("arm_name", "STRING", "Name, as last seen."),
         ("status", "STRING", "active or paused by its own switch; NULL where unknown."),
         ("advisory", "BOOL", "True where no real lever exists: never to be written.", True),
-        ("type", "STRING", "enable, pause, split_test or hold; never a budget.", True),
+        (
+            "type",
+            "STRING",
+            "enable, pause, split_test or hold; of contexts exclude_placement or adjust_bid, which are "
+            "advice. Never a budget.",
+            True,
+        ),
         ("reason", "STRING", "One sentence for a person.", True),
         ("design", "STRING", "JSON of a split test: arms, metric, days, budget_share, power; else NULL."),
         ("spend", "NUMERIC", "Matured spend in the window.", True),
@@ -1251,7 +1322,13 @@ ARM_DECISIONS = Table(
         ("reward_mean", "FLOAT64", "Expected incremental conversions.", True),
         *_quantiles("cac", "Account currency per signup; NULL when infinite"),
         ("p_cac_above_cap", "FLOAT64", "Closed form; the prior is the lever's pooled rate.", True),
-        ("p_best", "FLOAT64", "P(lowest CAC of the lever's arms of this kind); sums to 1 over them.", True),
+        (
+            "p_best",
+            "FLOAT64",
+            "P(lowest CAC of the lever's arms of this kind); sums to 1 over them, of a context over its "
+            "breakdown in context_rates.",
+            True,
+        ),
         ("p_ctr_below", "FLOAT64", "P(unique link CTR < the fast-fail line) of a test-lane ad; else NULL."),
     ),
     grain=("as_of_date", "platform", "account_id", "arm_kind", "arm_id"),
@@ -1261,6 +1338,7 @@ ARM_DECISIONS = Table(
 MODEL_TABLES = (
     PLACEMENT_BASELINES,
     CREATIVE_RATES,
+    CONTEXT_RATES,
     FORECAST_RESULTS,
     FORECAST_OUTLOOK,
     FORECAST_ACCURACY,

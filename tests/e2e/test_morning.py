@@ -53,6 +53,7 @@ DECIDED = [
         "ops.spend_alarms",
         "gaelp_training.placement_baselines",
         "gaelp_training.creative_rates",
+        "gaelp_training.context_rates",
         "gaelp_training.forecast_results",
         "gaelp_training.forecast_outlook",
         "gaelp_training.bandit_posteriors",
@@ -134,7 +135,7 @@ def test_every_model_asset_shows_rows_a_preview_and_its_columns(finished):
         assert shown[key]["dagster/row_count"].value > 0, key
         assert "preview" in shown[key], key
     plotted = {"placement_baselines", "forecast_outlook", "bandit_posteriors", "bandit_decisions"}
-    plotted.add("apply_hold_lift")
+    plotted |= {"apply_hold_lift", "context_rates"}
     for name in plotted:
         assert "data:image/png" in shown[f"gaelp_training/{name}"]["plot"].value
     assert "dagster/column_lineage" in shown["gaelp_training/ads_campaign_daily"]

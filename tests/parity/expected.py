@@ -493,8 +493,11 @@ EXPECTED: dict[str, Expected] = {
         ga4_reports                      ga4         p1          sessions        2026-06-09  2                12                false
         google_ads_ad_performance        google_ads  g1          network_device  2026-06-08  3                30                false
         google_ads_ad_performance        google_ads  g2          network_device  2026-06-10  3                30                false
+        google_ads_campaign_by_hour      google_ads  g2          hour            2026-06-10  2                30                false
         google_ads_campaign_performance  google_ads  g2          network_device  2026-06-10  2                30                false
         google_ads_conversions           google_ads  g2          action          2026-06-10  2                30                false
+        google_ads_demographics          google_ads  g2          age             2026-06-10  2                30                false
+        google_ads_demographics          google_ads  g2          gender          2026-06-10  2                30                false
         impact_actions                   impact      i1          none            2026-06-08  3                90                false
         linkedin_ad_analytics            linkedin    l1          none            2026-06-08  3                35                false
         meta_ads_insights                meta        m1          none            2026-06-04  7                28                false
@@ -502,9 +505,11 @@ EXPECTED: dict[str, Expected] = {
         meta_ads_insights                meta        m1          none            2026-06-08  3                28                false
         meta_ads_insights                meta        m1          none            2026-06-09  2                28                false
         meta_ads_insights                meta        m1          none            2026-06-10  1                28                false
+        meta_ads_insights_by_hour        meta        m1          hour            2026-06-10  1                3                 false
         meta_ads_insights_by_placement   meta        m1          placement       2026-06-08  3                28                false
         meta_ads_insights_by_placement   meta        m2          placement       2026-06-06  5                28                false
         meta_ads_insights_by_placement   meta        m2          placement       2026-06-08  3                28                false
+        meta_ads_insights_by_segment     meta        m1          age_gender      2026-06-10  1                28                false
         tiktok_ads_report                tiktok      t1          none            2026-06-08  3                28                false
     """),
     "gaelp_training.conversion_delay": Expected("""
@@ -557,6 +562,39 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads  g2          c9           __none__    0         2.5
         2026-06-10  google_ads  g2          c9           __none__    1         4
         2026-06-10  linkedin    l1          gr           li          __none__  12.345
+    """),
+    "staging.stg_meta__insights_by_hour": Expected("""
+        date        account_id  adset_id  hour  impressions  inline_link_clicks  spend
+        2026-06-10  m1          s1        09    1500         30                  15
+        2026-06-10  m1          s1        13    2500         50                  25
+    """),
+    "staging.stg_meta__insights_by_segment": Expected("""
+        date        account_id  adset_id  age    gender  spend  purchases_7d_click  purchases_1d_view
+        2026-06-10  m1          s1        25-34  female  30     5                   1
+        2026-06-10  m1          s1        25-34  male    10     1                   0
+    """),
+    "staging.stg_google_ads__campaign_by_hour": Expected("""
+        date        account_id  campaign_id  hour  conversions
+        2026-06-10  g2          sc           21    2
+        2026-06-10  g2          sc           9     1
+    """),
+    "staging.stg_google_ads__demographics": Expected("""
+        date        account_id  ad_group_id  breakdown_set  criterion_id  segment  conversions
+        2026-06-10  g2          sg           age            503002        25-34    3
+        2026-06-10  g2          sg           gender         11            female   3
+    """),
+    # Google's accounts have no levers here; the rules of its breakdowns are the model's unit test.
+    "gaelp_training.context_daily": Expected("""
+        date        platform  account_id  track     lever_id  dimension  breakdown   value              cost  impressions  clicks  conversions_click  conversions_view
+        2026-06-08  meta      m1          security  L1        placement  placement   facebook_feed      15    1500         30      3                  -
+        2026-06-08  meta      m1          security  L1        placement  placement   instagram_stories  5     500          10      1                  -
+        2026-06-08  meta      m1          security  L1        segment    device      mobile_app         20    2000         40      4                  -
+        2026-06-08  shop      f1          security  f-a       placement  placement   side               0.4   10           1       1                  -
+        2026-06-08  shop      f1          security  f-a       placement  placement   top                0.6   20           1       -                  -
+        2026-06-10  meta      m1          security  L1        daypart    hour        09                 15    1500         30      -                  -
+        2026-06-10  meta      m1          security  L1        daypart    hour        13                 25    2500         50      -                  -
+        2026-06-10  meta      m1          security  L1        segment    age_gender  25-34 female       30    3000         60      5                  1
+        2026-06-10  meta      m1          security  L1        segment    age_gender  25-34 male         10    1000         20      1                  0
     """),
     "staging.stg_impact__actions": Expected("""
         date        platform  account_id  action_id  state     amount  payout

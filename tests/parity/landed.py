@@ -73,6 +73,12 @@ def _meta(
     )
 
 
+def _part(impressions: str, link: str, spend: str, bought: str | None = None, viewed: str = "0") -> Payload:
+    """An ad set's part of a day; by hour nothing is known of purchases."""
+    told = {} if bought is None else {"purchases_7d_click": bought, "purchases_1d_view": viewed}
+    return meta(impressions=impressions, clicks=link, inline_link_clicks=link, spend=spend, **told)
+
+
 A1 = ("c1", "s1", "a1")
 A2 = ("c1", "s1", "a2")
 A3 = ("c2", "s2", "a3")
@@ -672,6 +678,58 @@ LANDINGS: tuple[Landing, ...] = (
         day(10),
         "none",
         [(("sc", "sg", "kw"), {"keyword_text": "alarm", "match_type": "EXACT", "clicks": "20", "cost": "4"})],
+    ),
+    # Breakdowns of whole days: m1's 10th by hour and by age and gender, g2's by hour, by age and by gender.
+    *(
+        Landing(3, batch, stream, source, account, day(10), breakdown, rows)
+        for batch, stream, source, account, breakdown, rows in (
+            (
+                "b21",
+                "meta_ads_insights_by_hour",
+                "meta",
+                "m1",
+                "hour",
+                [
+                    (("c1", "s1", "09"), _part("1500", "30", "15")),
+                    (("c1", "s1", "13"), _part("2500", "50", "25")),
+                ],
+            ),
+            (
+                "b21",
+                "meta_ads_insights_by_segment",
+                "meta",
+                "m1",
+                "age_gender",
+                [
+                    (("c1", "s1", "25-34", "female"), _part("3000", "60", "30", "5", "1")),
+                    (("c1", "s1", "25-34", "male"), _part("1000", "20", "10", "1", "0")),
+                ],
+            ),
+            (
+                "b1461",
+                "google_ads_campaign_by_hour",
+                "google_ads",
+                "g2",
+                "hour",
+                [(("sc", "9"), _search("1", "20")), (("sc", "21"), _search("2", "40"))],
+            ),
+            (
+                "b1461",
+                "google_ads_demographics",
+                "google_ads",
+                "g2",
+                "age",
+                [(("sc", "sg", "503002"), _search("3", "60") | {"segment": "25-34"})],
+            ),
+            (
+                "b1461",
+                "google_ads_demographics",
+                "google_ads",
+                "g2",
+                "gender",
+                [(("sc", "sg", "11"), _search("3", "60") | {"segment": "female"})],
+            ),
+        )
     ),
     # Google Analytics, two calls a day: the 8th's key events are restated, the 9th's were never read.
     *(

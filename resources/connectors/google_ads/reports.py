@@ -1,8 +1,8 @@
 """Reports by day: which query brings which stream's rows.
 
-Here: performance of ads, campaigns and keywords, conversions by action, today's spend by hour. Not here:
-states of today (`snapshots`), calling (`source`). There is never a condition on status: removed ads keep
-their spend.
+Here: performance of ads, campaigns, keywords, hours and demographics, conversions by action, today's spend by
+hour. Not here: states of today (`snapshots`), calling (`source`). There is never a condition on status:
+removed ads keep their spend.
 """
 
 from __future__ import annotations
@@ -31,6 +31,17 @@ DEVICES: Mapping[str, str] = {
     "CONNECTED_TV": "TV screens",
     "OTHER": "Other",
 }
+# As Meta spells them.
+AGES: Mapping[str, str] = {
+    "AGE_RANGE_18_24": "18-24",
+    "AGE_RANGE_25_34": "25-34",
+    "AGE_RANGE_35_44": "35-44",
+    "AGE_RANGE_45_54": "45-54",
+    "AGE_RANGE_55_64": "55-64",
+    "AGE_RANGE_65_UP": "65+",
+    "AGE_RANGE_UNDETERMINED": "unknown",
+}
+GENDERS: Mapping[str, str] = {"MALE": "male", "FEMALE": "female", "UNDETERMINED": "unknown"}
 
 _ACCOUNT = {
     "report_date": Column("segments.date"),
@@ -117,10 +128,31 @@ INTRADAY_SPEND = (
         {**_ACCOUNT, "hour": Column("segments.hour"), "spend": Column("metrics.cost_micros", "micros")},
     ),
 )
-BY_DAY: Mapping[str, tuple[Query, ...]] = {
-    "google_ads_ad_performance": AD_PERFORMANCE,
-    "google_ads_campaign_performance": CAMPAIGN_PERFORMANCE,
-    "google_ads_conversions": CONVERSIONS,
-    "google_ads_keywords": KEYWORDS,
-    "intraday_spend": INTRADAY_SPEND,
+HOURS = (Query("campaign", {**_ACCOUNT, "hour": Column("segments.hour"), **_DELIVERY}),)
+
+
+def _demographics(resource: str, path: str, names: Mapping[str, str]) -> tuple[Query, ...]:
+    """A view has a row per ad group and criterion; Google does not cross age with gender."""
+    criterion = {
+        "criterion_id": Column("ad_group_criterion.criterion_id"),
+        "segment": Column(path, names=names),
+    }
+    return (Query(resource, {**_ACCOUNT, **_AD_GROUP, **criterion, **_DELIVERY}),)
+
+
+# By stream and breakdown.
+BY_DAY: Mapping[tuple[str, str], tuple[Query, ...]] = {
+    ("google_ads_ad_performance", "network_device"): AD_PERFORMANCE,
+    ("google_ads_campaign_performance", "network_device"): CAMPAIGN_PERFORMANCE,
+    ("google_ads_campaign_by_hour", "hour"): HOURS,
+    ("google_ads_demographics", "age"): _demographics(
+        "age_range_view", "ad_group_criterion.age_range.type", AGES
+    ),
+    ("google_ads_demographics", "gender"): _demographics(
+        "gender_view", "ad_group_criterion.gender.type", GENDERS
+    ),
+    ("google_ads_conversions", "action"): CONVERSIONS,
+    ("google_ads_keywords", "none"): KEYWORDS,
 }
+# Of a day that is not over; asked for with the snapshots.
+OF_TODAY: Mapping[tuple[str, str], tuple[Query, ...]] = {("intraday_spend", "none"): INTRADAY_SPEND}

@@ -17,19 +17,14 @@ from resources.connectors.google_ads import snapshots
 from resources.connectors.google_ads.api import API_VERSION, LIVE_ENDPOINT, GoogleAdsApi
 from resources.connectors.google_ads.credentials import GoogleAdsCredentials
 from resources.connectors.google_ads.queries import Column, Query, days, one_of
-from resources.connectors.google_ads.reports import BY_DAY
-from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
+from resources.connectors.google_ads.reports import BY_DAY, OF_TODAY
+from resources.connectors.source import AN_HOUR, CONTEXT_DAYS, Account, Page, Pull, Report
 from resources.landing.streams import STREAMS
 
 _log = logging.getLogger(__name__)
 _NO_KEY = "__none__"
 _LONGEST_WINDOW_DAYS = 90
-_BREAKDOWNS = {
-    "google_ads_ad_performance": "network_device",
-    "google_ads_campaign_performance": "network_device",
-    "google_ads_conversions": "action",
-    "google_ads_keywords": "none",
-}
+_CONTEXTS = ("google_ads_campaign_by_hour", "google_ads_demographics")
 _SNAPSHOTS = (
     "google_ads_entities",
     "levers",
@@ -96,8 +91,9 @@ class GoogleAdsSource:
                     lookback_days=lookback_days,
                     longest_days=30,
                     final_after_days=lookback_days,
+                    wanted_days=CONTEXT_DAYS if stream in _CONTEXTS else None,
                 )
-                for stream, breakdown in _BREAKDOWNS.items()
+                for stream, breakdown in BY_DAY
             ),
             *(
                 Report(STREAMS[stream], "none", lookback_days=1, longest_days=1, is_snapshot=True)
@@ -171,10 +167,11 @@ class GoogleAdsSource:
 
     def pages(self, pull: Pull) -> Iterator[Page]:
         stream = pull.report.stream.name
-        if stream not in BY_DAY:
+        queries = {**BY_DAY, **OF_TODAY}.get((stream, pull.report.breakdown_set))
+        if queries is None:
             yield Page(_frame(pull, _columns(self._snapshot(pull, stream))))
             return
-        for query in BY_DAY[stream]:
+        for query in queries:
             asked = query.where(days(pull.first, pull.last))
             if pull.parents is not None:
                 asked = asked.where(one_of("campaign.id", pull.parents))

@@ -80,7 +80,15 @@ BY_PLACEMENT = Shape(
     (*_AD, *_METRICS, *_VIDEO.values()),
     ("publisher_platform", "platform_position", "impression_device"),
 )
-BY_HOUR = Shape("adset", (*_NAMES, "adset_id", "adset_name", "impressions", "clicks", "spend"), (HOUR,))
+_ADSET = (*_NAMES, "adset_id", "adset_name")
+BY_SEGMENT = Shape(
+    "adset",
+    (*_ADSET, "impressions", "clicks", "inline_link_clicks", "spend", "actions", "action_values"),
+    ("age", "gender"),
+)
+# By hour Meta returns what happens on Meta alone: purchases elsewhere are no part of the answer.
+BY_HOUR = Shape("adset", (*_ADSET, "impressions", "clicks", "inline_link_clicks", "spend"), (HOUR,))
+TODAY_BY_HOUR = Shape("adset", (*_ADSET, "impressions", "clicks", "spend"), (HOUR,))
 
 
 def earliest_day(today: date) -> date:
@@ -162,7 +170,8 @@ def rows(answered: Sequence[Row], shape: Shape, pull: Pull) -> pl.DataFrame:
     if (columns["account_id"] != pull.account.account_id).any():
         raise PlatformError(ErrorClass.TRANSIENT, f"{pull}: the answer has rows of another account.")
     if shape.has_actions:
-        columns |= _actions(answered)
+        found = _actions(answered)
+        columns |= {name: values for name, values in found.items() if name in stream.fields}
     if HOUR in columns:
         columns["hour"] = columns.pop(HOUR).str.extract(r"^(\d\d):").alias("hour")
         if columns["hour"].null_count():

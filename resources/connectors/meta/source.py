@@ -24,11 +24,11 @@ from resources.connectors.meta.assets import HOSTS, MOST_NEW, MetaAssets
 from resources.connectors.meta.credentials import MetaCredentials
 from resources.connectors.meta.entities import Record
 from resources.connectors.meta.graph import API_VERSION, LIVE, Graph
-from resources.connectors.meta.insights import BY_AD, BY_HOUR, BY_PLACEMENT, Shape
+from resources.connectors.meta.insights import BY_AD, BY_HOUR, BY_PLACEMENT, BY_SEGMENT, TODAY_BY_HOUR, Shape
 from resources.connectors.meta.jobs import InsightsJobs
 from resources.connectors.meta.levers import lever_records
 from resources.connectors.meta.texts import frame, part, parts, required, text
-from resources.connectors.source import AN_HOUR, Account, Page, Pull, Report
+from resources.connectors.source import AN_HOUR, CONTEXT_DAYS, Account, Page, Pull, Report
 from resources.creative_assets import AssetStore
 from resources.landing.streams import STREAMS
 
@@ -45,9 +45,27 @@ CREATIVES = Report(STREAMS["creatives"], "none", 0, 1, is_snapshot=True)
 CREATIVE_ASSETS = Report(STREAMS["creative_assets"], "none", 0, 1, is_snapshot=True)
 LEVERS = Report(STREAMS["levers"], "none", 0, 1, is_snapshot=True)
 ACTIVITIES = Report(STREAMS["meta_activities"], "none", 3, _LONGEST_DAYS, final_after_days=3)
+SEGMENTS = Report(
+    STREAMS["meta_ads_insights_by_segment"],
+    "age_gender",
+    _LOOKBACK_DAYS,
+    _LONGEST_DAYS,
+    wanted_days=CONTEXT_DAYS,
+)
+# Delivery without conversions, which nobody restates for weeks. A day at a time: whether Meta keeps the days
+# of a longer span apart when it is broken down by hour is not documented.
+HOURS = Report(
+    STREAMS["meta_ads_insights_by_hour"], "hour", 3, 1, final_after_days=3, wanted_days=CONTEXT_DAYS
+)
 HOURLY = Report(STREAMS["meta_hourly_spend"], "none", 0, 1, is_snapshot=True, snapshot_every=AN_HOUR)
 
-_SHAPES: Mapping[str, Shape] = {INSIGHTS.name: BY_AD, PLACEMENTS.name: BY_PLACEMENT, HOURLY.name: BY_HOUR}
+_SHAPES: Mapping[str, Shape] = {
+    INSIGHTS.name: BY_AD,
+    PLACEMENTS.name: BY_PLACEMENT,
+    SEGMENTS.name: BY_SEGMENT,
+    HOURS.name: BY_HOUR,
+    HOURLY.name: TODAY_BY_HOUR,
+}
 
 
 class MetaSource:
@@ -72,6 +90,8 @@ class MetaSource:
     reports: Sequence[Report] = (
         INSIGHTS,
         PLACEMENTS,
+        SEGMENTS,
+        HOURS,
         ENTITIES,
         CREATIVES,
         LEVERS,

@@ -13,11 +13,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 HOURS = 24
-# Share of a day's delivery by the end of each hour.
-_CUMULATED = np.cumsum(
-    [18, 12, 8, 6, 6, 10, 20, 33, 42, 46, 48, 50, 54, 54, 52, 52, 53, 55, 58, 64, 72, 78, 65, 44]
-)
-DAY_CURVE = _CUMULATED / _CUMULATED[-1]
+# Delivery by the hour, in proportion: people look at night.
+DELIVERY = (18, 12, 8, 6, 6, 10, 20, 33, 42, 46, 48, 50, 54, 54, 52, 52, 53, 55, 58, 64, 72, 78, 65, 44)
+_DAY_CURVE = np.cumsum(DELIVERY) / sum(DELIVERY)
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def told_hours(day: date, now: datetime, zone: str, delay: timedelta) -> list[To
 def _until(clock: float) -> list[ToldHour]:
     told = []
     for hour in range(min(HOURS, int(np.ceil(clock)))):
-        before = float(DAY_CURVE[hour - 1]) if hour else 0.0
-        whole = float(DAY_CURVE[hour])
+        before = float(_DAY_CURVE[hour - 1]) if hour else 0.0
+        whole = float(_DAY_CURVE[hour])
         told.append(ToldHour(hour, before, before + (whole - before) * min(1.0, clock - hour)))
     return told

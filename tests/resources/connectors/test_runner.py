@@ -125,6 +125,14 @@ def test_each_snapshot_is_taken_as_often_as_its_report_says(bench):
     assert due(235) == ["hourly", "none"]
 
 
+def test_a_report_that_wants_fewer_days_is_asked_for_no_more_of_those_never_read():
+    stream = STREAMS["tiktok_ads_report"]
+    reports = [Report(stream, name, 3, 1, wanted_days=days) for name, days in (("all", None), ("few", 5))]
+    pulls = due_pulls("tiktok", ACCOUNT, reports, Ledger(), {}, TODAY, START, backfill_days=20)
+    asked = Counter(pull.report.breakdown_set for pull in pulls)
+    assert asked == {"all": 20, "few": 5}
+
+
 def test_every_hour_of_two_days_each_day_is_read_as_often_as_its_age_asks(bench):
     platform = PaperPlatform(week())
     bench.run(platform)

@@ -6,8 +6,12 @@
 {% set windows = {
     'meta_ads_insights': 28,
     'meta_ads_insights_by_placement': 28,
+    'meta_ads_insights_by_segment': 28,
+    'meta_ads_insights_by_hour': 3,
     'google_ads_ad_performance': 30,
     'google_ads_campaign_performance': 30,
+    'google_ads_campaign_by_hour': 30,
+    'google_ads_demographics': 30,
     'google_ads_conversions': 30,
     'tiktok_ads_report': 28,
     'linkedin_ad_analytics': 35,

@@ -1,10 +1,12 @@
 """The Google account's numbers by day, columns named by field path.
 
-Here: ad by day, network and device, and what adds up from it. Not here: entities (`tables`), GAQL (`gaql`).
+Here: ad by day, network and device, what adds up from it and how it falls upon hours and people. Not here:
+entities (`tables`), GAQL (`gaql`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import polars as pl
@@ -12,16 +14,29 @@ import polars as pl
 from resources.sandbox.catalogue import TIMEZONE
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import Served
+from resources.sandbox.servers.breakdowns import BY_AGE, BY_GENDER, HOURS, Parts, broken_down
 from resources.sandbox.servers.google_ads.tables import CUSTOMER_ID, NEWSLETTER, PURCHASE, Tables
 from resources.sandbox.servers.hours import told_hours
 
 REPORTING_DELAY = timedelta(hours=3)  # the most Google announces for costs
 _MILLIONTHS = 1_000_000
+_CENT = 10_000
 _NETWORKS = {
     "Google search": "SEARCH",
     "Search partners": "SEARCH_PARTNERS",
     "Google Display Network": "CONTENT",
 }
+# Google's own ids of these criteria, in the order of the parts.
+_AGES = {
+    503001: "AGE_RANGE_18_24",
+    503002: "AGE_RANGE_25_34",
+    503003: "AGE_RANGE_35_44",
+    503004: "AGE_RANGE_45_54",
+    503005: "AGE_RANGE_55_64",
+    503006: "AGE_RANGE_65_UP",
+    503999: "AGE_RANGE_UNDETERMINED",
+}
+_GENDERS = {11: "FEMALE", 10: "MALE", 20: "UNDETERMINED"}
 _DEVICES = {"Mobile phones": "MOBILE", "Computers": "DESKTOP", "Tablets": "TABLET", "Other": "OTHER"}
 
 
@@ -33,37 +48,23 @@ class Performance:
         self._tables = tables
         self._without_ads = [int(campaign) for campaign in without_ads]
 
-    def table(self, resource: str, first: date, last: date) -> pl.DataFrame | None:
-        """A resource's report with what may be selected beside it; None where there is none."""
+    def table(self, resource: str, first: date, last: date, *, by_hour: bool = False) -> pl.DataFrame | None:
+        """A resource's report with what may be selected beside it; None where there is none.
+
+        Args:
+            by_hour: whether the hour is asked for; campaigns alone are served by hour.
+        """
+        if by_hour:
+            return self._by_hour(first, last) if resource == "campaign" else None
         reports = {
+            "age_range_view": self._by_age,
+            "gender_view": self._by_gender,
             "ad_group_ad": self._by_ad,
             "ad_group": self._by_ad_group,
             "campaign": self._by_campaign,
             "keyword_view": self._by_keyword,
         }
         return reports[resource](first, last) if resource in reports else None
-
-    def by_hour(self) -> pl.DataFrame:
-        """Today's delivery by campaign and hour of the account's clock, as far as it is told by now."""
-        served = self._served
-        told = told_hours(served.today, served.now(), TIMEZONE, REPORTING_DELAY)
-        cells = self._cells(served.rows_today(Reports.google_ads))
-        counts = [
-            name for name in cells.columns if name.startswith("metrics.") and cells[name].dtype == pl.Int64
-        ]
-
-        def by(name: str, share: float) -> pl.Expr:
-            return (pl.col(name) * share).floor().cast(pl.Int64)
-
-        hours = [
-            cells.with_columns(
-                pl.lit(hour.hour).alias("segments.hour"),
-                *(by(name, hour.after) - by(name, hour.before) for name in counts),
-            )
-            for hour in told
-        ]
-        whole = cells.clear().with_columns(pl.lit(0).alias("segments.hour"))
-        return self._of_campaigns(pl.concat([whole, *hours]))
 
     def _by_ad(self, first: date, last: date) -> pl.DataFrame:
         ads = self._tables.ads().join(self._tables.customer(), how="cross")
@@ -83,6 +84,78 @@ class Performance:
         return _with_actions(self._days(first, last)).join(
             groups, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
         )
+
+    def _by_hour(self, first: date, last: date) -> pl.DataFrame:
+        if first == last == self._served.today:
+            return self._of_campaigns(self._hours_today())
+        hours = self._parted(first, last, ["segments.date", "campaign.id"], HOURS)
+        return self._of_campaigns(hours.rename({"part": "segments.hour"}))
+
+    def _hours_today(self) -> pl.DataFrame:
+        """Today's delivery by the hour of the account's clock, as far as it is told by now."""
+        served = self._served
+        told = told_hours(served.today, served.now(), TIMEZONE, REPORTING_DELAY)
+        cells = self._cells(served.rows_today(Reports.google_ads))
+        counts = [
+            name for name in cells.columns if name.startswith("metrics.") and cells[name].dtype == pl.Int64
+        ]
+
+        def by(name: str, share: float) -> pl.Expr:
+            return (pl.col(name) * share).floor().cast(pl.Int64)
+
+        hours = [
+            cells.with_columns(
+                pl.lit(hour.hour).alias("segments.hour"),
+                *(by(name, hour.after) - by(name, hour.before) for name in counts),
+            )
+            for hour in told
+        ]
+        whole = cells.clear().with_columns(pl.lit(0).alias("segments.hour"))
+        return pl.concat([whole, *hours])
+
+    def _by_age(self, first: date, last: date) -> pl.DataFrame:
+        return self._by_criterion(first, last, BY_AGE, _AGES, "ad_group_criterion.age_range.type")
+
+    def _by_gender(self, first: date, last: date) -> pl.DataFrame:
+        return self._by_criterion(first, last, BY_GENDER, _GENDERS, "ad_group_criterion.gender.type")
+
+    def _by_criterion(
+        self, first: date, last: date, parts: Parts, criteria: Mapping[int, str], path: str
+    ) -> pl.DataFrame:
+        """Ad groups by day and criterion; campaigns without ad groups have none."""
+        groups = self._tables.ad_groups().join(self._tables.customer(), how="cross")
+        named = pl.DataFrame(
+            {
+                "part": list(range(len(criteria))),
+                "ad_group_criterion.criterion_id": list(criteria),
+                path: list(criteria.values()),
+            }
+        )
+        rows = self._parted(first, last, ["segments.date", "campaign.id", "ad_group.id"], parts)
+        return rows.join(named, on="part", maintain_order="left").join(
+            groups, on=["campaign.id", "ad_group.id"], how="inner", maintain_order="left"
+        )
+
+    def _parted(self, first: date, last: date, keys: list[str], parts: Parts) -> pl.DataFrame:
+        names = ("impressions", "clicks", "cost_micros", "conversions", "conversions_value")
+        metrics = [f"metrics.{name}" for name in names]
+        totals = (
+            self._cells(first, last)
+            .group_by(keys, maintain_order=True)
+            .agg(pl.col(name).sum().cast(pl.Int64) for name in metrics)
+        )
+        # The same day is told to the cent, so millionths are divided as cents.
+        cost = (pl.col(metrics[2]) // _CENT, pl.col(metrics[2]) * _CENT)
+        seeds = totals.select(pl.concat_str(pl.col(keys).cast(pl.String), separator="|"))
+        return broken_down(
+            totals.with_columns(cost[0]),
+            parts,
+            seeds.to_series(),
+            delivery=(metrics[0], metrics[2]),
+            clicks=(metrics[1],),
+            purchases={metrics[3]: _MILLIONTHS},
+            values={metrics[4]: metrics[3]},
+        ).with_columns(cost[1])
 
     def _by_keyword(self, first: date, last: date) -> pl.DataFrame:
         """An ad group's numbers shared between its two keywords: a third, and what remains."""

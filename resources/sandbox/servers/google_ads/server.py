@@ -341,12 +341,12 @@ class GoogleAdsServer:
             raise failures.not_permitted()
         if self._disabled:
             raise failures.not_enabled()
-        if "segments.hour" in query.fields and query.resource == "campaign":
-            table: pl.DataFrame | None = self._performance.by_hour()
-        elif query.has_metrics:
-            table = self._performance.table(query.resource, *(query.days or _ALWAYS))
-        else:
-            table = self._tables.table(query.resource)
+        by_hour = "segments.hour" in query.fields
+        table = (
+            self._performance.table(query.resource, *(query.days or _ALWAYS), by_hour=by_hour)
+            if query.has_metrics
+            else self._tables.table(query.resource)
+        )
         if table is None:
             table = self._history.table(query.resource)
         if table is None:

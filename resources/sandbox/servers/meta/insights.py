@@ -17,10 +17,11 @@ import polars as pl
 from resources.sandbox.catalogue import CURRENCY, META
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, Served
-from resources.sandbox.servers.hours import DAY_CURVE
+from resources.sandbox.servers.breakdowns import AGE_GENDER, AGES, GENDERS, HOURS, broken_down
 from resources.sandbox.servers.meta.wire import Refusal, money
 
 PLACEMENT = ("publisher_platform", "platform_position", "impression_device")
+SEGMENT = ("age", "gender")
 HOUR = "hourly_stats_aggregated_by_advertiser_time_zone"
 WINDOWS = ("1d_click", "7d_click", "28d_click", "1d_view", "1d_ev")
 PURCHASE_TYPES = (
@@ -63,6 +64,16 @@ _COUNTS = {"Purchases (7-day click)": "7d_click", "Purchases (1-day view)": "1d_
 _SPARSE = ("inline_link_clicks", "unique_inline_link_clicks")
 # What no call with a breakdown returns.
 _UNIQUE = ("unique_inline_link_clicks",)
+# What names an ad set's day.
+_ADSET_DAY = [
+    *("account_id", "account_name", "account_currency"),
+    *("campaign_id", "campaign_name", "adset_id", "adset_name", "date_start"),
+]
+_PARTS = {SEGMENT: AGE_GENDER, (HOUR,): HOURS}
+_LABELS = {
+    SEGMENT: {"age": [age for age in AGES for _ in GENDERS], "gender": [*GENDERS] * len(AGES)},
+    (HOUR,): {HOUR: [f"{hour:02d}:00:00 - {hour:02d}:59:59" for hour in range(24)]},
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ class Question:
             if window not in WINDOWS:
                 raise Refusal(100, f"(#100) {window} is no longer a supported attribution window")
         breakdowns, fields = names(form.get("breakdowns", "")), names(form.get("fields", ""))
-        if breakdowns not in ((), PLACEMENT, (HOUR,)):
+        if breakdowns not in ((), PLACEMENT, *_PARTS):
             raise Refusal(
                 100, f"(#100) Current combination of data breakdown columns {breakdowns} is invalid"
             )
@@ -153,8 +164,8 @@ class InsightsTable:
 
     def rows(self, question: Question) -> Sequence[dict[str, Any]]:
         """Raises Refusal: a level, or a breakdown at a level, this server does not serve."""
-        if question.breakdowns == (HOUR,):
-            return self._hours(question)
+        if question.breakdowns in _PARTS:
+            return _Rows(self._by_part(question), lambda record: self._wire(question, record))
         frame = self._chosen(question)
         if question.level == "campaign" and not question.by_day:
             return self._campaigns(question, frame)
@@ -237,7 +248,8 @@ class InsightsTable:
             cents = {w: record[f"value_{w}"] for w in question.windows if record.get(f"value_{w}")}
             written = {window: money(value) for window, value in cents.items()}
             total = money(sum(cents.values()))
-        if written:
+        # By hour Meta tells only what happens on Meta itself.
+        if written and question.breakdowns != (HOUR,):
             types = self.purchase_types
             entries += [{"action_type": kind, "value": total} | written for kind in types]
         return entries
@@ -253,39 +265,61 @@ class InsightsTable:
             for record in grouped.iter_rows(named=True)
         ]
 
-    def _hours(self, question: Question) -> list[dict[str, Any]]:
-        """Today's delivery by ad set and finished hour; other days have none here."""
-        served = self.served
-        if question.level != "adset":
+    def _by_part(self, question: Question) -> pl.DataFrame:
+        """Ad sets by day and part of a breakdown; of today only the hours that are over."""
+        served, breakdowns = self.served, question.breakdowns
+        if question.level != "adset" or not question.by_day:
             raise Refusal(100, f"(#100) level {question.level} is not served with this breakdown")
-        if not question.first <= served.today <= question.last:
-            return []
-        frame = served.rows_today(Reports.meta).rename(_COLUMNS | _CENTS, strict=False)
+        hours = served.now().astimezone(ZoneInfo(ACCOUNT_ZONE)).hour
+        hidden = tuple(sorted(self.hidden))
+        key = (breakdowns, question.first, question.last, question.filters, served.today, hours, hidden)
+        frame = self._frames.get(key)
+        if frame is None:
+            days = self._adset_days(question)
+            frame = broken_down(
+                days,
+                _PARTS[breakdowns],
+                days["adset_id"] + "|" + days["date_start"],
+                delivery=("impressions", "spend"),
+                clicks=("clicks", "inline_link_clicks"),
+                purchases={"7d_click": 1, "1d_view": 1},
+                values={"value_7d_click": "7d_click", "value_1d_view": "1d_view"},
+            )
+            if breakdowns == (HOUR,):
+                over = pl.when(pl.col("date_start") == served.today.isoformat()).then(hours).otherwise(24)
+                frame = frame.filter(pl.col("part") < over)
+            frame = frame.with_columns(
+                pl.lit(False).alias("is_video"),
+                *(
+                    pl.Series(labels).gather(frame["part"]).alias(n)
+                    for n, labels in _LABELS[breakdowns].items()
+                ),
+            )
+            if len(self._frames) >= 8:
+                self._frames.clear()
+            self._frames[key] = frame
+        return frame
+
+    def _adset_days(self, question: Question) -> pl.DataFrame:
+        served = self.served
+        known = [served.rows(Reports.meta, question.first, question.last)]
+        if question.breakdowns == (HOUR,) and question.first <= served.today <= question.last:
+            known.append(served.rows_today(Reports.meta))
+        frame = pl.concat(known).rename(_COLUMNS | _CENTS | _COUNTS, strict=False)
         for name, values in question.filters:
             if name == "campaign.id":
                 frame = frame.filter(pl.col("campaign_id").is_in(values))
-        keys = ["account_id", "account_name", "account_currency"]
-        keys += ["campaign_id", "campaign_name", "adset_id", "adset_name", "date_start"]
-        daily = frame.group_by(keys, maintain_order=True).agg(
-            pl.sum("impressions", "clicks"), spend=(pl.col("spend") * 100).round().cast(pl.Int64).sum()
+            elif name != "adset.effective_status":  # ad sets of every status are served
+                raise Refusal(100, f"(#100) Filtering field {name} is invalid")
+        counted = ("impressions", "clicks", "inline_link_clicks", *_COUNTS.values())
+        return (
+            frame.filter(~pl.col("date_start").is_in([day.isoformat() for day in self.hidden]))
+            .group_by(_ADSET_DAY, maintain_order=True)
+            .agg(
+                *(pl.col(name).cast(pl.Int64).sum() for name in counted),
+                *((pl.col(name) * 100).round().cast(pl.Int64).sum() for name in _CENTS.values()),
+            )
         )
-        hours = served.now().astimezone(ZoneInfo(ACCOUNT_ZONE)).hour
-        rows = []
-        for record in daily.iter_rows(named=True):
-            for hour in range(hours):
-                part = {
-                    name: int(record[name] * DAY_CURVE[hour])
-                    - int(record[name] * (DAY_CURVE[hour - 1] if hour else 0))
-                    for name in ("impressions", "clicks", "spend")
-                }
-                row = {name: str(record[name]) for name in question.fields if name in keys}
-                row |= {
-                    name: str(part[name]) for name in ("impressions", "clicks") if name in question.fields
-                }
-                row |= {"spend": money(part["spend"]), "date_stop": record["date_start"]}
-                row |= {"date_start": record["date_start"], HOUR: f"{hour:02d}:00:00 - {hour:02d}:59:59"}
-                rows.append(row)
-        return rows
 
 
 def _video(record: dict[str, Any], name: str) -> list[dict[str, str]]:
