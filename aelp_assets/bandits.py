@@ -31,6 +31,7 @@ from aelp_assets.partitions import (
 )
 from models import bandits
 from models.guardrails import STATE_SCHEMA, FreezeWindow, GuardrailLimits, TrackLimits, verify_decisions
+from models.response_curves import curves_of_levers
 from models.rewards import RewardDefinition
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -53,7 +54,7 @@ _STATES_SHOWN = [
     *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
 _RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain"]
-CODE = module_hash("models.bandits", "models.guardrails", "models.rewards")
+CODE = module_hash("models.bandits", "models.guardrails", "models.rewards", "models.response_curves")
 # The raw tables behind the frames a decision is made from; a test holds it against dbt's manifest.
 DECISION_STREAMS = (
     *("meta_ads_insights", "meta_ads_insights_by_placement"),
@@ -196,7 +197,14 @@ def run_decision(
         rng=seeded_rng(settings.seed, "bandit_decisions", morning),
         half_life_candidates=settings.bandit.half_lives,
         learning=learning_cost(settings),
+        curves=stored_curves(frames),
     )
+
+
+def stored_curves(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
+    """Each lever's curve, of a decision's stored inputs; older ones have none and one elasticity for all."""
+    clusters, curves = frames.get("lever_clusters"), frames.get("response_curves")
+    return None if clusters is None or curves is None else curves_of_levers(clusters, curves)
 
 
 @dg.multi_asset(
@@ -210,6 +218,10 @@ def run_decision(
             partition_mapping=days_before(SNAPSHOT_DAYS, and_the_morning=True),
         ),
         "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
+        **{
+            name: dg.AssetIn(key=["gaelp_training", name], partition_mapping=same_morning)
+            for name in ("lever_clusters", "response_curves")
+        },
     },
     deps=[
         dg.AssetDep(["gaelp_training", "placement_baselines"], partition_mapping=same_morning),
@@ -252,6 +264,8 @@ def bandit(
     reward_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    lever_clusters: pl.DataFrame,
+    response_curves: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
@@ -263,6 +277,8 @@ def bandit(
         "budget_levers": budget_levers,
         "reward_daily": reward_daily,
         "decision_accounts": decision_accounts,
+        "lever_clusters": lever_clusters,
+        "response_curves": response_curves,
         "kill_switch": kill_switch_frame(environment, settings, morning, clock.now()),
         "reserved_launches": reserved_launches_frame(
             environment, settings, morning, clock.now(), budget_levers

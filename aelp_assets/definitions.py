@@ -29,6 +29,7 @@ from aelp_assets import (
     pacing,
     planning,
     publishing,
+    response,
     safety,
 )
 from aelp_assets.audits import account_audits, decision_accounts
@@ -62,6 +63,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     contexts.context_rates,
     forecasts.forecast,
     forecasts.forecast_accuracy,
+    response.response,
     bandits.bandit,
     planning.slates,
     pacing.pacing,

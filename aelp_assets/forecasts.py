@@ -39,6 +39,7 @@ from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
 from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
+from models.response_curves import curves_of_levers
 from resources.code_version import module_hash
 from resources.settings import Settings
 
@@ -46,7 +47,7 @@ from resources.settings import Settings
 # chain. Both ways: a forecast of a hundredth of the CAC is a gap of only -99 %.
 CAC_IDENTITY_FACTOR = 2.0
 
-_LEVER_INPUTS = {
+LEVER_INPUTS = {
     "int_lever_daily": dg.AssetIn(
         key=["intermediate", "int_lever_daily"], partition_mapping=days_before(HISTORY_DAYS)
     ),
@@ -69,13 +70,13 @@ _ACCURACY_SHOWN = [
     *("coverage", "coverage_low", "coverage_high", "pinball", "pinball_difference"),
     *("crps", "crps_difference", "width"),
 ]
-_CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility")
+_CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility", "models.response_curves")
 
 
 @dg.multi_asset(
     name="forecast",
     ins={
-        **_LEVER_INPUTS,
+        **LEVER_INPUTS,
         "int_track_daily": dg.AssetIn(
             key=["intermediate", "int_track_daily"], partition_mapping=days_before(EVENT_DAYS)
         ),
@@ -87,6 +88,10 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
             key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
         ),
         "platform_vs_backend": dg.AssetIn(key=["gaelp_training", "platform_vs_backend"]),
+        **{
+            name: dg.AssetIn(key=["gaelp_training", name], partition_mapping=same_morning)
+            for name in ("lever_clusters", "response_curves")
+        },
     },
     outs={
         "forecast_results": table_out(
@@ -121,6 +126,8 @@ def forecast(
     int_conversion_ages: pl.DataFrame,
     placement_baselines: pl.DataFrame,
     platform_vs_backend: pl.DataFrame,
+    lever_clusters: pl.DataFrame,
+    response_curves: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
     """Forecast per lever and the outlook, from the same fitted rates and the same joint draws."""
@@ -135,6 +142,7 @@ def forecast(
         delay=conversion_delay,
         ages=int_conversion_ages,
         backend=platform_vs_backend,
+        curves=curves_of_levers(lever_clusters, response_curves),
     )
     caps = cac_caps(settings)
     identity = forecasting.cac_identity(placement_baselines, outlook)
@@ -152,6 +160,7 @@ def forecast_morning(
     delay: pl.DataFrame | None = None,
     ages: pl.DataFrame | None = None,
     backend: pl.DataFrame | None = None,
+    curves: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """FORECAST_RESULTS and FORECAST_OUTLOOK of a morning, from one fit and the same joint draws.
 
@@ -159,6 +168,7 @@ def forecast_morning(
         lever_days, budget_levers, accounts, track_days: what was known that morning.
         delay, ages: `conversion_delay` and `int_conversion_ages`; None: only matured days say how rates are.
         backend: `platform_vs_backend`; None: CAC as platforms claim it, alone.
+        curves: of `curves_of_levers`; None: each account's days alone say how it answers to spend.
     """
     days, levers, delivery = lever_inputs(lever_days, budget_levers, accounts, settings, morning)
     panel = forecasting.build_panel(days, morning, levers=levers)
@@ -171,6 +181,7 @@ def forecast_morning(
         completion=forecasting.completion_so_far(panel, maturity, delay=delay, ages=ages),
         events=calendar(settings, track_days, morning + timedelta(days=rules.outlook_days)),
         history=track_history(track_days, accounts, settings, morning),
+        curves=curves,
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),
@@ -317,7 +328,7 @@ def lever_inputs(
 @dg.asset(
     dagster_type=FRAME,
     key=["gaelp_training", "forecast_accuracy"],
-    ins={name: _LEVER_INPUTS[name] for name in ("int_lever_daily", "decision_accounts")},
+    ins={name: LEVER_INPUTS[name] for name in ("int_lever_daily", "decision_accounts")},
     check_specs=[
         dg.AssetCheckSpec(
             "covers_what_it_promises",

@@ -102,6 +102,18 @@ def context_rates(rates: pl.DataFrame) -> Figure:
     return figure
 
 
+def response_curves(curves: pl.DataFrame) -> Figure:
+    """p10–p90 of each cluster's elasticity, median as a dot, what was believed beforehand in red."""
+    rows = curves.sort("usual_spend", descending=True, maintain_order=True).head(_SHOWN_LEVERS)
+    if rows.is_empty():
+        return _nothing("Response curves", "no lever is in a track")
+    figure, (axis,) = _panels(1, rows.height, width=4.2)
+    _intervals(axis, rows, "elasticity", rows["cluster"].to_list(), rows["prior_mean"].to_list())
+    axis.set_title("Elasticity of signups on spend, the prior's mean in red", fontsize=9)
+    axis.set_xlabel("p10–p90" + _left_out(curves, rows, "clusters"), fontsize=7)
+    return figure
+
+
 def outlook_fan(outlook: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
     """Signups and CAC a day over the outlook, median and p10–p90, one column per track."""
     tracks = sorted(outlook["track"].unique())

@@ -28,6 +28,7 @@ _REWARD = RewardDefinition("click1_view025_v1")
 def bandit_decisions(levers: int = 1000, draws: int = 4000) -> Record:
     """Posteriors, Thompson requests and guarded decisions of one morning, as the asset calls them."""
     history, days, accounts = _account(levers)
+    curves = _curves(history)
     limits = GuardrailLimits(
         tracks={
             name: TrackLimits(Decimal(levers * 60), Decimal(240), Decimal(6000))
@@ -51,6 +52,7 @@ def bandit_decisions(levers: int = 1000, draws: int = 4000) -> Record:
             reward=_REWARD,
             draws=draws,
             rng=np.random.default_rng(1),
+            curves=curves,
         )
 
     seconds = best_of(one_morning)
@@ -152,6 +154,19 @@ def thompson_choices(arms: int = 1000, draws: int = 4000, pulls: int = 100_000) 
             Figure("MABWiser, exact Betas one by one", library, "decisions/s"),
             Figure("aelp / MABWiser", aelp / library, "×"),
         ],
+    )
+
+
+def _curves(history: pl.DataFrame) -> pl.DataFrame:
+    """A curve for each of twenty clusters, all uncertain."""
+    levers = history.select("platform", "account_id", "lever_id").unique().sort("lever_id")
+    cluster = np.arange(levers.height) % 20
+    mean = np.random.default_rng(2).normal(0.65, 0.1, 20).clip(0.3, 0.9)
+    return levers.with_columns(
+        cluster=pl.Series([f"c{each:02d}" for each in cluster]),
+        elasticity_mean=pl.Series(mean[cluster]),
+        elasticity_sd=pl.lit(0.12),
+        may_rise=pl.lit(value=True),
     )
 
 

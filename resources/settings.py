@@ -191,12 +191,19 @@ class Learning(Section):
 
 
 class Bandit(Section):
-    """`half_lives`: days after which evidence counts half, one chosen per track each morning; null: never."""
+    """`half_lives`: days after which evidence counts half, one chosen per track each morning; null: never.
+
+    `elasticity` of signups on spend is what is believed of a cluster before its own history speaks, give or
+    take `elasticity_sd`; of brand search, `brand_search_elasticity`.
+    """
 
     draws: Annotated[int, Field(ge=200, le=100_000)] = 4000
     window_days: Annotated[int, Field(ge=7, le=180)] = 28
     prior_conversions: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
     elasticity: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    elasticity_sd: Annotated[float, Field(gt=0.0, le=0.5)] = 0.15
+    brand_search_elasticity: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    brand_search_elasticity_sd: Annotated[float, Field(gt=0.0, le=0.5)] = 0.15
     half_lives: Annotated[tuple[HalfLife | None, ...], Field(min_length=1, max_length=8)] = (
         None,
         28.0,
@@ -204,6 +211,28 @@ class Bandit(Section):
         7.0,
     )
     learning: Learning = Learning()
+
+
+class BrandSearch(Section):
+    """Google search campaigns for the brand: those whose name fits one of `campaigns` (shell-style, without
+    case), and those all of whose keywords hold one of `terms` as a word.
+
+    They are never proposed to rise before `experiment` names the test that showed that more of it brings
+    more.
+    """
+
+    campaigns: tuple[str, ...] = ()
+    terms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class Overlap(Section):
+    """Which levers compete for the same people. `landing_path_segments`: how many segments of a landing
+    page's path tell one page from another; null: all of them.
+    """
+
+    landing_path_segments: Annotated[int, Field(ge=0, le=20)] | None = None
+    brand_search: BrandSearch = BrandSearch()
 
 
 def _calendar_day(value: object) -> object:
@@ -720,6 +749,7 @@ class Settings(Section):
     baselines: Baselines = Baselines()
     forecast: Forecast = Forecast()
     bandit: Bandit = Bandit()
+    overlap: Overlap = Overlap()
     guardrails: Guardrails
     slates: Slates = Slates()
     monitoring: Monitoring = Monitoring()

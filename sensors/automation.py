@@ -1,4 +1,4 @@
-"""Upstream changes wake the models: latched conditions for today's baselines and forecasts.
+"""Upstream changes wake the models: latched conditions for today's baselines, curves and forecasts.
 
 Here: which assets refresh by themselves, why never more than once for one change, and never behind a gate
 that failed. Not here: decisions, which wait for 09:00, and history, which is a backfill.
@@ -43,6 +43,8 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
 _KEYS = [
     *GATED,
     asset_key("gaelp_training.placement_baselines"),
+    asset_key("gaelp_training.lever_clusters"),
+    asset_key("gaelp_training.response_curves"),
     asset_key("gaelp_training.forecast_results"),
     asset_key("gaelp_training.forecast_outlook"),
 ]
@@ -54,5 +56,5 @@ model_refresh = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.assets(*_KEYS),
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Refreshes today's audits, baselines and forecasts when the marts change.",
+    description="Refreshes today's audits, baselines, curves and forecasts when the marts change.",
 )

@@ -52,7 +52,7 @@ class Desk:
     Attributes:
         approver: who decides here, chosen when the desk is started.
         warehouses: where figures are read, asked in turn; opened anew for each page.
-        elasticity: of signups on budget, as the morning's decisions take it.
+        elasticity: of signups on budget, where a decision says none of its own.
         keyless: why the approver cannot sign; None: they can.
         port: the desk answers under; part of what it accepts requests from.
         explain: what a change, proposal or decision rests on, a line each; raises Refused where it is none.

@@ -119,7 +119,7 @@ class View:
     """Who looks at which control store, when, and by what limits.
 
     Attributes:
-        elasticity: of signups on budget, in (0, 1), as the morning's decisions take it.
+        elasticity: of signups on budget, in (0, 1), where a decision says none of its own.
     """
 
     governance: Governance
@@ -247,16 +247,16 @@ def signups_change(decision: Record | None, budget: Decimal, elasticity: float) 
 
     Args:
         decision: row of `bandit_decisions`.
-        elasticity: of signups on budget, in (0, 1).
+        elasticity: of signups on budget, in (0, 1), where the decision says none of its own.
     Returns:
         None where nothing was decided, or the decision was to change nothing.
     """
     if decision is None or not decision["current_budget"]:
         return None
     current = decision["current_budget"]
-    decided, asked = (
-        float(each / current) ** elasticity - 1 for each in (decision["proposed_budget"], budget)
-    )
+    own = decision.get("elasticity")  # NULL, or absent from a copy, where it was decided without curves
+    slope = elasticity if own is None else own
+    decided, asked = (float(each / current) ** slope - 1 for each in (decision["proposed_budget"], budget))
     return decision["expected_signups_change"] * asked / decided if decided else None
 
 

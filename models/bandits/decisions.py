@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from models.bandits.elasticities import elasticities_of
 from models.bandits.evidence import LEVER_KEY
 from models.bandits.half_life import choose_half_lives
 from models.bandits.learning_cost import LearningCost, unpaid_edits
@@ -62,6 +63,7 @@ def decide(
     rng: np.random.Generator,
     half_life_candidates: Sequence[float | None] = (None,),
     learning: LearningCost = _LEARNING,
+    curves: pl.DataFrame | None = None,
 ) -> DecisionDay:
     """Posteriors, Thompson requests and guarded decisions of one morning.
 
@@ -76,12 +78,14 @@ def decide(
         contribution_per_signup: dollars before advertising cost, by track.
         window_days: cohort days judged.
         prior_conversions: worth of the prior, conversions.
-        elasticity: of signups on budget, in (0, 1).
+        elasticity: of signups on budget, in (0, 1), of levers without a curve.
         reward: the reward definition.
         draws: joint draws.
         rng: the only source of randomness.
         half_life_candidates: days; None: nothing is forgotten. One of them is chosen for each track.
         learning: what an edit costs while the platform learns; one that does not repay it is held.
+        curves: see `elasticities_of`; None: every lever has the configured elasticity, and decisions name
+            neither cluster nor elasticity.
 
     Raises:
         ValueError: as `choose_half_lives`, `lever_posteriors`, `thompson_budgets` and `plan_decisions`.
@@ -144,6 +148,7 @@ def decide(
         rng=rng,
         step_limit=limits.edit_limit,
         learning=learning,
+        curves=curves,
     )
     states = lever_states(
         levers,
@@ -155,9 +160,11 @@ def decide(
         contribution_per_signup=contribution_per_signup,
         elasticity=elasticity,
         reward=reward,
+        curves=curves,
     )
     plan = _repaid_plan(states, requests, limits, now, learning).join(posteriors, on=_KEY, how="semi")
-    decisions = _with_expected_signups(plan, posteriors, as_of_date, elasticity, reward)
+    plan = _with_elasticity(plan, curves, elasticity)
+    decisions = _with_expected_signups(plan, posteriors, as_of_date, reward)
     return DecisionDay(
         posteriors=posteriors,
         tracks=tracks,
@@ -236,11 +243,13 @@ def lever_states(
     contribution_per_signup: Mapping[str, float],
     elasticity: float,
     reward: RewardDefinition,
+    curves: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Everything the guardrails may look at, one row per lever (`guardrails.STATE_SCHEMA`).
 
     marginal_contribution = contribution per signup * E[λ] * elasticity - 1, the worth of the next dollar at
-    the budget in force; track_contribution = contribution per signup * E[λ of the track] - 1.
+    the budget in force; a lever that may not rise is not assumed to bring anything for it, so it is -1, which
+    forbids every raise. track_contribution = contribution per signup * E[λ of the track] - 1.
 
     Args:
         levers: of `levers_today` (or the same columns from elsewhere).
@@ -250,19 +259,22 @@ def lever_states(
         accounts: platform, account_id, eligible; an account not named is not eligible.
         limits: its tracks' CAC caps.
         contribution_per_signup: dollars before advertising cost, by track.
-        elasticity: of signups on budget.
+        elasticity: of signups on budget, of levers without a curve.
         reward: the reward definition.
+        curves: see `elasticities_of`.
     """
     evidence = posterior_evidence(posteriors, reward)
     worth = posteriors["track"].replace_strict(dict(contribution_per_signup), return_dtype=pl.Float64)
     caps = [float(limits.tracks[track].cac_cap) for track in posteriors["track"]]
     per_dollar = pl.Series(mean_signups_per_dollar(*evidence, reward))
+    answers = elasticities_of(posteriors, curves, elasticity)
+    slope = pl.Series(np.where(answers.may_rise, answers.of_levers, 0.0), dtype=pl.Float64)
     beliefs = posteriors.select(
         *_KEY,
         pl.col("spend").alias("matured_spend"),
         "p_cac_above_cap",
         pl.Series("expected_loss_rate", expected_loss_rate(np.array(caps), *evidence, reward)),
-        (worth * per_dollar * elasticity - 1).alias("marginal_contribution"),
+        (worth * per_dollar * slope - 1).alias("marginal_contribution"),
     )
     track_worth = tracks["track"].replace_strict(dict(contribution_per_signup), return_dtype=pl.Float64)
     of_track = tracks.select(
@@ -323,14 +335,23 @@ def _with_directions(plan: pl.DataFrame, requests: pl.DataFrame, learning: Learn
     )
 
 
+def _with_elasticity(plan: pl.DataFrame, curves: pl.DataFrame | None, configured: float) -> pl.DataFrame:
+    """Cluster and elasticity each lever was judged by, both NULL without curves; `slope` is what counts."""
+    answers = elasticities_of(plan, curves, configured)
+    clusters = [answers.clusters[index] for index in answers.cluster]
+    slope = pl.Series("slope", answers.of_levers, dtype=pl.Float64)
+    stored = [None] * plan.height if curves is None else answers.of_levers
+    return plan.with_columns(
+        pl.Series("cluster", clusters, dtype=pl.String),
+        pl.Series("elasticity", stored, dtype=pl.Float64),
+        slope,
+    )
+
+
 def _with_expected_signups(
-    plan: pl.DataFrame,
-    posteriors: pl.DataFrame,
-    as_of_date: date,
-    elasticity: float,
-    reward: RewardDefinition,
+    plan: pl.DataFrame, posteriors: pl.DataFrame, as_of_date: date, reward: RewardDefinition
 ) -> pl.DataFrame:
-    """Signups a day won or lost: E[λ] c ((b/c)^ε - 1), the mean over draws in closed form."""
+    """Signups a day won or lost: E[λ] c ((b/c)^ε - 1), the mean over draws of λ in closed form."""
     per_dollar = posteriors.select(
         *_KEY,
         pl.Series("per_dollar", mean_signups_per_dollar(*posterior_evidence(posteriors, reward), reward)),
@@ -341,11 +362,11 @@ def _with_expected_signups(
         plan.join(per_dollar, on=_KEY, how="left")
         .with_columns(
             pl.when(current > 0)
-            .then(pl.col("per_dollar") * current * (ratio**elasticity - 1))
+            .then(pl.col("per_dollar") * current * (ratio ** pl.col("slope") - 1))
             .otherwise(0.0)
             .alias("expected_signups_change"),
             pl.lit(as_of_date).alias("as_of_date"),
         )
-        .drop("per_dollar")
+        .drop("per_dollar", "slope")
         .sort(_KEY)
     )

@@ -3,11 +3,13 @@
 Here: the concave knapsack and its exact solution. Not here: belief (`posteriors`), step limits and every
 other guardrail (`models.guardrails`), which see the average as a request.
 
-Per draw, with b the budget, c the budget in force, λ the drawn signups per dollar at c and v the
-contribution of a signup, maximise Σ v λ c (b/c)^ε - b subject to Σ_track b <= envelope, Σ b <= total and
-low <= b <= high. A dollar is only placed where it brings more than a dollar of contribution, so a budget
-can also shrink. Stationarity gives b = c (v λ ε / price)^(1/(1-ε)), price = 1 + duals >= 1: every budget of
-a draw is one number times q = price^(-1/(1-ε)), so the search needs no powers.
+Per draw, with b the budget, c the budget in force, λ the drawn signups per dollar at c, ε the drawn
+elasticity of the lever's cluster and v the contribution of a signup, maximise Σ v λ c (b/c)^ε - b subject to
+Σ_track b <= envelope, Σ b <= total and low <= b <= high. A dollar is only placed where it brings more than a
+dollar of contribution, so a budget can also shrink. Stationarity gives b = c (v λ ε / price)^(1/(1-ε)),
+price = 1 + duals >= 1. Where all levers share one elasticity, every budget of a draw is one number times
+q = price^(-1/(1-ε)), and the search for q needs no powers. Else it goes by q = 1/price: a budget is one
+number times q^a, a = 1/(1-ε) of its cluster, and each step takes a power per cluster, none per lever.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from models.bandits.elasticities import elasticities_of
 from models.bandits.evidence import LEVER_KEY
 from models.bandits.learning_cost import LearningCost
 from models.bandits.posteriors import posterior_evidence
@@ -28,6 +31,9 @@ _REACH = 2.0
 # Cells (draws x levers) worked on at once: 2 MB an array stays in the cache (four times as fast as 32 MB).
 _BLOCK_CELLS = 250_000
 _LEARNING = LearningCost()
+_MOST = 1e250  # times the smallest q^a still a number
+
+IntArray = npt.NDArray[np.int64]
 
 
 def thompson_budgets(
@@ -43,6 +49,7 @@ def thompson_budgets(
     rng: np.random.Generator,
     step_limit: float = 0.05,
     learning: LearningCost = _LEARNING,
+    curves: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The daily budget the sampler would give each lever if only envelopes bound it.
 
@@ -53,12 +60,14 @@ def thompson_budgets(
         envelopes: dollars a day a track's budgets may add up to (over-delivery already reserved), by track.
         total_envelope: the same over all tracks.
         contribution_per_signup: dollars before advertising cost, by track.
-        elasticity: ε of signups on budget, in (0, 1).
+        elasticity: ε of signups on budget, in (0, 1), of levers without a curve.
         reward: the reward definition.
         draws: joint draws.
         rng: the only source of randomness; row order does not matter.
         step_limit: largest step of one edit, as a fraction of the budget in force.
         learning: what an edit costs while the platform learns.
+        curves: see `elasticities_of`: each draw has one elasticity per cluster. A lever that may not rise is
+            never given more than its budget in force.
 
     Returns:
         platform, account_id, track, lever_id, thompson_budget (mean over draws), thompson_budget_sd,
@@ -67,10 +76,8 @@ def thompson_budgets(
         towards the draw's budget would repay its learning cost, and the rest); sorted by track and key.
 
     Raises:
-        ValueError: elasticity outside (0, 1), a budget that is not positive, a track without envelope.
+        ValueError: a budget that is not positive, a track without envelope, and as `elasticities_of`.
     """
-    if not 0 < elasticity < 1:
-        raise ValueError("elasticity must lie strictly between 0 and 1")
     rows = posteriors.join(
         levers.select(*LEVER_KEY, "current_budget", "minimum_budget"), on=list(LEVER_KEY), how="inner"
     ).sort("track", *LEVER_KEY)
@@ -85,7 +92,8 @@ def thompson_budgets(
         raise ValueError(f"no envelope or contribution for tracks {missing}")
     group = np.searchsorted(np.array(tracks, dtype=str), rows["track"].to_numpy().astype(str))
     value = np.array([contribution_per_signup[track] for track in tracks])[group]
-    high = np.maximum(current * _REACH, minimum)
+    answers = elasticities_of(rows, curves, elasticity)
+    high = np.maximum(np.where(answers.may_rise, current * _REACH, current), minimum)
     low = np.clip(current / _REACH, minimum, high)
     caps = np.array([float(envelopes[track]) for track in tracks])
 
@@ -96,13 +104,17 @@ def thompson_budgets(
     for start in range(0, draws if len(rows) else 0, block):
         size = min(block, draws - start)
         rates = draw_signups_per_dollar(*evidence, reward, size, rng)
+        drawn = answers.draw(size, rng)
+        slope = _by_lever(drawn, answers.cluster)
         with np.errstate(over="ignore"):
-            worth = np.minimum(value * elasticity * rates, 1e12)
-            demand = np.minimum(current * worth ** (1 / (1 - elasticity)), high * 1e6)
-        scales = _knapsack_scales(demand, low, high, group, caps, total_envelope)
-        budgets = np.clip(demand * scales[:, group], low, high)
+            worth = np.minimum(value * slope * rates, 1e12)
+            demand = current * worth ** (1 / (1 - slope))
+        cells = _Cells(group, answers.cluster, drawn)
+        demand = np.minimum(demand, high * 1e6 if cells.are_equal else _MOST)
+        scales = _knapsack_scales(demand, low, high, group, caps, total_envelope, cells)
+        budgets = np.clip(demand * cells.factors(scales)[:, cells.of_lever], low, high)
         shares = budgets / np.maximum(np.add.reduceat(budgets, _starts(group), axis=1)[:, group], 1e-12)
-        worth -= (np.maximum(scales, 1e-6) ** (elasticity - 1))[:, group]
+        worth -= cells.prices(scales)[:, group]
         raised, cut = _repaid_steps(budgets / current - 1, worth, step_limit, learning)
         for index, values in enumerate((budgets, budgets**2, shares, shares**2, worth, raised, cut)):
             sums[index] += values.sum(axis=0)
@@ -135,17 +147,55 @@ def _repaid_steps(
     return pays & (step > 0), pays & (step < 0)
 
 
+class _Cells:
+    """Levers of one group and one cluster: within a draw, their budgets shrink by one factor q^a.
+
+    Attributes:
+        group: of each cell, ascending.
+        of_lever: index of each lever's cell.
+        are_equal: whether all share one elasticity: then a = 1 and q = price^(-1/(1-ε)), else q = 1/price.
+        powers: a of each cell, (draws or 1, cells).
+    """
+
+    def __init__(self, group: IntArray, cluster: IntArray, elasticity: FloatArray) -> None:
+        """Elasticities of each cluster, (draws or 1, clusters)."""
+        pairs, index = np.unique(np.stack([group, cluster], axis=1), axis=0, return_inverse=True)
+        self.group: IntArray = pairs[:, 0]
+        self.of_lever: IntArray = index.reshape(-1)
+        common = elasticity[0, 0]
+        self.are_equal = bool((elasticity == common).all())
+        self.powers = np.ones((1, len(pairs))) if self.are_equal else 1 / (1 - elasticity[:, pairs[:, 1]])
+        self._of_price = 1 - common if self.are_equal else 1.0
+
+    def factors(self, scales: FloatArray) -> FloatArray:
+        """q^a of every cell, (draws, cells), from q by group, (draws, groups)."""
+        own = scales[:, self.group]
+        return own if self.are_equal else np.asarray(own**self.powers, dtype=np.float64)
+
+    def prices(self, scales: FloatArray) -> FloatArray:
+        """What a dollar is worth elsewhere, from q, same shape."""
+        return np.asarray(np.maximum(scales, 1e-6) ** -self._of_price, dtype=np.float64)
+
+    def inside(self, levers: slice, group: int) -> tuple[IntArray, FloatArray]:
+        """The cell of each of a group's levers, counted from 0, and the cells' powers."""
+        first = int(np.searchsorted(self.group, group))
+        last = int(np.searchsorted(self.group, group, side="right"))
+        return self.of_lever[levers] - first, self.powers[:, first:last]
+
+
 def solve_knapsack(
     demand: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    group: np.ndarray[tuple[int], np.dtype[np.int64]],
+    group: IntArray,
     caps: FloatArray,
     total: float,
+    elasticity: FloatArray | None = None,
+    cluster: IntArray | None = None,
 ) -> FloatArray:
     """Optimal budgets of every draw at once, shape (draws, levers).
 
-    A group's sum Σ clip(demand * q, low, high) grows with q <= 1, so each group takes its largest q that
+    A group's sum Σ clip(demand * q^a, low, high) grows with q <= 1, so each group takes its largest q that
     respects its cap; where the total still binds, one common q replaces every larger one (the groups' duals
     and the total's add up in the price). Where even the lower bounds exceed a cap, the answer is `low`: the
     caller must treat it as infeasible.
@@ -157,23 +207,29 @@ def solve_knapsack(
         group: group index per lever, sorted ascending from 0 without gaps, (levers,).
         caps: one per group, (groups,).
         total: cap over all groups.
+        elasticity: in (0, 1), of each cluster and draw, (draws or 1, clusters); None: the same of all levers.
+        cluster: index into it per lever, (levers,).
 
     Raises:
         ValueError: groups not sorted, or bounds crossed.
     """
-    scales = _knapsack_scales(demand, low, high, group, caps, total)
-    return np.clip(demand * scales[:, group], low, high)
+    if elasticity is None or cluster is None:
+        elasticity, cluster = np.full((1, 1), 0.5), np.zeros_like(group)
+    cells = _Cells(group, cluster, elasticity)
+    scales = _knapsack_scales(demand, low, high, group, caps, total, cells)
+    return np.clip(demand * cells.factors(scales)[:, cells.of_lever], low, high)
 
 
 def _knapsack_scales(
     demand: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    group: np.ndarray[tuple[int], np.dtype[np.int64]],
+    group: IntArray,
     caps: FloatArray,
     total: float,
+    cells: _Cells,
 ) -> FloatArray:
-    """q of each draw and group, (draws, groups); its price is q^-(1 - ε). Arguments as `solve_knapsack`."""
+    """q of each draw and group, (draws, groups). Arguments as `solve_knapsack`."""
     if np.any(np.diff(group) < 0) or np.any(high < low):
         raise ValueError("levers must be sorted by group and high must not lie below low")
     if demand.shape[1] == 0:
@@ -183,29 +239,42 @@ def _knapsack_scales(
     scales = np.ones((len(demand), len(caps)))
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
         part = slice(start, end)
+        of_lever, powers = cells.inside(part, index)
+        ceiling = np.ones((len(demand), powers.shape[1]))
         scales[:, index] = _largest_scale(
-            demand[:, part], low[part], high[part], np.ones((len(demand), end - start)), caps[index]
+            demand[:, part], low[part], high[part], ceiling, caps[index], of_lever, powers, cells.are_equal
         )
-    common = _largest_scale(demand, low, high, scales[:, group], total)
+    common = _largest_scale(
+        demand, low, high, cells.factors(scales), total, cells.of_lever, cells.powers, cells.are_equal
+    )
     return np.minimum(scales, common[:, None])
 
 
 def _largest_scale(
-    demand: FloatArray, low: FloatArray, high: FloatArray, ceiling: FloatArray, cap: float
+    demand: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    ceiling: FloatArray,
+    cap: float,
+    cell: IntArray,
+    powers: FloatArray,
+    are_equal: bool,
 ) -> FloatArray:
-    """Largest q in (0, 1] per draw with Σ clip(demand * min(q, ceiling), low, high) <= cap.
+    """Largest q in (0, 1] per draw with Σ clip(demand * min(q^a, ceiling), low, high) <= cap.
 
-    The sum is piecewise linear in q: Newton steps land on the answer once they reach its piece, bisection
-    keeps them inside the bracket before that.
+    Ceilings and powers by cell, (draws, cells). Between the points where a lever meets a bound the sum is
+    straight where all powers are 1, else nearly straight in logs: Newton steps land on the answer once they
+    reach its piece, bisection keeps them inside the bracket before that.
     """
     answer = np.ones(len(demand))
-    spent = np.clip(demand * ceiling, low, high).sum(axis=1)
+    spent = np.clip(demand * _by_lever(ceiling, cell), low, high).sum(axis=1)
     rows = np.flatnonzero(spent > cap)
     if not len(rows):
         return answer
     if low.sum() >= cap:
         answer[rows] = 0.0
         return answer
+    powers = np.broadcast_to(powers, (len(answer), powers.shape[1]))[rows]
     demand, ceiling = demand[rows], ceiling[rows]
     bottom, top = np.zeros(len(rows)), np.ones(len(rows))
     scale = np.clip(cap / spent[rows], 0.0, 1.0)
@@ -213,7 +282,8 @@ def _largest_scale(
     active = np.arange(len(rows))
     for _ in range(200):
         q = scale[active]
-        asked = demand * np.minimum(q[:, None], ceiling)
+        factor = q[:, None] if are_equal else q[:, None] ** powers
+        asked = demand * _by_lever(np.minimum(factor, ceiling), cell)
         budgets = np.clip(asked, low, high)
         gap = cap - budgets.sum(axis=1)
         fits = gap >= 0
@@ -223,17 +293,26 @@ def _largest_scale(
         going = (~fits | (gap > 1e-9 * cap)) & (top[active] - bottom[active] > 1e-15)
         if not going.any():
             break
-        moving = (asked > low) & (asked < high) & (q[:, None] < ceiling)
-        slope = (demand * moving).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        rising = np.where(factor < ceiling, 1.0 if are_equal else powers * factor / q[:, None], 0.0)
+        slope = (demand * ((asked > low) & (asked < high)) * _by_lever(rising, cell)).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             # Aim a hair below the cap: the answer must not exceed it by a rounding error.
-            newton = q + (gap - 4e-10 * cap) / slope
+            if are_equal:
+                newton = q + (gap - 4e-10 * cap) / slope
+            else:
+                sums = cap - gap
+                newton = q * np.exp(np.log(cap * (1 - 4e-10) / sums) * sums / (slope * q))
         inside = (newton > bottom[active]) & (newton < top[active])
         scale[active] = np.where(inside, newton, (bottom[active] + top[active]) / 2)
-        active, demand, ceiling = active[going], demand[going], ceiling[going]
+        active, demand, ceiling, powers = active[going], demand[going], ceiling[going], powers[going]
     answer[rows] = found
     return answer
 
 
-def _starts(group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+def _by_lever(of_cells: FloatArray, cell: IntArray) -> FloatArray:
+    """Columns of cells repeated for their levers; one cell needs no copy."""
+    return of_cells if of_cells.shape[1] == 1 else of_cells[:, cell]
+
+
+def _starts(group: IntArray) -> list[int]:
     return [0, *(np.flatnonzero(np.diff(group)) + 1).tolist()]

@@ -18,6 +18,7 @@ from enum import IntEnum
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.forecasting.delay import Completion, completion_so_far
 from models.forecasting.dynamics import Level, also_uncertain, candidates, filter_level
@@ -31,6 +32,7 @@ from models.forecasting.events import (
 )
 from models.forecasting.panel import FloatArray, IntArray, Panel
 from models.forecasting.response import WEEK, spend_factor, spend_slope, usual_spend, weekday_effects
+from models.response_curves import held_inside
 
 
 class Link(IntEnum):
@@ -96,6 +98,7 @@ def fit_rates(
     completion: Completion | None = None,
     events: Sequence[Event] = (),
     history: Panel | None = None,
+    curves: pl.DataFrame | None = None,
 ) -> RateModel:
     """Fit the four links.
 
@@ -108,6 +111,9 @@ def fit_rates(
         completion: what share of each day's conversions is known so far (`completion_so_far`): a young
             day counts with that share of its clicks. Slopes and weekdays are learnt from matured days.
         events: the calendar; days of an event do not move the level, and coming ones get its effect.
+        curves: platform, account_id, lever_id (unique), cluster, elasticity_mean: series with a curve answer
+            to spend as their cluster does. What of it lies in clicks per dollar is learnt from the cluster,
+            the rest is laid on conversions per click. Others learn both from their account.
         history: where earlier events are looked for, if not in `panel`: a longer panel of the same accounts
             that ends on the same day, its series as coarse as whole tracks.
     Raises:
@@ -122,7 +128,8 @@ def fit_rates(
     ordinary = ordinary_days(panel, events)
     group_spend = _mean_spend(panel)
     usual = usual_spend(panel.cost, group_spend)
-    loss = 1.0 - elasticity
+    pool, answers = _curves(panel, curves, elasticity)
+    loss = 1.0 - answers
     first_weekday = panel.first_day.weekday()
 
     slopes = np.zeros((len(Link), panel.series.height))
@@ -131,7 +138,7 @@ def fit_rates(
     effects = np.zeros((2, len(ahead), len(Link), panel.series.height))
     levels, known = [], []
     chain = (
-        (Link.SPEND, panel.cost, _days_alive(panel.cost), 0.0),
+        (Link.SPEND, panel.cost, _days_alive(panel.cost), np.zeros_like(loss)),
         (Link.IMPRESSIONS, panel.impressions, panel.cost, -2.0 * loss / 3.0),
         (Link.CLICKS, panel.clicks, panel.cost, -2.0 * loss / 3.0),
         # A day without exposure teaches nothing, and the level drifts on through it to today.
@@ -141,8 +148,10 @@ def fit_rates(
         telling = ordinary * (settled if link is Link.SIGNUPS else 1.0)
         if link is not Link.SPEND:
             slopes[link] = spend_slope(
-                all_counts * telling, all_exposure * telling, panel.cost, panel.account, prior_slope
+                all_counts * telling, all_exposure * telling, panel.cost, pool, prior_slope
             )
+            if curves is not None:
+                slopes[link] = _on_curve(link, slopes, loss, pool >= panel.account.size)
             all_exposure = all_exposure * spend_factor(panel.cost, usual[:, None], slopes[link][:, None])
         weekdays[link] = weekday_effects(
             all_counts * telling, all_exposure * telling, first_weekday, panel.account
@@ -175,6 +184,36 @@ def fit_rates(
             ComingEvent(event, effects[0, index], effects[1, index]) for index, event in enumerate(ahead)
         ),
     )
+
+
+def _curves(panel: Panel, curves: pl.DataFrame | None, elasticity: float) -> tuple[IntArray, FloatArray]:
+    """Who learns slopes together, and the elasticity of each series, (series,).
+
+    A series without a curve is pooled with its account; codes of clusters lie beyond all accounts'.
+    """
+    if curves is None:
+        return panel.account, np.full(panel.series.height, elasticity)
+    keys = ["platform", "account_id", "lever_id"]
+    rows = panel.series.join(
+        curves.select(*keys, "cluster", "elasticity_mean"), on=keys, how="left", maintain_order="left"
+    )
+    names = {name: index for index, name in enumerate(rows["cluster"].drop_nulls().unique().sort())}
+    codes = [
+        account if cluster is None else panel.account.size + names[cluster]
+        for account, cluster in zip(panel.account.tolist(), rows["cluster"], strict=True)
+    ]
+    answers = rows["elasticity_mean"].fill_null(elasticity).to_numpy()
+    return np.array(codes, dtype=np.int64), held_inside(answers)
+
+
+def _on_curve(link: Link, slopes: FloatArray, loss: FloatArray, has_curve: NDArray[np.bool_]) -> FloatArray:
+    """Slopes of a link, so that those of clicks and of conversions add up to the curve's, neither above 0."""
+    learnt: FloatArray = slopes[link]
+    if link is Link.CLICKS:
+        return np.where(has_curve, np.maximum(learnt, -loss), learnt)
+    if link is Link.SIGNUPS:
+        return np.where(has_curve, np.minimum(-loss - slopes[Link.CLICKS], 0.0), learnt)
+    return learnt
 
 
 def _level(link: Link, panel: Panel, counts: FloatArray, exposure: FloatArray, log_sd: FloatArray) -> Level:

@@ -38,15 +38,16 @@ def spend_factor(spend: FloatArray, usual: FloatArray, slope: FloatArray) -> Flo
 
 
 def spend_slope(
-    counts: FloatArray, exposure: FloatArray, cost: FloatArray, pool: IntArray, prior: float
+    counts: FloatArray, exposure: FloatArray, cost: FloatArray, pool: IntArray, prior: FloatArray
 ) -> FloatArray:
-    """Slope of log(counts / exposure) on log spend per account, at most 0, shape (series,).
+    """Slope of log(counts / exposure) on log spend per pool, at most 0, shape (series,).
 
     Least squares on seven-day differences, weighted by how many counts stand behind each, with Huber
     weights (a price change is not a response to spend). The standard error is clustered by day and
     widened by the overlap of the differences; the posterior mean under N(prior, SLOPE_PRIOR_SD²) is used.
+    `prior` is the same for all series of a pool.
     """
-    slope = np.full(pool.size, min(prior, 0.0))
+    slope = np.minimum(prior, 0.0)
     if counts.shape[1] <= WEEK:
         return slope
     usable = (counts > 0) & (exposure > 0) & (cost > 0)
@@ -58,7 +59,8 @@ def spend_slope(
     spend_change = spend[:, WEEK:] - spend[:, :-WEEK]
     for member in np.unique(pool):
         inside = pool == member
-        slope[inside] = _robust_slope(rate_change[inside], spend_change[inside], weight[inside], prior)
+        before = float(prior[inside][0])
+        slope[inside] = _robust_slope(rate_change[inside], spend_change[inside], weight[inside], before)
     return slope
 
 

@@ -26,6 +26,7 @@ import psutil
 import pytest
 
 from aelp_assets.desk.application import Desk, create_application, open_desk
+from aelp_assets.desk.cards import signups_change
 from aelp_assets.desk.figures import forecast_at
 from resources.clock import FixedClock
 from resources.control.external_edits import withdraw_overtaken
@@ -233,6 +234,7 @@ def stored_figures(environment: Environment, name: str = "l1") -> None:
                 proposed_budget=Decimal(525),
                 binding_rules='["pace"]',
                 expected_signups_change=0.25,
+                elasticity=None,
                 learning_cost=36.75,
             ),
             row_of(BANDIT_DECISIONS, lever_id="l7", type="stop"),
@@ -792,3 +794,16 @@ def test_a_raise_that_is_drawn_to_be_held_says_so_and_offers_no_way_back(tmp_pat
     assert "held for measurement until 2026-07-07 14:00 UTC; the lever keeps its budget" in said(page)
     assert "/rollback" not in page
     engine.dispose()
+
+
+def test_another_budget_brings_what_the_lever_s_own_curve_says():
+    decided = {
+        "current_budget": Decimal(500),
+        "proposed_budget": Decimal(525),
+        "expected_signups_change": 0.25,
+    }
+    own = signups_change(decided | {"elasticity": 0.3}, Decimal(600), 0.7)
+    assert own == pytest.approx(0.25 * (1.2**0.3 - 1) / (1.05**0.3 - 1))
+    configured = 0.25 * (1.2**0.7 - 1) / (1.05**0.7 - 1)
+    assert signups_change(decided | {"elasticity": None}, Decimal(600), 0.7) == pytest.approx(configured)
+    assert signups_change(decided, Decimal(600), 0.7) == pytest.approx(configured)

@@ -19,7 +19,9 @@ from resources.warehouse.tables import (
     DECISION_ACCOUNTS,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
+    LEVER_CLUSTERS,
     PLACEMENT_BASELINES,
+    RESPONSE_CURVES,
 )
 
 DAY = date(2026, 6, 30)
@@ -64,6 +66,8 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=AGES),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
         pl.DataFrame(schema=ORDERS_BESIDE_CLAIMS),
+        pl.DataFrame(schema=LEVER_CLUSTERS.polars_schema),
+        pl.DataFrame(schema=RESPONSE_CURVES.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
     )
     for made, table in ((results, FORECAST_RESULTS), (outlook, FORECAST_OUTLOOK)):

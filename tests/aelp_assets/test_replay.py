@@ -109,10 +109,20 @@ def snapshot(name: str, day: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.fixture
-def decided(environment) -> pl.DataFrame:
-    """The morning's rows, with all that was stored beside them."""
-    frames = inputs()
+def curves() -> dict[str, pl.DataFrame]:
+    """A cluster of its own for each ad set; of the second little is known."""
+    levers = pl.DataFrame({"platform": ["meta"] * 2, "account_id": ["a1"] * 2, "lever_id": ["l1", "l2"]})
+    of_clusters = {"elasticity_mean": [0.55, 0.8], "elasticity_sd": [0.05, 0.15], "may_rise": [True, True]}
+    return {
+        "lever_clusters": levers.with_columns(cluster=pl.Series(["one", "two"])),
+        "response_curves": pl.DataFrame({"cluster": ["one", "two"], **of_clusters}),
+    }
+
+
+@pytest.fixture(params=["curves", "one elasticity for all"])
+def decided(environment, request) -> pl.DataFrame:
+    """The morning's rows, with all that was stored beside them; before there were curves, and since."""
+    frames = inputs() | (curves() if request.param == "curves" else {})
     artifact = store_frames(environment.artifacts / "decisions", frames)
     settings_hash = store_text(environment.artifacts / "settings", SETTINGS.model_dump_json())
     day = run_decision(frames, SETTINGS, MORNING)
@@ -132,6 +142,14 @@ def test_the_same_inputs_settings_and_code_decide_the_same(environment, decided)
     assert outcome.is_same, outcome
     assert outcome.compared == decided.width - len(RUN) - 1
     assert "same" in replay_lines(first(decided), outcome)[0]
+
+
+def test_a_decision_names_the_elasticity_it_was_made_with_and_older_ones_name_none(environment, decided):
+    known = dict(decided.select("lever_id", "elasticity").iter_rows())
+    assert known in ({"l1": 0.55, "l2": 0.8}, {"l1": None, "l2": None})
+    older = {name: value for name, value in first(decided).items() if name not in ("cluster", "elasticity")}
+    outcome = replay_decision(environment, older)
+    assert outcome.is_same is (known["l1"] is None), "a row from before there were curves has no such columns"
 
 
 def test_each_column_that_was_changed_afterwards_is_named_with_both_values(environment, decided):

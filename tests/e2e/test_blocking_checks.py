@@ -12,7 +12,7 @@ import pytest
 from aelp_assets import bandits as bandit_assets
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
-from models import arms, baselines, forecasting, launches, plausibility, policy, slates
+from models import arms, baselines, forecasting, launches, plausibility, policy, response_curves, slates
 from resources.warehouse.tables import GOVERNANCE_TABLES
 from tests.e2e.homes import TODAY, Home
 
@@ -25,6 +25,7 @@ MORNING = {
     "ops__account_audits": ["ops.account_audits"],
     "ops__decision_accounts": ["ops.decision_accounts"],
     "gaelp_training__placement_baselines": ["gaelp_training.placement_baselines"],
+    "response": ["gaelp_training.lever_clusters", "gaelp_training.response_curves"],
     "forecast": ["gaelp_training.forecast_results", "gaelp_training.forecast_outlook"],
     "bandit": [
         "gaelp_training.bandit_posteriors",
@@ -123,6 +124,13 @@ CASES = [
         "quantiles_in_order",
         "gaelp_training.placement_baselines",
         altered(baselines, "placement_baselines", swapped("ctr")),
+    ),
+    Case(
+        "returns_diminish",
+        "gaelp_training.response_curves",
+        altered(
+            response_curves, "response_curves", lambda rows: rows.with_columns(elasticity_p50=pl.lit(1.2))
+        ),
     ),
     Case(
         "quantiles_in_order",

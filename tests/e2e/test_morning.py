@@ -54,6 +54,8 @@ DECIDED = [
         "gaelp_training.placement_baselines",
         "gaelp_training.creative_rates",
         "gaelp_training.context_rates",
+        "gaelp_training.lever_clusters",
+        "gaelp_training.response_curves",
         "gaelp_training.forecast_results",
         "gaelp_training.forecast_outlook",
         "gaelp_training.bandit_posteriors",

@@ -219,6 +219,60 @@ def test_a_losing_track_is_never_raised(seed):
     assert "cut" in set(result.decisions["type"])
 
 
+# --- each cluster its own answer to spend ---
+
+
+def curves_of(history, **brand):
+    """Three clusters of levers; `brand` names levers of brand search."""
+    levers = history.select("platform", "account_id", "lever_id").unique().sort("lever_id")
+    number = pl.col("lever_id").str.slice(1).cast(pl.Int64)
+    is_brand = pl.col("lever_id").is_in(list(brand.get("brand", ())))
+    return levers.with_columns(
+        cluster=pl.when(is_brand).then(pl.lit("brand")).otherwise(pl.format("c{}", number % 2)),
+        elasticity_mean=pl.when(is_brand).then(0.3).otherwise(0.6 + 0.1 * (number % 2)),
+        elasticity_sd=pl.lit(0.1),
+        may_rise=~is_brand,
+    )
+
+
+def test_brand_search_is_cut_or_held_but_never_raised_and_the_rest_stands_by_its_own_curve(day):
+    history, days, accounts = account(80, seed=1, dead_share=0.1)
+    risen = day.decisions.filter(pl.col("type") == "raise")["lever_id"].to_list()[::2]
+    assert len(risen) > 3
+    result = morning(history, days, accounts, curves=curves_of(history, brand=risen))
+    judged = {row["lever_id"]: row for row in result.decisions.iter_rows(named=True)}
+    assert all(judged[name]["type"] in ("hold", "cut") for name in risen)
+    assert all(judged[name]["elasticity"] == 0.3 for name in risen)
+    states = result.states.filter(pl.col("lever_id").is_in(risen))
+    assert (states["marginal_contribution"] == -1).all()  # the rule that refuses a raise again at the writer
+    assert {judged[name]["cluster"] for name in judged if name not in risen} == {"c0", "c1"}
+    assert "raise" in set(result.decisions["type"])
+    assert verify_decisions(result.decisions, result.states, LIMITS, NOW) == []
+
+
+def test_what_an_edit_brings_follows_its_levers_own_curve(day):
+    history, days, accounts = account(80, seed=1, dead_share=0.1)
+    result = morning(history, days, accounts, curves=curves_of(history))
+    again = morning(
+        history.reverse(),
+        days.reverse(),
+        accounts,
+        curves=curves_of(history).sample(fraction=1, shuffle=True),
+    )
+    assert again.decisions.equals(result.decisions)
+    edits = result.decisions.filter(pl.col("type").is_in(["raise", "cut"]))
+    ratio = (edits["proposed_budget"] / edits["current_budget"]).cast(pl.Float64)
+    expected = edits["current_budget"].cast(pl.Float64) * (ratio ** edits["elasticity"] - 1)
+    per_dollar = edits["expected_signups_change"] / expected
+    marginal = result.states.join(edits.select("lever_id", "elasticity"), on="lever_id").sort("lever_id")
+    worth = pl.Series([{"security": 308.0, "balance": 234.0}[track] for track in marginal["track"]])
+    assert np.allclose(
+        (marginal["marginal_contribution"] + 1) / worth / marginal["elasticity"],
+        per_dollar.to_numpy()[edits["lever_id"].arg_sort().to_numpy()],
+    )
+    assert day.decisions["elasticity"].null_count() == day.decisions.height
+
+
 # --- what an edit costs while the platform learns ---
 
 DEAR = LearningCost(loss_share=0.1)

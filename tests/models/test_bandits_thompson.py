@@ -21,7 +21,8 @@ def demand_of(current, worth):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_allocation_equals_a_general_solvers(seed):
+@pytest.mark.parametrize("differ", [False, True])
+def test_allocation_equals_a_general_solvers(seed, differ):
     rng = np.random.default_rng(seed)
     levers = int(rng.integers(2, 7))
     group = np.sort(rng.integers(0, 2, levers))
@@ -32,13 +33,20 @@ def test_allocation_equals_a_general_solvers(seed):
     caps = np.array([current[group == g].sum() * rng.uniform(0.9, 1.3) for g in range(group.max() + 1)])
     caps = np.maximum(caps, [low[group == g].sum() * 1.05 for g in range(len(caps))])
     total = max(caps.sum() * rng.uniform(0.75, 1.1), low.sum() * 1.05)
+    elasticity = rng.uniform(0.1, 0.93, (1, 3)) if differ else np.full((1, 3), ELASTICITY)
+    cluster = rng.integers(0, 3, levers)
+    own = elasticity[0, cluster]
 
-    ours = solve_knapsack(demand_of(current, worth)[None, :], low, high, group, caps, total)[0]
+    def profits(budgets):
+        return (worth * current * (budgets / current) ** own - budgets).sum()
+
+    demand = current * (worth * own) ** (1 / (1 - own))
+    ours = solve_knapsack(demand[None, :], low, high, group, caps, total, elasticity, cluster)[0]
     constraints = [{"type": "ineq", "fun": lambda b: (total - b.sum()) / 100}]
     for g, cap in enumerate(caps):
         constraints.append({"type": "ineq", "fun": lambda b, g=g, cap=cap: (cap - b[group == g].sum()) / 100})
     solved = minimize(
-        lambda b: -profit(b, current, worth).sum() / 100,
+        lambda b: -profits(b) / 100,
         x0=low,
         bounds=list(zip(low, high, strict=True)),
         constraints=constraints,
@@ -48,8 +56,40 @@ def test_allocation_equals_a_general_solvers(seed):
     assert ours.sum() <= total * (1 + 1e-9)
     assert all(ours[group == g].sum() <= cap * (1 + 1e-9) for g, cap in enumerate(caps))
     assert np.all((ours >= low - 1e-9) & (ours <= high + 1e-9))
-    theirs = profit(solved.x, current, worth).sum()
-    assert profit(ours, current, worth).sum() >= theirs - 1e-4 * abs(theirs)
+    assert profits(ours) >= profits(solved.x) - 1e-4 * abs(profits(solved.x))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_draw_of_many_elasticities_pays_one_price_within_every_cap(seed):
+    rng = np.random.default_rng(seed)
+    draws, levers = 200, 30
+    group, cluster = np.sort(rng.integers(0, 3, levers)), rng.integers(0, 6, levers)
+    group = np.unique(group, return_inverse=True)[1]
+    elasticity = rng.uniform(0.05, 0.95, (draws, 6))
+    own = elasticity[:, cluster]
+    current = rng.uniform(50, 500, levers)
+    worth = rng.uniform(0.5, 4.0, (draws, levers)) * own
+    low, high = current / 2, current * 2
+    demand = current * worth ** (1 / (1 - own))
+    caps = np.bincount(group, current) * rng.uniform(0.7, 1.2, group.max() + 1)
+    total = caps.sum() * 0.9
+    budgets = solve_knapsack(demand, low, high, group, caps, total, elasticity, cluster)
+    sums = np.stack([budgets[:, group == g].sum(axis=1) for g in range(len(caps))], axis=1)
+    assert (sums <= caps * (1 + 1e-9)).all()
+    assert (sums.sum(axis=1) <= total * (1 + 1e-9)).all()
+    # What one more dollar brings is the same for all levers of a group between their bounds, and more than 1
+    # only where a cap is full.
+    brings = worth * (budgets / current) ** (own - 1)
+    inside = (budgets > low * (1 + 1e-7)) & (budgets < high * (1 - 1e-7))
+    for g, cap in enumerate(caps):
+        part = group == g
+        highest = np.where(inside, brings, -np.inf)[:, part].max(axis=1)
+        lowest = np.where(inside, brings, np.inf)[:, part].min(axis=1)
+        some = inside[:, part].any(axis=1)
+        assert np.allclose(highest[some], lowest[some], rtol=1e-6)
+        full = (sums[:, g] > cap * (1 - 1e-6)) | (sums.sum(axis=1) > total * (1 - 1e-6))
+        assert (highest[some & ~full] <= 1 + 1e-6).all()
+        assert (lowest[some] >= 1 - 1e-6).all()
 
 
 def test_two_levers_match_a_fine_grid():
@@ -133,7 +173,7 @@ def lever_frame(budgets) -> pl.DataFrame:
     )
 
 
-def request(posteriors, levers, *, seed=1, envelope=1500.0, total=1e9, draws=1920):
+def request(posteriors, levers, *, seed=1, envelope=1500.0, total=1e9, draws=1920, curves=None):
     return thompson_budgets(
         posteriors,
         levers,
@@ -144,6 +184,23 @@ def request(posteriors, levers, *, seed=1, envelope=1500.0, total=1e9, draws=192
         reward=REWARD,
         draws=draws,
         rng=np.random.default_rng(seed),
+        curves=curves,
+    )
+
+
+def curve_frame(clusters, means, sds, may_rise=None) -> pl.DataFrame:
+    count = len(clusters)
+    return pl.DataFrame(
+        {
+            "platform": ["meta"] * count,
+            "account_id": ["a1"] * count,
+            "lever_id": [f"l{i}" for i in range(count)],
+            "cluster": clusters,
+            "elasticity_mean": means,
+            "elasticity_sd": sds,
+            "may_rise": may_rise or [True] * count,
+        },
+        schema_overrides=dict.fromkeys(("platform", "account_id", "lever_id", "cluster"), pl.String),
     )
 
 
@@ -183,3 +240,56 @@ def test_a_lever_without_a_budget_is_refused(budget):
     levers = lever_frame([500.0]).with_columns(current_budget=pl.lit(budget, dtype=pl.Float64))
     with pytest.raises(ValueError, match="positive"):
         request(posterior_frame([1.0], [100.0]), levers)
+
+
+# --- each cluster its own answer to spend ---
+
+
+def test_a_certain_curve_of_the_configured_elasticity_changes_nothing():
+    posteriors, levers = posterior_frame([150.0, 80.0], [14_000.0] * 2), lever_frame([500.0] * 2)
+    plain = request(posteriors, levers, envelope=900.0)
+    assert request(
+        posteriors, levers, envelope=900.0, curves=curve_frame(["a", "b"], [0.7] * 2, [0.0] * 2)
+    ).equals(plain)
+    assert request(posteriors, levers, envelope=900.0, curves=curve_frame([], [], [])).equals(plain)
+
+
+def test_of_two_equal_levers_the_one_that_answers_to_money_gets_it():
+    posteriors, levers = posterior_frame([150.0] * 2, [14_000.0] * 2), lever_frame([500.0] * 2)
+    steep = request(
+        posteriors, levers, envelope=1000.0, curves=curve_frame(["a", "b"], [0.9, 0.4], [0.1] * 2)
+    )
+    assert steep["thompson_budget"][0] > 600 > 400 > steep["thompson_budget"][1]
+    assert steep["thompson_budget"].sum() <= 1000 * (1 + 1e-9)
+
+
+def test_an_unsure_elasticity_shows_as_spread_and_is_shared_by_its_cluster():
+    posteriors, levers = posterior_frame([150.0] * 2, [14_000.0] * 2), lever_frame([500.0] * 2)
+
+    def shared(clusters, sd):
+        curves = curve_frame(clusters, [0.7] * 2, [sd] * 2)
+        return request(posteriors, levers, envelope=1000.0, curves=curves)["share_sd"].mean()
+
+    assert shared(["a", "b"], 0.1) > 1.3 * shared(["a", "b"], 0.0)
+    assert shared(["a", "a"], 0.1) < 0.9 * shared(["a", "b"], 0.1)
+
+
+def test_a_lever_that_may_not_rise_is_never_given_more_than_it_has():
+    posteriors, levers = posterior_frame([400.0] * 2, [14_000.0] * 2), lever_frame([500.0] * 2)
+    curves = curve_frame(["a", "brand"], [0.7, 0.3], [0.1, 0.1], [True, False])
+    budgets = request(posteriors, levers, envelope=5000.0, curves=curves)
+    assert budgets["thompson_budget"][0] > 800
+    assert budgets["thompson_budget"][1] <= 500
+    assert budgets["p_raise"][1] == 0
+
+
+def test_curves_that_contradict_themselves_are_refused():
+    posteriors, levers = posterior_frame([1.0] * 2, [100.0] * 2), lever_frame([500.0] * 2)
+    for wrong in (
+        curve_frame(["a", "a"], [0.7, 0.6], [0.1] * 2),
+        curve_frame(["a", "b"], [0.7, 1.0], [0.1, 0.0]),
+        curve_frame(["a", "b"], [0.7, 0.7], [0.1, -0.1]),
+        pl.concat([curve_frame(["a"], [0.7], [0.1])] * 2),
+    ):
+        with pytest.raises(ValueError, match="curves"):
+            request(posteriors, levers, curves=wrong)

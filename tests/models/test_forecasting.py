@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.forecasting import build_panel, cac_identity, fit_rates, forecast_levers, forecast_outlook
 from models.forecasting.draws import clumps, dispersed
+from models.forecasting.rates import Link
 from models.quantiles import out_of_order, quantile_rows
 from resources.warehouse.tables import FORECAST_OUTLOOK, FORECAST_RESULTS
 
@@ -423,3 +424,30 @@ def test_drawing_is_fast_enough_for_a_morning(ad_world: Callable[..., Any]) -> N
     )
     rate = 64 * 6 * 7 * 2000 / (time.process_time() - started)
     assert rate > 2e6, f"{rate:,.0f} draws a second of CPU"  # about 14 million on an idle core
+
+
+def test_series_answer_to_spend_as_the_curve_of_their_cluster_says(ad_world: Callable[..., Any]) -> None:
+    world = ad_world(5, levers=8, days=60, spend=4000.0)
+    panel = build_panel(world.daily, world.as_of_date)
+    rules: dict[str, Any] = {"maturity_days": 0, "elasticity": 0.7}
+    keys = panel.series.select("platform", "account_id", "lever_id")
+    curves = keys.head(6).with_columns(
+        cluster=pl.Series(["steep", "flat"] * 3), elasticity_mean=pl.Series([0.9, 0.4] * 3)
+    )
+    plain, curved = fit_rates(panel, **rules), fit_rates(panel, **rules, curves=curves)
+    assert curved.elasticity[:6] == pytest.approx([0.9, 0.4] * 3)
+    assert (
+        np.ptp(curved.elasticity[6:]) == 0
+    )  # those without a curve learn from what is left of their account
+    assert 0.4 < curved.elasticity[6] < 0.9
+    assert (curved.slopes <= 0).all()
+    clicks = curved.slopes[Link.CLICKS]
+    assert clicks[1] == clicks[3] == clicks[5] != clicks[6]
+    levers, flat = world.levers("4000.00"), panel.series["lever_id"][1]
+    wanted = {name: plain if name == "plain" else curved for name in ("plain", "curved")}
+    gain = {}
+    for name, model in wanted.items():
+        rows = results_of(world, levers, model).filter(pl.col("lever_id") == flat)
+        first = rows.filter(pl.col("target_date") == pl.col("target_date").min()).sort("budget")
+        gain[name] = first["signups_p50"][-1] / first["signups_p50"][0]
+    assert gain["curved"] < gain["plain"]

@@ -47,6 +47,11 @@ select
     posteriors.p_best,
     posteriors.p_meets_cap,
     decisions.expected_signups_change,
+    decisions.cluster,
+    decisions.elasticity,
+    curves.elasticity_p10,
+    curves.elasticity_p90,
+    coalesce(curves.is_brand_search, false) as is_brand_search,
     decisions.expected_loss,
     decisions.learning_cost,
     decisions.p_raise,
@@ -82,6 +87,10 @@ left join {{ source('models', 'policy_runs') }} as runs
     on
         decisions.as_of_date = runs.as_of_date
         and decisions.track = runs.track
+left join {{ source('models', 'response_curves') }} as curves
+    on
+        decisions.as_of_date = curves.as_of_date
+        and decisions.cluster = curves.cluster
 left join drawn on decisions.decision_id = drawn.decision_id
 left join proposed on decisions.decision_id = proposed.decision_id
 left join {{ ref('int_levers') }} as levers

@@ -140,7 +140,7 @@ class Performance:
         names = ("impressions", "clicks", "cost_micros", "conversions", "conversions_value")
         metrics = [f"metrics.{name}" for name in names]
         totals = (
-            self._cells(first, last)
+            self._days(first, last)
             .group_by(keys, maintain_order=True)
             .agg(pl.col(name).sum().cast(pl.Int64) for name in metrics)
         )
