@@ -331,9 +331,9 @@ def governance_mirror(
 
 
 def snapshots_of(changes: Sequence[Record]) -> list[dict[str, Any]]:
-    """What each change started from and led to; an arm's says no budget."""
+    """What each change started from and led to; an arm has no budget, and 0 stands for that."""
     return [
-        {**change, "moment": moment, **json.loads(change[moment])}
+        {**change, "moment": moment, "budget": "0", **json.loads(change[moment])}
         for change in changes
         for moment in ("before", "after")
     ]

@@ -28,8 +28,6 @@ CALLS_TO_ACTION = {
     "sign up": "SIGN_UP",
     "subscribe": "SUBSCRIBE",
 }
-MAKES = ("campaign", "adset", "creative", "ad")
-"""What a launch may make, in the order of making; nothing of it may be undone before what it holds."""
 # The only fields that name what an earlier step made: texts are sent as they are.
 _REFERRING = ("campaign_id", "adset_id", "creative")
 

@@ -98,7 +98,7 @@ class LaunchPlatform(PlatformWriter, Protocol):
         ...
 
     def look(self, kind: str, entity_id: str, currency: str) -> Made:
-        """One object of `launch_payloads.MAKES`.
+        """One object of a launch: a campaign, adset, creative or ad.
 
         Raises:
             PlatformError: refused, or not answered.

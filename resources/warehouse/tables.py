@@ -518,7 +518,7 @@ CANARY_BUDGETS_SNAPSHOT = Table(
         ("platform", "STRING", "Source of the account.", True),
         ("account_id", "STRING", "Account.", True),
         ("lever_id", "STRING", "Lever in budget_levers.", True),
-        ("budget", "NUMERIC", "Daily budget, account currency; NULL for an arm, which has none."),
+        ("budget", "NUMERIC", "Daily budget, account currency; 0 for an arm, which has none.", True),
         ("status", "STRING", "active or paused.", True),
     ),
     grain=("change_id", "moment"),

@@ -108,14 +108,14 @@ def test_an_arm_s_switch_is_listed_approved_and_explained_in_words(tmp_path, mon
     engine.dispose()
 
 
-def test_a_mirrored_switch_has_no_budget_before_or_after(tmp_path):
+def test_a_switch_is_mirrored_with_its_statuses_and_no_budget(tmp_path):
     engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
     governance = governing(engine)
     governance.approve(put_one(governance, arm("a", **LOSING), arm("b")), "sam", "it loses", TEN)
     moments = mirror(CANARY_BUDGETS_SNAPSHOT, snapshots_of(governance.changes()))
     assert moments.select("moment", "budget", "status").rows() == [
-        ("before", None, "active"),
-        ("after", None, "paused"),
+        ("before", Decimal(0), "active"),
+        ("after", Decimal(0), "paused"),
     ]
     assert CANARY_BUDGETS_SNAPSHOT.conform(moments).height == 2
     assert mirror(PROPOSALS, governance.proposals(TEN))["current_budget"].to_list() == [Decimal(0)]
