@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export AELP_HOME ?= $(CURDIR)/.aelp
-# Two workers, each with whole files: session fixtures (a built home, an emulator) are made once a worker.
-PARALLEL := --numprocesses 2 --dist loadfile
+# Two workers, each with whole files: session fixtures (an emulator) are made once a worker. tests/conftest.py
+# says which files come first.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test real ui bench evidence lint typecheck imports unit dbt-duckdb dbt-bigquery e2e lock clean
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,36 @@ if TYPE_CHECKING:
 
 EMULATOR_ENVIRONMENT = PROJECT_ROOT / ".venv-bqemulator"
 START_TIMEOUT = 60.0
+# A file is one worker's: what takes longest starts first, or the other worker waits for it at the end.
+LONGEST = (
+    "tests/e2e/test_whole_graph_on_bigquery.py",
+    "tests/parity/test_marts.py",
+    "tests/faults/test_killed_runs.py",
+    "tests/e2e/test_closed_loop.py",
+    "tests/e2e/test_morning.py",
+    "tests/e2e/test_blocking_checks.py",
+    "tests/e2e/test_dormant_accounts.py",
+    "tests/e2e/test_command_line.py",
+    "tests/e2e/test_real_exports.py",
+    "tests/resources/connectors/test_runner.py",
+    "tests/property/test_writer.py",
+    "tests/property/test_money_invariants.py",
+    "tests/benchmarks/test_benchmarks.py",
+    "tests/benchmarks/test_bandit_study.py",
+    "tests/aelp_assets/test_desk.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest first, then those with the most tests; within a file nothing moves."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    files = [item.nodeid.partition("::")[0] for item in items]
+    tests = Counter(files)
+    known = dict.fromkeys(files)
+    ordered = sorted(known, key=lambda name: (ranks.get(name, len(ranks)), -tests[name]))
+    place = {name: number for number, name in enumerate(ordered)}
+    items.sort(key=lambda item: place[item.nodeid.partition("::")[0]])
 
 
 @pytest.fixture

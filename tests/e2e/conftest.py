@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a finished morning and the one after it, built once a session."""
+"""Fixtures of the end-to-end tests: a finished morning and the one after it, built once a run."""
 
 from __future__ import annotations
 

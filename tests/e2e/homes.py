@@ -1,4 +1,4 @@
-"""Homes tests run the whole graph in: a tiny sandbox, materialised once a session and copied per test.
+"""Homes tests run the whole graph in: a tiny sandbox, materialised once a run and copied per test.
 
 Here: building, copying, running and comparing AELP_HOMEs. Not here: what should be in them (the tests).
 """
@@ -29,6 +29,7 @@ from resources.sandbox.catalogue import SCALES
 from resources.settings import PROJECT_ROOT, Environment, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
+from tests.once import made_once
 
 SCALE = "tiny"
 TODAY = date(2026, 6, 30)
@@ -197,14 +198,30 @@ def events_of(home: Home, event: Callable[[Any], bool]) -> list[dg.EventLogRecor
 @functools.cache
 def finished(folder: Path) -> tuple[Home, Morning]:
     """The tiny sandbox after its first morning; look, or copy, but leave it as it is."""
-    home = Home(folder / "finished")
-    build_sandbox(home.drop, SCALE, SETTINGS.seed, TODAY, images=home.path / "creative_images")
-    return home, home.run(TODAY)
+    made, morning = made_once(folder, "finished", _first_morning)
+    return _own_copy(made, folder), morning
 
 
 @functools.cache
 def next_day(folder: Path) -> tuple[Home, Morning]:
     """The finished home after tomorrow's exports and tomorrow's morning, undisturbed."""
-    home = finished(folder)[0].copy(folder / "next_day")
+    before, _ = made_once(folder, "finished", _first_morning)
+    made, morning = made_once(folder, "next_day", lambda home: _next_morning(Home(before), home))
+    return _own_copy(made, folder), morning
+
+
+def _first_morning(folder: Path) -> Morning:
+    home = Home(folder)
+    build_sandbox(home.drop, SCALE, SETTINGS.seed, TODAY, images=home.path / "creative_images")
+    return home.run(TODAY)
+
+
+def _next_morning(before: Home, folder: Path) -> Morning:
+    home = before.copy(folder)
     home.drop_tomorrow()
-    return home, home.run(TOMORROW)
+    return home.run(TOMORROW)
+
+
+def _own_copy(made: Path, folder: Path) -> Home:
+    """With everything in it, the published copy too."""
+    return Home(Path(shutil.copytree(made, folder / made.name)))
