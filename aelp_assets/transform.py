@@ -5,6 +5,7 @@ Not here: SQL (`dbt_project/`) and which days to build (`runner`, `sensors`).
 """
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -311,28 +312,33 @@ def _facts(
     selected = [node for node in nodes if keys[names[node["unique_id"]]] in context.selected_asset_keys]
     tables = [n for n in selected if n["config"]["materialized"] != "view"]
     counts = warehouse.row_counts([TableName.parse(names[n["unique_id"]]) for n in tables])
-    known: dict[str, list[str]] = {}
+    parents = {
+        node["unique_id"]: [names[parent] for parent in node["depends_on"]["nodes"] if parent in names]
+        for node in selected
+    }
 
-    def columns_of(dotted: str) -> list[str]:
-        if dotted not in known:
-            known[dotted] = list(warehouse.columns(TableName.parse(dotted)))
-        return known[dotted]
+    @functools.cache
+    def catalogue() -> dict[str, dict[str, str]]:
+        everyone = sorted({name for some in parents.values() for name in some})
+        return warehouse.catalogue([TableName.parse(name) for name in everyone])
 
+    def traced(node: Mapping[str, Any]) -> lineage.ModelLineage:
+        upstream = {name: list(catalogue().get(name, {})) for name in parents[node["unique_id"]]}
+        return lineage.model_lineage(node["compiled_code"], warehouse.dialect, upstream)
+
+    sources = source_hash("dbt_project")
     facts: dict[dg.AssetKey, dict[str, Any]] = {}
     for node in selected:
         name = names[node["unique_id"]]
         metadata: dict[str, Any] = {}
         if (count := counts.get(name)) is not None:
             metadata["dagster/row_count"] = count
-        if sql := node.get("compiled_code"):
-            upstream = [names[parent] for parent in node["depends_on"]["nodes"] if parent in names]
+        if node.get("compiled_code"):
             found = lineage.remembered(
-                environment.artifacts / "lineage",
-                f"{environment.warehouse}-{node['unique_id']}",
-                node["raw_code"] + source_hash("dbt_project/macros"),
-                lambda sql=sql, upstream=upstream: lineage.model_lineage(  # type: ignore[misc]
-                    sql, warehouse.dialect, upstream, columns_of
-                ),
+                DBT_FOLDER / "target" / environment.warehouse / "lineage",
+                node["unique_id"],
+                sources,
+                functools.partial(traced, node),
             )
             if found:
                 metadata["dagster/column_lineage"] = lineage.to_dagster(found, keys)

@@ -161,10 +161,10 @@ class BigQueryWarehouse(Warehouse):
         selected = ", ".join(_quoted(name) for name in names)
         return self._session.select(f"SELECT {selected} FROM {self._qualified(table)}{where}", {}, "read")
 
-    def columns(self, table: TableName) -> dict[str, str]:
+    def catalogue(self, tables: Sequence[TableName]) -> dict[str, dict[str, str]]:
         with explained():
-            found = self._get(table)
-        return {} if found is None else _types(found)
+            found = {str(table): self._get(table) for table in tables}
+        return {name: _types(table) for name, table in found.items() if table is not None}
 
     def row_counts(self, tables: Sequence[TableName]) -> dict[str, int | None]:
         counts: dict[str, int | None] = {str(table): None for table in tables}

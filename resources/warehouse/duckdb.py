@@ -139,11 +139,13 @@ class DuckDBWarehouse(Warehouse):
         with self._connection(read_only=True) as connection:
             return _fetch(connection, f"SELECT {wanted} FROM {self._qualified(table)}{where}", days)
 
-    def columns(self, table: TableName) -> dict[str, str]:
+    def catalogue(self, tables: Sequence[TableName]) -> dict[str, dict[str, str]]:
         if not self.path.exists():
             return {}
         with self._connection(read_only=True) as connection:
-            return self._catalogue(connection).get(f"{self._prefix}{table}", {})
+            known = self._catalogue(connection)
+        names = {str(table): f"{self._prefix}{table}" for table in tables}
+        return {table: known[stored] for table, stored in names.items() if stored in known}
 
     def row_counts(self, tables: Sequence[TableName]) -> dict[str, int | None]:
         counts: dict[str, int | None] = {str(table): None for table in tables}

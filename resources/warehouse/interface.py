@@ -100,8 +100,12 @@ class Warehouse(ABC):
         """Columns of a table (all by default), optionally where `first <= partition <= last`."""
 
     @abstractmethod
+    def catalogue(self, tables: Sequence[TableName]) -> dict[str, dict[str, str]]:
+        """Column names and engine types in order by table, in one connection; missing tables are left out."""
+
     def columns(self, table: TableName) -> dict[str, str]:
-        """Column names and engine types in order; empty if the table does not exist."""
+        """Those of one table; empty if it does not exist."""
+        return self.catalogue([table]).get(str(table), {})
 
     @abstractmethod
     def row_counts(self, tables: Sequence[TableName]) -> dict[str, int | None]:

@@ -17,7 +17,7 @@ select * from final
 
 
 def lineage_of(sql):
-    return model_lineage(sql, "duckdb", list(COLUMNS), COLUMNS.__getitem__)
+    return model_lineage(sql, "duckdb", COLUMNS)
 
 
 def test_each_column_is_traced_through_ctes_stars_and_joins():
