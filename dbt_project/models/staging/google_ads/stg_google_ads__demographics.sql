@@ -1,5 +1,6 @@
 -- stg_google_ads__demographics: one row per account, ad group, account-local day, breakdown and criterion.
--- The breakdowns are age and gender. Either breakdown repeats the ad group's full total; Performance Max has no rows here.
+-- The breakdowns are age and gender. Either breakdown repeats the ad group's full total; Performance Max has
+-- no rows here.
 {% set fields = {
     'account_name': 'STRING',
     'currency': 'STRING',
