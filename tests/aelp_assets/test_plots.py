@@ -24,6 +24,7 @@ from resources.warehouse.tables import (
     FORECAST_REVIEWS,
     PERFORMANCE_CHANGES,
     PLACEMENT_BASELINES,
+    RESPONSE_CURVES,
     SLATES,
 )
 
@@ -42,6 +43,7 @@ DRAWN = {
     "baselines": (PLACEMENT_BASELINES, plots.baseline_ranges),
     "creatives": (CREATIVE_RATES, plots.creative_rates),
     "contexts": (CONTEXT_RATES, plots.context_rates),
+    "responses": (RESPONSE_CURVES, plots.response_curves),
     "outlook": (FORECAST_OUTLOOK, lambda frame: plots.outlook_fan(frame, CAPS)),
     "forecast": (FORECAST_RESULTS, lambda frame: plots.forecast_by_lever(frame, CAPS, NO_LEVERS)),
     "cac": (BANDIT_POSTERIORS, lambda frame: plots.cac_by_lever(frame, CAPS, NO_LEVERS)),
@@ -93,7 +95,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
     tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
-    assert ours == tried | {"context_rates", "creative_rates", "lift_sequences"}
+    assert ours == tried | {"context_rates", "creative_rates", "lift_sequences", "response_curves"}
     assert len(DRAWN) == len(ours)
 
 
