@@ -559,8 +559,8 @@ EXPECTED: dict[str, Expected] = {
     """),
     "staging.stg_platforms__intraday_spend": Expected("""
         date        platform    account_id  campaign_id  adgroup_id  hour      spend
-        2026-06-10  google_ads  g2          c9           __none__    0         2.5
-        2026-06-10  google_ads  g2          c9           __none__    1         4
+        2026-06-09  google_ads  g2          c9           __none__    0         2.5
+        2026-06-09  google_ads  g2          c9           __none__    1         4
         2026-06-10  linkedin    l1          gr           li          __none__  12.345
     """),
     "staging.stg_meta__insights_by_hour": Expected("""

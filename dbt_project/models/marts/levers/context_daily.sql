@@ -7,11 +7,7 @@ with levers as (
     select * from {{ ref('int_levers') }}
 ),
 
--- Google's campaigns with ads count by their ads, Performance Max by its total.
-google_days as (
-    select * from {{ ref('int_google_ads_daily') }}
-),
-
+-- Read anew for each breakdown: a CTE named twice is built whole by DuckDB, whatever days are asked for.
 told as (
     select
         date,
@@ -81,6 +77,7 @@ told as (
         cast(null as {{ type_of('NUMERIC') }}) as conversions_view
     from {{ ref('stg_meta__insights_by_hour') }}
     union all
+    -- Google's campaigns with ads count by their ads, Performance Max by its total.
     select
         date,
         platform,
@@ -96,7 +93,7 @@ told as (
         clicks,
         conversions as conversions_click,
         view_through_conversions as conversions_view
-    from google_days
+    from {{ ref('int_google_ads_daily') }}
     union all
     select
         date,
@@ -113,7 +110,7 @@ told as (
         clicks,
         conversions as conversions_click,
         view_through_conversions as conversions_view
-    from google_days
+    from {{ ref('int_google_ads_daily') }}
     union all
     select
         date,
