@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from resources.settings import PROJECT_ROOT
+
+_SOURCES = (".py", ".sql", ".yml", ".yaml")
+_WRITTEN = ("target", "logs", "dbt_packages")  # dbt's compiled SQL and packages
 
 
 @cache
@@ -26,7 +30,7 @@ def source_hash(*folders_or_files: str) -> str:
         path = PROJECT_ROOT / name
         if not path.exists():
             raise FileNotFoundError(path)
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if _is_source(p))
+        files = [path] if path.is_file() else sorted(_sources(path))
         for file in files:
             digest.update(file.relative_to(PROJECT_ROOT).as_posix().encode())
             digest.update(file.read_bytes())
@@ -111,9 +115,11 @@ def _module_file(module: str) -> Path | None:
     return None
 
 
-def _is_source(path: Path) -> bool:
-    # dbt writes compiled SQL and packages beside its sources.
-    written = any(
-        part.startswith(("target", "logs", "dbt_packages")) for part in path.relative_to(PROJECT_ROOT).parts
-    )
-    return path.suffix in (".py", ".sql", ".yml", ".yaml") and not written
+def _sources(folder: Path) -> Iterator[Path]:
+    """Source files below a folder, those of what dbt writes beside them left out.
+
+    Such folders are not entered: a run that ends removes its own while another one looks.
+    """
+    for path, inside, names in os.walk(folder):
+        inside[:] = [name for name in inside if not name.startswith(_WRITTEN)]
+        yield from (Path(path, name) for name in names if name.endswith(_SOURCES))

@@ -1,9 +1,12 @@
 """A code version names everything the code runs."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from resources import code_version
-from resources.code_version import module_hash
+from resources.code_version import module_hash, source_hash
 
 
 @pytest.fixture
@@ -64,3 +67,15 @@ def test_a_module_that_does_not_exist_is_refused():
 def test_slates_are_versioned_by_the_rewards_they_rank_by():
     closure = {path.name for path in code_version._closure(("models.slates",))}
     assert {"slates.py", "rewards.py", "posteriors.py"} <= closure
+
+
+def test_what_dbt_writes_beside_its_sources_is_not_entered(project, monkeypatch):
+    # A run that ended removed its own folder there while another was looking into it.
+    for folder in ("dbt_project/models", "dbt_project/target/run"):
+        (code_version.PROJECT_ROOT / folder).mkdir(parents=True)
+    entered = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: entered.append(Path(path).name) or scandir(path))
+    code_version.source_hash.cache_clear()
+    source_hash("dbt_project")
+    assert entered == ["dbt_project", "models"]
