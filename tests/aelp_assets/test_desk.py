@@ -184,7 +184,7 @@ def test_an_arm_is_shown_apart_with_what_waiting_costs_and_is_approved_and_undon
     )
     assert said(browser.post(f"/proposals/{pause}/approve", reason="it loses")).startswith("Approved: change")
     assert said(browser.post(f"/proposals/{enable}/reject", reason="an old offer")) == f"Rejected: {enable}."
-    assert "meta · Ad a: active → paused · jo: it loses · shadow, shadow" in words(browser.get())
+    assert "meta · Ad a: active → paused · jo: it loses · shadow" in words(browser.get())
     (change,) = governance.changes()
     assert "still demands the pause" in said(
         browser.post(f"/changes/{change['change_id']}/rollback", reason="no")
@@ -364,7 +364,7 @@ def test_approve_then_roll_back(governance, browser):
     assert said(page) == (
         f"Approved: change {change['change_id']} (shadow). Nothing is sent. It can be rolled back below."
     )
-    assert "500.00 → 525.00 · jo: it pays · shadow, shadow" in words(page)
+    assert "500.00 → 525.00 · jo: it pays · shadow" in words(page)
     assert 'role="status"' not in browser.get(), "told once"
     undone = browser.post(f"/changes/{change['change_id']}/rollback", reason="it did not")
     newest = governance.changes()[0]
