@@ -53,7 +53,7 @@ select
     arms.adgroup_id,
     arms.ad_id,
     arms.creative_id,
-    coalesce(ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id) as lever_id,
+    {{ joined_lever_id() }} as lever_id,
     tracks.track
 from arms
 inner join {{ ref('int_campaign_tracks') }} as tracks
@@ -61,21 +61,4 @@ inner join {{ ref('int_campaign_tracks') }} as tracks
         arms.platform = tracks.platform
         and arms.account_id = tracks.account_id
         and arms.campaign_id = tracks.campaign_id
-left join levers as ad_levers
-    on
-        ad_levers.arm_level = 'ad'
-        and arms.platform = ad_levers.platform
-        and arms.account_id = ad_levers.account_id
-        and arms.ad_id = ad_levers.entity_id
-left join levers as adgroup_levers
-    on
-        adgroup_levers.arm_level = 'adgroup'
-        and arms.platform = adgroup_levers.platform
-        and arms.account_id = adgroup_levers.account_id
-        and arms.adgroup_id = adgroup_levers.entity_id
-left join levers as campaign_levers
-    on
-        campaign_levers.arm_level = 'campaign'
-        and arms.platform = campaign_levers.platform
-        and arms.account_id = campaign_levers.account_id
-        and arms.campaign_id = campaign_levers.entity_id
+{{ joined_levers('arms') }}

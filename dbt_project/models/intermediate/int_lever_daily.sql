@@ -11,7 +11,7 @@ reached as (
         ads.platform,
         ads.account_id,
         ads.campaign_id,
-        coalesce(ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id) as lever_id,
+        {{ joined_lever_id() }} as lever_id,
         ads.impressions,
         ads.clicks,
         ads.cost,
@@ -19,24 +19,7 @@ reached as (
         ads.conversions_view,
         ads.revenue
     from {{ ref('ads_ad_daily') }} as ads
-    left join levers as ad_levers
-        on
-            ad_levers.arm_level = 'ad'
-            and ads.platform = ad_levers.platform
-            and ads.account_id = ad_levers.account_id
-            and ads.ad_id = ad_levers.entity_id
-    left join levers as adgroup_levers
-        on
-            adgroup_levers.arm_level = 'adgroup'
-            and ads.platform = adgroup_levers.platform
-            and ads.account_id = adgroup_levers.account_id
-            and ads.adgroup_id = adgroup_levers.entity_id
-    left join levers as campaign_levers
-        on
-            campaign_levers.arm_level = 'campaign'
-            and ads.platform = campaign_levers.platform
-            and ads.account_id = campaign_levers.account_id
-            and ads.campaign_id = campaign_levers.entity_id
+    {{ joined_levers('ads') }}
 )
 
 select

@@ -168,26 +168,9 @@ told as (
 reached as (
     select
         told.*,
-        coalesce(ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id) as lever_id
+        {{ joined_lever_id() }} as lever_id
     from told
-    left join levers as ad_levers
-        on
-            ad_levers.arm_level = 'ad'
-            and told.platform = ad_levers.platform
-            and told.account_id = ad_levers.account_id
-            and told.ad_id = ad_levers.entity_id
-    left join levers as adgroup_levers
-        on
-            adgroup_levers.arm_level = 'adgroup'
-            and told.platform = adgroup_levers.platform
-            and told.account_id = adgroup_levers.account_id
-            and told.adgroup_id = adgroup_levers.entity_id
-    left join levers as campaign_levers
-        on
-            campaign_levers.arm_level = 'campaign'
-            and told.platform = campaign_levers.platform
-            and told.account_id = campaign_levers.account_id
-            and told.campaign_id = campaign_levers.entity_id
+    {{ joined_levers('told') }}
 ),
 
 final as (
