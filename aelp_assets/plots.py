@@ -89,7 +89,7 @@ def context_rates(rates: pl.DataFrame) -> Figure:
         f"{lever} · {breakdown} {_placement(value)} ({basis})"[:_LONGEST_LABEL]
         for lever, breakdown, value, basis in names
     ]
-    figure, (axis,) = _panels(1, rows.height)
+    figure, (axis,) = _panels(1, rows.height, width=8.0)
     _intervals(axis, rows, "relative", labels)
     axis.axvline(1.0, color=_MUTED, linewidth=0.8)
     left_out = rates.height - rows.height
@@ -107,7 +107,7 @@ def response_curves(curves: pl.DataFrame) -> Figure:
     rows = curves.sort("usual_spend", descending=True, maintain_order=True).head(_SHOWN_LEVERS)
     if rows.is_empty():
         return _nothing("Response curves", "no lever is in a track")
-    figure, (axis,) = _panels(1, rows.height, width=4.2)
+    figure, (axis,) = _panels(1, rows.height, width=8.0)
     _intervals(axis, rows, "elasticity", rows["cluster"].to_list(), rows["prior_mean"].to_list())
     axis.set_title("Elasticity of signups on spend, the prior's mean in red", fontsize=9)
     axis.set_xlabel("p10–p90" + _left_out(curves, rows, "clusters"), fontsize=7)
