@@ -86,8 +86,7 @@ def context_rates(rates: pl.DataFrame) -> Figure:
     )
     names = rows.select("lever_id", "breakdown", "value", "basis").iter_rows()
     labels = [
-        f"{lever} · {breakdown} {_placement(value)} ({basis})"[:_LONGEST_LABEL]
-        for lever, breakdown, value, basis in names
+        f"{lever} · {breakdown} {_placement(value)} ({basis})" for lever, breakdown, value, basis in names
     ]
     figure, (axis,) = _panels(1, rows.height, width=8.0)
     _intervals(axis, rows, "relative", labels)
@@ -452,9 +451,10 @@ def _placement(name: str) -> str:
 
 
 def _short(label: str) -> str:
-    # A dollar sign would open mathematics in a matplotlib label.
-    whole = label.replace("$", r"\$")
-    return whole if len(whole) <= _LONGEST_LABEL else f"{whole[: _LONGEST_LABEL - 1]}…"
+    """Both ends of a long label: names differ as often in their last word as in their first."""
+    half = _LONGEST_LABEL // 2
+    cut = label if len(label) <= _LONGEST_LABEL else f"{label[:half]}…{label[1 - half :]}"
+    return cut.replace("$", r"\$")  # a dollar sign would open mathematics in a matplotlib label
 
 
 def lift_sequences(sequences: Mapping[tuple[str, str], pl.DataFrame]) -> Figure:
