@@ -1,7 +1,7 @@
-"""Forecast assets: what budgets buy, what the month brings, and how right we were before.
+"""Forecast assets: what budgets buy, and what the month brings.
 
-Here: reading levers and their days, calling `models.forecasting` and `models.accuracy`, drawing. Not here:
-the mathematics, and what may be spent.
+Here: reading levers and their days, calling `models.forecasting`, drawing. Not here: the mathematics, how
+right we were before (`backtests`), and what may be spent.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,13 @@ import polars as pl
 from aelp_assets import plots
 from aelp_assets.bandits import cac_caps, contributions, reward_definition
 from aelp_assets.metadata import (
-    FRAME,
     asset_key,
     check,
     markdown_table,
     picture,
-    result,
-    table_metadata,
     table_out,
 )
-from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE, WEEKLY_FRESHNESS
+from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
     EVENT_DAYS,
     HISTORY_DAYS,
@@ -34,7 +31,7 @@ from aelp_assets.partitions import (
     same_morning,
     seeded_rng,
 )
-from models import accuracy, forecasting
+from models import forecasting
 from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
 from models.forecasting.panel import Panel
@@ -64,11 +61,6 @@ _BY_LEVER_SHOWN = [
 _BY_TRACK_SHOWN = [
     *("track", "target_date", "spend_p50", "signups_p10", "signups_p50", "signups_p90"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap"),
-]
-_ACCURACY_SHOWN = [
-    *("account_id", "metric", "horizon_days", "method", "origins"),
-    *("coverage", "coverage_low", "coverage_high", "pinball", "pinball_difference"),
-    *("crps", "crps_difference", "width"),
 ]
 _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility", "models.response_curves")
 
@@ -323,75 +315,3 @@ def lever_inputs(
         days.select("date", *keys[:2], "lever_id", "cost"), on=["date", *keys[:2], "lever_id"]
     )
     return days, active.select(*keys, "lever_source", "current_budget"), delivery
-
-
-@dg.asset(
-    dagster_type=FRAME,
-    key=["gaelp_training", "forecast_accuracy"],
-    ins={name: LEVER_INPUTS[name] for name in ("int_lever_daily", "decision_accounts")},
-    check_specs=[
-        dg.AssetCheckSpec(
-            "covers_what_it_promises",
-            asset=asset_key("gaelp_training.forecast_accuracy"),
-            description="The coverage interval of clicks and conversions includes 80 %.",
-        )
-    ],
-    group_name="forecasts",
-    kinds={"polars"},
-    owners=MARKETING_SCIENCE,
-    partitions_def=decision_days,
-    freshness_policy=WEEKLY_FRESHNESS,
-    metadata=table_metadata("gaelp_training.forecast_accuracy"),
-    code_version=module_hash(
-        *("models.accuracy", "models.scoring_rules", "models.triangular"),
-        *("models.forecasting", "models.eligibility"),
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def forecast_accuracy(
-    context: dg.AssetExecutionContext,
-    int_lever_daily: pl.DataFrame,
-    decision_accounts: pl.DataFrame,
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
-    """Rolling-origin backtest beside the classic method, last week and the seasonal mean."""
-    rows = accuracy_rows(int_lever_daily, decision_accounts, settings, morning_of(context))
-    ours = rows.filter((pl.col("method") == "aelp") & pl.col("metric").is_in(["clicks", "conversions"]))
-    missed = ours.filter((pl.col("coverage_low") > 0.8) | (pl.col("coverage_high") < 0.8))
-    return result(
-        rows,
-        plots.coverage_intervals(rows),
-        [
-            check(
-                "covers_what_it_promises",
-                missed.is_empty(),
-                f"{missed.height} of {ours.height} coverage intervals exclude 80 %.",
-                "gaelp_training.forecast_accuracy",
-                severity=dg.AssetCheckSeverity.WARN,
-            )
-        ],
-        _ACCURACY_SHOWN,
-        table=markdown_table(rows, rows=60),
-    )
-
-
-def accuracy_rows(
-    lever_days: pl.DataFrame, accounts: pl.DataFrame, settings: Settings, morning: date
-) -> pl.DataFrame:
-    """FORECAST_ACCURACY of the eligible accounts' levers."""
-    days = of_eligible(lever_days.filter(pl.col("track").is_in(list(settings.tracks))), accounts)
-    reward: Mapping[str, float] = {
-        "conversions_click": settings.reward.click_incrementality_mean,
-        "conversions_view": settings.reward.view_incrementality_mean,
-    }
-    conversions = sum(
-        (pl.col(name).cast(pl.Float64) * share for name, share in reward.items()), start=pl.lit(0.0)
-    )
-    return accuracy.forecast_accuracy(
-        days.with_columns(conversions=conversions),
-        morning,
-        maturity_days=maturity_by_account(accounts),
-        elasticity=settings.bandit.elasticity,
-        events=calendar(settings, days, morning),
-        rng=seeded_rng(settings.seed, "forecast_accuracy", morning),
-    )

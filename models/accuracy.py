@@ -23,7 +23,7 @@ also uses young days at the share that has come (`forecasting.delay`), knows mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -110,6 +110,7 @@ def backtest_forecasts(
     draws: int = 2000,
     given_spend: bool = True,
     events: Sequence[Event] = (),
+    curves: Callable[[date], pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
     """Every forecast of the backtest beside what happened, one row each (SCHEMA).
 
@@ -121,6 +122,8 @@ def backtest_forecasts(
             day, so that every actual scored has matured. The other methods are handed matured counts
             up to the origin, which they could not have had: any error is in their favour.
         elasticity: prior of the live forecast.
+        curves: response curves by lever as the live forecast of that morning would have had them, as in
+            `fit_rates`; None: every lever answers by the prior.
         horizons: days ahead, summed.
         first_origin: days of matured history before the first forecast (expanding window).
         given_spend: False lets the naive methods forecast counts a day without knowing spend; the
@@ -138,13 +141,18 @@ def backtest_forecasts(
         maturity = maturity_days if isinstance(maturity_days, int) else maturity_days[platform, account_id]
         usable = panel.days - maturity
         for origin in range(first_origin + maturity, usable - min(horizons) + 1, origin_spacing):
+            past = panel.before(origin)
             fitted = fit_rates(
-                panel.before(origin), maturity_days=maturity, elasticity=elasticity, events=events
+                past,
+                maturity_days=maturity,
+                elasticity=elasticity,
+                events=events,
+                curves=None if curves is None else curves(past.next_day),
             )
             within = [horizon for horizon in horizons if origin + horizon <= usable]
             forecasts = {"aelp": _model_forecasts(fitted, panel, origin, within, draws, seed + origin)}
             classic = triangular_draws(
-                panel.before(origin),
+                past,
                 panel.cost[:, origin : origin + max(within)],
                 horizons=within,
                 draws=draws,
@@ -388,13 +396,20 @@ def forecast_accuracy(
     elasticity: float,
     rng: np.random.Generator,
     events: Sequence[Event] = (),
+    curves: Callable[[date], pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
     """Backtest every account and score it: `backtest_forecasts`, then `score_forecasts`.
 
     Accounts with less than three weeks of matured history have no row.
     """
     made = backtest_forecasts(
-        daily, as_of_date, maturity_days=maturity_days, elasticity=elasticity, rng=rng, events=events
+        daily,
+        as_of_date,
+        maturity_days=maturity_days,
+        elasticity=elasticity,
+        rng=rng,
+        events=events,
+        curves=curves,
     )
     return score_forecasts(made, as_of_date, rng=rng)
 

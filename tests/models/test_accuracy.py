@@ -100,6 +100,39 @@ def test_every_method_is_scored_on_the_same_forecasts(forecasts: pl.DataFrame) -
     assert all(part.sort(keys).equals(of_method[0].sort(keys)) for part in of_method)
 
 
+def test_a_raise_is_forecast_by_the_curve_its_morning_knew() -> None:
+    first = date(2026, 1, 5)
+    cost = np.where(np.arange(35) < 28, 100.0, 300.0)
+    raised = pl.DataFrame(
+        {
+            "date": [first + timedelta(days=day) for day in range(35)],
+            "platform": "meta",
+            "account_id": "a1",
+            "track": "t",
+            "lever_id": "l",
+            "cost": cost,
+            "impressions": 100 * cost,
+            "clicks": 4000 * (cost / 100) ** 0.6,
+            "conversions": 1000 * (cost / 100) ** 0.3,
+        }
+    )
+    asked = []
+
+    def curves(morning: date) -> pl.DataFrame:
+        asked.append(morning)
+        lever = raised.head(1).select("platform", "account_id", "lever_id")
+        return lever.with_columns(cluster=pl.lit("c"), elasticity_mean=0.3)
+
+    after = (pl.col("origin") == 28) & (pl.col("metric") == "conversions") & (pl.col("method") == "aelp")
+    end = raised["date"].max() + timedelta(days=1)
+    by_prior = backtest(raised, end).filter(after, pl.col("horizon_days") == 7)
+    by_curve = backtest(raised, end, curves=curves).filter(after, pl.col("horizon_days") == 7)
+    assert asked == [first + timedelta(days=day) for day in (14, 21, 28)]
+    came = float(by_curve["actual"].item())
+    assert by_curve["p50"].item() == pytest.approx(came, rel=0.05)
+    assert by_prior["p50"].item() > 1.2 * came
+
+
 def test_a_perfectly_steady_account_is_forecast_exactly_by_last_week() -> None:
     days = [date(2026, 1, 5) + timedelta(days=day) for day in range(42)]
     steady = pl.DataFrame(
