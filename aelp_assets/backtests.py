@@ -15,10 +15,9 @@ from aelp_assets.forecasts import LEVER_INPUTS, calendar, weighted
 from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata
 from aelp_assets.ownership import MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, decision_days, morning_of, seeded_rng
-from aelp_assets.response import lever_clusters, morning_curves
+from aelp_assets.response import past_curves
 from models import accuracy
 from models.eligibility import maturity_by_account, of_eligible
-from models.response_curves import curves_of_levers
 from resources.code_version import module_hash
 from resources.settings import Settings
 
@@ -91,18 +90,12 @@ def accuracy_rows(
     settings: Settings,
     morning: date,
 ) -> pl.DataFrame:
-    """FORECAST_ACCURACY of the eligible accounts' levers.
-
-    Clusters are today's (what levers were before is not kept); each curve is learnt from the days before its
-    morning.
-    """
+    """FORECAST_ACCURACY of the eligible accounts' levers."""
     days = of_eligible(lever_days.filter(pl.col("track").is_in(list(settings.tracks))), accounts)
-    clusters = lever_clusters(budget_levers, traits, settings, morning)
 
-    @cache
+    @cache  # accounts share their mornings
     def curves_on(past: date) -> pl.DataFrame:
-        curves = morning_curves(lever_days, budget_levers, accounts, clusters, settings, past)
-        return curves_of_levers(clusters, curves)
+        return past_curves(lever_days, budget_levers, accounts, traits, settings, past)
 
     return accuracy.forecast_accuracy(
         days.with_columns(conversions=weighted(settings)),

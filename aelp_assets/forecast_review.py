@@ -1,7 +1,7 @@
 """Forecasts beside what happened: who was outside, how far off each horizon is, and whether it drifts.
 
 Here: reading forecasts, days and levers, forecasting anew where no forecast was made, drawing. Not here: the
-mathematics (`models.monitoring.reviews`, `models.forecasting`), the weekly backtest (`forecasts`).
+mathematics (`models.monitoring.reviews`, `models.forecasting`), the weekly backtest (`backtests`).
 """
 
 from datetime import date, timedelta
@@ -23,6 +23,7 @@ from aelp_assets.partitions import (
     decision_days,
     morning_of,
 )
+from aelp_assets.response import past_curves
 from models.monitoring import reviews
 from models.quantiles import NAMES
 from resources.code_version import module_hash
@@ -35,7 +36,7 @@ HINDCAST_WEEKS = 5
 HINDCAST_DRAWS = 1000
 HINDCAST_HISTORY = 28
 _ACCOUNT = ["platform", "account_id"]
-_CODE = module_hash("models.monitoring", "models.forecasting")
+_CODE = module_hash("models.monitoring", "models.forecasting", "models.overlap", "models.response_curves")
 
 
 def _read_of(table: Table, keys: list[str], metrics: list[str]) -> pl.Schema:
@@ -88,6 +89,7 @@ def newest_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
         "int_track_daily": dg.AssetIn(
             key=["intermediate", "int_track_daily"], partition_mapping=days_before(EVENT_DAYS)
         ),
+        "int_lever_traits": dg.AssetIn(key=["intermediate", "int_lever_traits"]),
     },
     outs={
         name: table_out(f"gaelp_training.{name}", MARKETING_SCIENCE, REVIEW_FRESHNESS, _CODE)
@@ -122,6 +124,7 @@ def forecast_review(
     budget_levers: pl.DataFrame,
     decision_accounts: pl.DataFrame,
     int_track_daily: pl.DataFrame,
+    int_lever_traits: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Actuals beside forecasts; mornings without one are forecast now from what lay before them."""
@@ -132,7 +135,9 @@ def forecast_review(
     first_day = int_lever_daily["date"].min()
     for missing in hindcast_mornings(morning, accounts, set(forecast_results["as_of_date"]), first_day):
         levers, outlook = hindcast(
-            int_lever_daily, budget_levers, accounts, int_track_daily, settings, missing
+            *(int_lever_daily, budget_levers, accounts, int_track_daily, int_lever_traits),
+            settings,
+            missing,
         )
         of_levers.append(levers)
         of_tracks.append(outlook)
@@ -179,6 +184,7 @@ def hindcast(
     budget_levers: pl.DataFrame,
     accounts: pl.DataFrame,
     track_days: pl.DataFrame,
+    traits: pl.DataFrame,
     settings: Settings,
     morning: date,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -191,13 +197,15 @@ def hindcast(
     """
     before = pl.col("date") < morning
     lighter = {"draws": HINDCAST_DRAWS, "budget_multipliers": (1.0,), "outlook_days": max(reviews.HORIZONS)}
+    days, levers = lever_days.filter(before), budget_levers.filter(before)
     of_levers, outlook = forecast_morning(
-        lever_days.filter(before),
-        budget_levers.filter(before),
+        days,
+        levers,
         accounts,
         track_days.filter(before),
         settings.model_copy(update={"forecast": settings.forecast.model_copy(update=lighter)}),
         morning,
+        curves=past_curves(days, levers, accounts, traits, settings, morning),
     )
     of_days = outlook.filter((pl.col("horizon") == "day") & (pl.col("track") != "combined"))
     return (

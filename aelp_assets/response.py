@@ -123,6 +123,20 @@ def morning_curves(
     )
 
 
+def past_curves(
+    lever_days: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    accounts: pl.DataFrame,
+    traits: pl.DataFrame,
+    settings: Settings,
+    morning: date,
+) -> pl.DataFrame:
+    """Each lever's curve as a past morning would have learnt it; of traits only today's are kept."""
+    clusters = lever_clusters(budget_levers, traits, settings, morning)
+    curves = morning_curves(lever_days, budget_levers, accounts, clusters, settings, morning)
+    return curve_models.curves_of_levers(clusters, curves)
+
+
 def by_lever(clusters: pl.DataFrame, traits: pl.DataFrame, settings: Settings) -> dg.MaterializeResult:
     """`lever_clusters` with what it shows and its check."""
     brand = settings.overlap.brand_search

@@ -12,6 +12,7 @@ import pytest
 from aelp_assets.creative_rates import creative_rates
 from aelp_assets.forecast_review import HINDCAST_DRAWS, hindcast
 from aelp_assets.forecasts import by_lever, by_track, calendar, forecast, forecast_morning
+from aelp_assets.response import past_curves
 from models import forecasting
 from resources.settings import PROJECT_ROOT, CalendarEvent, load_settings
 from resources.warehouse.tables import (
@@ -47,6 +48,7 @@ LEVERS = {
     "arms": pl.Int64,
     "date": pl.Date,
 }
+TRAITS = dict.fromkeys(("platform", "account_id", "lever_id", "trait", "value"), pl.String)
 ORDERS_BESIDE_CLAIMS = {
     "date": pl.Date,
     "track": pl.String,
@@ -132,15 +134,17 @@ def test_a_hindcast_is_the_forecast_of_its_morning_from_what_lay_before_it():
     settings = shipped.model_copy(update={"events": [event], "forecast": rules})
     days, levers, accounts = small_account()
     tracks = days.drop("lever_id")
+    traits = pl.DataFrame(schema=TRAITS)
 
     def seen(settings=settings, days=days):
-        found, outlook = hindcast(days, levers, accounts, days.drop("lever_id"), settings, DAY)
+        found, outlook = hindcast(days, levers, accounts, days.drop("lever_id"), traits, settings, DAY)
         return found.drop("basis"), outlook.drop("basis")
 
     then = pl.col("date") < DAY
-    results, _ = forecast_morning(
-        days.filter(then), levers.filter(then), accounts, tracks.filter(then), settings, DAY
-    )
+    before = days.filter(then), levers.filter(then), accounts
+    curves = past_curves(*before, traits, settings, DAY)
+    assert curves["lever_id"].to_list() == ["a"]
+    results, _ = forecast_morning(*before, tracks.filter(then), settings, DAY, curves=curves)
     made, outlook = seen()
     current = results.filter("is_current_budget").rename({"as_of_date": "made_on"})
     assert made.equals(current.select(made.columns).cast(made.schema))
