@@ -61,7 +61,7 @@ def scored(coverage: dict[int, float], loss: dict[str, dict[int, float]]) -> pl.
                 "horizon_days": days,
                 "method": method,
                 "coverage": share,
-                "pinball": loss[method][world],
+                **dict.fromkeys(("pinball", "crps", "width"), loss[method][world]),
                 **{f"coverage_traffic_q{place}": share + (place - 2.5) / 100 for place in (1, 2, 3, 4)},
             }
             for world, share in coverage.items()
@@ -87,9 +87,11 @@ def test_businesses_count_alike_and_a_ratio_must_be_below_one_with_its_whole_int
         100 * np.mean(list(coverage.values()))
     )
     assert found["of it, traffic quartile 4"] - found["of it, traffic quartile 1"] == pytest.approx(3.0)
-    assert found["clicks: loss, ours / triangular"] == pytest.approx(0.8)
-    assert meets["clicks: loss, ours / triangular"] is True
-    assert meets["clicks: loss, ours / last_week"] is False
+    assert found["clicks: pinball, ours / triangular"] == pytest.approx(0.8)
+    assert meets["clicks: pinball, ours / triangular"] is True
+    assert meets["clicks: pinball, ours / last_week"] is False
+    assert meets["clicks: crps, ours / triangular"] is True
+    assert meets["clicks: width, ours / triangular"] is None
     assert meets["coverage of clicks and conversions"] is True
     low = dict.fromkeys(worlds, 0.7)
     missed = study.summarise(scored(low, loss), {}).figures[0]
