@@ -150,7 +150,7 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
         note="Given actual spend, horizons of 7 and 14 days. A business counts once; 95 % intervals (in "
         "spine.json) resample businesses. A ratio meets its aim where its whole interval is below 1. Pinball "
         "is over p10, p50, p90, CRPS over all draws, width of p10-p90 (the price of coverage, no aim); "
-        "triangular is the classic method. Levers answer to spend by the prior: daily sums tell no targeting.",
+        "triangular is the classic method. Levers answer by the prior: daily sums tell no targeting.",
         details={
             "95 % intervals": intervals,
             "coverage by cell, %": {
