@@ -8,11 +8,12 @@ from models.bandits.decisions import DecisionDay, decide, lever_states, levers_t
 from models.bandits.half_life import choose_half_lives
 from models.bandits.learning_cost import LearningCost
 from models.bandits.posteriors import lever_posteriors, track_posteriors
-from models.bandits.thompson import solve_knapsack, thompson_budgets
+from models.bandits.thompson import Level, solve_knapsack, thompson_budgets
 
 __all__ = [
     "DecisionDay",
     "LearningCost",
+    "Level",
     "choose_half_lives",
     "decide",
     "lever_posteriors",

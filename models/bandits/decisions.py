@@ -149,6 +149,7 @@ def decide(
         step_limit=limits.edit_limit,
         learning=learning,
         curves=curves,
+        channels=_channels(limits, committed),
     )
     states = lever_states(
         levers,
@@ -172,6 +173,33 @@ def decide(
         requests=requests,
         states=states,
         decisions=_with_directions(decisions, requests, learning),
+    )
+
+
+def _channels(limits: GuardrailLimits, committed: pl.DataFrame) -> pl.DataFrame | None:
+    """What each channel's envelope leaves to levers that can be moved, a row per lever; None without any.
+
+    Args:
+        committed: platform, account_id, lever_id, current_budget of running levers that stay as they are.
+    """
+    if not limits.channel_envelopes:
+        return None
+    rows = [
+        (*lever, envelope.track, envelope.channel, float(envelope.daily))
+        for envelope in limits.channel_envelopes
+        for lever in sorted(envelope.levers)
+    ]
+    channels = pl.DataFrame(
+        rows, schema=[*_KEY, "track", "channel", ("channel_envelope", pl.Float64)], orient="row"
+    )
+    taken = (
+        channels.join(committed.select(*_KEY, "current_budget"), on=_KEY)
+        .group_by("track", "channel")
+        .agg(pl.col("current_budget").cast(pl.Float64).sum().alias("taken"))
+    )
+    left = (pl.col("channel_envelope") - pl.col("taken").fill_null(0.0)).clip(lower_bound=0.0)
+    return channels.join(taken, on=["track", "channel"], how="left").with_columns(
+        left.alias("channel_envelope")
     )
 
 

@@ -5,16 +5,18 @@ other guardrail (`models.guardrails`), which see the average as a request.
 
 Per draw, with b the budget, c the budget in force, λ the drawn signups per dollar at c, ε the drawn
 elasticity of the lever's cluster and v the contribution of a signup, maximise Σ v λ c (b/c)^ε - b subject to
-Σ_track b <= envelope, Σ b <= total and low <= b <= high. A dollar is only placed where it brings more than a
-dollar of contribution, so a budget can also shrink. Stationarity gives b = c (v λ ε / price)^(1/(1-ε)),
-price = 1 + duals >= 1. Where all levers share one elasticity, every budget of a draw is one number times
-q = price^(-1/(1-ε)), and the search for q needs no powers. Else it goes by q = 1/price: a budget is one
-number times q^a, a = 1/(1-ε) of its cluster, and each step takes a power per cluster, none per lever.
+Σ_channel b <= envelope, Σ_track b <= envelope, Σ b <= total and low <= b <= high. A dollar is only placed
+where it brings more than a dollar of contribution, so a budget can also shrink. Stationarity gives
+b = c (v λ ε / price)^(1/(1-ε)), price = 1 + duals >= 1. Where all levers share one elasticity, every budget
+of a draw is one number times q = price^(-1/(1-ε)), and the search for q needs no powers. Else it goes by
+q = 1/price: a budget is one number times q^a, a = 1/(1-ε) of its cluster, and each step takes a power per
+cluster, none per lever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,13 @@ _MOST = 1e250  # times the smallest q^a still a number
 IntArray = npt.NDArray[np.int64]
 
 
+class Level(NamedTuple):
+    """Groups of levers and their caps: group of each lever, ascending from 0 without gaps; one cap each."""
+
+    group: IntArray
+    caps: FloatArray
+
+
 def thompson_budgets(
     posteriors: pl.DataFrame,
     levers: pl.DataFrame,
@@ -50,6 +59,7 @@ def thompson_budgets(
     step_limit: float = 0.05,
     learning: LearningCost = _LEARNING,
     curves: pl.DataFrame | None = None,
+    channels: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The daily budget the sampler would give each lever if only envelopes bound it.
 
@@ -68,6 +78,8 @@ def thompson_budgets(
         learning: what an edit costs while the platform learns.
         curves: see `elasticities_of`: each draw has one elasticity per cluster. A lever that may not rise is
             never given more than its budget in force.
+        channels: platform, account_id, lever_id (unique), track, channel, channel_envelope (dollars a day
+            that the levers of a track and channel may add up to); one without a row is bound by its track.
 
     Returns:
         platform, account_id, track, lever_id, thompson_budget (mean over draws), thompson_budget_sd,
@@ -80,7 +92,8 @@ def thompson_budgets(
     """
     rows = posteriors.join(
         levers.select(*LEVER_KEY, "current_budget", "minimum_budget"), on=list(LEVER_KEY), how="inner"
-    ).sort("track", *LEVER_KEY)
+    )
+    rows = _with_channels(rows, channels).sort("track", "channel", *LEVER_KEY)
     current = rows["current_budget"].cast(pl.Float64).to_numpy()
     if not np.all(np.nan_to_num(current) > 0):
         raise ValueError("current_budget must be positive: a response curve needs a point to start from")
@@ -90,12 +103,21 @@ def thompson_budgets(
         track for track in tracks if track not in envelopes or track not in contribution_per_signup
     ]:
         raise ValueError(f"no envelope or contribution for tracks {missing}")
-    group = np.searchsorted(np.array(tracks, dtype=str), rows["track"].to_numpy().astype(str))
-    value = np.array([contribution_per_signup[track] for track in tracks])[group]
+    track = np.searchsorted(np.array(tracks, dtype=str), rows["track"].to_numpy().astype(str))
+    value = np.array([contribution_per_signup[name] for name in tracks])[track]
     answers = elasticities_of(rows, curves, elasticity)
     high = np.maximum(np.where(answers.may_rise, current * _REACH, current), minimum)
     low = np.clip(current / _REACH, minimum, high)
-    caps = np.array([float(envelopes[track]) for track in tracks])
+    channel = (
+        rows.select(pl.struct("track", "channel").rle_id().alias("group"))["group"]
+        .to_numpy()
+        .astype(np.int64)
+    )
+    levels = [
+        Level(channel, rows["channel_envelope"].to_numpy()[_starts(channel)] if len(rows) else np.zeros(0)),
+        Level(track, np.array([float(envelopes[name]) for name in tracks])),
+        Level(np.zeros_like(track), np.array([total_envelope])),
+    ]
 
     evidence = posterior_evidence(rows, reward)
     sums = np.zeros((7, len(rows)))
@@ -109,12 +131,12 @@ def thompson_budgets(
         with np.errstate(over="ignore"):
             worth = np.minimum(value * slope * rates, 1e12)
             demand = current * worth ** (1 / (1 - slope))
-        cells = _Cells(group, answers.cluster, drawn)
+        cells = _Cells(channel, answers.cluster, drawn)
         demand = np.minimum(demand, high * 1e6 if cells.are_equal else _MOST)
-        scales = _knapsack_scales(demand, low, high, group, caps, total_envelope, cells)
+        scales = _knapsack_scales(demand, low, high, levels, cells)
         budgets = np.clip(demand * cells.factors(scales)[:, cells.of_lever], low, high)
-        shares = budgets / np.maximum(np.add.reduceat(budgets, _starts(group), axis=1)[:, group], 1e-12)
-        worth -= cells.prices(scales)[:, group]
+        shares = budgets / np.maximum(np.add.reduceat(budgets, _starts(track), axis=1)[:, track], 1e-12)
+        worth -= cells.prices(scales)[:, channel]
         raised, cut = _repaid_steps(budgets / current - 1, worth, step_limit, learning)
         for index, values in enumerate((budgets, budgets**2, shares, shares**2, worth, raised, cut)):
             sums[index] += values.sum(axis=0)
@@ -132,6 +154,16 @@ def thompson_budgets(
         pl.Series("p_raise", means[5], dtype=pl.Float64),
         pl.Series("p_cut", means[6], dtype=pl.Float64),
         pl.Series("p_hold", 1 - means[5] - means[6], dtype=pl.Float64),
+    ).sort("track", *LEVER_KEY)
+
+
+def _with_channels(rows: pl.DataFrame, channels: pl.DataFrame | None) -> pl.DataFrame:
+    """Channel and envelope of each lever: the empty channel, without bound, of one that has none."""
+    if channels is None:
+        return rows.with_columns(pl.lit("").alias("channel"), pl.lit(np.inf).alias("channel_envelope"))
+    wanted = channels.select(*LEVER_KEY, "track", "channel", pl.col("channel_envelope").cast(pl.Float64))
+    return rows.join(wanted, on=[*LEVER_KEY, "track"], how="left").with_columns(
+        pl.col("channel").fill_null(""), pl.col("channel_envelope").fill_null(np.inf)
     )
 
 
@@ -148,7 +180,7 @@ def _repaid_steps(
 
 
 class _Cells:
-    """Levers of one group and one cluster: within a draw, their budgets shrink by one factor q^a.
+    """Levers of one finest group and one cluster: within a draw, their budgets shrink by one factor q^a.
 
     Attributes:
         group: of each cell, ascending.
@@ -176,78 +208,74 @@ class _Cells:
         """What a dollar is worth elsewhere, from q, same shape."""
         return np.asarray(np.maximum(scales, 1e-6) ** -self._of_price, dtype=np.float64)
 
-    def inside(self, levers: slice, group: int) -> tuple[IntArray, FloatArray]:
-        """The cell of each of a group's levers, counted from 0, and the cells' powers."""
-        first = int(np.searchsorted(self.group, group))
-        last = int(np.searchsorted(self.group, group, side="right"))
-        return self.of_lever[levers] - first, self.powers[:, first:last]
+    def of(self, groups: slice) -> slice:
+        """The cells of a range of groups."""
+        first, last = np.searchsorted(self.group, [groups.start, groups.stop])
+        return slice(int(first), int(last))
 
 
 def solve_knapsack(
     demand: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    group: IntArray,
-    caps: FloatArray,
-    total: float,
+    levels: Sequence[Level],
     elasticity: FloatArray | None = None,
     cluster: IntArray | None = None,
 ) -> FloatArray:
     """Optimal budgets of every draw at once, shape (draws, levers).
 
     A group's sum Σ clip(demand * q^a, low, high) grows with q <= 1, so each group takes its largest q that
-    respects its cap; where the total still binds, one common q replaces every larger one (the groups' duals
-    and the total's add up in the price). Where even the lower bounds exceed a cap, the answer is `low`: the
-    caller must treat it as infeasible.
+    respects its cap; where a coarser group's cap still binds, one common q replaces every larger one inside
+    it (the duals of the levels add up in the price). Where even the lower bounds exceed a cap, the answer is
+    `low`: the caller must treat it as infeasible.
 
     Args:
         demand: budgets at price 1 before clipping, (draws, levers), not negative.
         low: lower bounds, (levers,).
         high: upper bounds, (levers,), >= low.
-        group: group index per lever, sorted ascending from 0 without gaps, (levers,).
-        caps: one per group, (groups,).
-        total: cap over all groups.
+        levels: caps from the finest groups to the coarsest, each group made of whole groups of the finer.
         elasticity: in (0, 1), of each cluster and draw, (draws or 1, clusters); None: the same of all levers.
         cluster: index into it per lever, (levers,).
 
     Raises:
-        ValueError: groups not sorted, or bounds crossed.
+        ValueError: groups not sorted or not nested, or bounds crossed.
     """
     if elasticity is None or cluster is None:
-        elasticity, cluster = np.full((1, 1), 0.5), np.zeros_like(group)
-    cells = _Cells(group, cluster, elasticity)
-    scales = _knapsack_scales(demand, low, high, group, caps, total, cells)
+        elasticity, cluster = np.full((1, 1), 0.5), np.zeros_like(levels[0].group)
+    cells = _Cells(levels[0].group, cluster, elasticity)
+    scales = _knapsack_scales(demand, low, high, levels, cells)
     return np.clip(demand * cells.factors(scales)[:, cells.of_lever], low, high)
 
 
 def _knapsack_scales(
-    demand: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-    group: IntArray,
-    caps: FloatArray,
-    total: float,
-    cells: _Cells,
+    demand: FloatArray, low: FloatArray, high: FloatArray, levels: Sequence[Level], cells: _Cells
 ) -> FloatArray:
-    """q of each draw and group, (draws, groups). Arguments as `solve_knapsack`."""
-    if np.any(np.diff(group) < 0) or np.any(high < low):
+    """q of each draw and finest group, (draws, groups). Arguments as `solve_knapsack`."""
+    finest = levels[0].group
+    if any((np.diff(level.group) < 0).any() for level in levels) or np.any(high < low):
         raise ValueError("levers must be sorted by group and high must not lie below low")
+    scales = np.ones((len(demand), len(levels[0].caps)))
     if demand.shape[1] == 0:
-        return np.ones((len(demand), len(caps)))
-    starts = _starts(group)
-    ends = [*starts[1:], len(group)]
-    scales = np.ones((len(demand), len(caps)))
-    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        part = slice(start, end)
-        of_lever, powers = cells.inside(part, index)
-        ceiling = np.ones((len(demand), powers.shape[1]))
-        scales[:, index] = _largest_scale(
-            demand[:, part], low[part], high[part], ceiling, caps[index], of_lever, powers, cells.are_equal
-        )
-    common = _largest_scale(
-        demand, low, high, cells.factors(scales), total, cells.of_lever, cells.powers, cells.are_equal
-    )
-    return np.minimum(scales, common[:, None])
+        return scales
+    for level in levels:
+        starts = _starts(level.group)
+        for cap, start, end in zip(level.caps, starts, [*starts[1:], len(finest)], strict=True):
+            inside = slice(int(finest[start]), int(finest[end - 1]) + 1)
+            if start and finest[start] == finest[start - 1]:
+                raise ValueError("groups must be made of whole groups of the level before")
+            part = cells.of(inside)
+            common = _largest_scale(
+                demand[:, start:end],
+                low[start:end],
+                high[start:end],
+                cells.factors(scales)[:, part],
+                cap,
+                cells.of_lever[start:end] - part.start,
+                cells.powers[:, part],
+                cells.are_equal,
+            )
+            scales[:, inside] = np.minimum(scales[:, inside], common[:, None])
+    return scales
 
 
 def _largest_scale(

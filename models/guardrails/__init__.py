@@ -4,7 +4,7 @@ Here: limits, lever states, the rules (`RULES`, highest first), the planner and 
 Not here: what would be best (`models.bandits`), approval and writing.
 """
 
-from models.guardrails.limits import FreezeWindow, GuardrailLimits, TrackLimits
+from models.guardrails.limits import ChannelEnvelope, FreezeWindow, GuardrailLimits, TrackLimits
 from models.guardrails.planner import RULES, plan_decisions
 from models.guardrails.states import STATE_SCHEMA
 from models.guardrails.verify import Violation, verify_decisions
@@ -12,6 +12,7 @@ from models.guardrails.verify import Violation, verify_decisions
 __all__ = [
     "RULES",
     "STATE_SCHEMA",
+    "ChannelEnvelope",
     "FreezeWindow",
     "GuardrailLimits",
     "TrackLimits",

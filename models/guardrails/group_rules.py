@@ -64,6 +64,33 @@ def _hold_cap(
     _fit(rule, why, envelope - untouchable, claims, members)
 
 
+def channel_envelope(book: Book) -> None:
+    """Each channel's budgets within what the media mix gives it; above it, down at the pace of ordinary cuts.
+
+    Budgets are what a platform spends on average, as the envelope is: over-delivery evens out in a week.
+    The exploration floor may keep explorers where they are, as what they teach is the mix's evidence too; it
+    lifts none above the envelope.
+    """
+    for envelope in book.limits.channel_envelopes:
+        members = [position for position in book.positions if position.lever.key in envelope.levers]
+        given = billionths(envelope.daily)
+        in_force = sum(position.lever.exposure for position in members)
+        why = (
+            f"the media mix gives {envelope.channel} {money_text(given)} a day of {envelope.track}, "
+            f"and its budgets in force add up to {money_text(in_force)}"
+        )
+        risers = [_rise(position, 1) for position in members if position.rises]
+        _fit("channel_envelope", why, max(0, given - in_force), risers, members)
+        planned = sum(position.target for position in members if position.lever.delivers)
+        if planned > given and in_force > given:
+            claims = [_cut(position, position.low, 1) for position in members if position.lever.delivers]
+            untouchable = planned - sum(claim.wanted - claim.base for claim in claims)
+            _fit("channel_envelope", why, given - untouchable, claims, members)
+        if sum(max(position.lever.exposure, position.high) for position in members) > given:
+            for position in members:
+                position.high = min(position.high, max(position.lever.current, position.target))
+
+
 def weekly_drift(book: Book) -> None:
     """Σ max(0, b - b7) / Σ b7 per track. Beyond the limit a second approver is needed; not proposed."""
     for members in book.tracks.values():

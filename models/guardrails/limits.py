@@ -67,6 +67,30 @@ class FreezeWindow:
 
 
 @dataclass(frozen=True)
+class ChannelEnvelope:
+    """What the media mix gives a channel of a track.
+
+    Attributes:
+        levers: (platform, account_id, lever_id) of all the channel's levers, those nobody may edit included.
+        daily: dollars a day their budgets may rise to together; from above they come down to it step by step.
+
+    Raises:
+        ValueError: a negative amount.
+    """
+
+    track: str
+    channel: str
+    levers: frozenset[tuple[str, str, str]]
+    daily: Decimal
+
+    def __post_init__(self) -> None:
+        if not self.daily >= 0:
+            raise ValueError(
+                f"channel envelope {self.track} {self.channel}: must be >= 0 (found {self.daily})"
+            )
+
+
+@dataclass(frozen=True)
 class GuardrailLimits:
     """Bounds of one decision. Fractions are of the budget they bound; caps are dollars of spend a day.
 
@@ -74,6 +98,7 @@ class GuardrailLimits:
     only be tightened: a value looser than the invariant is refused. Freeze windows are days in `timezone`;
     `kill_reason` says who pulled the kill switch and why. `reserved` are dollars a day by track that no lever
     holds yet, for approved launches: nothing rises into them, and nothing is cut for them.
+    `channel_envelopes` bound what is planned; no two of them share a lever.
 
     Raises:
         ValueError: a limit outside its range, named.
@@ -96,6 +121,7 @@ class GuardrailLimits:
     freeze_windows: tuple[FreezeWindow, ...] = ()
     timezone: tzinfo = UTC
     reserved: Mapping[str, Decimal] = field(default_factory=dict)
+    channel_envelopes: tuple[ChannelEnvelope, ...] = ()
 
     def __post_init__(self) -> None:
         ranges = {
@@ -111,10 +137,15 @@ class GuardrailLimits:
             "exploration_floor": (0 <= self.exploration_floor <= 0.5, "in [0, 0.5]"),
             "overdelivery": (0 <= self.overdelivery <= 1, "in [0, 1]"),
             "reserved": (all(amount >= 0 for amount in self.reserved.values()), ">= 0"),
+            "channel_envelopes": (self._share_no_lever(), "of different levers"),
         }
         for name, (holds, allowed) in ranges.items():
             if not holds:
                 raise ValueError(f"{name}: must be {allowed} (found {getattr(self, name)!r})")
+
+    def _share_no_lever(self) -> bool:
+        levers = [lever for envelope in self.channel_envelopes for lever in envelope.levers]
+        return len(levers) == len(set(levers))
 
     def envelope(self, cap: Decimal) -> Decimal:
         """Largest sum of daily budgets whose worst-case delivery stays within `cap`."""

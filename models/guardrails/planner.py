@@ -61,6 +61,7 @@ RULES = (
     Rule("freeze", "raise", lever=lever_rules.freeze),
     Rule("loss_budget", "exploration floor", group=group_rules.loss_budget),
     Rule("exploration_floor", "exploration floor", group=group_rules.exploration_floor),
+    Rule("channel_envelope", "media mix", group=group_rules.channel_envelope),
     Rule("pace", "pace", lever=lever_rules.pace),
     Rule("increment", "pace", lever=lever_rules.increment),
 )

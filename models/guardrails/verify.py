@@ -261,6 +261,12 @@ def _verify_sums(
     plans = [_Plan(state, proposed.get(key)) for key, state in levers.items()]
     launched = sum(limits.reserved.values(), _ZERO)
     yield from _verify_cap(plans, launched, limits.total_daily_cap, limits, "total")
+    for envelope in limits.channel_envelopes:
+        budgets = [plan for key, plan in zip(levers, plans, strict=True) if key in envelope.levers]
+        worst = sum((plan.worst for plan in budgets), _ZERO)
+        if worst > envelope.daily and any(plan.rises for plan in budgets):
+            said = f"budgets may add up to {_plain(worst)}, above the media mix's {_plain(envelope.daily)}"
+            yield Violation("channel_envelope", f"{envelope.track} {envelope.channel}", said)
     tracks: dict[str, list[_Plan]] = {}
     for plan in plans:
         tracks.setdefault(str(plan.state["track"]), []).append(plan)

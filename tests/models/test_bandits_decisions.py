@@ -1,6 +1,7 @@
 """From snapshots and evidence to guarded decisions: joined right, replayable, fast."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from models.bandits import LearningCost, decide, levers_today
-from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, verify_decisions
+from models.guardrails import STATE_SCHEMA, ChannelEnvelope, GuardrailLimits, TrackLimits, verify_decisions
 from models.rewards import RewardDefinition
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS
 
@@ -308,6 +309,41 @@ def test_every_edit_the_sampler_asked_for_repays_what_it_costs(learning):
     assert edits.height > 0
     assert (gain >= cost * (1 - 1e-9)).all()
     assert edits["learning_cost"].to_numpy() == pytest.approx(cost.to_numpy())
+
+
+def test_the_sampler_asks_a_channel_for_no_more_than_its_envelope_leaves():
+    history, days, accounts = account(80, seed=1)
+    history = history.with_columns(
+        pl.when(pl.col("lever_id") == "l0005")
+        .then(pl.lit("lifetime"))
+        .otherwise("budget_type")
+        .alias("budget_type")
+    )
+    inside = pl.col("lever_id").is_in([f"l{i:04d}" for i in range(1, 40, 2)])
+    newest = history.filter(inside, pl.col("date") == AS_OF)
+    in_force = newest["current_budget"].sum()
+    levers = frozenset(newest.select("platform", "account_id", "lever_id").iter_rows())
+    fixed = newest.filter(pl.col("lever_id") == "l0005")["current_budget"].item()
+    free = morning(history, days, accounts)
+    for share in (Decimal("1.01"), Decimal("0.8")):
+        given = ChannelEnvelope("security", "prospecting", levers, in_force * share)
+        bounds = replace(LIMITS, channel_envelopes=(given,))
+        held = morning(history, days, accounts, limits=bounds)
+        asked = held.requests.filter(inside)["thompson_budget"].sum()
+        assert (
+            asked
+            <= float(given.daily - fixed) * (1 + 1e-9)
+            < free.requests.filter(inside)["thompson_budget"].sum()
+        )
+        assert verify_decisions(held.decisions, held.states, bounds, NOW) == []
+        planned = held.decisions.filter(inside)["proposed_budget"].sum()
+        assert planned <= max(given.daily, in_force)
+        assert planned < in_force or share > 1
+        # Others have the room they had.
+        assert (
+            held.requests.filter(~inside)["thompson_budget"].sum()
+            >= 0.99 * free.requests.filter(~inside)["thompson_budget"].sum()
+        )
 
 
 def test_no_stop_and_no_cut_for_a_cap_waits_for_its_learning_cost():

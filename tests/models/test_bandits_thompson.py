@@ -5,11 +5,17 @@ import polars as pl
 import pytest
 from scipy.optimize import minimize
 
-from models.bandits import solve_knapsack, thompson_budgets
+from models.bandits import Level, solve_knapsack, thompson_budgets
 from models.rewards import RewardDefinition
 
 REWARD = RewardDefinition("click1_view025_v1")
 ELASTICITY = 0.7
+
+
+def in_tracks(group, caps, total):
+    """Groups under their caps, and all of them under a total."""
+    group = np.asarray(group, dtype=np.int64)
+    return [Level(group, caps), Level(np.zeros_like(group), np.array([total]))]
 
 
 def profit(budgets, current, worth):
@@ -41,7 +47,7 @@ def test_allocation_equals_a_general_solvers(seed, differ):
         return (worth * current * (budgets / current) ** own - budgets).sum()
 
     demand = current * (worth * own) ** (1 / (1 - own))
-    ours = solve_knapsack(demand[None, :], low, high, group, caps, total, elasticity, cluster)[0]
+    ours = solve_knapsack(demand[None, :], low, high, in_tracks(group, caps, total), elasticity, cluster)[0]
     constraints = [{"type": "ineq", "fun": lambda b: (total - b.sum()) / 100}]
     for g, cap in enumerate(caps):
         constraints.append({"type": "ineq", "fun": lambda b, g=g, cap=cap: (cap - b[group == g].sum()) / 100})
@@ -73,7 +79,7 @@ def test_every_draw_of_many_elasticities_pays_one_price_within_every_cap(seed):
     demand = current * worth ** (1 / (1 - own))
     caps = np.bincount(group, current) * rng.uniform(0.7, 1.2, group.max() + 1)
     total = caps.sum() * 0.9
-    budgets = solve_knapsack(demand, low, high, group, caps, total, elasticity, cluster)
+    budgets = solve_knapsack(demand, low, high, in_tracks(group, caps, total), elasticity, cluster)
     sums = np.stack([budgets[:, group == g].sum(axis=1) for g in range(len(caps))], axis=1)
     assert (sums <= caps * (1 + 1e-9)).all()
     assert (sums.sum(axis=1) <= total * (1 + 1e-9)).all()
@@ -92,6 +98,51 @@ def test_every_draw_of_many_elasticities_pays_one_price_within_every_cap(seed):
         assert (lowest[some] >= 1 - 1e-6).all()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_channels_inside_tracks_inside_a_total_are_allocated_as_a_general_solver_does(seed):
+    rng = np.random.default_rng(seed)
+    levers = 8
+    channel = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    track, total_of = channel // 2, np.zeros(levers, dtype=np.int64)
+    current = rng.uniform(50, 500, levers)
+    own = rng.uniform(0.3, 0.8, (1, 3))
+    cluster = rng.integers(0, 3, levers)
+    worth = rng.uniform(1.5, 4.0, levers)
+    low, high = current * 0.5, current * 2.0
+    levels = []
+    for group in (channel, track, total_of):
+        sums = np.bincount(group, current)
+        levels.append(Level(group, sums * rng.uniform(0.8, 1.3, sums.size)))
+    slope = own[0, cluster]
+
+    def profits(budgets):
+        return (worth * current * (budgets / current) ** slope - budgets).sum()
+
+    demand = current * (worth * slope) ** (1 / (1 - slope))
+    ours = solve_knapsack(demand[None, :], low, high, levels, own, cluster)[0]
+    rows = np.array([level.group == g for level in levels for g in range(level.caps.size)], dtype=float)
+    caps = np.concatenate([level.caps for level in levels])
+    assert (rows @ ours <= caps * (1 + 1e-9)).all()
+    solved = minimize(
+        lambda b: -profits(b) / 100,
+        x0=low,
+        bounds=list(zip(low, high, strict=True)),
+        constraints=[{"type": "ineq", "fun": lambda b: (caps - rows @ b) / 100}],
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
+    assert profits(ours) >= profits(solved.x) - 1e-4 * abs(profits(solved.x))
+
+
+def test_groups_that_are_not_nested_are_refused():
+    ones, crossed = (
+        np.ones(3),
+        [Level(np.array([0, 0, 1]), np.ones(2)), Level(np.array([0, 1, 1]), np.ones(2))],
+    )
+    with pytest.raises(ValueError, match="whole groups"):
+        solve_knapsack(np.ones((1, 3)), ones, ones, crossed)
+
+
 def test_two_levers_match_a_fine_grid():
     current, worth = np.array([100.0, 300.0]), np.array([2.2, 1.4])
     low, high, cap = current / 2, current * 2, 380.0
@@ -101,7 +152,7 @@ def test_two_levers_match_a_fine_grid():
     values = profit(grid, current[0], worth[0]) + profit(other, current[1], worth[1])
     best = grid[feasible][values[feasible].argmax()]
     ours = solve_knapsack(
-        demand_of(current, worth)[None, :], low, high, np.zeros(2, dtype=np.int64), np.array([cap]), 1e9
+        demand_of(current, worth)[None, :], low, high, in_tracks(np.zeros(2), np.array([cap]), 1e9)
     )[0]
     assert ours[0] == pytest.approx(best, abs=0.05)
 
@@ -112,9 +163,7 @@ def test_money_that_would_not_earn_itself_back_stays_unspent():
         demand_of(current, np.array([1.2]))[None, :],
         current / 2,
         current * 2,
-        np.zeros(1, dtype=np.int64),
-        np.array([1e6]),
-        1e6,
+        in_tracks(np.zeros(1), np.array([1e6]), 1e6),
     )
     assert budget[0, 0] < 100  # the average dollar earns 1.2, the next only 0.84
 
@@ -122,7 +171,7 @@ def test_money_that_would_not_earn_itself_back_stays_unspent():
 def test_lower_bounds_above_the_cap_give_the_lower_bounds():
     low = np.array([100.0, 100.0])
     budgets = solve_knapsack(
-        np.full((3, 2), 500.0), low, low * 2, np.zeros(2, dtype=np.int64), np.array([150.0]), 1e6
+        np.full((3, 2), 500.0), low, low * 2, in_tracks(np.zeros(2), np.array([150.0]), 1e6)
     )
     np.testing.assert_array_equal(budgets, np.broadcast_to(low, (3, 2)))
 
@@ -130,9 +179,9 @@ def test_lower_bounds_above_the_cap_give_the_lower_bounds():
 def test_unsorted_groups_and_crossed_bounds_are_refused():
     ones = np.ones(2)
     with pytest.raises(ValueError):
-        solve_knapsack(np.ones((1, 2)), ones, ones, np.array([1, 0]), ones, 1.0)
+        solve_knapsack(np.ones((1, 2)), ones, ones, in_tracks(np.array([1, 0]), ones, 1.0))
     with pytest.raises(ValueError):
-        solve_knapsack(np.ones((1, 2)), ones * 2, ones, np.array([0, 1]), ones, 1.0)
+        solve_knapsack(np.ones((1, 2)), ones * 2, ones, in_tracks(np.array([0, 1]), ones, 1.0))
 
 
 def posterior_frame(clicks, spend, track="security") -> pl.DataFrame:

@@ -11,6 +11,7 @@ import pytest
 from models.guardrails import (
     RULES,
     STATE_SCHEMA,
+    ChannelEnvelope,
     FreezeWindow,
     GuardrailLimits,
     TrackLimits,
@@ -86,6 +87,52 @@ def test_a_safety_stop_outranks_learning_and_cooldown():
     assert json.loads(row["binding_rules"]) == ["safety_stop"]
     assert "95 %" in row["reason"]
     assert "14,000.00" in row["reason"]
+
+
+# --- what the media mix gives ---
+
+
+def given(daily, *names, channel="prospecting"):
+    levers = frozenset(("meta", "a1", name) for name in names)
+    return {"channel_envelopes": (ChannelEnvelope("security", channel, levers, Decimal(daily)),)}
+
+
+def test_a_channel_rises_to_its_envelope_and_no_further():
+    rows = plan(lever("l1"), lever("l2"), lever("l3"), **given("1010", "l1", "l2"))
+    assert [rows[name]["proposed_budget"] for name in ("l1", "l2", "l3")] == [505, 505, 525]
+    assert json.loads(rows["l1"]["binding_rules"]) == ["channel_envelope", "pace"]
+    assert "the media mix gives prospecting 1,010.00 a day of security" in rows["l1"]["reason"]
+    assert plan(lever("l1"), **given("525", "l1"))["l1"]["binding_rules"] == '["pace"]'
+
+
+def test_a_channel_above_its_envelope_comes_down_at_the_pace_of_cuts_though_its_levers_would_rise():
+    rows = plan(lever("l1"), lever("l2"), **given("990", "l1", "l2"))
+    assert [row["proposed_budget"] for row in rows.values()] == [495, 495]
+    rows = plan(lever("l1"), lever("l2"), **given("100", "l1", "l2"))
+    assert [row["proposed_budget"] for row in rows.values()] == [475, 475]
+    assert {row["type"] for row in rows.values()} == {"cut"}
+
+
+def test_an_explorer_is_not_cut_below_the_floor_for_its_channel_nor_lifted_above_it():
+    unsure = {"p_cac_above_cap": 0.4, "thompson_budget": 500.0}
+    rows = plan(lever("l1", **unsure), lever("l2"), **given("300", "l1"), exploration_floor=0.5)
+    assert rows["l1"]["type"] == "hold"
+    rows = plan(lever("l1", **unsure), lever("l2", current_budget="600"), **given("500", "l1"))
+    assert rows["l1"]["type"] == "hold"
+
+
+def test_a_raise_above_an_envelope_is_a_violation():
+    states = frame(lever("l1"), lever("l2"))
+    raised = plan_decisions(states, limits(), NOW)
+    bounds = limits(**given("1049.99", "l1", "l2"))
+    assert [v.rule for v in verify_decisions(raised, states, bounds, NOW)] == ["channel_envelope"]
+
+
+def test_envelopes_of_one_lever_or_below_nothing_are_refused():
+    with pytest.raises(ValueError, match="different levers"):
+        limits(channel_envelopes=2 * given("1", "l1")["channel_envelopes"])
+    with pytest.raises(ValueError, match="must be >= 0"):
+        given("-1", "l1")
 
 
 # --- stop, freeze, raise ---

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from models.guardrails import (
     STATE_SCHEMA,
+    ChannelEnvelope,
     FreezeWindow,
     GuardrailLimits,
     TrackLimits,
@@ -121,6 +122,14 @@ WINDOWS = {
 }
 
 
+CHANNELS = {
+    f"{platform} {low}": frozenset((platform, "a1", f"l{index}") for index in range(low, low + 4))
+    for platform in ("meta", "google_ads")
+    for low in (0, 4)
+}
+ENVELOPES = ["0", "500", "1010.01", "2000", "40000", "1e15"]
+
+
 @st.composite
 def guardrail_limits(draw):
     def track(cac_cap):
@@ -149,6 +158,11 @@ def guardrail_limits(draw):
                 st.sampled_from([Decimal("0.01"), Decimal("120.5"), Decimal(1_000), Decimal(24_000)]),
                 max_size=2,
             )
+        ),
+        channel_envelopes=tuple(
+            ChannelEnvelope("security", name, levers, Decimal(draw(st.sampled_from(ENVELOPES))))
+            for name, levers in CHANNELS.items()
+            if draw(st.booleans())
         ),
     )
 
@@ -296,6 +310,11 @@ def broken_invariants(states, decisions, bounds):
 
 def sums_broken(world):
     broken = set()
+    for envelope in world.bounds.channel_envelopes:
+        keys = envelope.levers & world.states.keys()
+        raised = any(world.then(key) > world.now(key) for key in keys)
+        if raised and sum(world.worst(key) for key in keys) > Fraction(envelope.daily):
+            broken.add("channel envelope")
     groups = {None: list(world.states)}
     for key, state in world.states.items():
         if world.track(key) is not None:
