@@ -1,8 +1,8 @@
 """Media mix: what each channel's weekly spend adds, how sure that is, and where the next dollar goes.
 
-Here: response curves (`response`), weeks and why they may not be enough (`weeks`), the baseline (`baseline`), the
-Bayesian model with its linear part integrated out (`collapsed`), its draws (`posterior`), curves (`curves`) and
-allocations (`allocation`). Not here: marts, artifacts, plots (`aelp_assets`), what may be spent (`guardrails`).
+Here: response curves (`response`), weeks and why they may not be enough (`weeks`), the baseline
+(`baseline`), the Bayesian model with its linear part integrated out (`collapsed`), its draws (`posterior`),
+curves (`curves`). Not here: marts, artifacts, plots (`aelp_assets`), what may be spent (`guardrails`).
 
 Units: dollars a week, the outcome in reward units (incremental signups) a week.
 """

@@ -1,13 +1,13 @@
 """The Bayesian media-mix model with its linear part integrated out, and sampling it.
 
-Here: priors of the media part, the likelihood, experiments as further terms of it, NUTS. Not here: the columns of
-the baseline (`baseline`), what draws are good for (`posterior`, `curves`).
+Here: priors of the media part, the likelihood, experiments as further terms of it, NUTS. Not here: the
+columns of the baseline (`baseline`), what draws are good for (`posterior`, `curves`).
 
-Model, in units of the scales. y = Z b + Σ_c β_c s_c(adstock_c(x_c)) + ε, b ~ N(0, I), ε ~ N(0, σ²). With r = y less
-the media part and Z = U S Vᵀ (taken once), y is N(media, σ²I + U S² Uᵀ), so
-log p = -½ [(n - k) log σ² + Σ log(σ² + S²) + (r·r - p·p)/σ² + Σ p²/(σ² + S²)], p = Uᵀr: no Cholesky and k fewer
-dimensions to sample (24 → 16 at five channels: measured 7 times as many effective samples a second as with them).
-The coefficients are drawn back conjugately.
+Model, in units of the scales. y = Z b + Σ_c β_c s_c(adstock_c(x_c)) + ε, b ~ N(0, I), ε ~ N(0, σ²). With r =
+y less the media part and Z = U S Vᵀ (taken once), y is N(media, σ²I + U S² Uᵀ), so
+log p = -½ [(n - k) log σ² + Σ log(σ² + S²) + (r·r - p·p)/σ² + Σ p²/(σ² + S²)], p = Uᵀr: no Cholesky and k
+fewer dimensions to sample (24 → 16 at five channels: measured 7 times as many effective samples a second as
+with them). The coefficients are drawn back conjugately.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import nutpie
 import pymc as pm
 import pytensor.tensor as pt
 
@@ -44,8 +45,8 @@ class Specification:
 
     Attributes:
         lags: weeks a week's spend works at most.
-        effect_share: prior scale of a channel's largest response, as a multiple of (channels · its share of spend),
-            in outcome scales: channels with more money are expected to do more, none by much.
+        effect_share: prior scale of a channel's largest response, as a multiple of (channels · its share of
+            spend), in outcome scales: channels with more money are expected to do more, none by much.
     """
 
     adstock: Adstock = "geometric"
@@ -122,18 +123,15 @@ def build(weeks: MediaWeeks, specification: Specification, tests: Sequence[LiftT
 class CompiledMix:
     """The model compiled once: later fits of as many channels, with any weeks and tests, only sample.
 
-    Compiling takes ten times as long as sampling; a weekly refit, a backtest or a study of many worlds shares one.
+    Compiling takes ten times as long as sampling; a weekly refit, a backtest or a study of many worlds
+    shares one.
     """
 
     def __init__(self, weeks: MediaWeeks, specification: Specification) -> None:
-        import nutpie  # compiles with numba: seconds to import, needed here alone
-
         self.specification = specification
         self._compiled = nutpie.compile_pymc_model(build(weeks, specification))
 
     def sample(self, weeks: MediaWeeks, sampling: Sampling, tests: Sequence[LiftTest]) -> Any:
-        import nutpie
-
         return nutpie.sample(
             self._compiled.with_data(**_data(weeks, self.specification, tests)),
             draws=sampling.draws,

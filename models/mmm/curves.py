@@ -26,8 +26,8 @@ def curves(posterior: MediaPosterior, value: float) -> pl.DataFrame:
 
     Returns:
         channel, spend (dollars a week), conversions_p10/p50/p90 (incremental, a week at that constant spend),
-        revenue_p50, roas_p10/p50/p90 (revenue per dollar; null at 0), marginal_roas_p10/p50/p90 (of the next dollar),
-        marginal_cac_p10/p50/p90 (dollars per further conversion; null where infinite), extrapolated.
+        revenue_p50, roas_p10/p50/p90 (revenue per dollar; null at 0), marginal_roas_p10/p50/p90 (of the next
+        dollar), marginal_cac_p10/p50/p90 (dollars per further conversion; null where infinite), extrapolated.
     """
     weeks = posterior.weeks
     parts = []
@@ -77,9 +77,9 @@ def channel_summary(posterior: MediaPosterior, value: float) -> pl.DataFrame:
     """A row per channel over the fitted weeks.
 
     Returns:
-        channel, spend (dollars), contribution_p10/p50/p90 (conversions), contribution_share_p50 (of the outcome),
-        roas_p10/p50/p90, carry_over_weeks_p10/p50/p90 (half-life), saturation_spend_p50 (dollars a week at which 90 %
-        of the largest response is reached; null beyond the grid).
+        channel, spend (dollars), contribution_p10/p50/p90 (conversions), contribution_share_p50 (of the
+        outcome), roas_p10/p50/p90, carry_over_weeks_p10/p50/p90 (half-life), saturation_spend_p50 (dollars a
+        week at which 90 % of the largest response is reached; null beyond the grid).
     """
     weeks = posterior.weeks
     added = posterior.contributions().sum(axis=1)

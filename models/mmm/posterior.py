@@ -1,7 +1,7 @@
 """Draws of a media-mix model: what they say week by week, and how they are kept.
 
-Here: drawing the integrated-out baseline back, contributions, predictions, our own table of draws (library files do
-not load across versions). Not here: sampling (`collapsed`), curves (`curves`).
+Here: drawing the integrated-out baseline back, contributions, predictions, our own table of draws (library
+files do not load across versions). Not here: sampling (`collapsed`), curves (`curves`).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class MediaPosterior:
         return found
 
     def return_on_spend(self) -> FloatArray:
-        """Outcome per dollar over the fitted weeks, shape (draws, channels); 0 for a channel that spent nothing."""
+        """Outcome per dollar over the fitted weeks, shape (draws, channels); 0 where nothing was spent."""
         spent = self.weeks.spend.sum(axis=0)
         found: FloatArray = self.contributions().sum(axis=1) / np.where(spent > 0, spent, np.inf)
         return found
@@ -120,8 +120,8 @@ class MediaPosterior:
 def linear_draws(posterior: MediaPosterior, rng: np.random.Generator) -> MediaPosterior:
     """The same draws with the baseline's coefficients drawn from their posterior given the rest.
 
-    Given media and noise, b ~ N(m, V) with V = (I + ZᵀZ/σ²)⁻¹, m = V Zᵀr/σ²: independent in the axes of Z = U S Wᵀ,
-    with variance 1 / (1 + S²/σ²) and mean variance · S (Uᵀr) / σ².
+    Given media and noise, b ~ N(m, V) with V = (I + ZᵀZ/σ²)⁻¹, m = V Zᵀr/σ²: independent in the axes of Z =
+    U S Wᵀ, with variance 1 / (1 + S²/σ²) and mean variance · S (Uᵀr) / σ².
     """
     axes, singular, turn = np.linalg.svd(posterior.columns.columns, full_matrices=False)
     media = posterior.contributions().sum(axis=-1) / posterior.weeks.outcome_scale

@@ -2,9 +2,9 @@
 
 Here: the formulas, once, for arrays and for PyTensor alike. Not here: priors, estimation.
 
-Weights over lags sum to 1, so a channel at constant spend has its spend as its adstock: curves are read at the
-weekly spend itself. Saturations are concave, 0 at 0 and at most 1 (Jin et al. 2017; Hill slopes above 1 would make
-an S-curve, whose allocation is no concave program, and are refused).
+Weights over lags sum to 1, so a channel at constant spend has its spend as its adstock: curves are read at
+the weekly spend itself. Saturations are concave, 0 at 0 and at most 1 (Jin et al. 2017; Hill slopes above 1
+would make an S-curve, whose allocation is no concave program, and are refused).
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ SATURATION_PARAMETERS: dict[Saturation, tuple[Parameter, ...]] = {
 def adstock_weights(family: Adstock, values: dict[str, Any], lags: int, xp: ModuleType | Any = np) -> Any:
     """Share of a week's spend that works 0, 1, … `lags` - 1 weeks later; the lag is the last axis.
 
-    geometric: retention^lag. delayed: retention^((lag - peak_lag)²). weibull: its density at lag + 1, so that the
+    geometric: retention^lag. delayed: retention^((lag - peak_lag)²). weibull: its density at lag + 1, so
+        that the
     week of the spend counts (Jin et al. 2017, §2; Robyn).
 
     Args:
@@ -96,7 +97,7 @@ def marginal(family: Saturation, spend: FloatArray, values: dict[str, FloatArray
 
 
 def half_life(weights: FloatArray) -> FloatArray:
-    """Weeks until half of a week's spend has worked, between lags linearly; shape of `weights` less its last axis."""
+    """Weeks until half of a week's spend has worked, between lags linearly; lags are the last axis."""
     worked = np.cumsum(weights, axis=-1)
     before = (worked < 0.5).sum(axis=-1)
     at = np.minimum(before, weights.shape[-1] - 1)[..., None]

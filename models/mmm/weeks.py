@@ -15,7 +15,8 @@ import numpy as np
 from models.mmm.response import FloatArray
 
 WEEKS_PER_PARAMETER = 3.0
-"""Fewer weeks than this per parameter leave the priors to answer (Jin et al. 2017 §5 find two years prior-bound at 4)."""
+"""Fewer weeks than this per parameter leave the priors to answer (Jin et al. 2017 §5 find two years
+prior-bound at 4)."""
 LEAST_VARIATION = 0.05
 """Standard deviation over mean of weekly spend below which no response to it can be seen."""
 MOST_INFLATION = 20.0
@@ -99,7 +100,8 @@ class Refusal:
 
 
 def refusals(weeks: MediaWeeks, parameters: int) -> list[Refusal]:
-    """Everything that stands against fitting: too few weeks, spend that never moves, channels that move as one.
+    """Everything that stands against fitting: too few weeks, spend that never moves, channels that move as
+    one.
 
     Args:
         parameters: of the model one would fit, linear ones included.
@@ -145,8 +147,8 @@ def _collinear(weeks: MediaWeeks, names: Sequence[str]) -> list[Refusal]:
         pair = tuple(sorted((names[at], names[partner])))
         told |= set(pair)
         detail = (
-            f"{pair[0]} and {pair[1]} move together (correlation {correlation[at, partner]:.2f}, variance inflation "
-            f"{inflation[at]:.0f}): merge them, or hold one still while the other moves."
+            f"{pair[0]} and {pair[1]} move together (correlation {correlation[at, partner]:.2f}, variance "
+            f"inflation {inflation[at]:.0f}): merge them, or hold one still while the other moves."
         )
         found.append(Refusal("channels_move_together", pair, detail))
     return found
