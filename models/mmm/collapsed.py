@@ -1,19 +1,24 @@
 """The Bayesian media-mix model with its linear part integrated out, and sampling it.
 
-Here: priors of the media part, the likelihood, experiments as further terms of it, NUTS. Not here: the
-columns of the baseline (`baseline`), what draws are good for (`posterior`, `curves`).
+Here: the density in PyTensor, experiments and beliefs about returns as further terms of it, NUTS. Not here:
+what is assumed (`specification`), the columns of the baseline (`baseline`), what draws are good for
+(`posterior`, `curves`). Importing it loads PyMC: seconds.
 
 Model, in units of the scales. y = Z b + Σ_c β_c s_c(adstock_c(x_c)) + ε, b ~ N(0, I), ε ~ N(0, σ²). With r =
 y less the media part and Z = U S Vᵀ (taken once), y is N(media, σ²I + U S² Uᵀ), so
 log p = -½ [(n - k) log σ² + Σ log(σ² + S²) + (r·r - p·p)/σ² + Σ p²/(σ² + S²)], p = Uᵀr: no Cholesky and k
-fewer dimensions to sample (24 → 16 at five channels: measured 7 times as many effective samples a second as
-with them). The coefficients are drawn back conjugately.
+fewer dimensions to sample. The coefficients are drawn back conjugately.
+
+Data hold the response at a channel's usual spend u far better than its largest response β, which trades off
+against the curve's bend. So β s(u) is sampled and β = level / s(u); its half-normal prior carries over with
+the Jacobian 1 / s(u) (8 channels, 156 weeks: half the gradients a draw, 2.3 times the effective draws).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -21,69 +26,25 @@ import nutpie
 import pymc as pm
 import pytensor.tensor as pt
 
-from models.mmm.baseline import BaselinePrior, baseline
+from models.mmm.baseline import baseline
 from models.mmm.posterior import MediaPosterior, linear_draws
-from models.mmm.response import (
-    ADSTOCK_PARAMETERS,
-    SATURATION_PARAMETERS,
-    Adstock,
-    FloatArray,
-    Parameter,
-    Saturation,
-    adstock_weights,
-    lagged,
-    saturated,
-)
+from models.mmm.response import Parameter, Saturation, adstock_weights, saturated
+from models.mmm.specification import LiftTest, ReturnPrior, Specification, effect_scale, fitted_data
 from models.mmm.weeks import MediaWeeks
 
+__all__ = [
+    "CompiledMix",
+    "LiftTest",
+    "ReturnPrior",
+    "Sampler",
+    "Sampling",
+    "Specification",
+    "build",
+    "effect_scale",
+    "fit",
+]
+
 Sampler = Literal["nutpie", "pymc", "numpyro"]
-
-
-@dataclass(frozen=True)
-class Specification:
-    """The model's form.
-
-    Attributes:
-        lags: weeks a week's spend works at most.
-        effect_share: prior scale of a channel's largest response, as a multiple of (channels · its share of
-            spend), in outcome scales: channels with more money are expected to do more, none by much.
-    """
-
-    adstock: Adstock = "geometric"
-    saturation: Saturation = "logistic"
-    lags: int = 8
-    effect_share: float = 1.0
-    noise_sd: float = 0.5
-    prior: BaselinePrior = field(default_factory=BaselinePrior)
-
-    def media_parameters(self) -> tuple[Parameter, ...]:
-        return ADSTOCK_PARAMETERS[self.adstock] + SATURATION_PARAMETERS[self.saturation]
-
-    def parameters(self, weeks: MediaWeeks) -> int:
-        """Numbers a fit of these weeks estimates; the drift counts once, its functions are one process."""
-        per_channel = len(self.media_parameters()) + 1
-        drift = 1 if self.prior.drift_sd > 0 else 0
-        yearly = 2 * self.prior.yearly_orders
-        return per_channel * len(weeks.channels) + len(weeks.control_names) + yearly + drift + 2
-
-
-@dataclass(frozen=True)
-class LiftTest:
-    """What an experiment measured.
-
-    Attributes:
-        channel: whose spend was changed.
-        spend: dollars a week without the change.
-        change: dollars a week more (less than 0: spend was cut or paused).
-        lift: outcome a week that the change added; below 0 where it cost some.
-        error: its standard error.
-    """
-
-    channel: str
-    spend: float
-    change: float
-    lift: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -100,46 +61,75 @@ class Sampling:
     progress: bool = False
 
 
-def build(weeks: MediaWeeks, specification: Specification, tests: Sequence[LiftTest] = ()) -> pm.Model:
+def build(
+    weeks: MediaWeeks,
+    specification: Specification,
+    tests: Sequence[LiftTest] = (),
+    returns: Sequence[ReturnPrior] = (),
+) -> pm.Model:
     """The model over the sampled parameters: channels' own and the noise.
 
     Raises:
-        ValueError: a test of an unknown channel, or without a positive error.
+        ValueError: as `fitted_data`.
     """
+    values = fitted_data(weeks, specification, tests, returns)
     with pm.Model(coords={"channel": list(weeks.channels)}) as model:
-        data = {name: pm.Data(name, values) for name, values in _data(weeks, specification, tests).items()}
-        values = {each.name: _prior(each) for each in specification.media_parameters()}
-        effect = data["effect_scale"] * pm.HalfNormal("relative_effect", 1.0, dims="channel")
-        pm.Deterministic("effect", effect, dims="channel")
+        data = {name: pm.Data(name, value) for name, value in values.items()}
+        media = {each.name: _prior(each) for each in specification.media_parameters()}
+        start = 0.2 * values["effect_scale"]
+        level = pm.HalfFlat("usual_response", dims="channel", initval=start)
+        share = saturated(specification.saturation, data["usual_spend"], media, pt)
+        effect = pm.Deterministic("effect", level / share, dims="channel")
+        pm.Potential("effect_prior", (-0.5 * (effect / data["effect_scale"]) ** 2 - pt.log(share)).sum())
         noise = pm.HalfNormal("noise", specification.noise_sd)
-        weights = adstock_weights(specification.adstock, values, specification.lags, pt)
+        weights = adstock_weights(specification.adstock, media, specification.lags, pt)
         stock = (data["lagged_spend"] * weights[None]).sum(axis=-1)
-        media = pt.dot(saturated(specification.saturation, stock, values, pt), effect)
-        pm.Potential("likelihood", _collapsed(data["outcome"] - media, data["axes"], data["lengths"], noise))
-        pm.Potential("lift_tests", _lift_likelihood(specification.saturation, data, values, effect))
+        worked = saturated(specification.saturation, stock, media, pt)
+        residual = data["outcome"] - pt.dot(worked, effect)
+        pm.Potential("likelihood", _collapsed(residual, data["axes"], data["lengths"], noise))
+        pm.Potential("lift_tests", _lift_likelihood(specification.saturation, data, media, effect))
+        pm.Potential("return_priors", _return_density(data, worked.sum(axis=0) * effect))
     return model
 
 
 class CompiledMix:
     """The model compiled once: later fits of as many channels, with any weeks and tests, only sample.
 
-    Compiling takes ten times as long as sampling; a weekly refit, a backtest or a study of many worlds
-    shares one.
+    Compiling takes several times as long as sampling; a weekly refit, a backtest or a study of many worlds
+    shares one. Across processes PyTensor keeps compiled pieces in its `base_compiledir` (set
+    `PYTENSOR_FLAGS=base_compiledir=<folder>` before the first import); about a third of the work is redone.
     """
 
     def __init__(self, weeks: MediaWeeks, specification: Specification) -> None:
         self.specification = specification
+        self.channels = len(weeks.channels)
         self._compiled = nutpie.compile_pymc_model(build(weeks, specification))
 
-    def sample(self, weeks: MediaWeeks, sampling: Sampling, tests: Sequence[LiftTest]) -> Any:
+    def sample(
+        self,
+        weeks: MediaWeeks,
+        sampling: Sampling,
+        tests: Sequence[LiftTest] = (),
+        returns: Sequence[ReturnPrior] = (),
+    ) -> Any:
+        """ArviZ's inference data of the sampled parameters.
+
+        Raises:
+            ValueError: another number of channels than compiled for; as `fitted_data`.
+        """
+        if len(weeks.channels) != self.channels:
+            raise ValueError(
+                f"compiled for {self.channels} channels, the weeks have {len(weeks.channels)}: compile again"
+            )
         return nutpie.sample(
-            self._compiled.with_data(**_data(weeks, self.specification, tests)),
+            self._compiled.with_data(**fitted_data(weeks, self.specification, tests, returns)),
             draws=sampling.draws,
             tune=sampling.tune,
             chains=sampling.chains,
             cores=sampling.cores,
             seed=sampling.seed,
             target_accept=sampling.target_accept,
+            save_warmup=False,
             progress_bar=sampling.progress,
         )
 
@@ -150,13 +140,18 @@ def fit(
     sampling: Sampling,
     tests: Sequence[LiftTest] = (),
     compiled: CompiledMix | None = None,
+    returns: Sequence[ReturnPrior] = (),
 ) -> MediaPosterior:
     """Posterior draws of the whole model, coefficients of the baseline among them.
 
     Args:
-        compiled: of the same specification and number of channels, to leave compiling out; with nutpie alone.
+        compiled: of the same specification and number of channels, to leave compiling out; nutpie's alone.
+
+    Raises:
+        ValueError: a compiled model of another form or for another sampler; as `fitted_data`.
+        ModuleNotFoundError: numpyro asked for and not installed.
     """
-    trace = _sample(weeks, specification, sampling, tests, compiled)
+    trace = _sample(weeks, specification, sampling, tests, returns, compiled)
     names = [each.name for each in specification.media_parameters()]
     media = {name: trace.posterior[name].to_numpy().astype(float) for name in [*names, "effect"]}
     noise = trace.posterior["noise"].to_numpy().astype(float)
@@ -180,45 +175,10 @@ def fit(
     return linear_draws(posterior, np.random.default_rng(sampling.seed))
 
 
-def effect_scale(weeks: MediaWeeks, specification: Specification) -> FloatArray:
-    """Prior scale of each channel's largest response, in outcome scales."""
-    spent = weeks.spend.sum(axis=0)
-    total = spent.sum()
-    share = spent / total if total > 0 else np.full(len(weeks.channels), 1 / len(weeks.channels))
-    scale: FloatArray = np.maximum(specification.effect_share * len(weeks.channels) * share, 0.05)
-    return scale
-
-
 def _prior(parameter: Parameter) -> Any:
     if parameter.prior == "beta":
         return pm.Beta(parameter.name, parameter.first, parameter.second, dims="channel")
     return pm.Gamma(parameter.name, parameter.first, parameter.second, dims="channel")
-
-
-def _data(
-    weeks: MediaWeeks, specification: Specification, tests: Sequence[LiftTest]
-) -> dict[str, np.ndarray[Any, Any]]:
-    """What a fit sees, in units of the scales; tests without any are one of no weight."""
-    if strangers := sorted({test.channel for test in tests} - set(weeks.channels)):
-        raise ValueError(f"lift tests of unknown channels {strangers}; known are {list(weeks.channels)}")
-    if any(test.error <= 0 or test.spend < 0 or test.spend + test.change < 0 for test in tests):
-        raise ValueError("a lift test needs an error above 0 and spend of at least 0 on both sides")
-    axes, singular, _ = np.linalg.svd(baseline(weeks, specification.prior).columns, full_matrices=False)
-    at = np.array([weeks.channels.index(test.channel) for test in tests] or [0])
-    scale = weeks.spend_scale[at]
-    before = np.array([test.spend for test in tests] or [0.0]) / scale
-    return {
-        "lagged_spend": lagged(weeks.spend / weeks.spend_scale, specification.lags),
-        "outcome": weeks.outcome / weeks.outcome_scale,
-        "axes": axes,
-        "lengths": singular**2,
-        "effect_scale": effect_scale(weeks, specification),
-        "test_channel": at,
-        "test_before": before,
-        "test_after": before + np.array([test.change for test in tests] or [0.0]) / scale,
-        "test_lift": np.array([test.lift for test in tests] or [0.0]) / weeks.outcome_scale,
-        "test_precision": np.array([(weeks.outcome_scale / test.error) ** 2 for test in tests] or [0.0]),
-    }
 
 
 def _collapsed(residual: Any, axes: Any, lengths: Any, noise: Any) -> Any:
@@ -229,12 +189,18 @@ def _collapsed(residual: Any, axes: Any, lengths: Any, noise: Any) -> Any:
     return -0.5 * (spread + outside + (inside**2 / (variance + lengths)).sum())
 
 
-def _lift_likelihood(family: Saturation, data: dict[str, Any], values: dict[str, Any], effect: Any) -> Any:
+def _lift_likelihood(family: Saturation, data: dict[str, Any], media: dict[str, Any], effect: Any) -> Any:
     """Log density of the measured lifts: the step between two points of the steady-state curve."""
     at = data["test_channel"]
-    own = {name: value[at] for name, value in values.items()}
+    own = {name: value[at] for name, value in media.items()}
     after, before = (saturated(family, data[name], own, pt) for name in ("test_after", "test_before"))
     return -0.5 * (data["test_precision"] * (data["test_lift"] - effect[at] * (after - before)) ** 2).sum()
+
+
+def _return_density(data: dict[str, Any], added: Any) -> Any:
+    """Log density of the believed returns; `added` is each channel's outcome over the weeks, in scales."""
+    returned = added[data["return_channel"]] * data["return_per_response"]
+    return -0.5 * (data["return_precision"] * (data["return_mean"] - returned) ** 2).sum()
 
 
 def _sample(
@@ -242,11 +208,21 @@ def _sample(
     specification: Specification,
     sampling: Sampling,
     tests: Sequence[LiftTest],
+    returns: Sequence[ReturnPrior],
     compiled: CompiledMix | None,
 ) -> Any:
+    if compiled is not None and compiled.specification != specification:
+        raise ValueError("compiled for another specification: compile again")
     if sampling.sampler == "nutpie":
-        return (compiled or CompiledMix(weeks, specification)).sample(weeks, sampling, tests)
-    with build(weeks, specification, tests):
+        return (compiled or CompiledMix(weeks, specification)).sample(weeks, sampling, tests, returns)
+    if compiled is not None:
+        raise ValueError(f"what is compiled serves nutpie alone, not {sampling.sampler}: leave it out")
+    if sampling.sampler == "numpyro" and find_spec("numpyro") is None:
+        raise ModuleNotFoundError(
+            "the sampler numpyro needs the package numpyro, which only developers install: "
+            "`pip install numpyro`, or choose nutpie"
+        )
+    with build(weeks, specification, tests, returns):
         return pm.sample(
             draws=sampling.draws,
             tune=sampling.tune,

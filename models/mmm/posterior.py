@@ -31,6 +31,8 @@ class MediaPosterior:
         chains: the draws are so many chains one after another.
         divergences: of the sampler.
         energy: of the sampler, (chains, draws per chain); None where it has none.
+        approximate: a quick look, not a sample of the posterior; nothing may be allocated by it.
+        importance_tail: of a quick look, its weights' Pareto k; above 0.7 it is no more than a guess.
     """
 
     weeks: MediaWeeks
@@ -45,6 +47,8 @@ class MediaPosterior:
     chains: int = 1
     divergences: int = 0
     energy: FloatArray | None = None
+    approximate: bool = False
+    importance_tail: float | None = None
 
     @property
     def draws(self) -> int:
@@ -107,7 +111,10 @@ class MediaPosterior:
         return found
 
     def table(self) -> pl.DataFrame:
-        """The draws as one long table: draw, parameter, channel (null for what no channel has), value."""
+        """The draws as one long table: draw, parameter, channel, value.
+
+        `channel` is null for the noise and names the baseline's column for a coefficient.
+        """
         parts = [
             _long(name, values, self.weeks.channels)
             for name, values in [*self.media.items(), ("effect", self.effect)]

@@ -36,7 +36,7 @@ class MediaWeeks:
         control_names: their names.
 
     Raises:
-        ValueError: shapes that do not fit, negative or missing numbers.
+        ValueError: shapes that do not fit, a channel named twice, negative or missing numbers.
     """
 
     first_day: date
@@ -48,6 +48,8 @@ class MediaWeeks:
 
     def __post_init__(self) -> None:
         weeks = self.outcome.shape[0]
+        if len(set(self.channels)) < len(self.channels):
+            raise ValueError(f"channels {list(self.channels)} are not distinct")
         if self.spend.shape != (weeks, len(self.channels)):
             raise ValueError(f"spend is {self.spend.shape}, not {(weeks, len(self.channels))}")
         if self.controls.shape != (weeks, len(self.control_names)):
