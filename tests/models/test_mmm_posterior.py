@@ -1,0 +1,121 @@
+"""Draws say what they should of weeks, and come back from storage as they were."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.mmm.posterior import linear_draws
+from models.mmm.specification import Specification
+from models.mmm.storage import VERSION, manifest, restore
+from tests.models.media_examples import by_hand, media_weeks
+
+
+@pytest.fixture(scope="module")
+def weeks():
+    return media_weeks()[0]
+
+
+@pytest.fixture(scope="module")
+def posterior(weeks):
+    return by_hand(weeks)
+
+
+def test_contributions_are_the_response_to_what_carried_over(weeks, posterior):
+    draw, channel = 7, 1
+    lags = posterior.media["retention"][draw, channel] ** np.arange(8)
+    spend = weeks.spend[:, channel] / weeks.spend[:, channel].max()
+    stock = np.convolve(spend, lags / lags.sum())[: weeks.number]
+    share = np.tanh(posterior.media["rate"][draw, channel] * stock / 2)
+    expected = posterior.effect[draw, channel] * share * weeks.outcome.max()
+    assert posterior.contributions()[draw, :, channel] == pytest.approx(expected)
+    returned = expected.sum() / weeks.spend[:, channel].sum()
+    assert posterior.return_on_spend()[draw, channel] == pytest.approx(returned)
+
+
+def test_constant_spend_contributes_its_response(weeks):
+    constant = replace(weeks, spend=np.full_like(weeks.spend, 2000.0))
+    steady = by_hand(constant, draws=8)
+    assert steady.contributions()[:, 20:] == pytest.approx(
+        np.broadcast_to(steady.response(np.full(3, 2000.0))[:, None], (8, weeks.number - 20, 3))
+    )
+    assert steady.response_of(2, np.array([[2000.0]]))[:, 0] == pytest.approx(
+        steady.response(np.full(3, 2000.0))[:, 2]
+    )
+
+
+def test_weeks_are_baseline_and_media_and_noise(weeks, posterior):
+    whole = posterior.baseline() + posterior.contributions().sum(axis=-1)
+    assert posterior.expected() == pytest.approx(whole)
+    off = posterior.predicted(np.random.default_rng(1)) - posterior.expected()
+    assert off.std() == pytest.approx(posterior.noise.mean() * weeks.outcome.max(), rel=0.02)
+
+
+def test_a_channel_that_never_spent_returns_nothing(weeks):
+    spend = weeks.spend.copy()
+    spend[:, 0] = 0.0
+    assert (by_hand(replace(weeks, spend=spend), draws=8).return_on_spend()[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize("number", [110, 15])
+def test_coefficients_drawn_back_are_the_gaussian_posterior_given_media(number):
+    """Also with fewer weeks than columns, where what the weeks cannot see keeps its prior."""
+    weeks = media_weeks(weeks=number)[0]
+    one = by_hand(weeks, draws=1, chains=1)
+    repeated = replace(
+        one,
+        media={name: np.repeat(value, 40_000, axis=0) for name, value in one.media.items()},
+        effect=np.repeat(one.effect, 40_000, axis=0),
+        noise=np.repeat(one.noise, 40_000),
+    )
+    drawn = linear_draws(repeated, np.random.default_rng(3)).coefficients
+    columns, variance = one.columns.columns, one.noise[0] ** 2
+    residual = (weeks.outcome - one.contributions()[0].sum(axis=-1)) / weeks.outcome_scale
+    covariance = np.linalg.inv(np.eye(columns.shape[1]) + columns.T @ columns / variance)
+    mean = covariance @ columns.T @ residual / variance
+    deviation = np.sqrt(np.diag(covariance))
+    assert (drawn.mean(axis=0) - mean) / deviation == pytest.approx(np.zeros(mean.size), abs=0.025)
+    whitened = np.cov(drawn.T) / np.outer(deviation, deviation)
+    assert whitened == pytest.approx(covariance / np.outer(deviation, deviation), abs=0.03)
+
+
+def through_files(posterior, folder):
+    """As the asset keeps them: one Parquet file and one JSON text."""
+    posterior.table().write_parquet(folder / "draws.parquet")
+    text = json.dumps(manifest(posterior, Specification()))
+    return pl.read_parquet(folder / "draws.parquet"), json.loads(text)
+
+
+def test_a_stored_posterior_comes_back_to_the_bit(posterior, tmp_path):
+    table, described = through_files(posterior, tmp_path)
+    found, specification = restore(table.sample(fraction=1.0, shuffle=True, seed=1), described)
+    assert specification == Specification()
+    assert found.table().equals(posterior.table())
+    assert np.array_equal(found.energy, posterior.energy)
+    assert np.array_equal(found.columns.columns, posterior.columns.columns)
+    assert np.array_equal(found.return_on_spend(), posterior.return_on_spend())
+    assert np.array_equal(found.expected(), posterior.expected())
+    assert (found.chains, found.divergences, found.approximate) == (4, 0, False)
+    assert found.weeks.days == posterior.weeks.days
+
+
+def test_a_quick_look_stays_one_in_storage(weeks, tmp_path):
+    quick = by_hand(weeks, chains=1, approximate=True, importance_tail=0.4, energy=None)
+    found, _ = restore(*through_files(quick, tmp_path))
+    assert (found.approximate, found.importance_tail, found.energy) == (True, 0.4, None)
+
+
+def test_an_unknown_version_is_refused_with_what_to_do(posterior, tmp_path):
+    table, described = through_files(posterior, tmp_path)
+    with pytest.raises(ValueError, match=f"version {VERSION + 1}, this code reads {VERSION}: fit again"):
+        restore(table, described | {"version": VERSION + 1})
+
+
+def test_draws_of_another_fit_are_refused(weeks, posterior, tmp_path):
+    table, described = through_files(posterior, tmp_path)
+    with pytest.raises(ValueError, match="manifest describes"):
+        restore(by_hand(weeks, seed=9).table(), described)
+    with pytest.raises(ValueError, match="1199 values of noise, their manifest tells of 1200"):
+        restore(table.filter((pl.col("parameter") != "noise") | (pl.col("draw") > 0)), described)
