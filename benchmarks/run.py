@@ -49,6 +49,8 @@ def studies() -> dict[str, Measure]:
     from benchmarks.fault_soak import fault_soak
     from benchmarks.forecast_coverage import forecast_coverage
     from benchmarks.large_file import large_file
+    from benchmarks.mmm_real import mmm_real
+    from benchmarks.mmm_recovery import mmm_recovery
 
     return {
         "bandit_study": bandit_study,
@@ -57,6 +59,8 @@ def studies() -> dict[str, Measure]:
         "fault_soak": fault_soak,
         "forecast_coverage": forecast_coverage,
         "large_file": large_file,
+        "mmm_real": mmm_real,
+        "mmm_recovery": mmm_recovery,
     }
 
 

@@ -5,11 +5,15 @@ Here: summaries of draws on a grid of spend. Not here: choosing spend (`allocati
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import polars as pl
 
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import FloatArray, half_life, marginal
+from models.mmm.weeks import MediaWeeks
 
 QUANTILES = (0.1, 0.5, 0.9)
 GRID_STEPS = 41
@@ -29,12 +33,18 @@ def curves(posterior: MediaPosterior, value: float) -> pl.DataFrame:
         revenue_p50, roas_p10/p50/p90 (revenue per dollar; null at 0), marginal_roas_p10/p50/p90 (of the next
         dollar), marginal_cac_p10/p50/p90 (dollars per further conversion; null where infinite), extrapolated.
     """
-    weeks = posterior.weeks
+    return tabulate(posterior.weeks, partial(at_spend, posterior), value)
+
+
+def tabulate(
+    weeks: MediaWeeks, answer: Callable[[int, FloatArray], tuple[FloatArray, FloatArray]], value: float
+) -> pl.DataFrame:
+    """`curves` of whatever model answers `at_spend` of its channels."""
     parts = []
     for channel, name in enumerate(weeks.channels):
         top = float(weeks.spend[:, channel].max())
         spend = np.linspace(0.0, REACH * (top or 1.0), GRID_STEPS)
-        answered, next_dollar = at_spend(posterior, channel, spend)
+        answered, next_dollar = answer(channel, spend)
         low, middle, high = np.quantile(answered, QUANTILES, axis=0)
         step = np.quantile(next_dollar, QUANTILES, axis=0)
         divisor = np.where(spend > 0, spend, np.nan)

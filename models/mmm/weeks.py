@@ -145,7 +145,7 @@ def _collinear(weeks: MediaWeeks, names: Sequence[str]) -> list[Refusal]:
     for at in np.argsort(-inflation):
         if inflation[at] < MOST_INFLATION or names[at] in told:
             continue
-        partner = int(np.argsort(-np.abs(correlation[at]))[1])
+        partner = int(np.argmax(np.where(np.arange(len(names)) == at, -1.0, np.abs(correlation[at]))))
         pair = tuple(sorted((names[at], names[partner])))
         told |= set(pair)
         detail = (

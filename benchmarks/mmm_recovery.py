@@ -1,0 +1,298 @@
+"""Does the media-mix model find the truth, say how unsure it is, and know when it is wrong?
+
+Here: simulated worlds (`mmm_worlds`) through the model, its second opinion and its checks, and what they come
+to together. Not here: the worlds, the model (`models.mmm`), real series (`mmm_real`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.accounts import scratch_folder
+from benchmarks.mmm_worlds import KINDS, MISSPECIFIED, World, run_test, simulate
+from benchmarks.record import Figure, Record, code_hash
+from models.mmm.baseline import Baseline, BaselinePrior
+from models.mmm.bootstrap import compare_returns, fit_bootstrap
+from models.mmm.curves import at_spend
+from models.mmm.posterior import MediaPosterior
+from models.mmm.response import FloatArray
+from models.mmm.validation import MOST_LEAD, MOST_MOVE, Fitted, lead_check, placebo_check, with_placebo
+from models.mmm.weeks import MediaWeeks
+
+if TYPE_CHECKING:
+    from models.mmm.collapsed import LiftTest, Specification
+
+TESTED_CHANNELS, TEST_WEEKS = 2, 8
+MOST_PRIOR_SPREAD = 0.5
+"""Posterior over prior standard deviation of a return above which the prior, not the weeks, answers."""
+FLAGS = ("disagrees", "prior_dominated", "unstable", "spend_follows", "placebo_failed", "badly_sampled")
+_RESAMPLES = 2000
+_FIRST_SEED = 9001
+"""Far from the seeds that anything was tried on."""
+_MOST_RHAT = 1.01
+_BOOTSTRAP_DRAWS = 400
+_LEFT_OUT = 4
+
+
+@dataclass(frozen=True)
+class Fitters:
+    """How worlds are fitted: with tests, with one channel more, and what the priors alone say."""
+
+    fit: Callable[[MediaWeeks, Sequence[LiftTest], int], MediaPosterior]
+    fit_with_placebo: Callable[[MediaWeeks, int], Fitted]
+    prior: Callable[[MediaWeeks, int], MediaPosterior]
+    baseline_prior: BaselinePrior
+
+
+def mmm_recovery(worlds: int = 50, misspecified: int = 12, draws: int = 500) -> Record:
+    """Fit that many worlds of the model's family and of each kind outside it; intervals resample worlds.
+
+    Scores are kept as they come, so that a study cut off goes on where it was.
+    """
+    kept = scratch_folder() / f"mmm_recovery-{draws}-{code_hash()}.jsonl"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    scored = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    known = {(row["kind"], row["seed"]) for row in scored}
+    counts = {kind: worlds if kind == "matched" else misspecified for kind in KINDS}
+    # All kinds in step, so that a study cut off has some of each.
+    in_step = sorted((at / count, kind, at) for kind, count in counts.items() for at in range(count))
+    wanted = [(kind, _FIRST_SEED + at) for _, kind, at in in_step]
+    if missing := [each for each in wanted if each not in known]:
+        fitters = compiled_fitters(simulate(*missing[0]).weeks, draws)
+        with kept.open("a") as file:
+            for kind, seed in missing:
+                scores = score_world(simulate(kind, seed), fitters)
+                file.write(json.dumps({"kind": kind, "seed": seed, "channels": scores.to_dicts()}) + "\n")
+                file.flush()
+                scored.append({"kind": kind, "seed": seed, "channels": scores.to_dicts()})
+    rows = pl.concat(
+        pl.DataFrame(world["channels"]).with_columns(kind=pl.lit(world["kind"]), seed=pl.lit(world["seed"]))
+        for world in sorted(scored, key=lambda world: (KINDS.index(world["kind"]), world["seed"]))
+        if (world["kind"], world["seed"]) in wanted
+    )
+    return summarise(rows, {"worlds": worlds, "misspecified": misspecified, "draws": draws})
+
+
+def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
+    """The project's own model with its defaults, compiled once for these channels and once with a placebo."""
+    from models.mmm.collapsed import CompiledMix, Sampling, Specification, fit
+
+    form = Specification()
+    own = CompiledMix(weeks, form)
+    wider = CompiledMix(with_placebo(weeks, np.random.default_rng(0)), form)
+
+    def sampling(seed: int) -> Sampling:
+        return Sampling(seed, chains=4, draws=draws, tune=draws, cores=1)
+
+    return Fitters(
+        fit=lambda data, tests, seed: fit(data, form, sampling(seed), tests, own),
+        fit_with_placebo=lambda data, seed: fit(data, form, sampling(seed), (), wider),
+        prior=partial(prior_draws, form),
+        baseline_prior=form.prior,
+    )
+
+
+def prior_draws(form: Specification, weeks: MediaWeeks, seed: int, draws: int = 2000) -> MediaPosterior:
+    """What the priors alone say of each channel's return on this spend."""
+    from models.mmm.collapsed import effect_scale
+
+    rng, size = np.random.default_rng(seed), (draws, len(weeks.channels))
+    media = {
+        each.name: rng.beta(each.first, each.second, size)
+        if each.prior == "beta"
+        else rng.gamma(each.first, 1.0 / each.second, size)
+        for each in form.media_parameters()
+    }
+    effect = np.abs(rng.standard_normal(size)) * effect_scale(weeks, form)
+    none = Baseline((), np.zeros((weeks.number, 0)))
+    noise, coefficients = np.ones(draws), np.zeros((draws, 0))
+    return MediaPosterior(
+        weeks, form.adstock, form.saturation, form.lags, none, media, effect, noise, coefficients
+    )
+
+
+def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
+    """A row per channel: truth, estimates (p5, p50, p95) without and with experiments, and what was flagged.
+
+    The experiments cut the spend of the channels whose returns are least known, in dollars, to nothing for
+    eight weeks.
+    """
+    weeks, seed = world.weeks, world.seed
+    names = weeks.channels
+    fitted = fitters.fit(weeks, (), seed)
+    returned = fitted.return_on_spend()
+    second = fit_bootstrap(weeks, np.random.default_rng(seed), _BOOTSTRAP_DRAWS).return_on_spend()
+    prior = fitters.prior(weeks, seed).return_on_spend()
+    fewer = fitters.fit(weeks.before(weeks.number - _LEFT_OUT), (), seed).return_on_spend()
+    moved = np.abs(np.median(fewer, axis=0) - np.median(returned, axis=0)) / returned.std(axis=0)
+    rng = np.random.default_rng([seed, 1])
+    placebo = placebo_check(weeks, lambda data: fitters.fit_with_placebo(data, seed), rng)
+    unknown = np.argsort(-(returned.std(axis=0) * weeks.spend.sum(axis=0)))[:TESTED_CHANNELS]
+    tests = [run_test(world, names[at], -np.inf, TEST_WEEKS, rng) for at in unknown]
+    tested = fitters.fit(weeks, tests, seed)
+    columns: dict[str, Any] = {"channel": list(names)}
+    columns |= {"roas_true": world.return_on_spend, "mroas_true": world.marginal_return}
+    for label, draws in (
+        ("roas", returned),
+        ("mroas", marginal_returns(fitted, world.usual_spend)),
+        ("second", second),
+        ("tested_roas", tested.return_on_spend()),
+        ("tested_mroas", marginal_returns(tested, world.usual_spend)),
+    ):
+        ends = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
+        columns |= {f"{label}_p{level}": row for level, row in zip((5, 50, 95), ends, strict=True)}
+    columns["tested"] = [at in unknown for at in range(len(names))]
+    columns["prior_spread"] = returned.std(axis=0) / prior.std(axis=0)
+    columns["moved"] = moved
+    columns["lead_t"] = lead_check(weeks, fitters.baseline_prior)["t"]
+    columns["placebo_p10"] = [placebo.share_p10] * len(names)
+    columns["placebo_p50"] = [placebo.share_p50] * len(names)
+    columns["divergences"] = [fitted.divergences] * len(names)
+    columns["rhat"] = _rhat(returned, fitted.chains)
+    return pl.DataFrame(columns).with_columns(
+        disagrees=compare_returns(names, returned, second)["disagrees"],
+        prior_dominated=pl.col("prior_spread") > MOST_PRIOR_SPREAD,
+        spend_follows=pl.col("lead_t") > MOST_LEAD,
+        unstable=pl.col("moved") > MOST_MOVE,
+        placebo_failed=pl.lit(not placebo.passed),
+        badly_sampled=(pl.col("divergences") > 0) | (pl.col("rhat") > _MOST_RHAT),
+    )
+
+
+def marginal_returns(posterior: MediaPosterior, usual: FloatArray) -> FloatArray:
+    """Outcome of the next weekly dollar at the usual weekly spend, (draws, channels)."""
+    return np.hstack([at_spend(posterior, at, usual[at : at + 1])[1] for at in range(usual.size)])
+
+
+def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
+    """Coverage, error and flags over worlds.
+
+    Args:
+        rows: `score_world` of several worlds with `kind` and `seed`.
+    """
+    rows = rows.with_columns(
+        *(
+            (
+                (pl.col(f"{label}_p5") <= pl.col(f"{truth}_true"))
+                & (pl.col(f"{truth}_true") <= pl.col(f"{label}_p95"))
+            )
+            .cast(pl.Float64)
+            .alias(f"{label}_covers")
+            for label, truth in (
+                ("roas", "roas"),
+                ("mroas", "mroas"),
+                ("second", "roas"),
+                ("tested_roas", "roas"),
+            )
+        ),
+        *(
+            (pl.col(f"{label}_p50") / pl.col(f"{label}_true") - 1).abs().alias(f"{label}_error")
+            for label in ("roas", "mroas")
+        ),
+        tested_error=(pl.col("tested_roas_p50") / pl.col("roas_true") - 1).abs(),
+        bias=pl.col("roas_p50") / pl.col("roas_true") - 1,
+        width=(pl.col("roas_p95") - pl.col("roas_p5")) / pl.col("roas_true"),
+        flagged=pl.any_horizontal(FLAGS),
+    )
+    tally = _Tally(rows)
+    matched = rows.filter(pl.col("kind") == "matched")
+    tally.coverage("matched: 90 % intervals that hold ROAS", matched, "roas_covers", aimed=True)
+    tally.coverage("matched: 90 % intervals that hold marginal ROAS", matched, "mroas_covers", aimed=True)
+    tally.median("matched: median ROAS error", matched, "roas_error")
+    tally.median("matched: median marginal ROAS error", matched, "mroas_error")
+    tally.median("matched: median width of the 90 % interval of ROAS", matched, "width")
+    tally.median("matched: median ROAS less the truth", matched, "bias")
+    tally.coverage("matched: 90 % intervals of the second opinion", matched, "second_covers")
+    tally.experiments("matched", matched)
+    for kind in MISSPECIFIED:
+        of_kind = rows.filter(pl.col("kind") == kind)
+        if of_kind.height:
+            name = kind.replace("_", " ")
+            tally.coverage(f"{name}: 90 % intervals that hold ROAS", of_kind, "roas_covers")
+            tally.median(f"{name}: median ROAS error", of_kind, "roas_error")
+            tally.experiments(name, of_kind)
+    wrong = rows.filter((pl.col("kind") != "matched") & (pl.col("roas_covers") == 0))
+    right = rows.filter(pl.col("roas_covers") == 1)
+    tally.share("misspecified: channels outside their interval that are flagged", wrong)
+    tally.share("all: channels inside their interval that are flagged", right)
+    return Record(
+        "mmm_recovery",
+        config,
+        tally.figures,
+        note="Worlds of 156 weeks and 5 channels; a world counts once, 95 % intervals (in spine.json) "
+        "resample worlds. Errors are of the median, relative to the truth. Experiments: the two channels "
+        "least known in dollars, paused for eight weeks in half the country. Flagged: second opinion "
+        "disagrees, prior dominates, unstable without the last four weeks, next week's spend tells this "
+        "week's outcome, placebo failed, badly sampled.",
+        details={
+            "95 % intervals": tally.intervals,
+            "flagged by, % of channels outside their interval (misspecified)": _by_flag(wrong),
+            "flagged by, % of channels inside it (all)": _by_flag(right),
+        },
+    )
+
+
+class _Tally:
+    """Figures with intervals from the same resamples of whole worlds, so that differences are paired."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.figures: list[Figure] = []
+        self.intervals: dict[str, list[float]] = {}
+
+    def coverage(self, name: str, rows: pl.DataFrame, column: str, aimed: bool = False) -> None:
+        share = 100 * float(rows[column].mean())
+        aim = "85–95 %" if aimed else None
+        self._add(name, rows, [column], lambda held: 100 * held[0].mean(axis=1))
+        self.figures.append(Figure(name, share, "%", aim, 85 <= share <= 95 if aimed else None))
+
+    def median(self, name: str, rows: pl.DataFrame, column: str) -> None:
+        self._add(name, rows, [column], lambda held: 100 * np.median(held[0], axis=1))
+        self.figures.append(Figure(name, 100 * float(rows[column].median()), "%"))
+
+    def experiments(self, kind: str, rows: pl.DataFrame) -> None:
+        """Median error with the experiments less without them."""
+        name = f"{kind}: median ROAS error, with two experiments less without"
+        pair = ["tested_error", "roas_error"]
+        self._add(
+            name, rows, pair, lambda held: 100 * (np.median(held[0], axis=1) - np.median(held[1], axis=1))
+        )
+        gain = 100 * float(rows[pair[0]].median() - rows[pair[1]].median())
+        self.figures.append(Figure(name, gain, "points", "interval below 0", self.intervals[name][1] < 0))
+
+    def share(self, name: str, rows: pl.DataFrame) -> None:
+        if rows.height:
+            self.figures.append(Figure(name, 100 * float(rows["flagged"].mean()), "%"))
+
+    def _add(
+        self,
+        name: str,
+        rows: pl.DataFrame,
+        columns: Sequence[str],
+        statistic: Callable[[list[FloatArray]], FloatArray],
+    ) -> None:
+        """The interval of a statistic over channels, worlds drawn with replacement."""
+        worlds = rows.group_by("seed", maintain_order=True).agg(columns)
+        picks = np.random.default_rng(1).integers(0, worlds.height, size=(_RESAMPLES, worlds.height))
+        held = [np.array(worlds[column].to_list())[picks].reshape(_RESAMPLES, -1) for column in columns]
+        self.intervals[name] = [round(float(end), 1) for end in np.quantile(statistic(held), (0.025, 0.975))]
+
+
+def _by_flag(rows: pl.DataFrame) -> dict[str, float]:
+    return {flag: round(100 * float(rows[flag].mean()), 1) for flag in FLAGS} if rows.height else {}
+
+
+def _rhat(draws: FloatArray, chains: int) -> FloatArray:
+    """Split R-hat of each column (Gelman et al. 2013, §11.4)."""
+    halves = draws.reshape(2 * chains, -1, draws.shape[1])
+    within = halves.var(axis=1, ddof=1).mean(axis=0)
+    between = halves.mean(axis=1).var(axis=0, ddof=1)
+    length = halves.shape[1]
+    found: FloatArray = np.sqrt((length - 1) / length + between / within)
+    return found
