@@ -27,9 +27,10 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from models.mmm.baseline import baseline
+from models.mmm.evidence import LiftTest, ReturnPrior
 from models.mmm.posterior import MediaPosterior, linear_draws
 from models.mmm.response import Parameter, Saturation, adstock_weights, saturated
-from models.mmm.specification import LiftTest, ReturnPrior, Specification, effect_scale, fitted_data
+from models.mmm.specification import Specification, effect_scale, fitted_data
 from models.mmm.weeks import MediaWeeks
 
 __all__ = [

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.mmm.baseline import BaselinePrior, baseline
+from models.mmm.evidence import LiftTest, ReturnPrior
 from models.mmm.response import (
     ADSTOCK_PARAMETERS,
     SATURATION_PARAMETERS,
@@ -51,37 +52,6 @@ class Specification:
         drift = 1 if self.prior.drift_sd > 0 else 0
         yearly = 2 * self.prior.yearly_orders
         return per_channel * len(weeks.channels) + len(weeks.control_names) + yearly + drift + 2
-
-
-@dataclass(frozen=True)
-class LiftTest:
-    """What an experiment measured: weeks with other spend, or a geo test scaled to all regions.
-
-    Attributes:
-        channel: whose spend was changed.
-        spend: dollars a week without the change.
-        change: dollars a week more (less than 0: spend was cut or paused).
-        lift: outcome a week that the change added; below 0 where it cost some.
-        error: its standard error.
-    """
-
-    channel: str
-    spend: float
-    change: float
-    lift: float
-    error: float
-
-
-@dataclass(frozen=True)
-class ReturnPrior:
-    """A belief about a channel's return over the fitted weeks (1 / CAC): outcome per dollar ~ N(mean, sd²).
-
-    It multiplies the model's own prior and does not replace it, as a measurement would.
-    """
-
-    channel: str
-    mean: float
-    sd: float
 
 
 def effect_scale(weeks: MediaWeeks, specification: Specification) -> FloatArray:
