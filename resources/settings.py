@@ -365,6 +365,52 @@ def _in_year(day: str, year: int) -> date:
     return date.fromisoformat(f"{year}-{day}")
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class ChannelRule(Section):
+    """First rule that matches wins; patterns are shell-style with `*`, matched without case."""
+
+    channel: Annotated[str, _written_as("[a-z][a-z0-9_]{0,39}", "a plain name such as meta_prospecting")]
+    platform: str = "*"
+    account: str = "*"
+    campaign: str = "*"
+
+
+class MediaMix(Section):
+    """Weeks of the media mix. `channels`: which campaign belongs where; one no rule matches is in the channel
+    `<platform>_other`. `promotions`: days on which the business itself sold at another price; what the market
+    does (holidays, a rival's sale) stands under `events`.
+    """
+
+    channels: tuple[ChannelRule, ...] = ()
+    week_starts_on: Weekday = "monday"
+    promotions: tuple[CalendarEvent, ...] = ()
+
+    @property
+    def first_weekday(self) -> int:
+        """The weekday that weeks start on, 0 is Monday."""
+        return get_args(Weekday).index(self.week_starts_on)
+
+    @model_validator(mode="after")
+    def _rules_can_match(self) -> MediaMix:
+        for index, rule in enumerate(self.channels):
+            for earlier, other in enumerate(self.channels[:index]):
+                if all(
+                    pattern in ("*", same)
+                    for pattern, same in zip(
+                        (other.platform, other.account, other.campaign),
+                        (rule.platform, rule.account, rule.campaign),
+                        strict=True,
+                    )
+                ):
+                    raise ValueError(
+                        f"channels.{index}: never matches, because channels.{earlier} takes all it could; "
+                        "put the narrower rule first"
+                    )
+        return self
+
+
 class Monitoring(Section):
     """What the morning review holds numbers against.
 
@@ -760,6 +806,7 @@ class Settings(Section):
     pacing: Pacing = Pacing()
     governance: Governance = Governance()
     events: tuple[CalendarEvent, ...] = ()
+    media_mix: MediaMix = MediaMix()
     sources: LiveSources = {}
 
     @field_validator("history_start")
@@ -777,9 +824,13 @@ class Settings(Section):
                 raise ValueError(
                     f"track_rules.{index}.track: {rule.track!r} is not one of {sorted(self.tracks)}"
                 )
-        for index, event in enumerate(self.events):
-            if event.track is not None and event.track not in self.tracks:
-                raise ValueError(f"events.{index}.track: {event.track!r} is not one of {sorted(self.tracks)}")
+        calendars = {"events": self.events, "media_mix.promotions": self.media_mix.promotions}
+        for where, entries in calendars.items():
+            for index, event in enumerate(entries):
+                if event.track is not None and event.track not in self.tracks:
+                    raise ValueError(
+                        f"{where}.{index}.track: {event.track!r} is not one of {sorted(self.tracks)}"
+                    )
         missing = set(self.tracks) - set(self.guardrails.weekly_loss_budget)
         unknown = set(self.guardrails.weekly_loss_budget) - set(self.tracks)
         if missing or unknown:

@@ -19,15 +19,19 @@ from resources.clock import Clock
 from resources.files.drop import FileDrop
 from resources.files.fetched import FetchedFile
 from resources.files.landing import LandingPlan, LandingReport, fetch_landing, plan_landing, publish_landing
+from resources.media_mix import channel_rule_rows, media_week_rows
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Append, Warehouse
 from resources.warehouse.retrying import tried_again_while_locked, waited_for
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
     ACCOUNTS,
+    CHANNEL_RULES,
     FILE_LANDINGS,
     FILE_PERIOD_PERFORMANCE,
     INGEST_SLICES,
+    MEDIA_HISTORY,
+    MEDIA_WEEKS,
     QUARANTINE,
     RAW_TABLES,
     REWARD_DEFINITIONS,
@@ -36,7 +40,8 @@ from resources.warehouse.tables import (
 )
 
 FETCH_POOL = "file_drop"
-_FROM_SETTINGS = (TRACK_RULES, REWARD_DEFINITIONS)
+_FROM_SETTINGS = (TRACK_RULES, REWARD_DEFINITIONS, CHANNEL_RULES, MEDIA_WEEKS)
+_UNDATED = (FILE_PERIOD_PERFORMANCE, MEDIA_HISTORY)
 _BETWEEN_STEPS = "step_io_manager"
 
 
@@ -48,6 +53,7 @@ def open_drop(environment: Environment, settings: Settings, clock: Clock) -> Fil
         clock=clock,
         history_start=settings.history_start,
         business_timezone=settings.business_timezone,
+        week_starts_on=settings.media_mix.first_weekday,
     )
 
 
@@ -77,7 +83,7 @@ def publish_files(
     with tried_again_while_locked():
         before = {table: warehouse.read(table.name) for table in _FROM_SETTINGS}
         report = publish_landing(
-            drop, plan, fetched, warehouse, settings.track_rules, reward_definitions(settings)
+            drop, plan, fetched, warehouse, settings.track_rules, settings_rows(settings, drop.clock)
         )
     # From here on a second attempt would find everything landed, and say that nothing had changed.
     landings = landing_rows(report, plan.moment)
@@ -138,6 +144,15 @@ def mark_bookkeeping(
         context.log_event(dg.AssetMaterialization(asset_key(name), metadata={"dagster/row_count": rows}))
 
 
+def settings_rows(settings: Settings, clock: Clock) -> dict[Table, pl.DataFrame]:
+    """What the settings alone say, as rows of the tables that dbt reads it from."""
+    return {
+        REWARD_DEFINITIONS: reward_definitions(settings),
+        CHANNEL_RULES: channel_rule_rows(settings.media_mix.channels),
+        MEDIA_WEEKS: media_week_rows(settings, clock.now().astimezone(settings.timezone).date()),
+    }
+
+
 def reward_definitions(settings: Settings) -> pl.DataFrame:
     """The settings' reward and maturity as the row of `ops.reward_definitions`."""
     reward = settings.reward
@@ -194,7 +209,7 @@ file_landings = _file_landings.map_asset_specs(
 
 
 def _landed_table(table: Table) -> dg.AssetSpec:
-    dated = table in RAW_TABLES and table is not FILE_PERIOD_PERFORMANCE
+    dated = table in RAW_TABLES and table not in _UNDATED
     return dg.AssetSpec(
         asset_key(str(table.name)),
         deps=[asset_key("ops.file_landings")],

@@ -80,6 +80,7 @@ class FileDrop:
         clock: what "now" is, for unfinished files and days in the future.
         history_start: earlier days are refused.
         business_timezone: zone of accounts whose mapping names none.
+        week_starts_on: weekday of the media mix's weeks, 0 is Monday.
         settle_seconds: a file changed less than this ago is looked at twice, this far apart.
         mappings: formats known; a person's own in `_mappings/` or `mappings/` inside the folder go first.
     """
@@ -89,6 +90,7 @@ class FileDrop:
     clock: Clock
     history_start: date
     business_timezone: str
+    week_starts_on: int = 0
     settle_seconds: float = 2.0
     sleep: Callable[[float], None] = time.sleep
     mappings: tuple[Mapping, ...] = field(default_factory=shipped_mappings)
@@ -155,6 +157,7 @@ class FileDrop:
             self.business_timezone,
             self.history_start,
             self.clock.now(),
+            self.week_starts_on,
             self.limits,
             self.tolerance,
         )

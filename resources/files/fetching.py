@@ -43,6 +43,7 @@ class Fetcher:
     Args:
         first_day: `history_start`; earlier days are refused.
         now: the moment of the landing; days after tomorrow in the account's zone are refused.
+        week_starts_on: weekday of the media mix's weeks, 0 is Monday.
         block_bytes: how much text is parsed at a time.
     """
 
@@ -50,6 +51,7 @@ class Fetcher:
     business_timezone: str
     first_day: date
     now: datetime
+    week_starts_on: int = 0
     limits: Limits = field(default_factory=Limits)
     tolerance: Tolerance = field(default_factory=Tolerance)
     block_bytes: int = 16 << 20
@@ -138,7 +140,8 @@ class Fetcher:
 
     def _bounds(self, file: RecognisedFile) -> Bounds:
         zone = zone_of(file.mapping, self.business_timezone)
-        return Bounds(self.first_day, self.now.astimezone(zone).date() + timedelta(days=1))
+        tomorrow = self.now.astimezone(zone).date() + timedelta(days=1)
+        return Bounds(self.first_day, tomorrow, self.week_starts_on)
 
 
 def _identifier_positions(file: RecognisedFile) -> Iterator[int]:

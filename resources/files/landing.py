@@ -7,7 +7,7 @@ what is news (`publishing.py`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -30,7 +30,8 @@ from resources.landing.ledger import (
 from resources.landing.pages import Stamp
 from resources.settings import TrackRule
 from resources.warehouse.interface import ReplaceTable, Warehouse, WarehouseError, Write
-from resources.warehouse.tables import OPS_TABLES, QUARANTINE, RAW_TABLES, REWARD_DEFINITIONS, TRACK_RULES
+from resources.warehouse.schema import Table
+from resources.warehouse.tables import OPS_TABLES, QUARANTINE, RAW_TABLES, TRACK_RULES
 
 _FILES_AT_ONCE = 2
 
@@ -230,13 +231,13 @@ def publish_landing(
     fetched: Sequence[FetchedFile],
     warehouse: Warehouse,
     track_rules: Sequence[TrackRule] | None = None,
-    reward: pl.DataFrame | None = None,
+    from_settings: Mapping[Table, pl.DataFrame] | None = None,
 ) -> LandingReport:
     """Write rows, ledger, quarantine, accounts and what the settings say in one transaction, or nothing.
 
     Args:
         track_rules: the settings' rules; None leaves `ops.track_rules` as it is.
-        reward: the one row of `ops.reward_definitions`; None leaves it as it is.
+        from_settings: tables that hold what the settings say, and their rows; others are left as they are.
 
     Raises:
         WarehouseError: another landing was published since this one was planned; run it again.
@@ -255,8 +256,10 @@ def publish_landing(
     writes = publisher.writes(_unrecognised_rows(drop, plan, unrecognised, warehouse))
     if track_rules is not None:
         writes += _track_rule_writes(drop, warehouse, track_rules)
-    if reward is not None and not warehouse.read(REWARD_DEFINITIONS.name).equals(reward):
-        writes.append(ReplaceTable(REWARD_DEFINITIONS, reward))
+    for table, rows in (from_settings or {}).items():
+        order = table.column_names
+        if not table.conform(warehouse.read(table.name)).sort(order).equals(table.conform(rows).sort(order)):
+            writes.append(ReplaceTable(table, rows))
     if writes:
         warehouse.write(*writes)
     drop.clean()

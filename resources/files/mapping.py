@@ -264,6 +264,8 @@ class Mapping(Section):
                 raise ValueError(f"{part}: {unknown} are not in {stream.name}; allowed: {sorted(allowed)}")
         if stream.is_period and (self.period is None or self.date is not None):
             raise ValueError(f"{stream.name} needs `period` and takes no `date`")
+        if stream.is_weekly and not (isinstance(self.period, PeriodColumn) and self.period.days == 7):
+            raise ValueError(f"{stream.name} holds weeks: `period: {{column: ..., days: 7}}`")
         if not stream.is_period and (self.date is None or self.period is not None):
             raise ValueError(f"{stream.name} needs `date` and takes no `period`")
         if "currency" in stream.fields and self.currency is None:

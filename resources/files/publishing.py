@@ -84,7 +84,9 @@ class Publisher:
             self._settle_slices(outcome)
             self._settle_vanished(outcome)
             outcome.pages = self._pages_of(outcome)
-            self._note_accounts(fetched)
+            # An agency's weeks are of no account: there is nothing in them to audit or decide on.
+            if not fetched.stream.is_weekly:
+                self._note_accounts(fetched)
         return outcome
 
     def writes(self, extra_quarantine: Iterable[dict[str, Any]]) -> list[Write]:

@@ -21,6 +21,7 @@ from resources.files.fetched import ACCOUNT_SCHEMA, TORN_SCHEMA, FetchedFile, To
 from resources.files.opening import UnreadableFile
 from resources.files.parsing import Draft, Parser
 from resources.files.validation import Bounds, Judgement, judge
+from resources.files.weekly_outcomes import WeeklyOutcomes
 from resources.landing.pages import SLICE, SLICE_SCHEMA, PageWriter, Tally
 
 # Refusals and flags of one file put into words; beyond that they are counted.
@@ -101,6 +102,7 @@ class Reading:
         self.accounts = Tally(list(ACCOUNT_SCHEMA))
         self.torn = Tally([*SLICE])
         self.day_order = DayOrder(parser.mapping)
+        self.weekly_outcomes = WeeklyOutcomes() if fetched.stream.is_weekly else None
         self.worded: Counter[str] = Counter()
         fetched.quarantine = []
         fetched.read = fetched.accepted = fetched.refused = fetched.flagged = fetched.repeated = 0
@@ -134,6 +136,7 @@ class Reading:
         fetched.torn = self.torn.result(TORN_SCHEMA)
         self._summarise()
         swapped = self.day_order.fault()
+        contradiction = None if self.weekly_outcomes is None else self.weekly_outcomes.fault()
         mixed = (
             fetched.accounts.group_by("source", "account_id", maintain_order=True)
             .agg(pl.col("currency").drop_nulls().unique().sort())
@@ -147,6 +150,8 @@ class Reading:
             )
         elif swapped is not None:
             fetched.refuse(swapped)
+        elif contradiction is not None:
+            fetched.refuse(contradiction)
         elif fetched.refused and not fetched.accepted:
             first = next(row for row in fetched.quarantine if row["severity"] == "refused")
             fetched.refuse(f"Every row was refused; line {first['line']}: {first['reason']}")
@@ -229,6 +234,8 @@ class Reading:
         accepted = frame if keep.all() else frame.filter(keep)
         self.writer.write(accepted)
         self.accounts.add(self._account_rows(accepted))
+        if self.weekly_outcomes is not None:
+            self.weekly_outcomes.add(accepted)
 
     def _note_torn(self, lost: pl.DataFrame) -> None:
         """Remember whose day each refused row is missing from, where the row says so."""

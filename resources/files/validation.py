@@ -6,10 +6,11 @@ checks over a whole file (`fetching.py`: duplicates, currencies) or against the 
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -37,10 +38,12 @@ Describe = Callable[[dict[str, Any]], str]
 
 @dataclass(frozen=True)
 class Bounds:
-    """Days a report may lie on, both included."""
+    """Days a report may lie on, both included, and the weekday that weeks of the media mix start on (0 is
+    Monday)."""
 
     first: date
     last: date
+    week_starts_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def _refusals(draft: Draft, stream: Stream, bounds: Bounds) -> Iterator[Finding]
             ),
         )
     yield from _time_refusals(draft, bounds)
+    if stream.is_weekly:
+        yield from _week_refusals(draft, bounds)
     for key in ("account_id", *(key for key in stream.keys if key != "period")):
         # One look decides for nearly every column that none of its keys is odd.
         if (frame[key].str.contains(_ODD_KEY) | (frame[key].str.len_bytes() > KEY_LIMIT)).any():
@@ -183,6 +188,37 @@ def _time_refusals(draft: Draft, bounds: Bounds) -> Iterator[Finding]:
         draft.day > bounds.last,
         lambda row: f"the date is {_shown(row['_day_text'])}, which lies in the future.",
     )
+
+
+def _week_refusals(draft: Draft, bounds: Bounds) -> Iterator[Finding]:
+    assert draft.day is not None
+    wanted = calendar.day_name[bounds.week_starts_on]
+    yield Finding(
+        draft.day.dt.weekday() != bounds.week_starts_on + 1,
+        lambda row: (
+            f"the week starts on {_shown(row['_day_text'])}, a {_weekday(row['period_start'])}; weeks here "
+            f"start on a {wanted}. Export weeks that do, or change media_mix.week_starts_on in the settings."
+        ),
+    )
+    yield Finding(
+        # `last` is tomorrow; the week's own last day must lie before today.
+        draft.day > bounds.last - timedelta(days=8),
+        lambda row: (
+            f"the week that starts on {_shown(row['_day_text'])} is not over. Leave it out until it is."
+        ),
+    )
+    if "promotion_share" in draft.frame.columns:
+        yield Finding(
+            draft.frame["promotion_share"].cast(pl.Float64, strict=False) > 1,
+            lambda row: (
+                f"promotion_share is {row['promotion_share']}: it is the share of the week's days with a "
+                "promotion, from 0 to 1."
+            ),
+        )
+
+
+def _weekday(day: str) -> str:
+    return calendar.day_name[date.fromisoformat(day).weekday()]
 
 
 def _key_refusals(column: pl.Series, key: str) -> Iterator[Finding]:

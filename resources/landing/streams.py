@@ -31,6 +31,8 @@ class Stream:
     click_conversions: str | None = None
     # The key that two exports of one account-day must share to be pulls of the same thing.
     campaign_key: str | None = None
+    # Periods are the weeks of the media mix: whole, on the settings' first day, one outcome a track.
+    is_weekly: bool = False
 
     @property
     def name(self) -> str:
@@ -45,6 +47,8 @@ class Stream:
     @property
     def required_keys(self) -> tuple[str, ...]:
         """Keys without which a row means nothing; the others may be `__none__`."""
+        if self.is_weekly:
+            return tuple(key for key in self.keys if key != "period")
         return (self.campaign_key,) if self.campaign_key is not None else self.keys[:1]
 
     @property
@@ -433,6 +437,27 @@ STREAMS: Mapping[str, Stream] = {
             clicks="clicks",
             click_conversions="conversions_click",
             campaign_key="campaign_id",
+        ),
+        Stream(
+            tables.MEDIA_HISTORY,
+            {
+                **_NAMES,
+                "period_start": "date",
+                "period_end": "date",
+                "spend": "spend",
+                "impressions": "count",
+                "clicks": "count",
+                "conversions_click": "quantity",
+                "conversions_view": "quantity",
+                "promotion_share": "quantity",
+                "new_customers": "count",
+                "revenue": "value",
+            },
+            impressions="impressions",
+            clicks="clicks",
+            click_conversions="conversions_click",
+            campaign_key="channel",
+            is_weekly=True,
         ),
         Stream(
             tables.ORDERS,

@@ -17,8 +17,9 @@ from resources.sandbox.catalogue import SCALES
 from resources.sandbox.exports import ExportedFile, write_day, write_exports
 from resources.sandbox.kernel import simulate
 from resources.sandbox.ledger import Ledger
+from resources.sandbox.media_history import write_media_history
 from resources.sandbox.orders import Orders, backend_orders
-from resources.sandbox.studies import write_studies
+from resources.sandbox.studies import weekly_series, write_studies
 from resources.sandbox.truth import write_truth
 from resources.sandbox.world import Business
 
@@ -106,8 +107,10 @@ def build_sandbox(
     business, ledger, orders = simulated.business, simulated.ledger, simulated.orders
     ran = time.perf_counter()
     files = write_exports(business, ledger, orders, drop_folder, images, without)
+    weeks = weekly_series(business, ledger, orders)
+    files.append(write_media_history(business, ledger, weeks, drop_folder))
     written = time.perf_counter()
-    rows = {} if studies is None else write_studies(business, ledger, orders, studies, truth)
+    rows = {} if studies is None else write_studies(business, weeks, studies, truth)
     if truth is not None:
         write_truth(business, ledger, truth)
     return SandboxSummary(

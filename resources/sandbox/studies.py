@@ -1,8 +1,9 @@
 """Three years of weekly spend and outcomes over all channels, and the split tests, as study files.
 
 Here: the years before the daily history by a weekly law of their own, joined to the weeks the ledger
-holds. Not here: daily exports (`exports`). Confounded on purpose: spend chases demand, and brand
-search harvests what demand and the other channels created; a few weeks were randomised.
+holds. Not here: daily exports (`exports`), the file an agency makes of the weeks (`media_history`).
+Confounded on purpose: spend chases demand, and brand search harvests what demand and the other channels
+created; a few weeks were randomised.
 """
 
 from __future__ import annotations
@@ -29,15 +30,19 @@ _LAGS = 6
 
 
 def write_studies(
-    business: Business, ledger: Ledger, orders: Orders, folder: Path, truth_folder: Path | None = None
+    business: Business,
+    weeks: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    folder: Path,
+    truth_folder: Path | None = None,
 ) -> dict[str, int]:
     """Write split_tests.csv, channel_weekly.csv and outcome_weekly.csv; rows by file.
 
     Args:
+        weeks: the business's `weekly_series`.
         truth_folder: where the true contributions and test effects go; None: nowhere.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    channels, outcomes, contributions = weekly_series(business, ledger, orders)
+    channels, outcomes, contributions = weeks
     tests = split_test_rows(business)
     files = {"split_tests": tests, "channel_weekly": channels, "outcome_weekly": outcomes}
     for name, frame in files.items():
@@ -169,6 +174,12 @@ class _Track:
         )
 
 
+def channel_name(platform: int, audience: int) -> str:
+    """What a person calls this platform's campaigns for this audience: the one audience is not named."""
+    name = PLATFORMS[platform].name
+    return name if name in ("tiktok", "linkedin") else f"{name.split('_')[0]}_{AUDIENCES[audience].name}"
+
+
 def _ledger_weeks(
     business: Business, ledger: Ledger, track: int, weeks: list[date]
 ) -> tuple[list[str], FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -177,12 +188,7 @@ def _ledger_weeks(
     levers = business.levers
     channel_key = levers.platform * len(AUDIENCES) + levers.audience
     keys = np.unique(channel_key[levers.track == track])
-    names = []
-    for key in keys:
-        platform, audience = PLATFORMS[key // len(AUDIENCES)].name, AUDIENCES[key % len(AUDIENCES)].name
-        names.append(
-            platform if platform in ("tiktok", "linkedin") else f"{platform.split('_')[0]}_{audience}"
-        )
+    names = [channel_name(*divmod(key, len(AUDIENCES))) for key in keys]
     week = (ledger.delivery.day - (business.day_of(weeks[0]) if weeks else ledger.days)) // 7
     mine = (week >= 0) & (week < len(weeks)) & (levers.track[lever] == track)
     cell = week[mine] * len(keys) + np.searchsorted(keys, channel_key[lever[mine]])
@@ -216,6 +222,8 @@ def _weekly_demand(rng: np.random.Generator, weeks: list[date], track: int) -> F
         return np.zeros(0)
     daily, _, _ = demand_and_price(rng, weeks[0], 7 * len(weeks))
     slow = laws.autoregression(rng, len(weeks), 1, 0.10, 0.85)[:, 0]
+    # The years end where the ledger begins: at the usual level.
+    slow = slow - slow[-1] * np.linspace(0.0, 1.0, len(weeks))
     return np.asarray(daily[:, track].reshape(len(weeks), 7).mean(axis=1) * np.exp(slow))
 
 

@@ -148,6 +148,12 @@ FILE_PERIOD_PERFORMANCE = _raw(
     "Exports without a day: totals of a week, a period or an unknown time. Never in daily marts.",
     ("campaign_id", "adgroup_id", "ad_id", "placement", "segment", "period"),
 )
+MEDIA_HISTORY = _raw(
+    "media_history",
+    "Weeks of a media mix from before the daily reports: spend and delivery by channel, the track's outcome "
+    "repeated on each of its rows. An agency's history file.",
+    ("track", "channel", "period"),
+)
 ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
 CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
 CREATIVE_ASSETS = _raw(
@@ -205,6 +211,7 @@ RAW_TABLES = (
     INTRADAY_SPEND,
     FILE_AD_PERFORMANCE,
     FILE_PERIOD_PERFORMANCE,
+    MEDIA_HISTORY,
     ORDERS,
     CREATIVES,
     CREATIVE_ASSETS,
@@ -300,6 +307,30 @@ REWARD_DEFINITIONS = Table(
         ("maturity_days", "INT64", "Age at which a cohort is judged, where its account has none.", True),
     ),
     grain=("version",),
+)
+CHANNEL_RULES = Table(
+    name=TableName("ops", "channel_rules"),
+    description="Which campaign belongs to which channel of the media mix: the settings' LIKE patterns.",
+    columns=_columns(
+        ("rule_order", "INT64", "First match wins.", True),
+        ("channel", "STRING", "Channel.", True),
+        ("platform_pattern", "STRING", "LIKE pattern on platform.", True),
+        ("account_pattern", "STRING", "LIKE pattern on account_id.", True),
+        ("campaign_pattern", "STRING", "LIKE pattern on campaign name.", True),
+    ),
+    grain=("rule_order",),
+)
+MEDIA_WEEKS = Table(
+    name=TableName("ops", "media_weeks"),
+    description="Weeks of the media mix since history_start, and what the settings' calendar says of each.",
+    columns=_columns(
+        ("week", "DATE", "First day of the week.", True),
+        ("track", "STRING", "Track; `*` for those the settings do not have.", True),
+        ("event_share", "FLOAT64", "Share of its days inside an event of the track.", True),
+        ("promotion_share", "FLOAT64", "Share of its days inside a promotion of the track.", True),
+        ("freeze_share", "FLOAT64", "Share of its days on which nothing may rise.", True),
+    ),
+    grain=("week", "track"),
 )
 ACCOUNT_AUDITS = Table(
     name=TableName("ops", "account_audits"),
@@ -666,6 +697,8 @@ OPS_TABLES = (
     ACCOUNTS,
     TRACK_RULES,
     REWARD_DEFINITIONS,
+    CHANNEL_RULES,
+    MEDIA_WEEKS,
     ACCOUNT_AUDITS,
     DECISION_ACCOUNTS,
     FILE_LANDINGS,
