@@ -107,7 +107,7 @@ def demo(
             simulated = simulate_account(scale, settings.seed, today, further_days=1)
             account = ServedAccount(simulated, lambda: nine)
             os.environ.update(servers.enter_context(served_platforms(account, sandbox)))
-        _run(started, with_backtest=True)
+        _run(started, with_weekly=True)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def real(
     started = time.monotonic()
     os.environ.setdefault("AELP_SETTINGS", str(PROJECT_ROOT / "aelp.real.yaml"))
     os.environ["AELP_DROP"] = str(folder.resolve())
-    _run(started, with_backtest=True)
+    _run(started, with_weekly=True)
 
 
 @app.command()
@@ -520,7 +520,7 @@ def _settings(environment: Environment) -> Settings:
         ) from None
 
 
-def _run(started: float, with_backtest: bool = False) -> None:
+def _run(started: float, with_weekly: bool = False) -> None:
     from resources.clock import clock_from_environment
     from resources.home import remember_context
 
@@ -532,7 +532,14 @@ def _run(started: float, with_backtest: bool = False) -> None:
 
     from aelp_assets.definitions import build_defs
     from aelp_assets.file_report import print_landing, read_landings, rows_added, terminal
-    from aelp_assets.runner import MorningFailed, open_instance, run_backtest, run_morning, run_review
+    from aelp_assets.runner import (
+        MorningFailed,
+        open_instance,
+        run_backtest,
+        run_media_mix,
+        run_morning,
+        run_review,
+    )
     from aelp_assets.summary import print_summary
     from resources.warehouse import open_warehouse
 
@@ -545,8 +552,9 @@ def _run(started: float, with_backtest: bool = False) -> None:
         with output_to(log) as say, open_instance(environment) as instance:
             defs = build_defs()
             morning = run_morning(defs, instance, warehouse, settings, clock, say, _sources(environment))
-            if with_backtest:
+            if with_weekly:
                 run_backtest(defs, instance, morning, say)
+                run_media_mix(defs, instance, morning, say)
             run_review(defs, instance, morning, say)
     except MorningFailed as failure:
         landing = rows_added(landed_before, read_landings(warehouse))

@@ -58,6 +58,11 @@ backtest = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
     description="Score the forecaster on the past: coverage and loss beside the classic and naive methods.",
 )
+fit_media_mix = dg.define_asset_job(
+    "fit_media_mix",
+    selection=dg.AssetSelection.groups("media_mix"),
+    description="Weekly: fit each track's media mix: curves, channel envelopes, tests worth running.",
+)
 review = dg.define_asset_job(
     "review",
     selection=dg.AssetSelection.groups("monitoring"),
@@ -92,6 +97,7 @@ JOBS = [
     mirror_governance,
     guard_spend,
     backtest,
+    fit_media_mix,
     review,
     watch,
     audit,

@@ -113,6 +113,73 @@ def response_curves(curves: pl.DataFrame) -> Figure:
     return figure
 
 
+def media_mix_curves(curves: pl.DataFrame, recent: Mapping[tuple[str, str], float]) -> Figure:
+    """Conversions a week by constant spend, p10–p90, a panel per channel; dotted where nobody ever spent.
+
+    Args:
+        recent: dollars a week that each (track, channel) spends now.
+    """
+    title = "What a channel's spend brings"
+    if curves.is_empty():
+        return _nothing(title, "no track's weeks carry a media-mix model that may be believed")
+    channels = curves.select("track", "channel").unique().sort("track", "channel").rows()
+    across = min(4, len(channels))
+    down = -(-len(channels) // across)
+    figure = Figure(figsize=(3.2 * across, 2.4 * down), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False).reshape(-1)
+    for axis in axes[len(channels) :]:
+        axis.set_axis_off()
+    for axis, (track, channel) in zip(axes, channels, strict=False):
+        own = curves.filter(pl.col("track") == track, pl.col("channel") == channel).sort("spend")
+        axis.fill_between(
+            own["spend"], own["conversions_p10"], own["conversions_p90"], color=_BAND, alpha=0.6
+        )
+        for beyond, line in ((False, "-"), (True, ":")):
+            part = own.filter(pl.col("extrapolated") == beyond)
+            axis.plot(part["spend"], part["conversions_p50"], line, color=_INK)
+        if (now := recent.get((track, channel))) is not None:
+            axis.axvline(now, color=_BAD, linewidth=0.8)
+        axis.set_title(f"{track}: {channel}", fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.3g}k"))
+    figure.supxlabel("dollars a week; red: now, dotted: beyond what was ever spent", fontsize=7)
+    figure.supylabel("incremental conversions a week", fontsize=7)
+    return figure
+
+
+def channel_returns(channels: pl.DataFrame) -> Figure:
+    """p10–p90 of each channel's ROAS over the fitted weeks, the independent estimate in red."""
+    if channels.is_empty():
+        return _nothing("ROAS by channel", "no track's weeks carry a media-mix model that may be believed")
+    rows = channels.sort("track", "roas_p50", descending=[False, True])
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    labels = [f"{track} · {channel}" for track, channel in rows.select("track", "channel").iter_rows()]
+    _intervals(axis, rows, "roas", labels, rows["other_roas_p50"].to_list())
+    axis.set_title("ROAS by channel, an independent estimate in red", fontsize=9)
+    axis.set_xlabel("revenue over the planning horizon per dollar, p10–p90", fontsize=7)
+    return figure
+
+
+def channel_allocations(allocations: pl.DataFrame) -> Figure:
+    """Each channel's spend now and proposed, in the interval its rules allow."""
+    if allocations.is_empty():
+        return _nothing("Allocation", "no track's weeks carry a media-mix model that may be believed")
+    rows = allocations.sort("track", "current_spend", descending=[False, True])
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    places = list(range(rows.height))
+    now = rows["current_spend"].clip(lower_bound=1e-9)
+    low, high, then = (rows[name] / now for name in ("low", "high", "proposed_spend"))
+    axis.hlines(places, low, high, color=_BAND, linewidth=5)
+    axis.axvline(1, color=_INK, linewidth=0.8)
+    colours = [_GOOD if share > 1 else _BAD if share < 1 else _MUTED for share in then.round(9)]
+    axis.scatter(then, places, c=colours, s=16, zorder=3)
+    labels = [f"{track} · {channel}" for track, channel in rows.select("track", "channel").iter_rows()]
+    _label_rows(axis, labels, rows.height)
+    axis.set_title("Proposed spend by channel, and how far its rules let it move", fontsize=9)
+    axis.set_xlabel("share of what it spends now", fontsize=7)
+    return figure
+
+
 def outlook_fan(outlook: pl.DataFrame, caps: Mapping[str, float]) -> Figure:
     """Signups and CAC a day over the outlook, median and p10–p90, one column per track."""
     tracks = sorted(outlook["track"].unique())

@@ -296,6 +296,18 @@ def run_backtest(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Mo
         _timed(morning, "backtest", lambda tags=tags: _execute(defs, instance, "backtest", tags))  # type: ignore[misc]
 
 
+def run_media_mix(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
+    """Fit the media mix as of every morning just decided: it bounds the mornings after.
+
+    Raises:
+        MorningFailed: the fit failed.
+    """
+    for as_of in morning.decided:
+        say(f"Fitting the media mix as of {as_of}")
+        tags = {"dagster/partition": as_of.isoformat()}
+        _timed(morning, "media mix", lambda tags=tags: _execute(defs, instance, "fit_media_mix", tags))  # type: ignore[misc]
+
+
 def run_review(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
     """Look back on the day before every morning just decided, and tell of what a person must hear.
 

@@ -375,17 +375,63 @@ class ChannelRule(Section):
     platform: str = "*"
     account: str = "*"
     campaign: str = "*"
+    demand: Literal["makes", "harvests"] = "makes"
+
+
+class MeasuredLift(Section):
+    """What an experiment measured on a channel: dollars and conversions a week, `error` its standard one."""
+
+    track: str
+    channel: str
+    spend: Annotated[Decimal, Field(ge=0)]
+    change: Decimal
+    lift: float
+    error: Annotated[float, Field(gt=0.0)]
+
+    @model_validator(mode="after")
+    def _spend_is_possible(self) -> MeasuredLift:
+        if self.spend + self.change < 0 or self.change == 0:
+            raise ValueError("change must move spend, and not below 0")
+        return self
 
 
 class MediaMix(Section):
-    """Weeks of the media mix. `channels`: which campaign belongs where; one no rule matches is in the channel
-    `<platform>_other`. `promotions`: days on which the business itself sold at another price; what the market
-    does (holidays, a rival's sale) stands under `events`.
+    """The media mix: weeks by channel, the model fitted to them, and how its allocation may move.
+
+    `channels`: which campaign belongs where; one no rule matches is in channel `<platform>_other`. `demand:
+    harvests` says that a channel meets demand others made (brand search): it never rises before a lift test
+    of it. `promotions`: days on which the business itself sold at another price; what the market does
+    (holidays, a rival's sale) stands under `events`.
+
+    `most_weeks` of the newest weeks are fitted, weekly, with `draws` of each of `chains` after `tune`.
+    `lift_tests` are experiments, counted as evidence. An allocation weighs the mean against the worst tenth
+    by `caution`, and a channel's marginal CAC must lie within the track's cap with `cap_probability`. It
+    bounds the bandits' levers for `envelope_days`; 0: it only advises. Tests are valued over
+    `test_horizon_weeks`, `tests_at_once` at most.
     """
 
     channels: tuple[ChannelRule, ...] = ()
     week_starts_on: Weekday = "monday"
     promotions: tuple[CalendarEvent, ...] = ()
+    adstock: Literal["geometric", "delayed", "weibull"] = "geometric"
+    saturation: Literal["logistic", "michaelis_menten", "hill"] = "logistic"
+    lags: Annotated[int, Field(ge=1, le=26)] = 8
+    most_weeks: Annotated[int, Field(ge=26, le=520)] = 156
+    sampler: Literal["nutpie", "pymc", "numpyro"] = "nutpie"
+    chains: Annotated[int, Field(ge=2, le=16)] = 4
+    draws: Annotated[int, Field(ge=100, le=20_000)] = 1000
+    tune: Annotated[int, Field(ge=100, le=20_000)] = 1000
+    lift_tests: tuple[MeasuredLift, ...] = ()
+    caution: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    cap_probability: Annotated[float, Field(gt=0.5, le=1.0)] = 0.9
+    test_horizon_weeks: Annotated[int, Field(ge=4, le=208)] = 52
+    tests_at_once: Annotated[int, Field(ge=1, le=10)] = 2
+    envelope_days: Annotated[int, Field(ge=0, le=28)] = 14
+
+    @property
+    def harvesting(self) -> frozenset[str]:
+        """Channels that meet demand others made."""
+        return frozenset(rule.channel for rule in self.channels if rule.demand == "harvests")
 
     @property
     def first_weekday(self) -> int:

@@ -1,4 +1,4 @@
-"""The clock's part: review, decision, weekly backtest and hourly pull, in the business's time zone.
+"""The clock's part: review, decision, weekly backtest and media mix, hourly pull, in the business's zone.
 
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
@@ -9,7 +9,7 @@ from datetime import UTC
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from aelp_assets.jobs import backtest, decide, guard_spend, review, watch
+from aelp_assets.jobs import backtest, decide, fit_media_mix, guard_spend, review, watch
 from resources.settings import load_settings, read_environment
 from sensors.attempts import is_under_way
 
@@ -34,6 +34,13 @@ def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
+
+
+@dg.schedule(job=fit_media_mix, cron_schedule="0 5 * * 3", execution_timezone=_timezone, default_status=_ON)
+def weekly_media_mix(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Fit the media mix every Wednesday before the day's decision."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"media-mix-{morning}", partition_key=morning)
 
 
 @dg.schedule(job=review, cron_schedule="0 7 * * *", execution_timezone=_timezone, default_status=_ON)
@@ -84,4 +91,4 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest]
+SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, weekly_media_mix]

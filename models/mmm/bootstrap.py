@@ -100,14 +100,19 @@ class BootstrapMix:
     def at_spend(self, channel: int, spend: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Outcome a week at constant spend and what one further dollar adds, each (draws, spends)."""
         power, floor = self.elasticity[:, channel, None], self.floor[channel]
-        lost = self.expected() * np.exp(-self._lifts()[..., channel])
-        others = lost.mean(axis=1)[:, None]
+        others = self.without_each()[:, channel, None]
         relative = 1.0 + spend / floor
         return others * (relative**power - 1.0), others * power * relative ** (power - 1.0) / floor
 
     def curves(self, value: float) -> pl.DataFrame:
         """The same table as `models.mmm.curves.curves`."""
         return tabulate(self.weeks, self.at_spend, value)
+
+    def without_each(self) -> FloatArray:
+        """Mean outcome a week had that channel alone never spent, shape (draws, channels)."""
+        lost = self.expected()[..., None] * np.exp(-self._lifts())
+        found: FloatArray = lost.mean(axis=1)
+        return found
 
     def half_lives(self) -> FloatArray:
         """Weeks until half of a week's spend has worked, shape (draws, channels)."""

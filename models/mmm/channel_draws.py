@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.mmm.bootstrap import BootstrapMix
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import SATURATION_PARAMETERS, FloatArray, Saturation, marginal, saturated
 
@@ -87,16 +88,16 @@ class SaturationDraws:
 
 
 @dataclass(frozen=True)
-class PowerDraws:
-    """Curves of the log–log fallback: level · (spend / scale)^elasticity.
+class ShiftedPowerDraws:
+    """Curves of the log–log fallback: level · ((1 + spend / scale)^elasticity - 1).
 
     Attributes:
-        level: conversions a week at a spend of `scale`, (draws, channels).
-        elasticity: in (0, 1], (draws, channels).
+        level: conversions a week without the channel, (draws, channels).
+        elasticity: in [0, 1], (draws, channels).
         scale: dollars a week, (channels,).
 
     Raises:
-        ValueError: shapes that do not fit, a negative or missing number, an elasticity outside (0, 1].
+        ValueError: shapes that do not fit, a negative or missing number, an elasticity above 1.
     """
 
     channels: tuple[str, ...]
@@ -106,8 +107,8 @@ class PowerDraws:
 
     def __post_init__(self) -> None:
         _require_curves(self.channels, self.scale, level=self.level, elasticity=self.elasticity)
-        if (self.elasticity <= 0).any() or (self.elasticity > 1).any():
-            raise ValueError("elasticities must lie in (0, 1]: beyond, returns do not diminish")
+        if (self.elasticity > 1).any():
+            raise ValueError("elasticities must not exceed 1: beyond, returns do not diminish")
 
     @property
     def draws(self) -> int:
@@ -115,16 +116,15 @@ class PowerDraws:
 
     def at(self, spend: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `ChannelDraws`."""
-        units = np.maximum(spend / self.scale, LEAST_SHARE)
-        value = self.level * units**self.elasticity
-        slope = self.elasticity * value / (units * self.scale)
-        return _through_zero(spend, self.scale, value, slope)
+        relative = 1.0 + spend / self.scale
+        grown = self.level * relative**self.elasticity
+        return grown - self.level, self.elasticity * grown / (relative * self.scale)
 
-    def subset(self, channels: Sequence[int]) -> PowerDraws:
+    def subset(self, channels: Sequence[int]) -> ShiftedPowerDraws:
         """See `ChannelDraws`."""
         at = list(channels)
         names = tuple(self.channels[index] for index in at)
-        return PowerDraws(names, self.level[:, at], self.elasticity[:, at], self.scale[at])
+        return ShiftedPowerDraws(names, self.level[:, at], self.elasticity[:, at], self.scale[at])
 
 
 def posterior_draws(posterior: MediaPosterior) -> SaturationDraws:
@@ -137,6 +137,11 @@ def posterior_draws(posterior: MediaPosterior) -> SaturationDraws:
         posterior.effect * posterior.weeks.outcome_scale,
         posterior.weeks.spend_scale,
     )
+
+
+def bootstrap_draws(mix: BootstrapMix) -> ShiftedPowerDraws:
+    """The curves of the fallback, each channel's beside the others as they were."""
+    return ShiftedPowerDraws(mix.weeks.channels, mix.without_each(), mix.elasticity, mix.floor)
 
 
 def _through_zero(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -83,18 +84,29 @@ def at_spend(posterior: MediaPosterior, channel: int, spend: FloatArray) -> tupl
     return answered, top * marginal(posterior.saturation, spend[None, :] / scale, own) / scale
 
 
-def channel_summary(posterior: MediaPosterior, value: float) -> pl.DataFrame:
+class ChannelFit(Protocol):
+    """Draws of any model of the same weeks."""
+
+    @property
+    def weeks(self) -> MediaWeeks: ...
+    def contributions(self) -> FloatArray: ...
+    def carry_over(self) -> FloatArray: ...
+
+
+def channel_summary(fitted: ChannelFit, value: float) -> pl.DataFrame:
     """A row per channel over the fitted weeks.
+
+    Args:
+        value: dollars of revenue per unit of outcome.
 
     Returns:
         channel, spend (dollars), contribution_p10/p50/p90 (conversions), contribution_share_p50 (of the
-        outcome), roas_p10/p50/p90, carry_over_weeks_p10/p50/p90 (half-life), saturation_spend_p50 (dollars a
-        week at which 90 % of the largest response is reached; null beyond the grid).
+        outcome), roas_p10/p50/p90, carry_over_weeks_p10/p50/p90 (half-life).
     """
-    weeks = posterior.weeks
-    added = posterior.contributions().sum(axis=1)
+    weeks = fitted.weeks
+    added = fitted.contributions().sum(axis=1)
     spent = weeks.spend.sum(axis=0)
-    lives = half_life(posterior.carry_over())
+    lives = half_life(fitted.carry_over())
     columns: dict[str, object] = {"channel": list(weeks.channels), "spend": spent}
     with np.errstate(divide="ignore", invalid="ignore"):
         returned = np.where(spent > 0, added * value / spent, np.nan)
@@ -102,12 +114,14 @@ def channel_summary(posterior: MediaPosterior, value: float) -> pl.DataFrame:
         for at, quantile in zip((10, 50, 90), np.quantile(values, QUANTILES, axis=0), strict=True):
             columns[f"{name}_p{at}"] = quantile
     columns["contribution_share_p50"] = np.median(added, axis=0) / max(weeks.outcome.sum(), 1e-12)
-    columns["saturation_spend_p50"] = [
-        _saturation_spend(posterior, channel) for channel in range(len(weeks.channels))
-    ]
-    frame = pl.DataFrame(columns, schema_overrides={"saturation_spend_p50": pl.Float64})
     numbers = pl.col(pl.Float64)
-    return frame.with_columns(pl.when(numbers.is_finite()).then(numbers))
+    return pl.DataFrame(columns).with_columns(pl.when(numbers.is_finite()).then(numbers))
+
+
+def saturation_spends(posterior: MediaPosterior) -> list[float | None]:
+    """Dollars a week at which each channel reaches 90 % of its largest response; None: beyond five times all
+    it ever spent."""
+    return [_saturation_spend(posterior, channel) for channel in range(len(posterior.weeks.channels))]
 
 
 def _saturation_spend(posterior: MediaPosterior, channel: int) -> float | None:

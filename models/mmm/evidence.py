@@ -1,7 +1,7 @@
 """What experiments measured, as the model takes it.
 
-Here: a lift test, a belief about a return, and turning a finished test's reading into a lift test. Not here: its likelihood (`collapsed`),
-planning tests (`planner`).
+Here: a lift test, a belief about a return, and turning a finished test's reading into a lift test. Not here:
+their likelihood (`collapsed`), planning tests (`planner`).
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def ranked_tests(
         share (of the market), error (of the lift, outcome a week), power (P(its 90 % interval leaves 0 out)),
         power_break_even (P(it leaves out the lift at which the change just pays)), cost (dollars:
         contribution expected to be lost, at least 0, and overhead), expected_value (regret removed, dollars
-        over the horizon), value_per_dollar, expected_shrinkage (of the standard deviation of the channel's marginal
-        conversions), worth_it (expected_value above cost).
+        over the horizon), value_per_dollar, expected_shrinkage (of the standard deviation of the channel's
+        marginal conversions), worth_it (expected_value above cost).
     """
     choice = decision(standing.draws, standing.current, stakes)
     _, marginal = standing.draws.at(standing.current)

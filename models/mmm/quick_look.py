@@ -16,9 +16,10 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from models.mmm.baseline import baseline
+from models.mmm.evidence import LiftTest, ReturnPrior
 from models.mmm.posterior import MediaPosterior, linear_draws
 from models.mmm.response import FloatArray, adstock_weights, saturated
-from models.mmm.specification import LiftTest, ReturnPrior, Specification, fitted_data
+from models.mmm.specification import Specification, fitted_data
 from models.mmm.weeks import MediaWeeks
 
 TAIL_FREEDOM = 7

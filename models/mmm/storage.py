@@ -32,14 +32,7 @@ def manifest(posterior: MediaPosterior, specification: Specification) -> dict[st
     return {
         "version": VERSION,
         "specification": asdict(specification),
-        "weeks": {
-            "first_day": weeks.first_day.isoformat(),
-            "channels": list(weeks.channels),
-            "spend": weeks.spend.tolist(),
-            "outcome": weeks.outcome.tolist(),
-            "controls": weeks.controls.tolist(),
-            "control_names": list(weeks.control_names),
-        },
+        "weeks": describe_weeks(weeks),
         "baseline": {
             "names": list(posterior.columns.names),
             "columns": posterior.columns.columns.tolist(),
@@ -67,7 +60,7 @@ def restore(table: pl.DataFrame, described: dict[str, Any]) -> tuple[MediaPoster
         )
     stored = described["specification"]
     specification = Specification(**{**stored, "prior": BaselinePrior(**stored["prior"])})
-    weeks = _weeks(described["weeks"])
+    weeks = restore_weeks(described["weeks"])
     names = tuple(described["baseline"]["names"])
     draws = int(described["draws"])
     posterior = MediaPosterior(
@@ -94,7 +87,20 @@ def restore(table: pl.DataFrame, described: dict[str, Any]) -> tuple[MediaPoster
     return posterior, specification
 
 
-def _weeks(stored: dict[str, Any]) -> MediaWeeks:
+def describe_weeks(weeks: MediaWeeks) -> dict[str, Any]:
+    """Weeks as JSON takes them."""
+    return {
+        "first_day": weeks.first_day.isoformat(),
+        "channels": list(weeks.channels),
+        "spend": weeks.spend.tolist(),
+        "outcome": weeks.outcome.tolist(),
+        "controls": weeks.controls.tolist(),
+        "control_names": list(weeks.control_names),
+    }
+
+
+def restore_weeks(stored: dict[str, Any]) -> MediaWeeks:
+    """The weeks of `describe_weeks`."""
     outcome = np.array(stored["outcome"])
     channels, controls = tuple(stored["channels"]), tuple(stored["control_names"])
     return MediaWeeks(

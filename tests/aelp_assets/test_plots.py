@@ -22,6 +22,9 @@ from resources.warehouse.tables import (
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
     FORECAST_REVIEWS,
+    MMM_ALLOCATIONS,
+    MMM_CHANNELS,
+    MMM_CURVES,
     PERFORMANCE_CHANGES,
     PLACEMENT_BASELINES,
     RESPONSE_CURVES,
@@ -44,6 +47,9 @@ DRAWN = {
     "creatives": (CREATIVE_RATES, plots.creative_rates),
     "contexts": (CONTEXT_RATES, plots.context_rates),
     "responses": (RESPONSE_CURVES, plots.response_curves),
+    "media_mix_curves": (MMM_CURVES, lambda frame: plots.media_mix_curves(frame, {})),
+    "channels": (MMM_CHANNELS, plots.channel_returns),
+    "allocations": (MMM_ALLOCATIONS, plots.channel_allocations),
     "outlook": (FORECAST_OUTLOOK, lambda frame: plots.outlook_fan(frame, CAPS)),
     "forecast": (FORECAST_RESULTS, lambda frame: plots.forecast_by_lever(frame, CAPS, NO_LEVERS)),
     "cac": (BANDIT_POSTERIORS, lambda frame: plots.cac_by_lever(frame, CAPS, NO_LEVERS)),
@@ -95,6 +101,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     ours = {name for name in public if vars(plots)[name].__module__ == plots.__name__}
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
     tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
+    tried |= {"media_mix_curves", "channel_returns", "channel_allocations"}
     assert ours == tried | {"context_rates", "creative_rates", "lift_sequences", "response_curves"}
     assert len(DRAWN) == len(ours)
 

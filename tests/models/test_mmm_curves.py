@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.mmm.curves import at_spend, channel_summary, curves
+from models.mmm.curves import at_spend, channel_summary, curves, saturation_spends
 from tests.models.media_examples import by_hand, media_weeks
 
 VALUE = 80.0
@@ -78,12 +78,12 @@ def test_a_channel_summary_adds_up_the_weeks(posterior):
 
 
 def test_saturation_is_where_nine_tenths_are_reached(posterior):
-    found = channel_summary(posterior, VALUE)["saturation_spend_p50"][0]
+    found = saturation_spends(posterior)[0]
     reached = np.median(posterior.response(np.full(3, found))[:, 0])
     top = np.median(posterior.effect[:, 0]) * posterior.weeks.outcome_scale
     assert reached / top == pytest.approx(0.9, abs=0.005)
     bent_late = replace(posterior, media=posterior.media | {"rate": np.full((1200, 3), 0.1)})
-    assert channel_summary(bent_late, VALUE)["saturation_spend_p50"].to_list() == [None] * 3
+    assert saturation_spends(bent_late) == [None] * 3
 
 
 def test_a_channel_that_never_spent_has_no_return(posterior):

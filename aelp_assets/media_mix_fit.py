@@ -1,0 +1,192 @@
+"""A track's media-mix fit: which model its weeks carry, its draws, and what stands against them.
+
+Here: settings to specification, the fallback, diagnosis and cross-check, keeping and reading back a fit.
+Not here: assets (`media_mix`), the models themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from aelp_assets.artifacts import load_frames, load_text, store_frames, store_text
+from aelp_assets.partitions import derived_seed, seeded_rng
+from models.mmm import storage
+from models.mmm.bootstrap import BootstrapMix, bootstrap_refusals, disagreements, fit_bootstrap
+from models.mmm.channel_draws import ChannelDraws, bootstrap_draws, posterior_draws
+from models.mmm.evidence import LiftTest
+from models.mmm.posterior import MediaPosterior
+from models.mmm.specification import Specification
+from models.mmm.weekly_input import newest_weeks
+from models.mmm.weeks import MediaWeeks, refusals
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from models.mmm.collapsed import CompiledMix
+    from models.mmm.diagnostics import Diagnosis
+
+FIT_FOLDER = "media_mix"
+
+
+@dataclass(frozen=True)
+class TrackFit:
+    """What became of one track's weeks.
+
+    Attributes:
+        weeks: fitted or refused; None: the track has no complete week.
+        outcome: new_customers or conversions.
+        fitted: draws of the Bayesian model or of the fallback; None: refused.
+        diagnosis: of the Bayesian model.
+        refused: why the Bayesian model, or any, was not fitted.
+        beside: of `disagreements` with the independent estimate; None: there is none.
+    """
+
+    track: str
+    weeks: MediaWeeks | None
+    outcome: str
+    fitted: MediaPosterior | BootstrapMix | None = None
+    diagnosis: Diagnosis | None = None
+    refused: tuple[str, ...] = ()
+    tests: int = 0
+    beside: pl.DataFrame | None = None
+
+    @property
+    def model(self) -> str:
+        if self.fitted is None:
+            return "none"
+        return "bayesian" if isinstance(self.fitted, MediaPosterior) else "bootstrap"
+
+    @property
+    def passed(self) -> bool:
+        """Whether curves and allocations may come of it."""
+        return self.fitted is not None and (self.diagnosis is None or self.diagnosis.passed)
+
+    @property
+    def curves(self) -> ChannelDraws:
+        """The draws as concave curves.
+
+        Raises:
+            ValueError: nothing was fitted.
+        """
+        if isinstance(self.fitted, MediaPosterior):
+            return posterior_draws(self.fitted)
+        if self.fitted is None:
+            raise ValueError(f"{self.track}: no model was fitted ({' '.join(self.refused)})")
+        return bootstrap_draws(self.fitted)
+
+
+def specification_of(settings: Settings) -> Specification:
+    """The settings' model."""
+    chosen = settings.media_mix
+    return Specification(chosen.adstock, chosen.saturation, chosen.lags)
+
+
+def lift_tests_of(settings: Settings, track: str, channels: Sequence[str]) -> list[LiftTest]:
+    """The settings' experiments on channels of a track that the weeks know."""
+    return [
+        LiftTest(test.channel, float(test.spend), float(test.change), test.lift, test.error)
+        for test in settings.media_mix.lift_tests
+        if test.track == track and test.channel in channels
+    ]
+
+
+class Fitter:
+    """Fits of one morning; tracks with as many channels share one compiled model."""
+
+    def __init__(self, settings: Settings, morning: date) -> None:
+        self.settings = settings
+        self.morning = morning
+        self._compiled: dict[int, CompiledMix] = {}
+
+    def fit(self, track: str, rows: pl.DataFrame) -> TrackFit:
+        """The model that a track's weeks carry: Bayesian, else the fallback, else none.
+
+        Args:
+            rows: `mmm_input_weekly` of the track.
+        """
+        weeks = newest_weeks(rows, self.morning, self.settings.media_mix.most_weeks)
+        if weeks is None:
+            why = "No complete week: every channel and the stores must be read, and the week matured."
+            return TrackFit(track, None, "conversions", refused=(why,))
+        known = rows.filter(pl.col("week").is_in(weeks.days))["new_customers"].null_count() == 0
+        found = TrackFit(track, weeks, "new_customers" if known else "conversions")
+        specification = specification_of(self.settings)
+        against = tuple(each.detail for each in refusals(weeks, specification.parameters(weeks)))
+        second = bootstrap_refusals(weeks)
+        other = None if second else fit_bootstrap(weeks, self._second_rng(track))
+        if against:
+            neither = tuple(each.detail for each in second)
+            return replace(found, fitted=other, refused=tuple(dict.fromkeys((*against, *neither))))
+        posterior, diagnosis, tests = self._bayesian(track, weeks, specification)
+        beside = None if other is None else disagreements(posterior, other)
+        return replace(found, fitted=posterior, diagnosis=diagnosis, tests=tests, beside=beside)
+
+    def _bayesian(
+        self, track: str, weeks: MediaWeeks, specification: Specification
+    ) -> tuple[MediaPosterior, Diagnosis, int]:
+        # Loading PyMC takes seconds, and every command loads the graph.
+        from models.mmm.collapsed import CompiledMix, Sampling, fit
+        from models.mmm.diagnostics import diagnose
+
+        chosen = self.settings.media_mix
+        channels = len(weeks.channels)
+        if chosen.sampler == "nutpie" and channels not in self._compiled:
+            self._compiled[channels] = CompiledMix(weeks, specification)
+        tests = lift_tests_of(self.settings, track, weeks.channels)
+        sampling = Sampling(
+            derived_seed(self.settings.seed, f"mmm_fit {track}", self.morning),
+            chosen.sampler,
+            chosen.chains,
+            chosen.draws,
+            chosen.tune,
+        )
+        posterior = fit(weeks, specification, sampling, tests, self._compiled.get(channels))
+        rng = seeded_rng(self.settings.seed, f"mmm_diagnose {track}", self.morning)
+        return posterior, diagnose(posterior, specification, rng), len(tests)
+
+    def _second_rng(self, track: str) -> np.random.Generator:
+        return seeded_rng(self.settings.seed, f"mmm_bootstrap {track}", self.morning)
+
+
+def keep_fit(artifacts: Path, found: TrackFit, settings: Settings, morning: date) -> str | None:
+    """Store a fit and return its hash; None where nothing was fitted.
+
+    Draws of the Bayesian model are kept; the fallback's come again from its weeks and seed.
+    """
+    if found.weeks is None or found.fitted is None:
+        return None
+    folder = artifacts / FIT_FOLDER
+    said: dict[str, Any] = {"model": found.model, "track": found.track, "outcome": found.outcome}
+    if isinstance(found.fitted, MediaPosterior):
+        draws = store_frames(folder / "draws", {"draws": found.fitted.table()})
+        said["draws"] = draws.sha256
+        said["manifest"] = storage.manifest(found.fitted, specification_of(settings))
+    else:
+        said["weeks"] = storage.describe_weeks(found.weeks)
+        said["seed"] = derived_seed(settings.seed, f"mmm_bootstrap {found.track}", morning)
+    return store_text(folder, json.dumps(said, sort_keys=True))
+
+
+def stored_fit(artifacts: Path, sha256: str) -> TrackFit:
+    """A fit kept under a hash, to ask it further questions; without diagnosis.
+
+    Raises:
+        FileNotFoundError: nothing is stored under it.
+        ValueError: what is stored was changed, or is of a format this code does not read.
+    """
+    folder = artifacts / FIT_FOLDER
+    said = json.loads(load_text(folder, sha256))
+    if said["model"] == "bootstrap":
+        weeks = storage.restore_weeks(said["weeks"])
+        fitted: MediaPosterior | BootstrapMix = fit_bootstrap(weeks, np.random.default_rng(said["seed"]))
+    else:
+        table = load_frames(folder / "draws", said["draws"])["draws"]
+        fitted, _ = storage.restore(table, said["manifest"])
+    return TrackFit(said["track"], fitted.weeks, said["outcome"], fitted)
