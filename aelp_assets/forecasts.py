@@ -34,6 +34,7 @@ from aelp_assets.partitions import (
 from models import forecasting
 from models.bandits import levers_today
 from models.eligibility import maturity_by_account, of_eligible
+from models.forecasting.delivery import days_of_known_budget
 from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
 from models.response_curves import curves_of_levers
@@ -311,7 +312,5 @@ def lever_inputs(
     snapshots = of_eligible(budget_levers.filter(in_track), accounts)
     active = levers_today(snapshots, morning).filter(pl.col("status") == "active")
     keys = ["platform", "account_id", "track", "lever_id"]
-    delivery = snapshots.select("date", *keys[:2], "lever_id", pl.col("current_budget").alias("budget")).join(
-        days.select("date", *keys[:2], "lever_id", "cost"), on=["date", *keys[:2], "lever_id"]
-    )
+    delivery = days_of_known_budget(snapshots, days)
     return days, active.select(*keys, "lever_source", "current_budget"), delivery

@@ -13,14 +13,13 @@ from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
-from scipy.special import digamma, expit, polygamma
 
+from models.forecasting.delivery import Delivery, learn_delivery
 from models.forecasting.draws import Draws, PathSampler, blocks, noise_stream, track_stream
 from models.forecasting.outcomes import DayOutcome, day_outcome, median_rate, rate_draws
 from models.forecasting.panel import KEYS, UNASSIGNED, FloatArray, IntArray
 from models.forecasting.rates import Link, RateModel
 
-DELIVERY_WINDOW_DAYS = 28
 _LEVER_KEYS = ["platform", "account_id", "lever_id"]
 
 
@@ -34,15 +33,14 @@ class LeverBook:
         budget: dollars a day in force.
         declared: a budget that is only the mean of recent spend; what it spends is forecast from
             spend itself, not from delivery.
-        delivered, undelivered: Beta parameters of the share of budget that is spent.
+        delivery: belief about the share of budget that is spent.
     """
 
     levers: pl.DataFrame
     rows: IntArray
     budget: FloatArray
     declared: np.ndarray
-    delivered: FloatArray
-    undelivered: FloatArray
+    delivery: Delivery
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,6 @@ def lever_book(
 ) -> LeverBook:
     """Line up levers with the model.
 
-    Delivery of a lever is Beta(strength · mean + Σ r, strength · (1 - mean) + Σ (1 - r)) with r the
-    share of budget spent on each of its last 28 known days, at most 1 (over-delivery is not planned
-    on).
-
     Args:
         levers: KEYS, lever_source (`platform` or `declared`), current_budget. Track `unassigned` and
             levers without a budget are left out: nothing is ever allocated to them.
@@ -88,26 +82,19 @@ def lever_book(
     if placed["model_row"].null_count():
         stranger = placed.filter(pl.col("model_row").is_null()).row(0)
         raise ValueError(f"lever {stranger[:4]} is not in the fitted panel; pass the levers to build_panel")
-    shares = (
+    rows: IntArray = placed["model_row"].cast(pl.Int64).to_numpy()
+    days = (
         delivery.filter((pl.col("budget") > 0) & pl.col("cost").is_not_null())
-        .with_columns(
-            share=(pl.col("cost").cast(pl.Float64) / pl.col("budget").cast(pl.Float64)).clip(0.0, 1.0)
-        )
-        .sort(*_LEVER_KEYS, "date", "share")
-        .group_by(_LEVER_KEYS)
-        .agg(pl.col("share").tail(DELIVERY_WINDOW_DAYS))
-        .select(*_LEVER_KEYS, spent=pl.col("share").list.sum(), days=pl.col("share").list.len())
+        .join(placed.with_row_index("lever").select("lever", *_LEVER_KEYS), on=_LEVER_KEYS)
+        .select("lever", "date", "budget", "cost")
     )
-    known = placed.join(shares, on=_LEVER_KEYS, how="left", maintain_order="left").with_columns(
-        pl.col("spent").fill_null(0.0), pl.col("days").fill_null(0)
-    )
+    weekdays = model.weekdays[Link.SPEND, rows] if model.known[Link.SPEND] else np.zeros((rows.size, 7))
     return LeverBook(
         levers=book.select(*KEYS, "current_budget"),
-        rows=placed["model_row"].cast(pl.Int64).to_numpy(),
+        rows=rows,
         budget=book["current_budget"].cast(pl.Float64).to_numpy(),
         declared=(book["lever_source"] == "declared").to_numpy(),
-        delivered=delivery_strength * delivery_mean + known["spent"].to_numpy(),
-        undelivered=delivery_strength * (1.0 - delivery_mean) + (known["days"] - known["spent"]).to_numpy(),
+        delivery=learn_delivery(days, weekdays, mean=delivery_mean, strength=delivery_strength),
     )
 
 
@@ -119,13 +106,10 @@ def draw_days(
     days: int,
     draws: int,
     seed: int,
-    day_strength: float,
     with_impressions: bool,
 ) -> Iterator[BlockDay]:
     """Joint draws at the budgets in force, block by block and day by day (bounded memory).
 
-    Args:
-        day_strength: Beta-equivalent observations of how tightly a day's delivery holds to its mean.
     Raises:
         ValueError: the model was fitted for another morning.
     """
@@ -138,13 +122,18 @@ def draw_days(
         start += rows.size
         paths = PathSampler(model, rows, block, links, draws, seed)
         delivery_noise, noise = noise_stream(seed, block, 0), noise_stream(seed, block, 1)
-        undelivered = _undelivered(model, book, positions, draws, seed, delivery_noise)
+        level = _delivery_level(model, book, positions, draws, seed, delivery_noise)
         for day in range(days):
             weekday = (as_of_date + timedelta(days=day)).weekday()
             deviations = paths.next_day()
-            spend = book.budget[positions].astype(np.float32)[:, None] * _delivery(
-                undelivered, day_strength, delivery_noise
+            effects = (
+                model.weekdays[Link.SPEND, rows, weekday] if model.known[Link.SPEND] else np.zeros(rows.size)
             )
+            wobble = delivery_noise.standard_normal(level.shape, dtype=np.float32)
+            log_share = (
+                level + effects.astype(np.float32)[:, None] + np.float32(book.delivery.day_sd) * wobble
+            )
+            spend = book.budget[positions].astype(np.float32)[:, None] * np.exp(log_share)
             own = np.flatnonzero(book.declared[positions] & model.known[Link.SPEND])
             if own.size:
                 usual = median_rate(model, Link.SPEND, rows[own], weekday).astype(np.float32)[:, None]
@@ -159,37 +148,16 @@ def draw_days(
             yield BlockDay(day, positions, spend, impressions, outcome, noise)
 
 
-def _undelivered(
+def _delivery_level(
     model: RateModel, book: LeverBook, positions: IntArray, draws: int, seed: int, rng: np.random.Generator
 ) -> Draws:
-    """Mean share of budget left unspent per lever and draw.
-
-    The logit of a Beta has mean digamma(b) - digamma(a) and variance trigamma(a) + trigamma(b); a
-    normal with these stands in for it, so that half its variance can be the track's: if the prior is
-    wrong it is wrong for all levers at once, and independent errors would average out of the total.
-    """
-    unspent, spent = book.undelivered[positions], book.delivered[positions]
-    centre = digamma(unspent) - digamma(spent)
-    spread = np.sqrt(polygamma(1, unspent) + polygamma(1, spent))
+    """Log share of budget spent on a day of no weekday, (levers, draws); levers of a track err together."""
+    belief = book.delivery
     tracks = model.track[book.rows[positions]]
     shared = {int(t): track_stream(seed, int(t)).standard_normal(draws) for t in np.unique(tracks)}
     common = np.stack([shared[int(track)] for track in tracks])
     own = rng.standard_normal((positions.size, draws))
-    logit = centre[:, None] + spread[:, None] * (common + own) * np.sqrt(0.5)
-    share: Draws = expit(logit).astype(np.float32)
-    return share
-
-
-def _delivery(undelivered: Draws, day_strength: float, rng: np.random.Generator) -> Draws:
-    """A day's share of budget spent: 1 - unspent · log-normal(mean 1), never below 0.
-
-    The log-normal has the coefficient of variation a Beta(day_strength) has around the same mean.
-    """
-    mean = np.clip(undelivered, np.float32(1e-4), np.float32(0.999))
-    squared_variation = (1.0 - mean) / (mean * (day_strength + 1.0))
-    log_variance = np.log1p(squared_variation)
-    wobble = rng.standard_normal(undelivered.shape, dtype=np.float32)
-    wobble *= np.sqrt(log_variance)
-    wobble -= 0.5 * log_variance
-    delivered: Draws = np.float32(1.0) - np.minimum(undelivered * np.exp(wobble), np.float32(1.0))
-    return delivered
+    level: Draws = (
+        belief.mean[positions, None] + belief.common_sd * common + belief.own_sd[positions, None] * own
+    ).astype(np.float32)
+    return level

@@ -94,7 +94,6 @@ def forecast_levers(
         days=horizon_days,
         draws=draws,
         seed=seed,
-        day_strength=delivery_strength,
         with_impressions=True,
     ):
         if economics is not None and block.day == 0:  # what a signup is worth does not change by the day

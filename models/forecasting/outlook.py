@@ -72,7 +72,6 @@ def forecast_outlook(
         days=outlook_days,
         draws=draws,
         seed=int(rng.integers(2**62)),
-        day_strength=delivery_strength,
         with_impressions=False,
     ):
         dispersion = model.levels[Link.SIGNUPS].dispersion[book.rows[block.positions]]
