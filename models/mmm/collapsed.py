@@ -214,6 +214,7 @@ def _sample(
 ) -> Any:
     if compiled is not None and compiled.specification != specification:
         raise ValueError("compiled for another specification: compile again")
+    fitted_data(weeks, specification, tests, returns)  # refuses before anything is compiled
     if sampling.sampler == "nutpie":
         return (compiled or CompiledMix(weeks, specification)).sample(weeks, sampling, tests, returns)
     if compiled is not None:
@@ -234,4 +235,5 @@ def _sample(
             nuts_sampler=sampling.sampler,
             progressbar=sampling.progress,
             compute_convergence_checks=False,
+            compile_kwargs={"mode": "NUMBA"},  # PyTensor's C mode finds no BLAS beside pip's numpy
         )

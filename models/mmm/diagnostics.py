@@ -141,7 +141,8 @@ def chains_of(posterior: MediaPosterior) -> xarray.Dataset:
 def _convergence(posterior: MediaPosterior) -> dict[str, Any]:
     chains = chains_of(posterior)
     bulk, tail = (arviz.ess(chains, method=method) for method in ("bulk", "tail"))
-    rhat = _over_all(arviz.rhat(chains), np.max) if posterior.chains > 1 else None
+    with np.errstate(invalid="ignore"):  # chains that never moved: no number, which does not pass
+        rhat = _over_all(arviz.rhat(chains), np.max) if posterior.chains > 1 else None
     energy = posterior.energy
     return {
         "max_rhat": rhat,
