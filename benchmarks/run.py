@@ -51,6 +51,8 @@ def studies() -> dict[str, Measure]:
     from benchmarks.large_file import large_file
     from benchmarks.mmm_real import mmm_real
     from benchmarks.mmm_recovery import mmm_recovery
+    from benchmarks.mmm_reference import mmm_reference
+    from benchmarks.mmm_sampling import mmm_sampling
 
     return {
         "bandit_study": bandit_study,
@@ -61,6 +63,8 @@ def studies() -> dict[str, Measure]:
         "large_file": large_file,
         "mmm_real": mmm_real,
         "mmm_recovery": mmm_recovery,
+        "mmm_reference": mmm_reference,
+        "mmm_sampling": mmm_sampling,
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.simulated_media import simulated_media
 from models.mmm import collapsed
 from models.mmm.baseline import baseline
 from models.mmm.collapsed import CompiledMix, LiftTest, ReturnPrior, Sampling, Specification, build, fit
@@ -16,7 +17,6 @@ from models.mmm.diagnostics import diagnose
 from models.mmm.quick_look import Density, quick_look
 from models.mmm.response import adstock_weights, lagged, saturated
 from models.mmm.specification import fitted_data
-from tests.models.media_examples import media_weeks
 
 FORM = Specification()
 SAMPLING = Sampling(seed=1, draws=600, tune=600)
@@ -24,7 +24,7 @@ SAMPLING = Sampling(seed=1, draws=600, tune=600)
 
 @pytest.fixture(scope="module")
 def world():
-    return media_weeks()
+    return simulated_media()
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_what_is_compiled_for_something_else_is_refused(weeks, compiled):
     with pytest.raises(ValueError, match="compiled for another specification"):
         fit(weeks, replace(FORM, lags=4), SAMPLING, compiled=compiled)
     with pytest.raises(ValueError, match="compiled for 3 channels, the weeks have 2"):
-        fit(media_weeks(channels=2)[0], FORM, SAMPLING, compiled=compiled)
+        fit(simulated_media(channels=2)[0], FORM, SAMPLING, compiled=compiled)
     with pytest.raises(ValueError, match="serves nutpie alone"):
         fit(weeks, FORM, replace(SAMPLING, sampler="pymc"), compiled=compiled)
 

@@ -6,15 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.simulated_media import simulated_media
 from models.mmm.curves import at_spend, channel_summary, curves, saturation_spends
-from tests.models.media_examples import by_hand, media_weeks
+from tests.models.media_examples import by_hand
 
 VALUE = 80.0
 
 
 @pytest.fixture(scope="module")
 def posterior():
-    return by_hand(media_weeks()[0])
+    return by_hand(simulated_media()[0])
 
 
 @pytest.fixture(scope="module")

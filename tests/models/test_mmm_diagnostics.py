@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.simulated_media import simulated_media
 from models.mmm.diagnostics import diagnose
 from models.mmm.specification import Specification
-from tests.models.media_examples import by_hand, media_weeks
+from tests.models.media_examples import by_hand
 
 FORM = Specification()
 
@@ -18,7 +19,7 @@ def diagnosed(posterior):
 
 @pytest.fixture(scope="module")
 def weeks():
-    return media_weeks()[0]
+    return simulated_media()[0]
 
 
 @pytest.fixture(scope="module")

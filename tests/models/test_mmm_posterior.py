@@ -7,15 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.simulated_media import simulated_media
 from models.mmm.posterior import linear_draws
 from models.mmm.specification import Specification
 from models.mmm.storage import VERSION, manifest, restore
-from tests.models.media_examples import by_hand, media_weeks
+from tests.models.media_examples import by_hand
 
 
 @pytest.fixture(scope="module")
 def weeks():
-    return media_weeks()[0]
+    return simulated_media()[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_channel_that_never_spent_returns_nothing(weeks):
 @pytest.mark.parametrize("number", [110, 15])
 def test_coefficients_drawn_back_are_the_gaussian_posterior_given_media(number):
     """Also with fewer weeks than columns, where what the weeks cannot see keeps its prior."""
-    weeks = media_weeks(weeks=number)[0]
+    weeks = simulated_media(weeks=number)[0]
     one = by_hand(weeks, draws=1, chains=1)
     repeated = replace(
         one,
