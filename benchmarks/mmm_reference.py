@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import nutpie
 import pandas as pd
-import polars as pl
 import pymc as pm
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
@@ -22,6 +21,7 @@ from benchmarks.record import Figure, Record
 from benchmarks.simulated_media import simulated_media
 from models.mmm.baseline import BaselinePrior
 from models.mmm.collapsed import Sampler, Sampling, Specification, effect_scale, fit
+from models.mmm.response import Parameter
 from models.mmm.weeks import MediaWeeks
 
 SHARED = Specification(prior=BaselinePrior(drift_sd=0.0))
@@ -36,33 +36,34 @@ def stock_model(weeks: MediaWeeks, specification: Specification = SHARED) -> pm.
     """pymc-marketing's model of the weeks under our priors; its own Laplace on seasonality becomes Normal."""
     prior = specification.prior
     inputs = pd.DataFrame(
-        {"date": pd.to_datetime(pl.Series(weeks.days).to_list())}
+        {"date": pd.to_datetime(weeks.days)}
         | {name: weeks.spend[:, at] for at, name in enumerate(weeks.channels)}
         | {name: weeks.controls[:, at] for at, name in enumerate(weeks.control_names)}
     )
+    retention, rate = specification.media_parameters()
     effect = Prior("HalfNormal", sigma=effect_scale(weeks, specification), dims="channel")
-    model = MMM(
-        date_column="date",
-        channel_columns=list(weeks.channels),
-        adstock=GeometricAdstock(
-            l_max=specification.lags, priors={"alpha": Prior("Beta", alpha=1, beta=3, dims="channel")}
-        ),
-        saturation=LogisticSaturation(
-            priors={"lam": Prior("Gamma", alpha=3, beta=1, dims="channel"), "beta": effect}
-        ),
-        control_columns=list(weeks.control_names),
-        yearly_seasonality=prior.yearly_orders,
-        model_config={
-            "intercept": Prior("Normal", mu=0, sigma=prior.intercept_sd),
-            "likelihood": Prior("Normal", sigma=Prior("HalfNormal", sigma=specification.noise_sd)),
-            "gamma_control": Prior("Normal", mu=0, sigma=prior.control_sd, dims="control"),
-            "gamma_fourier": Prior("Normal", mu=0, sigma=prior.yearly_sd, dims="fourier_mode"),
-        },
-    )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", FutureWarning)  # the class goes with 0.20, and the pin with it
+        model = MMM(
+            date_column="date",
+            channel_columns=list(weeks.channels),
+            adstock=GeometricAdstock(l_max=specification.lags, priors={"alpha": _prior("Beta", retention)}),
+            saturation=LogisticSaturation(priors={"lam": _prior("Gamma", rate), "beta": effect}),
+            control_columns=list(weeks.control_names),
+            yearly_seasonality=prior.yearly_orders,
+            model_config={
+                "intercept": Prior("Normal", mu=0, sigma=prior.intercept_sd),
+                "likelihood": Prior("Normal", sigma=Prior("HalfNormal", sigma=specification.noise_sd)),
+                "gamma_control": Prior("Normal", mu=0, sigma=prior.control_sd, dims="control"),
+                "gamma_fourier": Prior("Normal", mu=0, sigma=prior.yearly_sd, dims="fourier_mode"),
+            },
+        )
         model.build_model(inputs, pd.Series(weeks.outcome, name="y"))
     return model.model
+
+
+def _prior(law: str, parameter: Parameter) -> Prior:
+    return Prior(law, alpha=parameter.first, beta=parameter.second, dims="channel")
 
 
 def stock_returns(trace: Any, weeks: MediaWeeks) -> np.ndarray:

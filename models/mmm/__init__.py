@@ -1,8 +1,10 @@
 """Media mix: what each channel's weekly spend adds, how sure that is, and where the next dollar goes.
 
 Here: response curves (`response`), weeks and why they may not be enough (`weeks`), the baseline
-(`baseline`), the Bayesian model with its linear part integrated out (`collapsed`), its draws (`posterior`),
-curves (`curves`). Not here: marts, artifacts, plots (`aelp_assets`), what may be spent (`guardrails`).
+(`baseline`), what is assumed (`specification`), the Bayesian model with its linear part integrated out
+(`collapsed`), a first impression of it (`quick_look`), its draws (`posterior`) and how they are kept
+(`storage`), whether they may be believed (`diagnostics`), curves (`curves`). Not here: marts, artifacts,
+plots (`aelp_assets`), what may be spent (`guardrails`).
 
 Units: dollars a week, the outcome in reward units (incremental signups) a week.
 """

@@ -222,9 +222,9 @@ def test_a_lift_below_nothing_is_evidence_of_little(weeks, compiled, posterior):
     assert 0 < found.mean() < 0.7 * posterior.return_on_spend()[:, 0].mean()
 
 
-@pytest.mark.parametrize("sampler", ["pymc", "numpyro"])
-def test_other_samplers_draw_from_the_same_posterior(weeks, posterior, sampler):
-    found = fit(weeks, FORM, Sampling(seed=3, sampler=sampler, chains=2, draws=500, tune=500, cores=1))
+def test_pymc_s_own_sampler_draws_from_the_same_posterior(weeks, posterior):
+    """NumPyro compiles for as long again: it stands in the study `mmm_reference`."""
+    found = fit(weeks, FORM, Sampling(seed=3, sampler="pymc", chains=2, draws=500, tune=500, cores=1))
     spread = posterior.return_on_spend().std(axis=0)
     apart = found.return_on_spend().mean(axis=0) - posterior.return_on_spend().mean(axis=0)
     assert apart / spread == pytest.approx(np.zeros(3), abs=0.25)
