@@ -14,6 +14,7 @@ import numpy as np
 import nutpie
 import pandas as pd
 import pymc as pm
+import xarray
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 
@@ -41,7 +42,8 @@ def stock_model(weeks: MediaWeeks, specification: Specification = SHARED) -> pm.
         | {name: weeks.controls[:, at] for at, name in enumerate(weeks.control_names)}
     )
     retention, rate = specification.media_parameters()
-    effect = Prior("HalfNormal", sigma=effect_scale(weeks, specification), dims="channel")
+    scale = xarray.DataArray(effect_scale(weeks, specification), dims="channel")
+    effect = Prior("HalfNormal", sigma=scale, dims="channel")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the class goes with 0.20, and the pin with it
         model = MMM(

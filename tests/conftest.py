@@ -36,6 +36,7 @@ LONGEST = (
     "tests/e2e/test_dormant_accounts.py",
     "tests/e2e/test_command_line.py",
     "tests/e2e/test_real_exports.py",
+    "tests/models/test_mmm_collapsed.py",
     "tests/resources/connectors/test_runner.py",
     "tests/property/test_writer.py",
     "tests/property/test_money_invariants.py",
