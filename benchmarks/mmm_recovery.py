@@ -23,7 +23,16 @@ from models.mmm.bootstrap import compare_returns, fit_bootstrap
 from models.mmm.curves import at_spend
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import FloatArray
-from models.mmm.validation import MOST_LEAD, MOST_MOVE, Fitted, lead_check, placebo_check, with_placebo
+from models.mmm.validation import (
+    MOST_LEAD,
+    MOST_MEMORY,
+    MOST_MOVE,
+    Fitted,
+    lead_check,
+    placebo_check,
+    residual_memory,
+    with_placebo,
+)
 from models.mmm.weeks import MediaWeeks
 
 if TYPE_CHECKING:
@@ -32,7 +41,15 @@ if TYPE_CHECKING:
 TESTED_CHANNELS, TEST_WEEKS = 2, 8
 MOST_PRIOR_SPREAD = 0.5
 """Posterior over prior standard deviation of a return above which the prior, not the weeks, answers."""
-FLAGS = ("disagrees", "prior_dominated", "unstable", "spend_follows", "placebo_failed", "badly_sampled")
+FLAGS = (
+    "disagrees",
+    "prior_dominated",
+    "unstable",
+    "spend_follows",
+    "residuals_remember",
+    "placebo_failed",
+    "badly_sampled",
+)
 _RESAMPLES = 2000
 _FIRST_SEED = 9001
 """Far from the seeds that anything was tried on."""
@@ -152,6 +169,7 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
     columns["prior_spread"] = returned.std(axis=0) / prior.std(axis=0)
     columns["moved"] = moved
     columns["lead_t"] = lead_check(weeks, fitters.baseline_prior)["t"]
+    columns["memory"] = [residual_memory(fitted)] * len(names)
     columns["placebo_p10"] = [placebo.share_p10] * len(names)
     columns["placebo_p50"] = [placebo.share_p50] * len(names)
     columns["divergences"] = [fitted.divergences] * len(names)
@@ -160,6 +178,7 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
         disagrees=compare_returns(names, returned, second)["disagrees"],
         prior_dominated=pl.col("prior_spread") > MOST_PRIOR_SPREAD,
         spend_follows=pl.col("lead_t") > MOST_LEAD,
+        residuals_remember=pl.col("memory") > MOST_MEMORY,
         unstable=pl.col("moved") > MOST_MOVE,
         placebo_failed=pl.lit(not placebo.passed),
         badly_sampled=(pl.col("divergences") > 0) | (pl.col("rhat") > _MOST_RHAT),
@@ -230,7 +249,7 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
         "resample worlds. Errors are of the median, relative to the truth. Experiments: the two channels "
         "least known in dollars, paused for eight weeks in half the country. Flagged: second opinion "
         "disagrees, prior dominates, unstable without the last four weeks, next week's spend tells this "
-        "week's outcome, placebo failed, badly sampled.",
+        "week's outcome, residuals remember, placebo failed, badly sampled.",
         details={
             "95 % intervals": tally.intervals,
             "flagged by, % of channels outside their interval (misspecified)": _by_flag(wrong),

@@ -22,12 +22,20 @@ def test_without_the_series_it_says_where_it_looked_and_measures_nothing(
 
 
 @pytest.mark.real_data
-def test_the_brands_weeks_are_whole_and_black_fridays_are_where_they_were(shared_data: Path) -> None:
+def test_the_brands_weeks_are_whole_and_its_sales_are_where_they_were(shared_data: Path) -> None:
     weeks = study.conjura_weeks(shared_data / "mmm_real" / study.CONJURA)
     assert weeks.number == 106
     assert weeks.days[-1] == date(2023, 11, 27)
-    sales = [day for day, week in zip(weeks.days, weeks.controls[:, 0], strict=True) if week]
-    assert sales == [date(2021, 11, 22), date(2022, 11, 21), date(2023, 11, 20)]
+    black, december, opens, ends = (
+        [str(day) for day, marked in zip(weeks.days, column, strict=True) if marked]
+        for column in weeks.controls.T
+    )
+    assert black == [
+        *("2021-11-22", "2021-11-29", "2022-11-21", "2022-11-28", "2023-11-20", "2023-11-27"),
+    ]
+    assert december == ["2021-12-06", "2021-12-13", "2021-12-20", "2022-12-05", "2022-12-12", "2022-12-19"]
+    assert opens == ["2022-05-23", "2022-09-26", "2023-05-22", "2023-09-25"]
+    assert ends == ["2022-05-30", "2022-10-03", "2023-05-29", "2023-10-02"]
     assert weeks.spend.sum() == pytest.approx(
         np.genfromtxt(shared_data / "mmm_real" / study.CONJURA, delimiter=",", skip_header=1)[:, 1:9].sum()
     )
