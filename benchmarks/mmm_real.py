@@ -18,6 +18,7 @@ import polars as pl
 from benchmarks.record import Figure, Record
 from models.mmm.baseline import BaselinePrior
 from models.mmm.response import FloatArray, half_life
+from models.mmm.specification import Specification
 from models.mmm.validation import (
     hold_out,
     posterior_forecaster,
@@ -91,7 +92,7 @@ def conjura_weeks(path: Path) -> MediaWeeks:
 
 def brand_figures(weeks: MediaWeeks, held_out: int, draws: int) -> tuple[list[Figure], dict[str, Any]]:
     """Hold-out of the last weeks."""
-    from models.mmm.collapsed import CompiledMix, Sampling, Specification, fit
+    from models.mmm.collapsed import CompiledMix, Sampling, fit
 
     form = Specification()
     if reasons := refusals(weeks.before(weeks.number - held_out), form.parameters(weeks)):
@@ -123,7 +124,7 @@ def brand_figures(weeks: MediaWeeks, held_out: int, draws: int) -> tuple[list[Fi
 
 def carry_over_figures(frame: pl.DataFrame, draws: int) -> tuple[list[Figure], dict[str, Any]]:
     """How much of advertising works at once; the model's weeks are years here, so it has no season."""
-    from models.mmm.collapsed import Sampling, Specification, fit
+    from models.mmm.collapsed import Sampling, fit
 
     sales, spend = (frame[name].to_numpy().astype(float) for name in ("sales", "advertising"))
     era = frame["year"].is_between(*PROHIBITION).to_numpy().astype(float)[:, None]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,29 +17,26 @@ import polars as pl
 from benchmarks.accounts import scratch_folder
 from benchmarks.mmm_worlds import KINDS, MISSPECIFIED, World, run_test, simulate
 from benchmarks.record import Figure, Record, code_hash
-from models.mmm.baseline import Baseline, BaselinePrior
 from models.mmm.bootstrap import compare_returns, fit_bootstrap
 from models.mmm.curves import at_spend
+from models.mmm.diagnostics import MOSTLY_PRIOR, diagnose
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import FloatArray
+from models.mmm.specification import LiftTest, Specification
 from models.mmm.validation import (
     MOST_LEAD,
-    MOST_MEMORY,
     MOST_MOVE,
     Fitted,
     lead_check,
     placebo_check,
-    residual_memory,
     with_placebo,
 )
 from models.mmm.weeks import MediaWeeks
 
-if TYPE_CHECKING:
-    from models.mmm.collapsed import LiftTest, Specification
-
 TESTED_CHANNELS, TEST_WEEKS = 2, 8
-MOST_PRIOR_SPREAD = 0.5
-"""Posterior over prior standard deviation of a return above which the prior, not the weeks, answers."""
+LEAST_ECHO = 0.05
+"""P(replicated residuals correlate with the week before at least as much as the observed) below which
+something that nobody measured moves the outcome; the blocking checks warn much later."""
 FLAGS = (
     "disagrees",
     "prior_dominated",
@@ -53,19 +49,17 @@ FLAGS = (
 _RESAMPLES = 2000
 _FIRST_SEED = 9001
 """Far from the seeds that anything was tried on."""
-_MOST_RHAT = 1.01
 _BOOTSTRAP_DRAWS = 400
 _LEFT_OUT = 4
 
 
 @dataclass(frozen=True)
 class Fitters:
-    """How worlds are fitted: with tests, with one channel more, and what the priors alone say."""
+    """How worlds are fitted: in which form, with which tests, and with one channel more."""
 
+    form: Specification
     fit: Callable[[MediaWeeks, Sequence[LiftTest], int], MediaPosterior]
     fit_with_placebo: Callable[[MediaWeeks, int], Fitted]
-    prior: Callable[[MediaWeeks, int], MediaPosterior]
-    baseline_prior: BaselinePrior
 
 
 def mmm_recovery(worlds: int = 50, misspecified: int = 12, draws: int = 500) -> Record:
@@ -99,7 +93,7 @@ def mmm_recovery(worlds: int = 50, misspecified: int = 12, draws: int = 500) -> 
 
 def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
     """The project's own model with its defaults, compiled once for these channels and once with a placebo."""
-    from models.mmm.collapsed import CompiledMix, Sampling, Specification, fit
+    from models.mmm.collapsed import CompiledMix, Sampling, fit
 
     form = Specification()
     own = CompiledMix(weeks, form)
@@ -109,29 +103,9 @@ def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
         return Sampling(seed, chains=4, draws=draws, tune=draws, cores=1)
 
     return Fitters(
+        form,
         fit=lambda data, tests, seed: fit(data, form, sampling(seed), tests, own),
         fit_with_placebo=lambda data, seed: fit(data, form, sampling(seed), (), wider),
-        prior=partial(prior_draws, form),
-        baseline_prior=form.prior,
-    )
-
-
-def prior_draws(form: Specification, weeks: MediaWeeks, seed: int, draws: int = 2000) -> MediaPosterior:
-    """What the priors alone say of each channel's return on this spend."""
-    from models.mmm.collapsed import effect_scale
-
-    rng, size = np.random.default_rng(seed), (draws, len(weeks.channels))
-    media = {
-        each.name: rng.beta(each.first, each.second, size)
-        if each.prior == "beta"
-        else rng.gamma(each.first, 1.0 / each.second, size)
-        for each in form.media_parameters()
-    }
-    effect = np.abs(rng.standard_normal(size)) * effect_scale(weeks, form)
-    none = Baseline((), np.zeros((weeks.number, 0)))
-    noise, coefficients = np.ones(draws), np.zeros((draws, 0))
-    return MediaPosterior(
-        weeks, form.adstock, form.saturation, form.lags, none, media, effect, noise, coefficients
     )
 
 
@@ -146,7 +120,7 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
     fitted = fitters.fit(weeks, (), seed)
     returned = fitted.return_on_spend()
     second = fit_bootstrap(weeks, np.random.default_rng(seed), _BOOTSTRAP_DRAWS).return_on_spend()
-    prior = fitters.prior(weeks, seed).return_on_spend()
+    diagnosis = diagnose(fitted, fitters.form, np.random.default_rng(seed))
     fewer = fitters.fit(weeks.before(weeks.number - _LEFT_OUT), (), seed).return_on_spend()
     moved = np.abs(np.median(fewer, axis=0) - np.median(returned, axis=0)) / returned.std(axis=0)
     rng = np.random.default_rng([seed, 1])
@@ -166,22 +140,20 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
         ends = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
         columns |= {f"{label}_p{level}": row for level, row in zip((5, 50, 95), ends, strict=True)}
     columns["tested"] = [at in unknown for at in range(len(names))]
-    columns["prior_spread"] = returned.std(axis=0) / prior.std(axis=0)
+    columns["contraction"] = [each.return_on_spend for each in diagnosis.channels]
     columns["moved"] = moved
-    columns["lead_t"] = lead_check(weeks, fitters.baseline_prior)["t"]
-    columns["memory"] = [residual_memory(fitted)] * len(names)
+    columns["lead_t"] = lead_check(weeks, fitters.form.prior)["t"]
+    columns["echo"] = [diagnosis.p_autocorrelation] * len(names)
     columns["placebo_p10"] = [placebo.share_p10] * len(names)
     columns["placebo_p50"] = [placebo.share_p50] * len(names)
-    columns["divergences"] = [fitted.divergences] * len(names)
-    columns["rhat"] = _rhat(returned, fitted.chains)
     return pl.DataFrame(columns).with_columns(
         disagrees=compare_returns(names, returned, second)["disagrees"],
-        prior_dominated=pl.col("prior_spread") > MOST_PRIOR_SPREAD,
+        prior_dominated=pl.col("contraction") < MOSTLY_PRIOR,
         spend_follows=pl.col("lead_t") > MOST_LEAD,
-        residuals_remember=pl.col("memory") > MOST_MEMORY,
+        residuals_remember=pl.col("echo") < LEAST_ECHO,
         unstable=pl.col("moved") > MOST_MOVE,
         placebo_failed=pl.lit(not placebo.passed),
-        badly_sampled=(pl.col("divergences") > 0) | (pl.col("rhat") > _MOST_RHAT),
+        badly_sampled=pl.lit(not diagnosis.passed),
     )
 
 
@@ -305,13 +277,3 @@ class _Tally:
 
 def _by_flag(rows: pl.DataFrame) -> dict[str, float]:
     return {flag: round(100 * float(rows[flag].mean()), 1) for flag in FLAGS} if rows.height else {}
-
-
-def _rhat(draws: FloatArray, chains: int) -> FloatArray:
-    """Split R-hat of each column (Gelman et al. 2013, §11.4)."""
-    halves = draws.reshape(2 * chains, -1, draws.shape[1])
-    within = halves.var(axis=1, ddof=1).mean(axis=0)
-    between = halves.mean(axis=1).var(axis=0, ddof=1)
-    length = halves.shape[1]
-    found: FloatArray = np.sqrt((length - 1) / length + between / within)
-    return found

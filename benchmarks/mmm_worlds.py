@@ -21,15 +21,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from models.mmm.specification import LiftTest
 from models.mmm.weeks import MediaWeeks
-
-if TYPE_CHECKING:
-    from models.mmm.collapsed import LiftTest
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal[
@@ -159,8 +157,6 @@ def run_test(world: World, channel: str, change: float, weeks: int, rng: np.rand
         change: dollars a week, nationwide equivalent; below 0 a cut, to no less than nothing.
         weeks: of the test, at least 1.
     """
-    from models.mmm.collapsed import LiftTest
-
     at = world.weeks.channels.index(channel)
     usual = float(world.weeks.spend[-_RECENT_WEEKS:, at].mean())
     change = max(change, -usual)

@@ -1,8 +1,8 @@
 """Is a media-mix model to be believed? Held-out weeks, refits and a channel that did nothing.
 
 Here: one-step-ahead forecasts beside simple rivals, how far returns move without the newest weeks, a
-placebo channel, next week's spend, which cannot have worked yet, residuals that remember. Not here: a
-sampler's own diagnostics, experiments, the models: fitting is handed in.
+placebo channel, next week's spend, which cannot have worked yet. Not here: what one fit tells of itself
+(`diagnostics`), experiments, the models: fitting is handed in.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ MOST_MOVE = 1.0
 """Posterior standard deviations that a return may move when a few weeks are left out."""
 MOST_LEAD = 2.5
 """t of next week's spend in this week's outcome above which spend is taken to follow the outcome."""
-MOST_MEMORY = 1.64
-"""Lag-1 autocorrelation of residuals, in standard errors, above which something unmeasured moves sales."""
 PLACEBO_BLOCK_WEEKS = 4
 LOSS_BLOCK_WEEKS = 4
 YEAR_WEEKS = 52
@@ -287,20 +285,6 @@ def lead_check(weeks: MediaWeeks, prior: BaselinePrior) -> pl.DataFrame:
     )
     found = np.array([_lead_t(outcome, lead[:, at], freedom) for at in range(lead.shape[1])])
     return pl.DataFrame({"channel": list(weeks.channels), "t": found, "follows": found > MOST_LEAD})
-
-
-def residual_memory(posterior: MediaPosterior) -> float:
-    """Lag-1 autocorrelation of the outcome less each draw's expectation, averaged over draws, times √weeks.
-
-    Noise has none; demand or prices that nobody measured last, and what media are credited with may be
-    theirs. If the model is true, a draw's residuals are distributed as its noise (posterior draws with the
-    outcome that they came from follow the joint law of parameter and outcome), so this is at most standard
-    normal, whatever was fitted; residuals of the fitted mean would lean below 0.
-    """
-    residual = posterior.weeks.outcome - posterior.expected()
-    residual -= residual.mean(axis=1, keepdims=True)
-    along = (residual[:, 1:] * residual[:, :-1]).sum(axis=1) / (residual**2).sum(axis=1)
-    return float(along.mean() * np.sqrt(residual.shape[1]))
 
 
 def with_placebo(weeks: MediaWeeks, rng: np.random.Generator) -> MediaWeeks:

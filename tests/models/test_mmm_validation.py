@@ -12,9 +12,8 @@ import pytest
 
 from models.mmm.baseline import BaselinePrior, baseline
 from models.mmm.bootstrap import BootstrapMix, fit_bootstrap
-from models.mmm.posterior import MediaPosterior, linear_draws
+from models.mmm.posterior import MediaPosterior
 from models.mmm.validation import (
-    MOST_MEMORY,
     MOST_PLACEBO_SHARE,
     NextWeek,
     block_interval,
@@ -24,7 +23,6 @@ from models.mmm.validation import (
     placebo_check,
     posterior_forecaster,
     refit_stability,
-    residual_memory,
     ridge_adstock,
     score_hold_out,
     seasonal_naive,
@@ -228,22 +226,3 @@ def test_budgets_that_follow_sales_are_told_from_budgets_that_do_not() -> None:
     assert table["follows"].to_list() == [False, True]
     with pytest.raises(ValueError, match="too few"):
         lead_check(weeks.before(20), PRIOR)
-
-
-def test_residuals_of_demand_that_nobody_measured_remember_and_noise_does_not() -> None:
-    def memory(data: MediaWeeks) -> float:
-        return residual_memory(linear_draws(truth_of(data), np.random.default_rng(14)))
-
-    noise, moved = [], []
-    for seed in range(20):
-        weeks = simulated(seed)
-        rng, demand = np.random.default_rng(100 + seed), np.zeros(weeks.number)
-        for week in range(1, weeks.number):
-            demand[week] = 0.7 * demand[week - 1] + 100 * rng.standard_normal()
-        noise.append(memory(weeks))
-        moved.append(memory(replace(weeks, outcome=np.maximum(weeks.outcome + demand, 0.0))))
-    # At most standard normal where the model is true.
-    assert np.mean(noise) == pytest.approx(0.0, abs=0.5)
-    assert np.std(noise) < 1.2
-    assert np.mean(np.array(noise) > MOST_MEMORY) <= 0.1
-    assert np.mean(np.array(moved) > MOST_MEMORY) >= 0.7
