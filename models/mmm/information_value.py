@@ -3,11 +3,14 @@
 Here: belief after a test's every possible reading, the best spend under it, their expectation (EVSI). Not
 here: what a test measures (`experiment_designs`).
 
-A test reads y = lift + error · noise. Draws weighted by the likelihood of y are the belief after it (as in
-Strong, Oakley, Brennan, Breeze 2015, whose regression does the same from draws alone); the reading is one
-number, so its distribution is summed over a grid instead of simulated: no Monte Carlo error, and a test that
-tells nothing is worth exactly 0. What is decided is the mean profit of spend within reach under one budget:
-with curves taken linear between grid points the best spend is the steepest segments first.
+A test reads y = lift + error · noise. Draws weighted by the likelihood of y are the belief of the tested
+channel after it. What others are believed to add follows by regression on the lift, as in Strong, Oakley,
+Brennan, Breeze (2015), where draws correlate by more than chance: weights alone would make news of channels
+that have nothing to do with the test. The reading is one number, so its distribution is summed over a grid
+instead of simulated: no Monte Carlo error, and a test that tells nothing is worth exactly 0.
+
+What is decided is the mean profit of spend within reach under one budget: with curves taken linear between
+grid points the best spend is the steepest segments first.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.mmm.channel_draws import ChannelDraws
 from models.mmm.response import FloatArray
@@ -23,7 +27,9 @@ SEGMENTS = 24
 LEAST_ERROR = 0.1
 """Errors below this share of the lift's own standard deviation count as this: below, a belief would rest on a
 handful of draws and seem surer than it is."""
-MOST_READINGS = 400
+LEAST_OF_RANGE = 0.01
+CHANCE = 3.0
+"""Correlations of draws below this many standard errors (1 / √draws) count as chance."""
 _REACH = 4.0
 
 
@@ -60,12 +66,14 @@ class Decision:
     """Segments of spend that can be bought, flat over channels.
 
     Attributes:
+        channel: of each segment, (segments,).
         adds: conversions each segment adds per draw, (draws, segments).
         width: dollars a week of each segment, (segments,).
         left: dollars a week of budget above the lower bounds.
         value: dollars a conversion is worth.
     """
 
+    channel: npt.NDArray[np.intp]
     adds: FloatArray
     width: FloatArray
     left: float
@@ -103,7 +111,8 @@ def decision(draws: ChannelDraws, current: FloatArray, stakes: Stakes) -> Decisi
     adds = np.diff(levels[:, :, free], axis=0).transpose(1, 2, 0).reshape(draws.draws, -1)
     width = np.repeat((high - low)[free] / SEGMENTS, SEGMENTS)
     # Steeper segments first needs concave curves; rounding of flat ones must not break the order.
-    return Decision(np.maximum(adds, 0.0), width, max(stakes.budget - float(low.sum()), 0.0), stakes.value)
+    left = max(stakes.budget - float(low.sum()), 0.0)
+    return Decision(np.repeat(free, SEGMENTS), np.maximum(adds, 0.0), width, left, stakes.value)
 
 
 @dataclass(frozen=True)
@@ -120,10 +129,9 @@ class Readings:
 
 
 def readings(lift: FloatArray, error: float) -> Readings:
-    """A grid of readings one error apart: sums over it are exact to eight digits.
+    """A grid of readings a quarter of the error apart.
 
-    Where lifts lie far apart the error is taken as large enough for `MOST_READINGS`, which makes the test
-    look worse, never better.
+    An error far below the range of lifts counts as `LEAST_OF_RANGE` of it: tests look worse, never better.
 
     Args:
         lift: of each draw, (draws,).
@@ -132,25 +140,47 @@ def readings(lift: FloatArray, error: float) -> Readings:
     spread = float(lift.std())
     if spread <= 1e-12 * max(float(np.abs(lift).max()), 1e-300):  # known already: nothing to learn
         return Readings(np.ones(1), np.full((1, lift.size), 1 / lift.size))
-    step = max(error, LEAST_ERROR * spread, float(np.ptp(lift)) / MOST_READINGS)
-    first, last = float(lift.min()) - _REACH * step, float(lift.max()) + _REACH * step
-    read = np.arange(first, last + step, step)
-    likelihood = np.exp(-0.5 * ((read[:, None] - lift) / step) ** 2)
+    blur = max(error, LEAST_ERROR * spread, LEAST_OF_RANGE * float(np.ptp(lift)))
+    first, last = float(lift.min()) - _REACH * blur, float(lift.max()) + _REACH * blur
+    read = np.arange(first, last + blur, blur / 4)
+    likelihood = np.exp(-0.5 * ((read[:, None] - lift) / blur) ** 2)
     total = likelihood.sum(axis=1)
     seen = total > 0
     return Readings(total[seen] / total.sum(), likelihood[seen] / total[seen, None])
 
 
-def value_of_test(choice: Decision, told: Readings, horizon_weeks: int) -> float:
-    """Expected regret the test removes, dollars over the horizon: never below 0.
+def value_of_test(
+    choice: Decision, channel: int, lift: FloatArray, told: Readings, horizon_weeks: int
+) -> float:
+    """Expected regret the test of a channel removes, dollars over the horizon: never below 0.
 
     The best spend's worth is convex in the belief, so deciding after the reading beats deciding before on
     average (Raiffa, Schlaifer 1961).
+
+    Args:
+        lift: that the test measures, of each draw, (draws,).
     """
-    beliefs = told.weights @ choice.adds
+    beliefs = _believed(choice, channel, lift, told)
     before = float(choice.worth((told.chance @ beliefs)[None])[0])
     after = float(told.chance @ choice.worth(beliefs))
     return max(after - before, 0.0) * horizon_weeks
+
+
+def _believed(choice: Decision, channel: int, lift: FloatArray, told: Readings) -> FloatArray:
+    """What each segment is believed to add after each reading, (readings, segments)."""
+    own = choice.channel == channel
+    mean = choice.adds.mean(axis=0)
+    apart, spread = lift - lift.mean(), choice.adds.std(axis=0)
+    slope = apart @ (choice.adds - mean) / max(float(apart @ apart), 1e-300)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = np.abs(np.nan_to_num(slope * lift.std() / spread, posinf=0.0))
+    for other in np.unique(choice.channel):
+        segments = choice.channel == other
+        if correlation[segments].max() < CHANCE / np.sqrt(lift.size):
+            slope[segments] = 0.0
+    beliefs: FloatArray = mean + (told.weights @ apart)[:, None] * slope
+    beliefs[:, own] = told.weights @ choice.adds[:, own]
+    return beliefs
 
 
 def value_of_certainty(choice: Decision, horizon_weeks: int) -> float:
@@ -166,7 +196,7 @@ def expected_shrinkage(quantity: FloatArray, told: Readings) -> float:
         quantity: of each draw, (draws,), such as the channel's marginal conversions per dollar.
     """
     now = float(quantity.std())
-    if now == 0:
+    if now <= 1e-12 * float(np.abs(quantity).max()):
         return 0.0
     mean = told.weights @ quantity
     spread = np.sqrt(np.maximum(told.weights @ quantity**2 - mean**2, 0.0))

@@ -93,7 +93,7 @@ def ranked_tests(
         error = lift_error(standing, design, regions)
         told = readings(lift, error)
         cost = stakes.overhead + max(expected_loss(lift, change, stakes.value, design), 0.0)
-        worth = value_of_test(choice, told, stakes.horizon_weeks)
+        worth = value_of_test(choice, design.channel, lift, told, stakes.horizon_weeks)
         row = {
             "channel": standing.draws.channels[design.channel],
             "design": design.kind,
