@@ -18,6 +18,7 @@ from benchmarks.forecast_draws import forecast_draws
 from benchmarks.insights_pull import insights_pull
 from benchmarks.large_file import large_file, write_export
 from benchmarks.marts import marts_vs_handwritten
+from benchmarks.mmm_allocation import mmm_allocation
 from benchmarks.processes import CommandFailed, measured
 from benchmarks.record import Figure, Record, load, save
 from benchmarks.run import Session
@@ -57,6 +58,13 @@ def test_a_small_decision_is_timed() -> None:
 def test_aims_hold_for_the_full_size_alone() -> None:
     assert not any(figure.aim for figure in bandit_decisions(levers=20, draws=480).figures)
     assert [figure.aim for figure in closed_form_tails(arms=1000, draws=96).figures].count("≤ 20 ms") == 1
+
+
+def test_allocations_are_timed_beside_scipy_and_break_no_rule() -> None:
+    found = figures(mmm_allocation(channels=4, draws=100, problems=2))
+    assert found["allocation under all rules, slowest problem"] > 0
+    assert found["rules broken"] == 0
+    assert -1e4 < found["scipy's best answer over ours"] <= 0.01
 
 
 def test_thompson_choices_are_counted_beside_the_library() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -12,10 +13,15 @@ from scipy.optimize import minimize
 
 from models.mmm.allocation import Allocation, Infeasible, Objective, allocate
 from models.mmm.allocation_check import violations
+from models.mmm.baseline import BaselinePrior, baseline
 from models.mmm.budget_scenarios import frontier, regret_of_staying, what_if
-from models.mmm.channel_draws import ChannelDraws, PowerDraws, SaturationDraws
+from models.mmm.channel_draws import ChannelDraws, PowerDraws, SaturationDraws, posterior_draws
 from models.mmm.concave_program import GAP, Program, solve, tail_weights
+from models.mmm.curves import at_spend
+from models.mmm.experiment_designs import standing_of
+from models.mmm.posterior import MediaPosterior
 from models.mmm.spend_bounds import SpendRules, probability_within_cap, spend_bounds
+from models.mmm.weeks import MediaWeeks
 
 FREE = SpendRules(step=None, day=None)
 
@@ -394,3 +400,36 @@ def test_a_spend_that_is_fixed_everywhere_is_its_own_best() -> None:
     assert solution.best is not None
     np.testing.assert_array_equal(solution.best.spend, current)
     assert solution.gap == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_fitted_model_s_draws_are_its_own_curves() -> None:
+    rng = np.random.default_rng(7)
+    weeks = MediaWeeks(
+        date(2026, 1, 5), ("a", "b"), rng.uniform(50, 150, (12, 2)), rng.uniform(5, 9, 12), np.empty((12, 0))
+    )
+    shape = (30, 2)
+    media = {
+        "retention": rng.random(shape),
+        "half": rng.random(shape) + 0.2,
+        "slope": rng.beta(8, 2, shape),
+    }
+    posterior = MediaPosterior(
+        weeks,
+        "geometric",
+        "hill",
+        4,
+        baseline(weeks, BaselinePrior()),
+        media,
+        rng.random((30, 2)),
+        np.full(30, 0.2),
+        np.empty((0, 0)),
+    )
+    spend = np.array([40.0, 120.0])
+    level, slope = posterior_draws(posterior).at(spend)
+    for channel in range(2):
+        answered, next_dollar = at_spend(posterior, channel, spend[[channel]])
+        np.testing.assert_allclose(level[:, [channel]], answered)
+        np.testing.assert_allclose(slope[:, [channel]], next_dollar)
+    standing = standing_of(posterior, spend)
+    assert standing.noise == pytest.approx(0.2 * weeks.outcome.max())
+    np.testing.assert_allclose(standing.carry_over.sum(axis=1), 1.0)
