@@ -29,12 +29,13 @@ def small_measurements() -> dict[str, Measure]:
     from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
-    from benchmarks.mmm_allocation import mmm_allocation
+    from benchmarks.mmm_allocation import mmm_allocation, mmm_allocation_library
     from benchmarks.storage import warehouse_throughput
 
     return {
         "forecast_draws": forecast_draws,
         "mmm_allocation": mmm_allocation,
+        "mmm_allocation_library": mmm_allocation_library,
         "bandit_decisions": bandit_decisions,
         "closed_form_tails": closed_form_tails,
         "thompson_choices": thompson_choices,
