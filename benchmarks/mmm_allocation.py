@@ -1,7 +1,8 @@
 """Allocating a media budget over posterior draws: time under all rules, gap, and peers on the same objective.
 
-Here: random posteriors, rules that bind, scipy from several starts, pymc-marketing's optimiser. Not here: whether
-curves are right (`mmm_recovery`), properties under adversarial rules (`tests/models/test_mmm_allocation.py`).
+Here: random posteriors, rules that bind, scipy from several starts, pymc-marketing's optimiser. Not here:
+whether curves are right (`mmm_recovery`), properties under adversarial rules
+(`tests/models/test_mmm_allocation.py`).
 """
 
 from __future__ import annotations

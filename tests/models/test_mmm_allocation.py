@@ -16,7 +16,7 @@ from models.mmm.allocation_check import violations
 from models.mmm.baseline import BaselinePrior, baseline
 from models.mmm.budget_scenarios import frontier, regret_of_staying, what_if
 from models.mmm.channel_draws import ChannelDraws, PowerDraws, SaturationDraws, posterior_draws
-from models.mmm.concave_program import GAP, Program, solve, tail_weights
+from models.mmm.concave_program import GAP, Program, certify, solve, tail_weights
 from models.mmm.curves import at_spend
 from models.mmm.experiment_designs import standing_of
 from models.mmm.posterior import MediaPosterior
@@ -135,6 +135,20 @@ def test_infeasible_is_said_exactly_where_no_spend_is_feasible(case: Case, seed:
         assert holding == []
     else:
         assert all(each.objective <= found.objective_value + found.gap + 1e-9 for each in holding)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_planes_above_any_points_bound_the_best_spend(case: Case, seed: int, points: int) -> None:
+    """From points far from the best, where a bound that is too low would show."""
+    program, found = case.program(), case.allocate()
+    assume(isinstance(found, Allocation))
+    assert isinstance(found, Allocation)
+    rng = np.random.default_rng(seed)
+    shares = rng.random((points, program.low.size))
+    planes = [program.at(program.low + share * (program.high - program.low)) for share in shares]
+    rounding = 1e-9 * max(abs(found.objective_value), 1.0)
+    assert certify(program, planes).value >= found.objective_value - rounding
 
 
 @settings(max_examples=30, deadline=None)
