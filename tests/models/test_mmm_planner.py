@@ -72,6 +72,33 @@ def bent(seed: int, draws: int = 300, channels: int = 3) -> SaturationDraws:
     return SaturationDraws(names, "logistic", rate, level, np.full(channels, 2000.0))
 
 
+def saturated_or_straight() -> SaturationDraws:
+    """A middling lift means a channel that is used up; a smaller or larger one, that it is bad or good."""
+    rng = np.random.default_rng(9)
+    kind = np.arange(300) % 3
+    level = np.array([800.0, 20.0, 2400.0])[kind] * np.exp(0.05 * rng.normal(size=300))
+    rate = {"rate": np.array([0.05, 50.0, 0.05])[kind][:, None]}
+    return SaturationDraws(("search",), "logistic", rate, level[:, None], np.full(1, 2000.0))
+
+
+@pytest.mark.parametrize(
+    ("draws", "error"),
+    [(bent(1, channels=1), 4.0), (bent(2, channels=1), 12.0), (saturated_or_straight(), 3.0)],
+)
+def test_a_test_of_a_curve_is_worth_what_simulated_readings_bring(draws, error):
+    """Readings drawn, beliefs weighed and spend chosen one by one, on a finer grid of spend."""
+    current, stakes = np.full(1, 1000.0), Stakes(60.0, 1e9, 0.8, 1)
+    lift, _ = lifts(Standing(draws, current, 1.0, AT_ONCE), Design(0, "weeks", -1.0, 4))
+    found = value_of_test(decision(draws, current, stakes), 0, lift, readings(lift, error), 1)
+    spend = np.linspace(200.0, 1800.0, 161)
+    profit = 60.0 * np.column_stack([draws.at(np.full(1, each))[0] for each in spend]) - spend
+    rng = np.random.default_rng(1)
+    read = np.repeat(lift, 20) + error * rng.normal(size=20 * lift.size)
+    weights = norm.pdf((read[:, None] - lift) / error)
+    best = (weights / weights.sum(axis=1, keepdims=True) @ profit).max(axis=1)
+    assert found == pytest.approx(best.mean() - profit.mean(axis=0).max(), rel=0.06)
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([-1.0, -0.3, 0.5]), st.sampled_from([0.8, 1.0, 9.0]))
 def test_a_sharper_test_is_never_worth_less_and_certainty_is_worth_most(seed, change, budget):
@@ -123,14 +150,10 @@ def test_a_channel_already_known_is_worth_no_test():
 def test_the_channel_whose_uncertainty_matters_comes_first():
     """Social may be good or bad at the current price; video is as uncertain, but good in every draw."""
     rng = np.random.default_rng(4)
-    slope = np.column_stack(
-        [
-            np.full(800, 0.02),
-            0.01 * np.exp(0.4 * rng.normal(size=800)),
-            0.2 * np.exp(0.4 * rng.normal(size=800)),
-        ]
-    )
-    draws = PowerDraws(("search", "social", "video"), slope, np.full((800, 3), 0.999), np.ones(3))
+    maybe, good = np.exp(0.4 * rng.normal(size=(2, 800)))
+    # On average social just pays, so any news of it would change what is done.
+    slope = np.column_stack([np.full(800, 0.02), 0.01 * maybe / maybe.mean(), 0.2 * good])
+    draws = PowerDraws(("search", "social", "video"), slope, np.ones((800, 3)), np.ones(3))
     standing = Standing(draws, np.full(3, 1000.0), 3.0, AT_ONCE)
     tests = ranked_tests(standing, possible_designs(standing), Stakes(100.0, 1e9, overhead=100.0))
     assert tests["channel"][0] == "social"
