@@ -16,6 +16,7 @@ grid points the best spend is the steepest segments first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,18 @@ class Decision:
     width: FloatArray
     left: float
     value: float
+
+    @cached_property
+    def mean(self) -> FloatArray:
+        """Conversions each segment is believed to add now, (segments,)."""
+        mean: FloatArray = self.adds.mean(axis=0)
+        return mean
+
+    @cached_property
+    def spread(self) -> FloatArray:
+        """Their standard deviation over draws, (segments,)."""
+        spread: FloatArray = self.adds.std(axis=0)
+        return spread
 
     def worth(self, adds: FloatArray) -> FloatArray:
         """Profit a week of the best spend under each belief, above that of the lower bounds, (beliefs,).
@@ -169,23 +182,22 @@ def value_of_test(
 def _believed(choice: Decision, channel: int, lift: FloatArray, told: Readings) -> FloatArray:
     """What each segment is believed to add after each reading, (readings, segments)."""
     own = choice.channel == channel
-    mean = choice.adds.mean(axis=0)
-    apart, spread = lift - lift.mean(), choice.adds.std(axis=0)
-    slope = apart @ (choice.adds - mean) / max(float(apart @ apart), 1e-300)
+    apart = lift - lift.mean()
+    slope = apart @ choice.adds / max(float(apart @ apart), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = np.abs(np.nan_to_num(slope * lift.std() / spread, posinf=0.0))
+        correlation = np.abs(np.nan_to_num(slope * lift.std() / choice.spread, posinf=0.0))
     for other in np.unique(choice.channel):
         segments = choice.channel == other
         if correlation[segments].max() < CHANCE / np.sqrt(lift.size):
             slope[segments] = 0.0
-    beliefs: FloatArray = mean + (told.weights @ apart)[:, None] * slope
+    beliefs: FloatArray = choice.mean + (told.weights @ apart)[:, None] * slope
     beliefs[:, own] = told.weights @ choice.adds[:, own]
     return beliefs
 
 
 def value_of_certainty(choice: Decision, horizon_weeks: int) -> float:
     """Expected regret of deciding on what is known now, dollars over the horizon: no test is worth more."""
-    now = float(choice.worth(choice.adds.mean(axis=0, keepdims=True))[0])
+    now = float(choice.worth(choice.mean[None])[0])
     return max(float(choice.worth(choice.adds).mean()) - now, 0.0) * horizon_weeks
 
 
