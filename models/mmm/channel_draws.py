@@ -19,8 +19,8 @@ from models.mmm.posterior import MediaPosterior
 from models.mmm.response import SATURATION_PARAMETERS, FloatArray, Saturation, marginal, saturated
 
 LEAST_SHARE = 1e-4
-"""Below this share of a channel's scale its curve is the chord to 0: Hill and power curves rise infinitely
-steep there, and no budget is that fine."""
+"""Below this share of a channel's scale its curve is the chord to 0: Hill curves rise infinitely steep there,
+and no budget is that fine."""
 
 
 class ChannelDraws(Protocol):
@@ -88,11 +88,11 @@ class SaturationDraws:
 
 
 @dataclass(frozen=True)
-class ShiftedPowerDraws:
+class PowerDraws:
     """Curves of the log–log fallback: level · ((1 + spend / scale)^elasticity - 1).
 
     Attributes:
-        level: conversions a week without the channel, (draws, channels).
+        level: what the channel's response is a multiple of, conversions a week, (draws, channels).
         elasticity: in [0, 1], (draws, channels).
         scale: dollars a week, (channels,).
 
@@ -108,7 +108,7 @@ class ShiftedPowerDraws:
     def __post_init__(self) -> None:
         _require_curves(self.channels, self.scale, level=self.level, elasticity=self.elasticity)
         if (self.elasticity > 1).any():
-            raise ValueError("elasticities must not exceed 1: beyond, returns do not diminish")
+            raise ValueError("elasticities must lie in [0, 1]: beyond, returns do not diminish")
 
     @property
     def draws(self) -> int:
@@ -116,15 +116,15 @@ class ShiftedPowerDraws:
 
     def at(self, spend: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `ChannelDraws`."""
-        relative = 1.0 + spend / self.scale
-        grown = self.level * relative**self.elasticity
-        return grown - self.level, self.elasticity * grown / (relative * self.scale)
+        grown = np.log1p(spend / self.scale) * self.elasticity
+        slope = self.level * self.elasticity * np.exp(grown) / (self.scale + spend)
+        return self.level * np.expm1(grown), slope
 
-    def subset(self, channels: Sequence[int]) -> ShiftedPowerDraws:
+    def subset(self, channels: Sequence[int]) -> PowerDraws:
         """See `ChannelDraws`."""
         at = list(channels)
         names = tuple(self.channels[index] for index in at)
-        return ShiftedPowerDraws(names, self.level[:, at], self.elasticity[:, at], self.scale[at])
+        return PowerDraws(names, self.level[:, at], self.elasticity[:, at], self.scale[at])
 
 
 def posterior_draws(posterior: MediaPosterior) -> SaturationDraws:
@@ -139,9 +139,9 @@ def posterior_draws(posterior: MediaPosterior) -> SaturationDraws:
     )
 
 
-def bootstrap_draws(mix: BootstrapMix) -> ShiftedPowerDraws:
+def bootstrap_draws(mix: BootstrapMix) -> PowerDraws:
     """The curves of the fallback, each channel's beside the others as they were."""
-    return ShiftedPowerDraws(mix.weeks.channels, mix.without_each(), mix.elasticity, mix.floor)
+    return PowerDraws(mix.weeks.channels, mix.without_each(), mix.elasticity, mix.floor)
 
 
 def _through_zero(

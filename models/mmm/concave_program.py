@@ -227,15 +227,12 @@ def _prices(
         bounds=[(0.0, 1.0)] * channels + [(None, None)],
         method="highs",
     )
-    planes, on_guard, on_budget = np.zeros(count), np.zeros(guards.shape[0]), 0.0
-    if found.x is None or found.status != 0:  # planes of the newest point alone still bound
-        planes[-1] = 1.0
-        return planes, on_guard, on_budget, low
+    if found.status != 0:  # the newest point's plane alone still bounds
+        return np.eye(count)[-1], np.zeros(guards.shape[0]), 0.0, low
     prices = np.maximum(-found.ineqlin.marginals, 0.0)
-    planes = prices[:count] / max(float(prices[:count].sum()), 1e-300)
+    planes = prices[:count] / float(prices[:count].sum())
     on_guard = prices[count : count + guards.shape[0]] * unit / dollars
-    if bounded:
-        on_budget = float(prices[-1]) * unit / dollars
+    on_budget = float(prices[-1]) * unit / dollars if bounded else 0.0
     return planes, on_guard, on_budget, low + width * np.clip(found.x[:channels], 0.0, 1.0)
 
 
