@@ -7,6 +7,7 @@ and what really caused the orders, which stays in the truth folder.
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,9 @@ def write_media_history(
         weeks: the business's `weekly_series`.
     """
     frame = media_history(business, ledger, weeks)
-    path = folder / "agency" / f"{business.today:%Y-%m-%d}_media_history.csv"
+    first, last = (date.fromisoformat(day) for day in (frame["week_start"][0], frame["week_start"][-1]))
+    span = f"{first}_to_{last + timedelta(days=6)}"
+    path = folder / "agency" / f"{business.today:%Y-%m-%d}_media_history_{span}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.write_csv(path, float_precision=2)
     made = backend_frames.moment(business, business.days - 1, 30)

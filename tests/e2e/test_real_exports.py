@@ -30,7 +30,7 @@ BANNERS = {
 }
 # Campaign 2 last ran on 30 April: it has no budget in force that could be decided on.
 ARMS = {f"{campaign}|{banner}" for campaign in ("camp 1", "camp 3") for banner in BANNERS}
-UNDATED = {"kag_facebook", "conjura"}
+UNDATED = {"kag_facebook"}
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,17 @@ def test_sets_without_days_lie_in_the_period_table_and_in_no_daily_mart(decided)
         found = decided.sql(f"select distinct platform from gaelp_training.{daily}")["platform"]
         assert "online_ad_performance" in found.to_list(), daily
         assert not UNDATED & set(found), daily
+
+
+def test_the_apparel_brands_106_weeks_enter_the_media_mix(decided):
+    weeks = decided.sql("select * from gaelp_training.mmm_input_weekly where track = 'apparel'")
+    assert weeks.height == 106 * 8
+    assert weeks["is_complete"].all()
+    assert weeks["told_by"].unique().to_list() == ["history"]
+    assert (weeks["week"].min(), weeks["week"].max()) == (date(2021, 11, 22), date(2023, 11, 27))
+    assert weeks.filter(week=date(2021, 11, 22))["new_customers"].unique().to_list() == [517]
+    accounts = decided.sql("select source from ops.accounts")
+    assert "conjura" not in accounts["source"].to_list()
 
 
 def test_the_forecaster_is_scored_on_both_horizons_beside_every_rival(decided):

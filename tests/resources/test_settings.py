@@ -356,3 +356,29 @@ def test_a_yearly_event_may_run_over_new_year():
     once = CalendarEvent(name="sale", first_day=date(2025, 3, 1), last_day=date(2025, 3, 2))
     assert once.occurrences(date(2025, 3, 2), date(2025, 4, 1)) == [(date(2025, 3, 1), date(2025, 3, 2))]
     assert once.occurrences(date(2025, 3, 3), date(2025, 4, 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"week_starts_on": "someday"}, r"media_mix.week_starts_on: Input should be 'monday'"),
+        ({"channels": [{"channel": "TV spots"}]}, "media_mix.channels.0.channel: must be a plain name"),
+        ({"channels": [{"chanel": "tv"}]}, "media_mix.channels.0.chanel: unknown key"),
+        (
+            {
+                "channels": [
+                    {"channel": "a", "platform": "meta"},
+                    {"channel": "b", "platform": "meta", "campaign": "x"},
+                ]
+            },
+            "channels.1: never matches, because channels.0 takes all it could; put the narrower rule first",
+        ),
+        (
+            {"promotions": [{"name": "sale", "first_day": "03-01", "last_day": "03-07", "track": "shoes"}]},
+            "media_mix.promotions.0.track: 'shoes' is not one of",
+        ),
+    ],
+)
+def test_a_media_mix_that_cannot_be_meant_is_refused(write, change, told):
+    with pytest.raises(SettingsError, match=told):
+        load_settings(write(lambda d: d["media_mix"].update(change)))

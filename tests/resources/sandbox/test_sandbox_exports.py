@@ -40,6 +40,8 @@ HEADERS = {
     "linkedin/ads": "Start Date (in UTC),Account ID,Account Name,Campaign Group ID,Campaign Group Name,"
     "Campaign ID,Campaign Name,Ad ID,Ad Name,Currency,Impressions,Clicks,Total Spent,"
     "Conversions (post-click),Conversions (post-view),Total Conversion Value",
+    "agency/media_history": "week_start,track,channel,currency,spend,impressions,clicks,conversions_click,"
+    "conversions_view,promotion_share,new_customers,revenue",
     "backend/orders": "order_id,store_id,ordered_at,customer_id,currency,value,is_new_customer,track,"
     "refunded_at,trial_started_at,paid_at,utm_source,utm_campaign,utm_content",
     "creatives/creatives": "source,account_id,snapshot_date,creative_id,creative_name,format,headline,body,"
@@ -312,3 +314,38 @@ def test_spend_chases_demand_over_three_years_and_brand_search_most_of_all(built
     )
     orders = outcome["new_customers"].sum()
     assert 0.3 < caused.filter(track="security")["incremental_orders"].item() / orders < 0.9
+
+
+def test_the_agencys_weeks_lead_up_to_the_ledgers_at_one_level(built):
+    _, summary = built
+    (weeks,) = read(summary, "agency/media_history")
+    first_day = str(summary.first_day)
+    for (track, channel), rows in weeks.group_by("track", "channel"):
+        assert rows.height == rows["week_start"].n_unique() == 156, (track, channel)
+        before = rows.filter(pl.col("week_start") < first_day)
+        assert before.height >= 130
+        # Half a year grows by a fifth at most; demand, pulses and seasons make the rest.
+        ratio = (
+            before["spend"].tail(26).mean() / rows.filter(pl.col("week_start") >= first_day)["spend"].mean()
+        )
+        assert 0.6 < ratio < 1.6, (track, channel)
+    sold = weeks.group_by("track", "week_start").agg(pl.col("new_customers").n_unique().alias("outcomes"))
+    assert sold["outcomes"].to_list() == [1] * sold.height
+
+
+def test_what_the_agency_tells_of_recent_weeks_is_what_platforms_exported(built):
+    _, summary = built
+    (weeks,) = read(summary, "agency/media_history")
+    tiktok = pl.concat(read(summary, "tiktok/ads")).unique(["By Day", "Ad ID"], keep="last")
+    by_week = (
+        tiktok.with_columns(pl.col("By Day").str.to_date())
+        .group_by(
+            pl.col("By Day").dt.truncate("1w").cast(pl.String).alias("week_start"),
+            pl.col("Campaign name").str.split(" | ").list.get(1).str.to_lowercase().alias("track"),
+        )
+        .agg(pl.col("Cost").sum())
+    )
+    told = weeks.filter(channel="tiktok").join(by_week, on=["week_start", "track"])
+    whole = told.filter(pl.col("week_start") >= str(summary.first_day))
+    assert whole.height == 10
+    assert (whole["spend"] - whole["Cost"]).abs().max() < 0.01
