@@ -1,4 +1,4 @@
-"""The media mix's settings as rows: rules in order, and of each week the share of its days in the calendar."""
+"""The media mix's settings as rows: rules in order, and each week's share of days in the calendar."""
 
 from __future__ import annotations
 
