@@ -445,6 +445,50 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  security    2    0-3         8                           1                          0               0                            0                        -                            -
         2026-06-10  security    1    0-3         10                          0                          0               0                            0                        -                            -
     """),
+    # Two weeks of an agency's file, in the later of which TV was off, so that it is 0 from then on. No account was read on
+    # all days of a week since, so the reports' weeks are not known; a week of June begins with a track's first delivery.
+    "gaelp_training.mmm_input_weekly": Expected("""
+        week        track       channel           told_by  spend  conversions  new_customers  revenue  event_share  trend  is_complete
+        2026-05-18  security    google_ads_other  history  0      0            7              900.5    0            0      true
+        2026-05-18  security    linkedin_other    history  0      0            7              900.5    0            0      true
+        2026-05-18  security    shop_other        history  0      0            7              900.5    0            0      true
+        2026-05-18  security    social            history  10.25  3.5          7              900.5    0            0      true
+        2026-05-18  security    tv                history  40     3.5          7              900.5    0            0      true
+        2026-05-25  security    google_ads_other  history  0      0            8              900.5    0.5          1      true
+        2026-05-25  security    linkedin_other    history  0      0            8              900.5    0.5          1      true
+        2026-05-25  security    shop_other        history  0      0            8              900.5    0.5          1      true
+        2026-05-25  security    social            history  12     3.5          8              900.5    0.5          1      true
+        2026-05-25  security    tv                history  0      0            8              900.5    0.5          1      true
+        2026-06-01  security    google_ads_other  reports  -      -            -              -        0            2      false
+        2026-06-01  security    linkedin_other    reports  -      -            -              -        0            2      false
+        2026-06-01  security    shop_other        reports  -      -            -              -        0            2      false
+        2026-06-01  security    social            reports  -      -            -              -        0            2      false
+        2026-06-01  security    tv                reports  0      0            -              -        0            2      false
+        2026-06-08  balance     google_ads_other  reports  -      -            -              -        0.25         0      false
+        2026-06-08  balance     social            reports  -      -            -              -        0.25         0      false
+        2026-06-08  security    google_ads_other  reports  -      -            -              -        0            3      false
+        2026-06-08  security    linkedin_other    reports  -      -            -              -        0            3      false
+        2026-06-08  security    shop_other        reports  -      -            -              -        0            3      false
+        2026-06-08  security    social            reports  -      -            -              -        0            3      false
+        2026-06-08  security    tv                reports  0      0            -              -        0            3      false
+        2026-06-08  unassigned  shop_other        reports  -      -            -              -        0.25         0      false
+        2026-06-08  unassigned  social            reports  -      -            -              -        0.25         0      false
+    """),
+    # Meta and TikTok by rule, the others in their platforms' own channels.
+    "intermediate.int_campaign_channels": Expected("""
+        platform    account_id  campaign_id  track       channel
+        google_ads  g1          gc           balance     google_ads_other
+        google_ads  g2          px           security    google_ads_other
+        google_ads  g2          sc           security    google_ads_other
+        kag         k1          kc           security    kag_other
+        linkedin    l1          lg           security    linkedin_other
+        meta        m1          c1           security    social
+        meta        m1          c2           unassigned  social
+        meta        m2          c1           security    social
+        shop        f1          fc           security    shop_other
+        shop        f2          fx           unassigned  shop_other
+        tiktok      t1          tc           balance     social
+    """),
     # Two batches of one age count as the last of them; the emptied 4th has none.
     "intermediate.int_conversions_as_known": Expected("""
         date        stream                     platform    account_id  age  conversions

@@ -22,7 +22,9 @@ from resources.warehouse.interface import Append, Write
 from resources.warehouse.tables import (
     ACCOUNT_AUDITS,
     ACCOUNTS,
+    CHANNEL_RULES,
     INGEST_SLICES,
+    MEDIA_WEEKS,
     PYTHON_TABLES,
     REWARD_DEFINITIONS,
     TRACK_RULES,
@@ -476,6 +478,36 @@ LANDINGS: tuple[Landing, ...] = (
                     "cost": "1.43",
                     "conversions_click": "2",
                 },
+            )
+        ],
+    ),
+    # Before the daily reports, an agency's weeks; in the later one TV was off, and nobody wrote it down.
+    Landing(
+        1,
+        "b01",
+        "media_history",
+        "media_history",
+        "agency",
+        None,
+        "none",
+        [
+            (
+                ("security", channel, f"{first}..{last}"),
+                {
+                    "currency": "USD",
+                    "period_start": first,
+                    "period_end": last,
+                    "spend": spend,
+                    "conversions_click": "3",
+                    "conversions_view": "2",
+                    "new_customers": new_customers,
+                    "revenue": "900.5",
+                },
+            )
+            for first, last, channel, spend, new_customers in (
+                ("2026-05-18", "2026-05-24", "social", "10.25", "7"),
+                ("2026-05-18", "2026-05-24", "tv", "40", "7"),
+                ("2026-05-25", "2026-05-31", "social", "12", "8"),
             )
         ],
     ),
@@ -1064,6 +1096,26 @@ def reference_writes() -> list[Write]:
             pl.DataFrame(
                 [(order, *rule) for order, rule in enumerate(rules, start=1)],
                 schema=TRACK_RULES.polars_schema,
+                orient="row",
+            ),
+        ),
+        Append(
+            CHANNEL_RULES,
+            pl.DataFrame(
+                [(1, "social", "meta", "%", "%"), (2, "social", "tiktok", "%", "%")],
+                schema=CHANNEL_RULES.polars_schema,
+                orient="row",
+            ),
+        ),
+        Append(
+            MEDIA_WEEKS,
+            pl.DataFrame(
+                [
+                    (date(2026, 5, 18) + timedelta(weeks=week), track, share, 0.0, 0.0)
+                    for week, shares in enumerate([(0.0, 0.0), (0.5, 0.0), (0.0, 0.0), (0.0, 0.25)])
+                    for track, share in zip(("security", "*"), shares, strict=True)
+                ],
+                schema=MEDIA_WEEKS.polars_schema,
                 orient="row",
             ),
         ),

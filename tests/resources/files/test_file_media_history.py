@@ -51,8 +51,8 @@ def test_a_newer_file_restates_its_weeks_and_leaves_the_others(bench):
     [
         (
             "2026-06-02,t,tv,USD,1,5,50,0",
-            'line 2: the week starts on "2026-06-02", a Tuesday; weeks here start on a Monday. Export weeks that '
-            "do, or change media_mix.week_starts_on in the settings.",
+            'line 2: the week starts on "2026-06-02", a Tuesday; weeks here start on a Monday. Export weeks '
+            "that do, or change media_mix.week_starts_on in the settings.",
         ),
         ("2026-06-29,t,tv,USD,1,5,50,0", 'line 2: the week that starts on "2026-06-29" is not over.'),
         (
