@@ -67,10 +67,11 @@ def days_of_known_budget(snapshots: pl.DataFrame, days: pl.DataFrame) -> pl.Data
     spent = days.select("date", *key, "cost")
     seen = active.join(spent, on=["date", *key]).select("date", *key, "budget", "cost")
     first = (
-        active.sort("date")
+        snapshots.sort("date")
         .group_by(key)
         .first()
-        .select(*key, "budget", since=pl.col("last_edited_at").dt.date(), until="date")
+        .filter(pl.col("status") == "active")
+        .select(*key, budget="current_budget", since=pl.col("last_edited_at").dt.date(), until="date")
     )
     unchanged = (pl.col("date") > pl.col("since").dt.offset_by("1d")) & (pl.col("date") < pl.col("until"))
     before = spent.join(first, on=key).filter(unchanged, pl.col("cost") > 0)
