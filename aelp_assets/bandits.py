@@ -16,6 +16,7 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.artifacts import content_hash, store_frames, store_text
+from aelp_assets.channel_envelopes import channel_envelopes, channel_levers, envelopes_frame
 from aelp_assets.decision_records import keep_decisions
 from aelp_assets.metadata import asset_key, check, markdown_table, picture, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, MARKETING_SCIENCE
@@ -30,7 +31,14 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models import bandits
-from models.guardrails import STATE_SCHEMA, FreezeWindow, GuardrailLimits, TrackLimits, verify_decisions
+from models.guardrails import (
+    STATE_SCHEMA,
+    ChannelEnvelope,
+    FreezeWindow,
+    GuardrailLimits,
+    TrackLimits,
+    verify_decisions,
+)
 from models.response_curves import curves_of_levers
 from models.rewards import RewardDefinition
 from resources.clock import Clock
@@ -39,7 +47,7 @@ from resources.control.launch_reserves import reserved
 from resources.control.records import BUDGET, LEVER, killed
 from resources.control.store import control_url, open_control_store
 from resources.ledger import slices_seen
-from resources.settings import Environment, Settings
+from resources.settings import MOST_ENVELOPE_DAYS, Environment, Settings
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.tables import LEVER_STATES
@@ -65,13 +73,17 @@ DECISION_STREAMS = (
 
 
 def guardrail_limits(
-    settings: Settings, kill_reason: str | None = None, reserved: Mapping[str, Decimal] | None = None
+    settings: Settings,
+    kill_reason: str | None = None,
+    reserved: Mapping[str, Decimal] | None = None,
+    envelopes: tuple[ChannelEnvelope, ...] = (),
 ) -> GuardrailLimits:
     """The settings' money limits in the guardrails' own type.
 
     Args:
         kill_reason: who pulled the kill switch and why; None while nobody has.
         reserved: dollars a day by track that approved launches hold; None: none.
+        envelopes: what the media mix gives each channel.
     """
     rules = settings.guardrails
     return GuardrailLimits(
@@ -88,6 +100,7 @@ def guardrail_limits(
         kill_switch=kill_reason is not None,
         kill_reason=kill_reason or "",
         reserved=reserved or {},
+        channel_envelopes=envelopes,
         **rules.model_dump(exclude={"weekly_loss_budget", "freeze_windows"}),
     )
 
@@ -177,6 +190,13 @@ def reserved_launches(frames: Mapping[str, pl.DataFrame]) -> dict[str, Decimal]:
     return {} if stored is None else dict(stored.select("track", "reserved").iter_rows())
 
 
+def stored_limits(frames: Mapping[str, pl.DataFrame], settings: Settings) -> GuardrailLimits:
+    """The money limits of a decision, of its stored inputs."""
+    return guardrail_limits(
+        settings, kill_reason(frames), reserved_launches(frames), channel_envelopes(frames)
+    )
+
+
 def run_decision(
     frames: Mapping[str, pl.DataFrame], settings: Settings, morning: date
 ) -> bandits.DecisionDay:
@@ -187,7 +207,7 @@ def run_decision(
         accounts=frames["decision_accounts"],
         as_of_date=morning,
         now=decision_moment(morning, settings),
-        limits=guardrail_limits(settings, kill_reason(frames), reserved_launches(frames)),
+        limits=stored_limits(frames, settings),
         contribution_per_signup=contributions(settings),
         window_days=settings.bandit.window_days,
         prior_conversions=settings.bandit.prior_conversions,
@@ -222,6 +242,11 @@ def stored_curves(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
             name: dg.AssetIn(key=["gaelp_training", name], partition_mapping=same_morning)
             for name in ("lever_clusters", "response_curves")
         },
+        "mmm_allocations": dg.AssetIn(
+            key=["gaelp_training", "mmm_allocations"],
+            partition_mapping=days_before(MOST_ENVELOPE_DAYS, and_the_morning=True),
+        ),
+        "int_campaign_channels": dg.AssetIn(key=["intermediate", "int_campaign_channels"]),
     },
     deps=[
         dg.AssetDep(["gaelp_training", "placement_baselines"], partition_mapping=same_morning),
@@ -266,6 +291,8 @@ def bandit(
     decision_accounts: pl.DataFrame,
     lever_clusters: pl.DataFrame,
     response_curves: pl.DataFrame,
+    mmm_allocations: pl.DataFrame,
+    int_campaign_channels: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
@@ -273,6 +300,7 @@ def bandit(
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
     """Posteriors, lever states, decisions and their log of one morning, from one set of joint draws."""
     morning = morning_of(context)
+    levers = channel_levers(budget_levers, int_campaign_channels, morning)
     frames = {
         "budget_levers": budget_levers,
         "reward_daily": reward_daily,
@@ -283,6 +311,7 @@ def bandit(
         "reserved_launches": reserved_launches_frame(
             environment, settings, morning, clock.now(), budget_levers
         ),
+        "channel_envelopes": envelopes_frame(mmm_allocations, levers, settings, morning),
     }
     artifact = store_frames(environment.artifacts / "decisions", frames)
     settings_hash = store_text(environment.artifacts / "settings", settings.model_dump_json())
@@ -291,7 +320,7 @@ def bandit(
     violations = verify_decisions(
         day.decisions,
         day.states,
-        guardrail_limits(settings, kill_reason(frames), reserved_launches(frames)),
+        stored_limits(frames, settings),
         decision_moment(morning, settings),
     )
     caps = cac_caps(settings)

@@ -39,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From raw ad-platform data to budget decisions a person can trust, approve and undo.",
 )
+mmm_app = typer.Typer(no_args_is_help=True, help="Ask the newest media mix.")
+app.add_typer(mmm_app, name="mmm")
 SANDBOX_TODAY = date(2026, 6, 30)
 Scale = Literal["tiny", "demo", "medium", "seed"]
 
@@ -306,6 +308,31 @@ def counter(
         f"Proposed by hand: {new} at {amount:,.2f} a day, in the place of {known['proposal_id']}. It waits "
         f"for approval: `aelp approve {new} --by {by} --reason …`."
     )
+
+
+@mmm_app.command("what-if")
+def mmm_what_if(
+    track: Annotated[str, typer.Argument(help="Product track, such as security.")],
+    spend: Annotated[
+        list[str],
+        typer.Argument(help="CHANNEL=DOLLARS a week, CHANNEL=+10% or CHANNEL=-500; any number."),
+    ],
+) -> None:
+    """What another spend by channel would bring, by the newest media mix. Changes nothing."""
+    from aelp_assets.file_report import terminal
+    from aelp_assets.media_mix_report import newest_fit, print_what_if
+    from resources.warehouse import open_warehouse
+
+    environment = read_environment()
+    settings = _settings(environment)
+    if track not in settings.tracks:
+        raise typer.BadParameter(f"{track}: no track; there are {', '.join(settings.tracks)}")
+    try:
+        morning, found = newest_fit(open_warehouse(environment), environment.artifacts, track)
+        print_what_if(terminal(), morning, found, settings, spend)
+    except (LookupError, ValueError) as fault:
+        typer.echo(str(fault), err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -368,6 +368,9 @@ def _in_year(day: str, year: int) -> date:
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
+MOST_ENVELOPE_DAYS = 28
+
+
 class ChannelRule(Section):
     """First rule that matches wins; patterns are shell-style with `*`, matched without case."""
 
@@ -426,7 +429,7 @@ class MediaMix(Section):
     cap_probability: Annotated[float, Field(gt=0.5, le=1.0)] = 0.9
     test_horizon_weeks: Annotated[int, Field(ge=4, le=208)] = 52
     tests_at_once: Annotated[int, Field(ge=1, le=10)] = 2
-    envelope_days: Annotated[int, Field(ge=0, le=28)] = 14
+    envelope_days: Annotated[int, Field(ge=0, le=MOST_ENVELOPE_DAYS)] = 14
 
     @property
     def harvesting(self) -> frozenset[str]:
