@@ -44,7 +44,6 @@ FLAGS = (
     "spend_follows",
     "residuals_remember",
     "placebo_failed",
-    "badly_sampled",
 )
 _RESAMPLES = 2000
 _FIRST_SEED = 9001
@@ -202,6 +201,7 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
     tally.median("matched: median ROAS less the truth", matched, "bias")
     tally.coverage("matched: 90 % intervals of the second opinion", matched, "second_covers")
     tally.experiments("matched", matched)
+    tally.experiments("matched, tested channels", matched.filter("tested"))
     for kind in MISSPECIFIED:
         of_kind = rows.filter(pl.col("kind") == kind)
         if of_kind.height:
@@ -209,10 +209,11 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
             tally.coverage(f"{name}: 90 % intervals that hold ROAS", of_kind, "roas_covers")
             tally.median(f"{name}: median ROAS error", of_kind, "roas_error")
             tally.experiments(name, of_kind)
+            tally.experiments(f"{name}, tested channels", of_kind.filter("tested"))
     wrong = rows.filter((pl.col("kind") != "matched") & (pl.col("roas_covers") == 0))
-    right = rows.filter(pl.col("roas_covers") == 1)
-    tally.share("misspecified: channels outside their interval that are flagged", wrong)
-    tally.share("all: channels inside their interval that are flagged", right)
+    tally.share("misspecified: channels outside their interval that are flagged", wrong, "flagged")
+    tally.share("matched: channels that are flagged", matched, "flagged")
+    tally.share("matched: fits that the diagnosis would block", matched, "badly_sampled")
     return Record(
         "mmm_recovery",
         config,
@@ -221,11 +222,12 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
         "resample worlds. Errors are of the median, relative to the truth. Experiments: the two channels "
         "least known in dollars, paused for eight weeks in half the country. Flagged: second opinion "
         "disagrees, prior dominates, unstable without the last four weeks, next week's spend tells this "
-        "week's outcome, residuals remember, placebo failed, badly sampled.",
+        "week's outcome, residuals remember, placebo failed. Blocked: R-hat, effective draws or "
+        "divergences, at half the draws of a weekly fit.",
         details={
             "95 % intervals": tally.intervals,
             "flagged by, % of channels outside their interval (misspecified)": _by_flag(wrong),
-            "flagged by, % of channels inside it (all)": _by_flag(right),
+            "flagged by, % of channels (matched)": _by_flag(matched),
         },
     )
 
@@ -257,9 +259,9 @@ class _Tally:
         gain = 100 * float(rows[pair[0]].median() - rows[pair[1]].median())
         self.figures.append(Figure(name, gain, "points", "interval below 0", self.intervals[name][1] < 0))
 
-    def share(self, name: str, rows: pl.DataFrame) -> None:
+    def share(self, name: str, rows: pl.DataFrame, column: str) -> None:
         if rows.height:
-            self.figures.append(Figure(name, 100 * float(rows["flagged"].mean()), "%"))
+            self.figures.append(Figure(name, 100 * float(rows[column].mean()), "%"))
 
     def _add(
         self,

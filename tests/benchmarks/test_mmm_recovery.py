@@ -186,6 +186,8 @@ def scored(kind: str, seed: int, **changes: Any) -> pl.DataFrame:
         "mroas_p5": [0.4, 0.4],
         "mroas_p50": [0.5, 0.5],
         "mroas_p95": [0.6, 0.6],
+        "tested": [True, False],
+        "badly_sampled": [False, False],
         **{flag: [False, False] for flag in study.FLAGS},
     }
     return pl.DataFrame(row | changes).with_columns(kind=pl.lit(kind), seed=pl.lit(seed))
@@ -211,7 +213,9 @@ def test_coverage_flags_and_the_gain_of_experiments_are_what_the_rows_say() -> N
     none = "brand search: median ROAS error, with two experiments less without"
     assert meets[none] is False
     assert found["misspecified: channels outside their interval that are flagged"] == pytest.approx(75.0)
-    assert found["all: channels inside their interval that are flagged"] == pytest.approx(0.0)
+    assert found["matched: channels that are flagged"] == pytest.approx(0.0)
+    tested = "matched, tested channels: median ROAS error, with two experiments less without"
+    assert found[tested] == pytest.approx(-5.0)
     low, high = record.details["95 % intervals"]["matched: 90 % intervals that hold ROAS"]
     assert low < 90 < high
     assert not any(kind.replace("_", " ") in name for kind in MISSPECIFIED[:2] for name in found)
