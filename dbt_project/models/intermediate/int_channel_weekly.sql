@@ -2,7 +2,7 @@
 -- Weeks run from the first that began after the track's first delivery, so that it is whole, to the last read. A
 -- channel without delivery in a week that was read spent 0; where a day of one of its accounts was not read, nothing
 -- is said (NULL).
--- A table: the media mix reads it several times, and what it is made of reaches down to every pull.
+-- A table, made anew with every build: the media mix reads it several times, and it reaches down to every pull.
 {{ config(materialized='table') }}
 
 with campaigns as (

@@ -1,9 +1,9 @@
 -- mmm_input_weekly: one row per week, track and channel of the media mix; what the track sold repeats on each.
--- A view: channels, tracks, calendar and reward follow the settings in force, and a week ages with every pull.
+-- A table, made anew with every build, as settings and the age of days change weeks long past.
 -- A week and track comes either from the accounts' daily reports or from a media history file, never from both: the
 -- file tells the weeks before the first that the reports tell whole. Every track has all its channels in all weeks
 -- from its first to its last: 0 is known to be nothing, NULL is not known.
-{{ config(materialized='view') }}
+{{ config(materialized='table') }}
 {% set delivered = ['spend', 'impressions', 'clicks', 'conversions_click', 'conversions_view'] %}
 
 with reported as (
