@@ -21,6 +21,8 @@ def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
     weeks, _ = simulated_media(channels=2, weeks=50)
     model = stock_model(weeks)
     density = model.compile_logp(mode="FAST_COMPILE")
+    own = [model[name] for name in ("adstock_alpha", "saturation_lam", "saturation_beta")]
+    added = model.compile_fn(model["channel_contribution"], inputs=own, mode="FAST_COMPILE", point_fn=False)
     fourier = list(model.coords["fourier_mode"])
     rng = np.random.default_rng(1)
     design = baseline(weeks, SHARED.prior)
@@ -33,7 +35,9 @@ def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
         point = ours.points(media, effect, noise)
 
         carried = lagged(weeks.spend / weeks.spend_scale, 8) * adstock_weights("geometric", media, 8)
-        residual = weeks.outcome / scale - saturated("logistic", carried.sum(-1), media) @ effect[0]
+        worked = saturated("logistic", carried.sum(-1), media) * effect
+        assert added(media["retention"][0], media["rate"][0], effect[0]) == pytest.approx(worked)
+        residual = weeks.outcome / scale - worked.sum(axis=1)
         covariance = np.linalg.inv(np.eye(columns.shape[1]) + columns.T @ columns / noise[0] ** 2)
         mean = covariance @ columns.T @ residual / noise[0] ** 2
         coefficients = rng.multivariate_normal(mean, covariance)
