@@ -65,6 +65,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     contexts.context_rates,
     forecasts.forecast,
     backtests.forecast_accuracy,
+    media_mix.mmm_fit,
     media_mix.media_mix,
     response.response,
     bandits.bandit,

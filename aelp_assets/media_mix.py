@@ -3,8 +3,8 @@
 Here: reading weeks and levers, checks, pictures. Not here: which model a track's weeks carry
 (`media_mix_fit`), what a believed fit says (`media_mix_plan`), how levers share an envelope (`bandits`).
 
-One op fits, draws curves and allocates: all its tables come of the same draws, and a fit that failed its
-diagnostics has neither curve nor allocation.
+`mmm_fit` keeps its draws; curves, tests and envelopes are made of them in one step. A fit that failed its
+diagnostics stops there, by its check and by what the step reads.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ import polars as pl
 from aelp_assets import plots
 from aelp_assets.bandits import SNAPSHOT_DAYS, guardrail_limits
 from aelp_assets.channel_envelopes import channel_levers
-from aelp_assets.media_mix_fit import Fitter, TrackFit, keep_fit, specification_of
+from aelp_assets.media_mix_fit import Fitter, TrackFit, keep_fit, specification_of, stored_fit
 from aelp_assets.media_mix_plan import TrackMix, track_mix
-from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
+from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, MARKETING_SCIENCE, WEEKLY_FRESHNESS
-from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of
+from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models.mmm.planner import calendar_conflicts
 from models.quantiles import out_of_order
 from resources.code_version import module_hash
@@ -46,25 +46,16 @@ _TESTS_SHOWN = [
     *("track", "rank", "channel", "design", "change", "weeks", "power", "cost", "expected_value"),
     *("value_per_dollar", "first_week"),
 ]
-_SCIENCE = ("mmm_fit_diagnostics", "mmm_curves", "mmm_channels", "mmm_tests")
 
 
 def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
     return table_out(f"gaelp_training.{name}", owners, WEEKLY_FRESHNESS, _CODE)
 
 
-@dg.multi_asset(
-    name="media_mix",
-    ins={
-        "mmm_input_weekly": dg.AssetIn(key=["gaelp_training", "mmm_input_weekly"]),
-        "budget_levers": dg.AssetIn(
-            key=["gaelp_training", "budget_levers"],
-            partition_mapping=days_before(SNAPSHOT_DAYS, and_the_morning=True),
-        ),
-        "int_campaign_channels": dg.AssetIn(key=["intermediate", "int_campaign_channels"]),
-    },
-    outs={name: _out(name, MARKETING_SCIENCE) for name in _SCIENCE}
-    | {"mmm_allocations": _out("mmm_allocations", CAMPAIGN_MANAGEMENT)},
+@dg.asset(
+    dagster_type=FRAME,
+    key=["gaelp_training", "mmm_fit_diagnostics"],
+    ins={"mmm_input_weekly": dg.AssetIn(key=["gaelp_training", "mmm_input_weekly"])},
     check_specs=[
         dg.AssetCheckSpec(
             "every_fit_may_be_believed",
@@ -78,10 +69,53 @@ def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
             asset=asset_key("gaelp_training.mmm_fit_diagnostics"),
             description="The independent log–log estimate contradicts no channel's return.",
         ),
+    ],
+    group_name="media_mix",
+    kinds={"polars", "pymc"},
+    owners=MARKETING_SCIENCE,
+    partitions_def=decision_days,
+    freshness_policy=WEEKLY_FRESHNESS,
+    metadata=table_metadata("gaelp_training.mmm_fit_diagnostics"),
+    code_version=_CODE,
+    pool=WAREHOUSE_POOL,
+)
+def mmm_fit(
+    context: dg.AssetExecutionContext,
+    mmm_input_weekly: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+) -> dg.MaterializeResult:
+    """Fit each track's weeks and keep the draws; what stands for and against each fit."""
+    morning = morning_of(context)
+    fitter = Fitter(settings, morning)
+    rows = []
+    for track in settings.tracks:
+        context.log.info(f"{track}: fitting its media mix")
+        found = fitter.fit(track, mmm_input_weekly.filter(pl.col("track") == track))
+        rows.append(fit_row(found, settings, keep_fit(environment.artifacts, found, settings, morning)))
+        said = rows[-1].row(0, named=True)
+        context.log.info(f"{track}: {found.model} of {said['weeks']} weeks; {said['reasons'] or 'passed'}")
+    return by_fit(rows_of(tables.MMM_FIT_DIAGNOSTICS, rows, morning))
+
+
+@dg.multi_asset(
+    name="media_mix",
+    ins={
+        "mmm_fit_diagnostics": dg.AssetIn(
+            key=["gaelp_training", "mmm_fit_diagnostics"], partition_mapping=same_morning
+        ),
+        "budget_levers": dg.AssetIn(
+            key=["gaelp_training", "budget_levers"],
+            partition_mapping=days_before(SNAPSHOT_DAYS, and_the_morning=True),
+        ),
+        "int_campaign_channels": dg.AssetIn(key=["intermediate", "int_campaign_channels"]),
+    },
+    outs={name: _out(name, MARKETING_SCIENCE) for name in ("mmm_curves", "mmm_channels", "mmm_tests")}
+    | {"mmm_allocations": _out("mmm_allocations", CAMPAIGN_MANAGEMENT)},
+    check_specs=[
         dg.AssetCheckSpec(
             "returns_diminish",
             asset=asset_key("gaelp_training.mmm_curves"),
-            blocking=True,
             description="Conversions rise and their marginal return falls with spend, quantiles in order.",
         ),
         dg.AssetCheckSpec(
@@ -97,8 +131,8 @@ def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
         dg.AssetCheckSpec(
             "envelopes_keep_the_rules",
             asset=asset_key("gaelp_training.mmm_allocations"),
-            blocking=True,
-            description="Of believed fits alone, each spend inside its bounds, no envelope above a step.",
+            description="Of believed fits alone, each spend inside its bounds, no envelope above a step. An "
+            "allocation that breaks a rule is not kept: decisions of later mornings read the table.",
         ),
     ],
     group_name="media_mix",
@@ -107,39 +141,26 @@ def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
 )
 def media_mix(
     context: dg.AssetExecutionContext,
-    mmm_input_weekly: pl.DataFrame,
+    mmm_fit_diagnostics: pl.DataFrame,
     budget_levers: pl.DataFrame,
     int_campaign_channels: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
-) -> tuple[
-    dg.MaterializeResult,
-    dg.MaterializeResult,
-    dg.MaterializeResult,
-    dg.MaterializeResult,
-    dg.MaterializeResult,
-]:
-    """Fits, curves, channels, allocations and tests worth running, of one morning."""
+) -> tuple[dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult, dg.MaterializeResult]:
+    """Curves, channels, tests worth running and channel envelopes, from the morning's kept draws."""
     morning = morning_of(context)
-    fitter = Fitter(settings, morning)
     levers = channel_levers(budget_levers, int_campaign_channels, morning)
-    fits, mixes = [], []
-    for track in settings.tracks:
-        context.log.info(f"{track}: fitting its media mix")
-        found = fitter.fit(track, mmm_input_weekly.filter(pl.col("track") == track))
-        fits.append(fit_row(found, settings, keep_fit(environment.artifacts, found, settings, morning)))
-        if found.passed:
-            mixes.append(track_mix(found, settings, levers))
-        said = fits[-1].row(0, named=True)
-        context.log.info(f"{track}: {found.model} of {said['weeks']} weeks; {said['reasons'] or 'passed'}")
-    diagnostics = rows_of(tables.MMM_FIT_DIAGNOSTICS, fits, morning)
+    believed = mmm_fit_diagnostics.filter("passed", pl.col("draws_hash").is_not_null()).sort("track")
+    mixes = [
+        track_mix(stored_fit(environment.artifacts, sha256), settings, levers)
+        for sha256 in believed["draws_hash"]
+    ]
     return (
-        by_fit(diagnostics),
         by_spend(rows_of(tables.MMM_CURVES, [mix.curves for mix in mixes], morning), mixes),
         by_channel(rows_of(tables.MMM_CHANNELS, [mix.channels for mix in mixes], morning)),
         worth_testing(rows_of(tables.MMM_TESTS, [mix.tests for mix in mixes], morning), settings),
         by_envelope(
-            rows_of(tables.MMM_ALLOCATIONS, [mix.allocation for mix in mixes], morning), diagnostics, settings
+            rows_of(tables.MMM_ALLOCATIONS, [mix.allocation for mix in mixes], morning), believed, settings
         ),
     )
 

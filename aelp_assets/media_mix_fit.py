@@ -7,7 +7,7 @@ Not here: assets (`media_mix`), the models themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -43,7 +43,9 @@ class TrackFit:
         weeks: fitted or refused; None: the track has no complete week.
         outcome: new_customers or conversions.
         fitted: draws of the Bayesian model or of the fallback; None: refused.
-        diagnosis: of the Bayesian model.
+        diagnosis: of the Bayesian model, while it is fresh.
+        contraction: share of the prior's variance of each channel's return that the weeks took away; None:
+            the fallback has none.
         refused: why the Bayesian model, or any, was not fitted.
         beside: of `disagreements` with the independent estimate; None: there is none.
     """
@@ -55,6 +57,7 @@ class TrackFit:
     diagnosis: Diagnosis | None = None
     refused: tuple[str, ...] = ()
     tests: int = 0
+    contraction: Mapping[str, float] | None = None
     beside: pl.DataFrame | None = None
 
     @property
@@ -126,7 +129,10 @@ class Fitter:
             return replace(found, fitted=other, refused=tuple(dict.fromkeys((*against, *neither))))
         posterior, diagnosis, tests = self._bayesian(track, weeks, specification)
         beside = None if other is None else disagreements(posterior, other)
-        return replace(found, fitted=posterior, diagnosis=diagnosis, tests=tests, beside=beside)
+        kept = {each.channel: each.return_on_spend for each in diagnosis.channels}
+        return replace(
+            found, fitted=posterior, diagnosis=diagnosis, tests=tests, contraction=kept, beside=beside
+        )
 
     def _bayesian(
         self, track: str, weeks: MediaWeeks, specification: Specification
@@ -164,6 +170,8 @@ def keep_fit(artifacts: Path, found: TrackFit, settings: Settings, morning: date
         return None
     folder = artifacts / FIT_FOLDER
     said: dict[str, Any] = {"model": found.model, "track": found.track, "outcome": found.outcome}
+    said["contraction"] = found.contraction
+    said["beside"] = None if found.beside is None else found.beside.to_dicts()
     if isinstance(found.fitted, MediaPosterior):
         draws = store_frames(folder / "draws", {"draws": found.fitted.table()})
         said["draws"] = draws.sha256
@@ -189,4 +197,7 @@ def stored_fit(artifacts: Path, sha256: str) -> TrackFit:
     else:
         table = load_frames(folder / "draws", said["draws"])["draws"]
         fitted, _ = storage.restore(table, said["manifest"])
-    return TrackFit(said["track"], fitted.weeks, said["outcome"], fitted)
+    beside = None if said["beside"] is None else pl.DataFrame(said["beside"])
+    return TrackFit(
+        said["track"], fitted.weeks, said["outcome"], fitted, contraction=said["contraction"], beside=beside
+    )

@@ -115,8 +115,8 @@ def channel_rows(found: TrackFit, value: float) -> pl.DataFrame:
         rows = rows.with_columns(
             pl.Series("saturation_spend_p50", saturation_spends(found.fitted), dtype=pl.Float64)
         )
-    if found.diagnosis is not None:
-        kept = {each.channel: each.return_on_spend for each in found.diagnosis.channels}
+    if found.contraction is not None:
+        kept = dict(found.contraction)
         rows = rows.with_columns(pl.col("channel").replace_strict(kept).alias("contraction"))
     if found.beside is None:
         return rows
