@@ -134,7 +134,6 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
         ("mroas", marginal_returns(fitted, world.usual_spend)),
         ("second", second),
         ("tested_roas", tested.return_on_spend()),
-        ("tested_mroas", marginal_returns(tested, world.usual_spend)),
     ):
         ends = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
         columns |= {f"{label}_p{level}": row for level, row in zip((5, 50, 95), ends, strict=True)}
