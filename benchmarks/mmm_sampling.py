@@ -18,7 +18,6 @@ import numpy as np
 import nutpie
 import pymc as pm
 
-from benchmarks.mmm_reference import SHARED, stock_model
 from benchmarks.processes import measured, python
 from benchmarks.record import Figure, Record
 from benchmarks.simulated_media import simulated_media
@@ -34,6 +33,9 @@ def mmm_sampling(channels: int = 5, weeks: int = 143, draws: int = 1000) -> Reco
 
     The stock model is sampled by PyMC's own NUTS with its defaults, and by nutpie; same weeks, same priors.
     """
+    # Not above: a refit, which is a process of this module, never loads pymc-marketing.
+    from benchmarks.mmm_reference import SHARED, stock_model
+
     media, _ = simulated_media(3, channels, weeks)
     stock = stock_model(media)
     free = [variable.name for variable in stock.free_RVs]
