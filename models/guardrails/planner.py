@@ -28,7 +28,7 @@ from models.guardrails.states import CENT, UNIT, LeverKey, amount, money_text, r
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule with its rank in the order kill > safety stop > caps > exploration floor > media mix > pace."""
+    """One rule with its rank: kill > safety stop > caps > exploration floor > media mix > pace."""
 
     name: str
     rank: str
