@@ -204,7 +204,9 @@ def _parse_if_changed(found: DbtProject, environment: Environment) -> None:
     if found.manifest_path.exists() and dbt_command.parsed_sources(target) == sources:
         return
     dbt_command.forget_parsed(target)
-    command = [dbt_executable(), "--no-use-colors", "parse", "--target", environment.warehouse]
+    # A partial parse forgets the words of tests whose SQL it reads anew while their YAML stayed as it was.
+    command = [dbt_executable(), "--no-use-colors", "--no-partial-parse", "parse"]
+    command += ["--target", environment.warehouse]
     command += ["--profiles-dir", str(DBT_FOLDER), "--target-path", str(target)]
     variables = {**os.environ, **dbt_environment(environment)}
     parsed = subprocess.run(

@@ -135,6 +135,8 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
             own = rows.filter((pl.col("metric") == metric) & (pl.col("method") == "aelp"))
             other = rows.filter((pl.col("metric") == metric) & (pl.col("method") == method))
             for score, aim in (("pinball", "< 1"), ("crps", "< 1"), ("width", None)):
+                if not (_by_world(other, score) > 0).all():
+                    continue  # the classic method gives spend as one number, which has no width
                 name = f"{metric}: {score}, ours / {method}"
                 ratio, interval = resample.ratio(own, other, score)
                 figures.append(Figure(name, ratio, "×", aim, interval[1] < 1 if aim else None))
