@@ -1076,6 +1076,7 @@ MMM_TESTS = Table(
     grain=("as_of_date", "track", "rank"),
     partition="as_of_date",
 )
+MEDIA_MIX_TABLES = (MMM_FIT_DIAGNOSTICS, MMM_CURVES, MMM_CHANNELS, MMM_ALLOCATIONS, MMM_TESTS)
 BANDIT_POSTERIORS = Table(
     name=TableName("gaelp_training", "bandit_posteriors"),
     description="Belief about each lever's signups per dollar, from matured and delay-corrected cohorts.",
@@ -1555,11 +1556,7 @@ MODEL_TABLES = (
     CONTEXT_RATES,
     LEVER_CLUSTERS,
     RESPONSE_CURVES,
-    MMM_FIT_DIAGNOSTICS,
-    MMM_CURVES,
-    MMM_CHANNELS,
-    MMM_ALLOCATIONS,
-    MMM_TESTS,
+    *MEDIA_MIX_TABLES,
     FORECAST_RESULTS,
     FORECAST_OUTLOOK,
     FORECAST_ACCURACY,

@@ -20,6 +20,7 @@ from resources.warehouse.tables import (
     LEVERS,
     LINKEDIN_AD_ANALYTICS,
     MEDIA_HISTORY,
+    MEDIA_MIX_TABLES,
     META_ADS_INSIGHTS,
     META_ADS_INSIGHTS_BY_PLACEMENT,
     MODEL_TABLES,
@@ -71,9 +72,9 @@ DECIDED = [
         "gaelp_training.arm_decisions",
     )
 ]
-# The weekly backtest's, and the review's.
+# The weekly backtest's and media mix's, and the review's.
 LATER = {"gaelp_training/forecast_accuracy", "ops/notifications"} | {
-    str(table.name).replace(".", "/") for table in MONITORING_TABLES
+    str(table.name).replace(".", "/") for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES)
 }
 MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - LATER
 
@@ -105,7 +106,7 @@ def test_one_command_materialises_the_whole_graph(finished):
             if isinstance(asset, dg.AssetsDefinition) and asset.is_executable
             for spec in asset.specs
         }
-    # This home has files and no credentials: no source is pulled. Backtest and review have runs of their own.
+    # This home has files and no credentials: no source is pulled. What is weekly, and the review, run apart.
     idle = {
         f"ops/{kind}/{name}" for kind in ("source_pulls", "source_backfills") for name in SETTINGS.sources
     }
