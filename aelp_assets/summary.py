@@ -57,6 +57,7 @@ def print_summary(
         )
         _slates(console, warehouse, morning)
         _proposals(console, warehouse, morning)
+        _media_mix(console, warehouse, morning)
         _review(console, warehouse, morning)
     _accuracy(console, warehouse)
     console.print(
@@ -124,6 +125,32 @@ def _outlook(console: Console, warehouse: Warehouse, morning: date) -> None:
     for row in totals.sort("track").iter_rows(named=True):
         grid.add_row(row["track"], *(_amount(row[name]) for name in columns), _share(row["p_cac_within_cap"]))
     console.print(grid)
+
+
+def _media_mix(console: Console, warehouse: Warehouse, morning: date) -> None:
+    """Per track: which model its weeks carry, which channels would move, what to test first."""
+    moves = _read(warehouse, "gaelp_training.mmm_allocations", morning)
+    tests = _read(warehouse, "gaelp_training.mmm_tests", morning).drop_nulls("first_week")
+    for fit in (
+        _read(warehouse, "gaelp_training.mmm_fit_diagnostics", morning).sort("track").iter_rows(named=True)
+    ):
+        if not fit["passed"]:
+            console.print(f"Media mix of {fit['track']}: none. {fit['reasons']}", soft_wrap=True)
+            continue
+        change = (pl.col("proposed_spend") / pl.col("current_spend") - 1).alias("change")
+        own = moves.filter(pl.col("track") == fit["track"]).with_columns(change).sort("channel")
+        moved = [
+            f"{channel} {share:+.1%}"
+            for channel, share in own.select("channel", "change").iter_rows()
+            if share is not None and abs(share) >= 0.0005
+        ]
+        said = ", ".join(moved) or "no channel moves"
+        planned = tests.filter(pl.col("track") == fit["track"]).sort("first_week", "rank").head(1)
+        for test in planned.iter_rows(named=True):
+            said += f"; test first: {test['channel']} at {test['change']:+.0%} for {test['weeks']} weeks"
+        console.print(
+            f"Media mix of {fit['track']} ({fit['model']}, {fit['weeks']} weeks): {said}.", soft_wrap=True
+        )
 
 
 def _lever_names(warehouse: Warehouse, morning: date) -> dict[tuple[str, str, str], str]:

@@ -16,6 +16,9 @@ from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     DECISION_ACCOUNTS,
     FORECAST_ACCURACY,
+    MMM_ALLOCATIONS,
+    MMM_FIT_DIAGNOSTICS,
+    MMM_TESTS,
     OVERRIDE_LEARNINGS,
     PROPOSALS,
     PYTHON_TABLES,
@@ -103,6 +106,32 @@ def test_eligible_is_the_morning_s_verdict_and_the_audit_s_own_is_called_plausib
     said = capsys.readouterr().out.splitlines()
     assert f"Account meta/stale: decision_eligible = false ({stale}); plausible: 1 passed" in said
     assert f"Account meta/odd: decision_eligible = false ({failed}); implausible: 1 passed, 1 failed" in said
+
+
+def test_the_media_mix_says_what_moves_what_to_test_or_why_there_is_none(decided, tmp_environment, capsys):
+    day = {"as_of_date": DAY}
+    fits = (
+        row(MMM_FIT_DIAGNOSTICS, **day, track="balance", model="bootstrap", weeks=60, passed=True),
+        row(MMM_FIT_DIAGNOSTICS, **day, track="security", model="none", reasons="12 weeks; 84 are needed."),
+    )
+    write(decided, MMM_FIT_DIAGNOSTICS, *fits)
+    channel = day | {"track": "balance", "model": "bootstrap"}
+    spends = (("meta", 100.0, 105.0), ("search", 50.0, 50.0), ("new", 0.0, 0.0))
+    moves = (
+        row(MMM_ALLOCATIONS, **channel, channel=name, current_spend=now, proposed_spend=then)
+        for name, now, then in spends
+    )
+    write(decided, MMM_ALLOCATIONS, *moves)
+    tests = (
+        row(MMM_TESTS, **channel, channel=name, rank=rank, change=-1.0, weeks=4, first_week=first)
+        for name, rank, first in (("meta", 1, None), ("search", 2, 0), ("new", 3, 8))
+    )
+    write(decided, MMM_TESTS, *tests)
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out
+    mix = "Media mix of balance (bootstrap, 60 weeks): meta +5.0%; test first: search at -100% for 4 weeks."
+    assert mix in said
+    assert "Media mix of security: none. 12 weeks; 84 are needed." in said
 
 
 def test_what_waits_for_a_person_is_counted_by_kind(decided, tmp_environment, capsys):
