@@ -112,6 +112,26 @@ class World:
         pairs = zip(self.channels, self.usual_spend, strict=True)
         return np.array([float(channel.marginal(spend)) for channel, spend in pairs])
 
+    def before(self, weeks: int) -> World:
+        """What had happened after so many weeks."""
+        seen = self.weeks.before(weeks)
+        return replace(
+            self, weeks=seen, baseline=self.baseline[:weeks], contributions=self.contributions[:weeks]
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test as half the country lives it.
+
+    channel: its place. change: of its spend, as a share of it; -1 pauses it. first_week: of the world's.
+    """
+
+    channel: int
+    change: float
+    first_week: int
+    weeks: int
+
 
 def simulate(
     kind: Kind, seed: int, weeks: int = WEEKS, channels: int = CHANNELS, randomised: float = 0.0
@@ -162,6 +182,22 @@ def run_test(world: World, channel: str, change: float, weeks: int, rng: np.rand
     change = max(change, -usual)
     error = lift_error(world, weeks)
     return LiftTest(channel, usual, change, true_lift(world, at, change, weeks) + error * rng.normal(), error)
+
+
+def with_trials(world: World, trials: Sequence[Trial]) -> World:
+    """The same world, demand and noise, had these tests been run in it.
+
+    Budgets that follow sales or other channels' spend go on as they did without them.
+    """
+    treated = world.weeks.spend.copy()
+    for trial in trials:
+        treated[trial.first_week : trial.first_week + trial.weeks, trial.channel] *= 1 + trial.change
+    there = np.column_stack([channel.added(treated[:, at]) for at, channel in enumerate(world.channels)])
+    contributions = 0.5 * (world.contributions + there)
+    outcome = world.weeks.outcome + (contributions - world.contributions).sum(axis=1)
+    spend = 0.5 * (world.weeks.spend + treated)
+    lived = replace(world.weeks, spend=spend, outcome=np.maximum(outcome, 0.0))
+    return replace(world, weeks=lived, contributions=contributions)
 
 
 def lift_error(world: World, weeks: int) -> float:
