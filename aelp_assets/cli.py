@@ -562,10 +562,8 @@ def _run(started: float, with_weekly: bool = False) -> None:
     from aelp_assets.runner import (
         MorningFailed,
         open_instance,
-        run_backtest,
-        run_media_mix,
+        run_after,
         run_morning,
-        run_review,
     )
     from aelp_assets.summary import print_summary
     from resources.warehouse import open_warehouse
@@ -580,9 +578,9 @@ def _run(started: float, with_weekly: bool = False) -> None:
             defs = build_defs()
             morning = run_morning(defs, instance, warehouse, settings, clock, say, _sources(environment))
             if with_weekly:
-                run_backtest(defs, instance, morning, say)
-                run_media_mix(defs, instance, morning, say)
-            run_review(defs, instance, morning, say)
+                run_after("backtest", defs, instance, morning, say)
+                run_after("fit_media_mix", defs, instance, morning, say)
+            run_after("review", defs, instance, morning, say)
     except MorningFailed as failure:
         landing = rows_added(landed_before, read_landings(warehouse))
         if not landing.is_empty():  # a file that was refused may well explain the failure

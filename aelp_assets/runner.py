@@ -284,37 +284,24 @@ def _timed(morning: Morning, stage: str, work: Callable[[], Outcome]) -> Outcome
     return outcome
 
 
-def run_backtest(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
-    """Score the forecaster as of every morning just decided.
+# Jobs of their own after a morning: the stage they are timed as, and what is said of each.
+_AFTER = {
+    "backtest": ("backtest", "Scoring the forecaster as of"),
+    "fit_media_mix": ("media mix", "Fitting the media mix as of"),
+    "review": ("review", "Reviewing the day before"),
+}
+
+
+def run_after(
+    job: str, defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say
+) -> None:
+    """Run backtest, fit_media_mix (it bounds the mornings after) or review for every morning just decided.
 
     Raises:
-        MorningFailed: the backtest failed.
+        MorningFailed: the job failed.
     """
+    stage, saying = _AFTER[job]
     for as_of in morning.decided:
-        say(f"Scoring the forecaster as of {as_of}")
+        say(f"{saying} {as_of}")
         tags = {"dagster/partition": as_of.isoformat()}
-        _timed(morning, "backtest", lambda tags=tags: _execute(defs, instance, "backtest", tags))  # type: ignore[misc]
-
-
-def run_media_mix(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
-    """Fit the media mix as of every morning just decided: it bounds the mornings after.
-
-    Raises:
-        MorningFailed: the fit failed.
-    """
-    for as_of in morning.decided:
-        say(f"Fitting the media mix as of {as_of}")
-        tags = {"dagster/partition": as_of.isoformat()}
-        _timed(morning, "media mix", lambda tags=tags: _execute(defs, instance, "fit_media_mix", tags))  # type: ignore[misc]
-
-
-def run_review(defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say) -> None:
-    """Look back on the day before every morning just decided, and tell of what a person must hear.
-
-    Raises:
-        MorningFailed: the review failed.
-    """
-    for as_of in morning.decided:
-        say(f"Reviewing the day before {as_of}")
-        tags = {"dagster/partition": as_of.isoformat()}
-        _timed(morning, "review", lambda tags=tags: _execute(defs, instance, "review", tags))  # type: ignore[misc]
+        _timed(morning, stage, lambda tags=tags: _execute(defs, instance, job, tags))  # type: ignore[misc]

@@ -5,21 +5,7 @@ with campaigns as (
 ),
 
 matches as (
-    select
-        campaigns.platform,
-        campaigns.account_id,
-        campaigns.campaign_id,
-        rules.channel,
-        row_number() over (
-            partition by campaigns.platform, campaigns.account_id, campaigns.campaign_id
-            order by rules.rule_order
-        ) as priority
-    from campaigns
-    cross join {{ ref('stg_ops__channel_rules') }} as rules
-    where
-        {{ matches_pattern('campaigns.platform', 'rules.platform_pattern') }}
-        and {{ matches_pattern('campaigns.account_id', 'rules.account_pattern') }}
-        and {{ matches_pattern("coalesce(campaigns.campaign_name, '')", 'rules.campaign_pattern') }}
+    {{ matched_rules(ref('stg_ops__channel_rules'), 'channel', 'platform_pattern') }}
 )
 
 select

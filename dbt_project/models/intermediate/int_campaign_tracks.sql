@@ -37,21 +37,7 @@ campaigns as (
 ),
 
 matches as (
-    select
-        campaigns.platform,
-        campaigns.account_id,
-        campaigns.campaign_id,
-        rules.track,
-        row_number() over (
-            partition by campaigns.platform, campaigns.account_id, campaigns.campaign_id
-            order by rules.rule_order
-        ) as priority
-    from campaigns
-    cross join {{ ref('stg_ops__track_rules') }} as rules
-    where
-        {{ matches_pattern('campaigns.platform', 'rules.source_pattern') }}
-        and {{ matches_pattern('campaigns.account_id', 'rules.account_pattern') }}
-        and {{ matches_pattern("coalesce(campaigns.campaign_name, '')", 'rules.campaign_pattern') }}
+    {{ matched_rules(ref('stg_ops__track_rules'), 'track', 'source_pattern') }}
 )
 
 select
