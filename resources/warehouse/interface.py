@@ -1,7 +1,7 @@
 """The one door to the warehouse, the same for DuckDB and BigQuery.
 
 Here: what every caller may rely on. Not here: how either engine does it (`duckdb.py`, `bigquery.py`)
-and which tables exist (`tables.py`).
+and which tables exist (`tables`).
 """
 
 from __future__ import annotations

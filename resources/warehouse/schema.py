@@ -1,7 +1,7 @@
 """What a table is, said once for both warehouses: columns, types, grain, partition column.
 
 Here: the type vocabulary and its DuckDB, BigQuery and polars names. Not here: the tables themselves
-(`tables.py`) and any connection.
+(`tables`) and any connection.
 """
 
 from __future__ import annotations
