@@ -17,7 +17,7 @@ from resources.warehouse.tables import MODEL_TABLES, OPS_TABLES, RAW_TABLES
 SOURCES_YAML = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "sources.yml"
 
 HEADER = """\
-# Rendered from resources/warehouse/tables.py by `python -m tests.dbt.sources_yaml`; a test compares them.
+# Rendered from resources/warehouse/tables by `python -m tests.dbt.sources_yaml`; a test compares them.
 """
 
 # `dbt source freshness` warns on daily streams without a new row for this long; it never fails, because a
