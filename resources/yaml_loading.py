@@ -1,6 +1,6 @@
 """YAML as a person wrote it: a key that stands twice is refused, not silently answered by the last one.
 
-Here: loading text. Not here: what the keys mean (`settings.py`, `files/mapping.py`).
+Here: loading text. Not here: what the keys mean (`settings`, `files/mapping.py`).
 """
 
 from __future__ import annotations
