@@ -25,7 +25,8 @@ from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.connectors.registry import Sources
 from resources.control.arm_rules import ArmLimits
-from resources.control.governance import Approver, Governance
+from resources.control.authority import Approver
+from resources.control.governance import Governance
 from resources.control.holds import HoldRule
 from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget

@@ -1,7 +1,7 @@
 """A switch of an arm (an ad, ad group or keyword) as the exact call its platform takes, and the call back.
 
 Here: rendering, and telling an arm's change from a lever's when it is read back. Not here: when an arm may be
-switched (`arm_rules`), who may send it (`governance`), budgets (`payloads`): an arm has none.
+switched (`arm_rules`), whether it may be sent (`clearance`), budgets (`payloads`): an arm has none.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The change feed: each change with its value before and after, its call in the outbox, and its way back.
 
-Here: entering changes, undoing them newest first, what became of them. Not here: who may (`governance`),
+Here: entering changes, undoing them newest first, what became of them. Not here: who may (`authority`),
 sending the calls (`writer`).
 """
 

@@ -1,7 +1,7 @@
 """A person's own number in the place of an open proposal: the same lever and morning, another budget.
 
 Here: reading the number, making the edit, proposing it. Not here: the rules it obeys, as any proposal does,
-and storing it (`governance`).
+and storing it (`proposals`).
 """
 
 from __future__ import annotations

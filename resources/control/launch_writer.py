@@ -1,6 +1,6 @@
 """Making a launch on its platform, object by object, and removing it: killed anywhere, nothing is doubled.
 
-Here: the steps of one launch and of its way back. Not here: whether it may be sent (`governance`), rounds
+Here: the steps of one launch and of its way back. Not here: whether it may be sent (`clearance`), rounds
 and other changes (`writer`), the calls themselves (`launch_payloads`, `resources.platform_writers`).
 
 Each object is noted as begun, and committed, before its call goes out, and its id when the call answers.

@@ -1,6 +1,7 @@
 """A change of budget or status as the exact call its platform takes, and the call that undoes it.
 
-Here: rendering, platform by platform, in their own units. Not here: who may send it (`governance`), sending.
+Here: rendering, platform by platform, in their own units. Not here: whether it may be sent (`clearance`),
+sending.
 """
 
 from __future__ import annotations
@@ -80,6 +81,23 @@ def change_payload(target: LeverTarget, before: LeverValue, after: LeverValue) -
         "request": request(target, before, after),
         "inverse": request(target, after, before),
     }
+
+
+def edit_payload(edit: Mapping[str, Any], target: LeverTarget | None) -> dict[str, Any]:
+    """The change an edit asks for; a stop pauses and leaves the budget as it is.
+
+    Args:
+        edit: a row of `bandit_decisions` or of the proposals.
+        target: the entity of its lever; None where the platform knows none.
+    Raises:
+        Unwritable: no target, or no platform call makes this change.
+    """
+    if target is None:
+        raise Unwritable(f"{edit['lever_id']}: no such lever is known to the platform")
+    before = LeverValue(edit["current_budget"], "active")
+    if edit["type"] == "stop":
+        return change_payload(target, before, LeverValue(edit["current_budget"], "paused"))
+    return change_payload(target, before, LeverValue(edit["proposed_budget"], "active"))
 
 
 def request(target: LeverTarget, before: LeverValue, after: LeverValue) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Signatures of people's decisions: an HMAC with a key that only its approver's environment holds.
 
-Here: keys from the environment, signing and verifying. Not here: who may approve what (`governance`).
+Here: keys from the environment, signing and verifying. Not here: who may approve what (`authority`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sending approved changes, each step a transaction: a writer killed between two loses and doubles nothing.
 
 Here: the states of one change from `prepared` to what became of it. Not here: whether it may be sent
-(`governance`), how a platform is called (`resources.platform_writers`), entering changes (`change_feed`),
+(`clearance`), how a platform is called (`resources.platform_writers`), entering changes (`change_feed`),
 the objects of a launch (`launch_writer`).
 
 A change is noted as `sending` before its call goes out. Whoever finds it so asks the platform first: it says

@@ -14,7 +14,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from models.guardrails import GuardrailLimits, TrackLimits, plan_decisions
-from resources.control.governance import Approver
+from resources.control.authority import Approver
 from resources.control.records import Refused
 from resources.control.store import open_control_store
 from tests.resources.control.proposing import (

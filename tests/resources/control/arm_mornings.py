@@ -9,7 +9,8 @@ import polars as pl
 
 from resources.control.arm_payloads import ArmValue
 from resources.control.arm_rules import EVIDENCE_SCHEMA
-from resources.control.governance import Governance, Proposed
+from resources.control.governance import Governance
+from resources.control.proposals import Proposed
 from tests.resources.control.proposing import NINE, decisions_of, lever, states_of
 
 ON, OFF = ArmValue("active"), ArmValue("paused")

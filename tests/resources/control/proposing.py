@@ -11,9 +11,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.guardrails import STATE_SCHEMA, GuardrailLimits, TrackLimits, plan_decisions
-from resources.control.governance import Approver, Governance, Proposed
+from resources.control.authority import Approver
+from resources.control.governance import Governance
 from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget
+from resources.control.proposals import Proposed
 from resources.control.signing import ApproverKeys, key_variable
 from tests.healthy_levers import healthy_lever
 

@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, plan_decisions
+from resources.control.authority import Approver
 from resources.control.counter_proposals import counter_propose
-from resources.control.governance import Approver, Governance
+from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload
 from resources.control.records import Refused
 from resources.control.signing import ApproverKeys, MissingKey, key_variable

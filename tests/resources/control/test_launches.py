@@ -20,8 +20,8 @@ from facebook_business.adobjects.adset import AdSet
 from facebook_business.adobjects.campaign import Campaign
 
 from models.guardrails import FreezeWindow
+from resources.control.authority import Approver
 from resources.control.counter_proposals import with_budget
-from resources.control.governance import Approver
 from resources.control.launch_payloads import CALLS_TO_ACTION, Launch, filled, launch_payload, read_launch
 from resources.control.payloads import Unwritable
 from resources.control.records import Refused
