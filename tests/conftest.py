@@ -42,7 +42,7 @@ LONGEST = (
     "tests/property/test_money_invariants.py",
     "tests/benchmarks/test_benchmarks.py",
     "tests/benchmarks/test_bandit_study.py",
-    "tests/aelp_assets/test_desk.py",
+    "tests/aelp_assets/desk/test_opening.py",
 )
 
 

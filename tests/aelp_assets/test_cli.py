@@ -20,7 +20,7 @@ from resources.settings import read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import FILE_LANDINGS, OPS_TABLES
-from tests.aelp_assets.test_desk import stored_figures
+from tests.aelp_assets.stored_figures import stored_figures
 from tests.aelp_assets.test_file_report import frame, landed
 from tests.resources.control.proposing import TEN, governing, lever, proposed, status_of
 

@@ -22,7 +22,7 @@ from resources.warehouse.tables import (
     OVERRIDE_OUTCOMES,
     PROPOSALS,
 )
-from tests.aelp_assets.test_desk import row_of
+from tests.aelp_assets.stored_figures import row_of
 
 TODAY = date(2026, 6, 30)
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
