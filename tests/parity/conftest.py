@@ -10,7 +10,8 @@ import pytest
 
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.parity.expected import EXPECTED
-from tests.parity.landed import STEPS, day, landed_writes, reference_writes
+from tests.parity.landed import STEPS, landed_writes, reference_writes
+from tests.parity.landings.landing import day
 from tests.parity.project import DbtProject
 
 

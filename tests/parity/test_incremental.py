@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from tests.parity.conftest import Build
-from tests.parity.landed import LANDINGS, Landing, day, landed_writes
+from tests.parity.landed import LANDINGS, landed_writes
+from tests.parity.landings.landing import Landing, day
 from tests.parity.project import DbtProject
 
 pytestmark = pytest.mark.dbt

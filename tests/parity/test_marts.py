@@ -11,7 +11,7 @@ import pytest
 from resources.warehouse.schema import TableName
 from tests.parity.conftest import Build
 from tests.parity.expected import EXPECTED, Expected
-from tests.parity.landed import day
+from tests.parity.landings.landing import day
 
 # What a column may be on either side and still be the same column.
 EQUIVALENT_TYPES = {
