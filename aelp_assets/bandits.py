@@ -143,6 +143,12 @@ def contributions(settings: Settings) -> dict[str, float]:
     return {name: track.contribution_per_signup for name, track in settings.tracks.items()}
 
 
+def past_moment(morning: date, settings: Settings, now: datetime) -> datetime | None:
+    """When a past morning was decided: it sees the control store of then; None: it is today's."""
+    is_past = morning < now.astimezone(settings.timezone).date()
+    return decision_moment(morning, settings) if is_past else None
+
+
 def kill_switch_frame(
     environment: Environment, settings: Settings, morning: date, now: datetime
 ) -> pl.DataFrame:
@@ -151,10 +157,8 @@ def kill_switch_frame(
     An input like any other, so that a replay plans under the same switch. A past morning is planned under
     the switch of then: what was stopped or let go on later says nothing of it.
     """
-    moment = decision_moment(morning, settings)
-    at = moment if morning < now.astimezone(settings.timezone).date() else None
     with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
-        said = killed(connection, at)
+        said = killed(connection, past_moment(morning, settings, now))
     return pl.DataFrame({"said": [] if said is None else [said]}, schema={"said": pl.String})
 
 
@@ -174,12 +178,11 @@ def reserved_launches_frame(
     Args:
         budget_levers: snapshots up to the morning; a launch that runs is a lever of the newest.
     """
-    moment = decision_moment(morning, settings)
-    at = moment if morning < now.astimezone(settings.timezone).date() else None
+    at = past_moment(morning, settings, now)
     newest = pl.col("date") == pl.col("date").max().over("platform", "account_id")
     running = budget_levers.filter(newest, pl.col("status").ne_missing("paused")).select(LEVER).rows()
     with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
-        held = reserved(connection, settings.governance.mode, morning, set(running), at=at)
+        held = reserved(connection, settings.governance.mode, morning, set(running), now, at=at)
     rows = sorted(held.items())
     return pl.DataFrame(rows, schema={"track": pl.String(), "reserved": BUDGET}, orient="row")
 

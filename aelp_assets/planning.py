@@ -1,17 +1,19 @@
 """Planning asset: the creatives each track should run next.
 
-Here: reading creative-days and what budgets are taken, calling `models.slates`. Not here: ranking, and
-launching (everything stays paused).
+Here: reading creative-days, what budgets are taken and what earlier launches carry, calling `models.slates`.
+Not here: ranking, and launching (everything stays paused).
 """
 
+import os
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import dagster as dg
 import polars as pl
 
 from aelp_assets import plots
-from aelp_assets.bandits import cac_caps, reward_definition
-from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
+from aelp_assets.bandits import cac_caps, past_moment, reward_definition
+from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import (
     LEVER_DAYS,
@@ -24,13 +26,19 @@ from aelp_assets.partitions import (
 )
 from models import slates as slating
 from models.eligibility import of_eligible
+from resources.clock import Clock
 from resources.code_version import module_hash
-from resources.settings import Settings
+from resources.control.launch_reserves import Standing, of_earlier_mornings
+from resources.control.records import BUDGET, LEVER
+from resources.control.store import control_url, open_control_store
+from resources.settings import Environment, Settings
 
 _SHOWN = [
     *("track", "rank", "creative_id", "role", "budget"),
     *("p_best", "p_meets_cap", "signups_p50", "cac_p50"),
 ]
+_CREATIVE = ["track", "platform", "account_id", "creative_id"]
+_LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
 
 
 @dg.asset(
@@ -61,7 +69,7 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.slates"),
-    code_version=module_hash("models.slates", "models.eligibility"),
+    code_version=module_hash("models.slates", "models.eligibility", "resources.control.launch_reserves"),
     pool=WAREHOUSE_POOL,
 )
 def slates(
@@ -70,12 +78,20 @@ def slates(
     decision_accounts: pl.DataFrame,
     bandit_decisions: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """Top creatives per track, exploit and explore, with launch budgets that add up; all paused."""
+    """Top creatives per track, exploit and explore, with launch budgets that add up; all paused.
+
+    What an earlier launch carries that still stands is left out, and so is the budget it holds.
+    """
     rules, guardrails = settings.slates, settings.guardrails
     caps = {name: track.daily_cap for name, track in settings.tracks.items()}
+    morning = morning_of(context)
+    launched = earlier_launches(environment, settings, morning, clock.now())
+    held = held_budgets(launched, bandit_decisions)
     budgets = slating.launch_budgets(
-        committed_budgets(bandit_decisions),
+        _added(committed_budgets(bandit_decisions), held),
         caps,
         guardrails.total_daily_cap,
         launch_share=rules.launch_share,
@@ -84,7 +100,7 @@ def slates(
     rows = slating.build_slates(
         int_creative_daily,
         of_eligible(decision_accounts.select("platform", "account_id"), decision_accounts),
-        as_of_date=morning_of(context),
+        as_of_date=morning,
         window_days=settings.bandit.window_days,
         prior_conversions=settings.bandit.prior_conversions,
         caps=cac_caps(settings),
@@ -99,13 +115,16 @@ def slates(
         ),
         reward=reward_definition(settings),
         draws=settings.bandit.draws,
-        rng=seeded_rng(settings.seed, "slates", morning_of(context)),
+        rng=seeded_rng(settings.seed, "slates", morning),
+        launched=launched,
     )
-    launched = {
+    since = morning - timedelta(days=settings.bandit.window_days)
+    left_out = _delivering(int_creative_daily, since).join(launched, on=_CREATIVE, how="semi")
+    budgeted = {
         track: Decimal(str(amount))
         for track, amount in rows.group_by("track").agg(pl.col("budget").sum()).iter_rows()
     }
-    over = {t: a for t, a in launched.items() if a > caps[t] * Decimal(str(rules.launch_share))}
+    over = {t: a for t, a in budgeted.items() if a > caps[t] * Decimal(str(rules.launch_share))}
     awake = rows.filter(pl.col("status") != "paused").height
     broken = bool(over or awake)
     return result(
@@ -119,11 +138,58 @@ def slates(
                 f"Tracks launching more than {rules.launch_share:.0%} of their cap: {over}; "
                 f"creatives not launched paused: {awake}.",
                 "gaelp_training.slates",
-                {track: float(amount) for track, amount in launched.items()},
+                {track: float(amount) for track, amount in budgeted.items()},
             )
         ],
         _SHOWN,
+        earlier_launches=markdown_table(launched, columns=_LAUNCHED_SHOWN),
+        creatives_left_out=left_out.height,
+        budget_held={track: float(amount) for track, amount in held.items()},
     )
+
+
+def _delivering(creative_days: pl.DataFrame, since: date) -> pl.DataFrame:
+    """Creatives that were shown on that day or after it."""
+    return creative_days.filter(pl.col("date") >= since, pl.col("impressions") > 0).select(_CREATIVE).unique()
+
+
+def earlier_launches(
+    environment: Environment, settings: Settings, morning: date, now: datetime
+) -> pl.DataFrame:
+    """What approved launches of earlier mornings carry, as long as they are, or are to be, on the platform.
+
+    What only waits for people is none: the newest plan takes its place (`propose_launches`).
+
+    Returns:
+        A row per launch and creative (the one chosen, and its copy once that is made): `_CREATIVE`,
+        launch_id, lever_id (of its ad set; null until that is made), budget (dollars a day).
+    """
+    at = past_moment(morning, settings, now)
+    with open_control_store(control_url(environment.home, os.environ)).begin() as connection:
+        standing = of_earlier_mornings(connection, settings.governance.mode, morning, now, at=at)
+    schema = dict.fromkeys((*_CREATIVE, "launch_id", "lever_id"), pl.String()) | {"budget": BUDGET}
+    return pl.DataFrame([row for launch in standing for row in _carried(launch)], schema=schema)
+
+
+def _carried(launch: Standing) -> list[dict[str, object]]:
+    row, lever = launch.proposal, launch.lever
+    about = {
+        **{name: row[name] for name in ("track", "platform", "account_id")},
+        "launch_id": row["lever_id"],
+        "lever_id": None if lever is None else lever[-1],
+        "budget": Decimal(row["proposed_budget"]),
+    }
+    return [about | {"creative_id": creative} for creative in sorted(launch.creatives)]
+
+
+def held_budgets(launched: pl.DataFrame, decisions: pl.DataFrame) -> dict[str, Decimal]:
+    """Dollars a day by track that earlier launches hold beside the levers that are decided on."""
+    unseen = launched.unique("launch_id").join(decisions, on=LEVER, how="anti")
+    return dict(unseen.group_by("track").agg(pl.col("budget").sum()).sort("track").iter_rows())
+
+
+def _added(one: dict[str, Decimal], other: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {key: one.get(key, Decimal(0)) + other.get(key, Decimal(0)) for key in one | other}
 
 
 def committed_budgets(decisions: pl.DataFrame) -> dict[str, Decimal]:

@@ -135,10 +135,12 @@ def build_slates(
     reward: RewardDefinition,
     draws: int,
     rng: np.random.Generator,
+    launched: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The best creatives per track with launch budgets, all paused.
 
-    A creative competes if it had impressions in the last `window_days` days. It is judged on the matured
+    A creative competes if it had impressions in the last `window_days` days and no earlier launch carries it
+    (it still teaches its track's rate). It is judged on the matured
     window of its account (as levers are). Left out: P(CAC > cap) above `stop_probability`, and judged
     creatives above `freeze_probability`. exploit: matured spend of at least `stop_spend_caps` caps; explore:
     less. `explore_slots` go to the best exploring creatives, and each role fills what the other cannot.
@@ -157,6 +159,7 @@ def build_slates(
         reward: the reward definition.
         draws: joint draws behind p_best in a field of up to 5,000 creatives.
         rng: the only source of randomness; row order does not matter.
+        launched: track, platform, account_id, creative_id of what earlier launches carry; None: nothing.
 
     Returns:
         The columns of `gaelp_training.slates`, sorted by track and rank (rank 1 has the highest p_best).
@@ -169,6 +172,8 @@ def build_slates(
     if missing := [track for track in caps if track not in budgets]:
         raise ValueError(f"budgets: nothing given for tracks {missing}")
     recent = _recent_delivery(creative_days, accounts, as_of_date, window_days, list(caps))
+    if launched is not None:
+        recent = recent.join(launched, on=["track", *_KEY], how="anti", maintain_order="left")
     windows = evidence_windows(accounts, as_of_date, window_days)
     matured = (
         matured_days(creative_days, windows, "creative_id")

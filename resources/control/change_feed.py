@@ -247,7 +247,7 @@ def require_room(connection: sa.Connection, change: Record, limits: GuardrailLim
         "proposed_budget": records.spends(change["before"]),
     }
     morning, _ = records.newest_states(connection)
-    held = launch_reserves.reserved(connection, change["mode"], morning, launch_reserves.running(states))
+    held = launch_reserves.reserved(connection, change["mode"], morning, launch_reserves.running(states), now)
     found = verify_decisions(records.judged([back]), states, replace(limits, reserved=held), now)
     records.require([violation for violation in found if violation.rule in _BINDING_ON_ROLLBACKS])
 

@@ -73,7 +73,7 @@ def require_clear(
         ):  # a later morning is decided without today's spend, and does not take the evidence back
             states = records.with_overspending(states, proposal)
         limits = judge.limits_beside_launches(
-            connection, states, proposal["as_of_date"], proposal["proposal_id"]
+            connection, states, proposal["as_of_date"], now, proposal["proposal_id"]
         )
         if proposal["type"] == LAUNCH:
             records.require(launch_limits.violations(proposal, [], states, limits, now))

@@ -81,16 +81,21 @@ class Judge:
         this_morning = PROPOSALS.c.as_of_date == proposal["as_of_date"]
         approved = records.proposals(connection, this_morning, PROPOSALS.c.status == "approved")
         limits = self.limits_beside_launches(
-            connection, states, proposal["as_of_date"], proposal["proposal_id"]
+            connection, states, proposal["as_of_date"], now, proposal["proposal_id"]
         )
         return launch_limits.violations(proposal, approved, states, limits, now)
 
     def limits_beside_launches(
-        self, connection: sa.Connection, states: pl.DataFrame, morning: date, apart_from: str | None = None
+        self,
+        connection: sa.Connection,
+        states: pl.DataFrame,
+        morning: date,
+        now: datetime,
+        apart_from: str | None = None,
     ) -> GuardrailLimits:
         """The limits, with what approved launches hold of the room under the caps."""
         running = launch_reserves.running(states)
-        held = launch_reserves.reserved(connection, self.mode, morning, running, apart_from=apart_from)
+        held = launch_reserves.reserved(connection, self.mode, morning, running, now, apart_from=apart_from)
         return replace(self.limits, reserved=held)
 
     def violations_of_edits(
@@ -112,9 +117,8 @@ class Judge:
         ]
         together = pl.concat([records.judged(approved), judged])
         others = {"/".join(records.key_of(row)) for row in approved}  # judged when they were signed
-        found = verify_decisions(
-            together, states, self.limits_beside_launches(connection, states, as_of_date), now
-        )
+        limits = self.limits_beside_launches(connection, states, as_of_date, now)
+        found = verify_decisions(together, states, limits, now)
         if set(judged["type"]) == {"stop"}:  # it outranks every sum, and adds to none
             others |= {violation.where for violation in found} - {"/".join(key) for key in edited}
         return [violation for violation in found if violation.where not in others]

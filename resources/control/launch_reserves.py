@@ -5,8 +5,8 @@ Here: which launches stand, and what they reserve by track. Not here: the caps t
 
 A launch reserves its budget from the signature that approves it: on its own morning whatever becomes of its
 calls, and beyond it as long as it stands on the platform through us and does not run. Running, it is a lever,
-counted as every other; rolled back, it is gone. In shadow nothing is made, so the platform's state decides
-from the next morning on.
+counted as every other; rolled back, or run out before its first call, it is gone. In shadow nothing is made,
+so the platform's state decides from the next morning on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from resources.control import records
 from resources.control.launch_limits import LAUNCH
 from resources.control.records import LeverKey, Mode, Record
-from resources.control.store import CHANGES, PROPOSALS
+from resources.control.store import APPROVALS, CHANGES, PROPOSALS
 
 _UNDONE = ("applied", "shadow", "withdrawn")
 
@@ -56,11 +56,14 @@ class Standing:
         return {chosen, self.made["creative"]} if "creative" in self.made else {chosen}
 
 
-def standing(connection: sa.Connection, mode: Mode, at: datetime | None = None) -> Iterator[Standing]:
+def standing(
+    connection: sa.Connection, mode: Mode, now: datetime, *, at: datetime | None = None
+) -> Iterator[Standing]:
     """Launches that were approved and not undone, oldest first.
 
     Args:
         mode: what is on the platform was made in.
+        now: a launch whose signatures have all run out is not begun any more.
         at: as it was then; None: now.
     """
     launches = {row["proposal_id"]: row for row in records.proposals(connection, PROPOSALS.c.type == LAUNCH)}
@@ -69,9 +72,11 @@ def standing(connection: sa.Connection, mode: Mode, at: datetime | None = None) 
     known = [] if at is None else [CHANGES.c.created_at <= at.timestamp()]
     changes = records.changes(connection, CHANGES.c.proposal_id.in_(list(launches)), *known)
     undone = {row["undoes"] for row in changes if row["kind"] == "rollback" and row["status"] in _UNDONE}
+    signed = _signed(connection, launches, at or now)
     for row in changes:
         if row["kind"] == "apply" and row["change_id"] not in undone:
-            is_there = row["status"] in (*records.UNFINISHED, "applied") or records.has_begun(row)
+            waits = row["status"] == "prepared" and row["proposal_id"] in signed
+            is_there = waits or row["status"] in ("sending", "applied") or records.has_begun(row)
             yield Standing(
                 launches[row["proposal_id"]],
                 records.made_by(row),
@@ -79,11 +84,31 @@ def standing(connection: sa.Connection, mode: Mode, at: datetime | None = None) 
             )
 
 
+def _signed(connection: sa.Connection, launches: Collection[str], moment: datetime) -> set[str]:
+    """Those of the proposals under which some approval has not run out."""
+    stands = APPROVALS.c.verdict == "approve", APPROVALS.c.expires_at > moment.timestamp()
+    named = sa.select(APPROVALS.c.proposal_id).where(APPROVALS.c.proposal_id.in_(list(launches)), *stands)
+    return set(connection.execute(named).scalars())
+
+
+def of_earlier_mornings(
+    connection: sa.Connection, mode: Mode, morning: date, now: datetime, *, at: datetime | None = None
+) -> list[Standing]:
+    """Launches of mornings before this one that are, or are still to be, on the platform; oldest first.
+
+    Args:
+        now, at: as for `standing`.
+    """
+    launches = standing(connection, mode, now, at=at)
+    return [one for one in launches if one.is_on_platform and one.proposal["as_of_date"] < morning]
+
+
 def reserved(
     connection: sa.Connection,
     mode: Mode,
     morning: date,
     running: Collection[LeverKey],
+    now: datetime,
     *,
     apart_from: str | None = None,
     at: datetime | None = None,
@@ -94,11 +119,11 @@ def reserved(
         mode: of the decisions.
         morning: whose decisions are made or judged.
         running: levers whose budgets are counted as they are.
+        now, at: as for `standing`.
         apart_from: a launch's proposal that is judged itself.
-        at: as it was then; None: now.
     """
     held: dict[str, Decimal] = {}
-    for launch in standing(connection, mode, at):
+    for launch in standing(connection, mode, now, at=at):
         row = launch.proposal
         counts = launch.is_on_platform or row["as_of_date"] == morning
         if counts and launch.lever not in running and row["proposal_id"] != apart_from:

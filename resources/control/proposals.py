@@ -152,7 +152,7 @@ class Proposer:
             "settings_hash": settings_hash,
             "proposed_by": AELP,
         }
-        launched = list(launch_reserves.standing(connection, self.judge.mode))
+        launched = list(launch_reserves.standing(connection, self.judge.mode, now))
         for launch in launches:
             row = launch_limits.as_row(launch)
             found = _answered(connection, row, as_of_date, AELP) or _launched(launched, launch)

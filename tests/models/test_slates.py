@@ -49,7 +49,16 @@ def creative_days(rates, daily_spend, *, seed, track="security", ages=range(1, 4
 
 
 def slates(
-    days, *, seed=1, budgets=None, rules=None, caps=None, reward=REWARD, accounts=ACCOUNTS, draws=1920
+    days,
+    *,
+    seed=1,
+    budgets=None,
+    rules=None,
+    caps=None,
+    reward=REWARD,
+    accounts=ACCOUNTS,
+    draws=1920,
+    launched=None,
 ):
     caps = caps or CAPS
     return build_slates(
@@ -64,6 +73,7 @@ def slates(
         reward=reward,
         draws=draws,
         rng=np.random.default_rng(seed),
+        launched=launched,
     )
 
 
@@ -150,6 +160,26 @@ def test_only_recent_delivery_competes():
         ).height
         == 0
     )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_an_earlier_launch_carries_does_not_compete_and_still_teaches_the_others(days, slate, seed):
+    rng = np.random.default_rng(seed)
+    carried = slate.filter(pl.Series(rng.random(slate.height) < 0.4)).select(
+        "track", "platform", "account_id", "creative_id"
+    )
+    rows = slates(days, launched=carried)
+    key = carried.columns
+    assert carried.height
+    assert rows.join(carried, on=key, how="semi").is_empty()
+    assert rows.group_by("track").len()["len"].to_list() == [8, 8], "the next best take their places"
+    both = rows.join(slate, on=key)
+    assert both.height >= 8
+    assert both["p_meets_cap"].to_list() == both["p_meets_cap_right"].to_list()
+    for track, launch in BUDGETS.items():
+        assert rows.filter(pl.col("track") == track)["budget"].sum() == launch
+    elsewhere = carried.with_columns(track=pl.lit("none"))
+    assert slates(days, launched=elsewhere).equals(slate)
 
 
 def test_without_room_the_slate_is_shown_with_nothing_to_spend(days):

@@ -273,6 +273,21 @@ def test_where_launches_are_made_one_holds_its_room_until_its_lever_runs(engine)
     assert proposed(governance, *LARGE, {**ours, "status": "active"}, at=TOMORROW)
 
 
+def test_what_was_never_begun_gives_its_room_free_once_its_signatures_run_out(engine):
+    governance = launched_at_4000(engine, "sandbox")
+    until = TEN + timedelta(hours=24)
+    with pytest.raises(Refused, match="a day of approved launches"):
+        proposed(governance, *LARGE, at=until - timedelta(seconds=1))
+    with engine.begin() as connection:  # its first call is about to go out: from then on the platform knows
+        begun = {"adset": {"id": None, "begun_at": TEN.isoformat()}}
+        connection.execute(sa.update(OUTBOX).values(made=json.dumps(begun)))
+    with pytest.raises(Refused, match="a day of approved launches"):
+        proposed(governance, *LARGE, at=until)
+    with engine.begin() as connection:
+        connection.execute(sa.update(OUTBOX).values(made=None))
+    assert len(proposed(governance, *LARGE, at=until)) == 4
+
+
 FROZEN = (FreezeWindow("the holidays", date(2026, 7, 1), date(2026, 7, 3), "security"),)
 
 

@@ -1,0 +1,165 @@
+"""Today's slate beside the launches of earlier mornings that still stand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import dagster as dg
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from aelp_assets.planning import slates
+from resources.clock import FixedClock
+from resources.control.governance import Approver, Governance
+from resources.control.store import OUTBOX, control_url, open_control_store
+from resources.settings import PROJECT_ROOT, Environment, Settings, load_settings, read_environment
+from tests.resources.control.proposing import LAUNCH, MORNING, NINE, TEN, governing, put_launches
+
+TODAY, AT_NINE = MORNING + timedelta(days=1), NINE + timedelta(days=1)
+MONEY = pl.Decimal(38, 9)
+COUNTED = ("cost", "conversions_click", "conversions_view")
+DECIDED = {
+    **dict.fromkeys(("platform", "account_id", "lever_id", "track"), pl.String),
+    **dict.fromkeys(("current_budget", "proposed_budget"), MONEY),
+}
+
+
+@pytest.fixture
+def environment(tmp_path) -> Environment:
+    environment = read_environment({"AELP_HOME": str(tmp_path / "home")})
+    environment.home.mkdir()
+    return environment
+
+
+@pytest.fixture
+def engine(environment) -> sa.Engine:
+    return open_control_store(control_url(environment.home, {}))
+
+
+def settings_in(mode: str) -> Settings:
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    return settings.model_copy(update={"governance": settings.governance.model_copy(update={"mode": mode})})
+
+
+def creative_days() -> pl.DataFrame:
+    """Creatives c1 to c4 of one account, equally good, over six weeks."""
+    counted = dict(zip(COUNTED, map(Decimal, (300, 2, 0)), strict=True))
+    rows = [
+        {
+            "date": TODAY - timedelta(days=age),
+            "platform": "meta",
+            "account_id": "a1",
+            "track": "security",
+            "creative_id": f"c{number}",
+            "impressions": 30_000,
+            "clicks": 300,
+            **counted,
+        }
+        for age in range(1, 43)
+        for number in range(1, 5)
+    ]
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(COUNTED, MONEY))
+
+
+def decided(*levers: tuple[str, int]) -> pl.DataFrame:
+    """The morning's decisions: levers held at these budgets."""
+    rows = [("meta", "a1", name, "security", Decimal(budget), Decimal(budget)) for name, budget in levers]
+    return pl.DataFrame(rows, schema=DECIDED, orient="row")
+
+
+def slate_of(
+    environment: Environment,
+    decisions: pl.DataFrame,
+    *,
+    mode: str = "sandbox",
+    day: date = TODAY,
+    at: datetime = AT_NINE,
+) -> dg.MaterializeResult:
+    eligible = {"platform": "meta", "account_id": "a1", "maturity_days": 14, "eligible": True}
+    return slates(
+        context=dg.build_asset_context(partition_key=day.isoformat()),
+        int_creative_daily=creative_days(),
+        decision_accounts=pl.DataFrame([eligible | {"as_of_date": day}]),
+        bandit_decisions=decisions,
+        settings=settings_in(mode),
+        environment=environment,
+        clock=FixedClock(at),
+    )
+
+
+def creatives(result: dg.MaterializeResult) -> set[str]:
+    return set(result.value["creative_id"])
+
+
+def room_of(result: dg.MaterializeResult) -> Decimal:
+    """All four creatives exploit, so 80 % of a track's launch money is in its slate."""
+    return Decimal(result.value["budget"].sum()) / Decimal("0.8")
+
+
+def approved(engine: sa.Engine, *, mode: str = "sandbox", **changes) -> Governance:
+    """Yesterday's launches of c1 (signed), c2 (waiting) and c3 (rejected)."""
+    governance = governing(engine, mode=mode, approvers=[Approver("sam")])
+    launches = [
+        replace(LAUNCH, launch_id=f"launch_{name}", creative_id=name, **changes)
+        for name in ("c1", "c2", "c3")
+    ]
+    put_launches(governance, *launches)
+    by_creative = {row["lever_id"][-2:]: row["proposal_id"] for row in governance.proposals(NINE)}
+    governance.approve(by_creative["c1"], "sam", "worth a try", TEN)
+    governance.reject(by_creative["c3"], "sam", "no", TEN)
+    return governance
+
+
+# The track may launch what is free under its cap: what is committed leaves 1,000 a day at 25 % over-delivery.
+ALL_BUT_1000 = decided(("l1", 23_000))
+
+
+def test_a_launch_approved_yesterday_is_not_slated_again_and_its_budget_counts_once(environment, engine):
+    governance = approved(engine, daily_budget=Decimal(400))
+    found = slate_of(environment, ALL_BUT_1000)
+    assert creatives(found) == {"c2", "c3", "c4"}, "what waits is planned anew, what was rejected is free"
+    assert room_of(found) == Decimal(600)
+    assert found.metadata["creatives_left_out"] == 1
+    assert found.metadata["budget_held"] == {"security": 400.0}
+    assert "launch_c1" in found.metadata["earlier_launches"].value
+    put_launches(governance, replace(LAUNCH, launch_id="today_c2", creative_id="c2"), at=AT_NINE)
+    waiting = [row["lever_id"] for row in governance.proposals(AT_NINE) if row["status"] == "pending"]
+    assert waiting == ["today_c2"]
+
+
+def test_once_its_ad_set_is_a_lever_its_budget_is_the_lever_s_and_its_copy_is_no_new_creative(
+    environment, engine
+):
+    approved(engine, daily_budget=Decimal(400))
+    with engine.begin() as connection:  # as its writer notes it
+        made = {
+            "adset": {"id": "12", "begun_at": TEN.isoformat()},
+            "creative": {"id": "c4", "begun_at": TEN.isoformat()},
+        }
+        connection.execute(sa.update(OUTBOX).values(made=json.dumps(made)))
+    assert creatives(slate_of(environment, ALL_BUT_1000)) == {"c2", "c3"}
+    seen = slate_of(environment, decided(("l1", 23_000), ("adset_12", 400)))
+    assert creatives(seen) == {"c2", "c3"}
+    assert room_of(seen) == Decimal(600)
+    assert seen.metadata["budget_held"] == {}
+
+
+@pytest.mark.parametrize("end", ["rolled back", "run out", "shadow", "approved this morning", "not yet then"])
+def test_what_no_longer_stands_or_did_not_yet_is_free(environment, engine, end):
+    mode = "shadow" if end == "shadow" else "sandbox"
+    governance = approved(engine, mode=mode, daily_budget=Decimal(400))
+    if end == "rolled back":
+        governance.roll_back(governance.changes()[0]["change_id"], "sam", "no", TEN)
+    when = {
+        "run out": {"at": TEN + timedelta(days=1)},
+        "approved this morning": {"day": MORNING, "at": TEN},
+        "not yet then": {"day": MORNING, "at": AT_NINE},
+    }
+    found = slate_of(environment, ALL_BUT_1000, mode=mode, **when.get(end, {}))
+    assert creatives(found) == {"c1", "c2", "c3", "c4"}
+    assert room_of(found) == Decimal(1_000)
+    assert found.metadata["creatives_left_out"] == 0
