@@ -35,6 +35,7 @@ _DAY_TOTALS = ("linkedin",)  # which reports by nothing finer than the day
 _WHOLE_DAY = "__none__"
 _CODE = module_hash("models.pacing", "models.spend_readings")
 _ACCOUNT = ["platform", "account_id"]
+_BUDGET = pl.coalesce("budget_id", "lever_id")  # Google's campaigns may share one, which is then an object
 _SHOWN = ["track", "lever_id", "hour", "budget", "worst_case", "expected_spend", "spend", "day_end_p50"]
 _ALARMS_SHOWN = ["track", "lever_id", "kind", "hour", "spend", "worst_case", "p_above_worst_case"]
 
@@ -91,7 +92,10 @@ def pacing(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
-    """The plan of the day beside what was landed of it, and the levers that pass their worst case."""
+    """The plan of the day beside what was landed of it, and the levers that pass their worst case.
+
+    A lever is judged by its budget: where several campaigns share one, each row says what all of them spend.
+    """
     day, levers = morning_of(context), running_levers(budget_levers)
     delays = spend_readings.Delays(
         {str(name): hours for name, hours in settings.pacing.reporting_delay_hours.items()}, 0.0, _DAY_TOTALS
@@ -103,7 +107,7 @@ def pacing(
     zones = {row[:2]: row[2] for row in accounts.select(*_ACCOUNT, "timezone").iter_rows()}
     plan = spend_pacing.pacing_plan(
         levers.select(*LEVER, "track", pl.col("current_budget").alias("budget")),
-        of_levers(of_the_day(spend, readings), levers),
+        of_levers(of_the_day(spend, readings), newest_levers(budget_levers)),
         readings,
         with_day_totals(
             spend_readings.past_hours(spend, stg_ops__spend_pulls, zones, delays), ads_campaign_daily
@@ -113,7 +117,7 @@ def pacing(
         delivery_mean=settings.forecast.delivery_mean,
     )
     found = spend_pacing.overspends(plan, settings.pacing.alarm_probability)
-    alarms = described(found, day)
+    alarms = described(found, day, newest_levers(budget_levers))
     planned = result(
         plan.select(pl.lit(day).alias("as_of_date"), pl.all()),
         checks=[_every_day_is_whole(plan), _todays_spend_is_readable(readings)],
@@ -202,12 +206,15 @@ def of_the_day(spend: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
     return spend.join(readable.select(*_ACCOUNT, "date"), on=[*_ACCOUNT, "date"], how="semi")
 
 
-def running_levers(budget_levers: pl.DataFrame) -> pl.DataFrame:
-    """Levers of the newest snapshot that spend a daily budget of their own."""
+def newest_levers(budget_levers: pl.DataFrame) -> pl.DataFrame:
+    """The platforms' own levers in each account's newest snapshot, paused ones too."""
     newest = pl.col("date") == pl.col("date").max().over(_ACCOUNT)
-    return budget_levers.filter(
-        newest,
-        pl.col("lever_source") == "platform",
+    return budget_levers.filter(newest, pl.col("lever_source") == "platform")
+
+
+def running_levers(budget_levers: pl.DataFrame) -> pl.DataFrame:
+    """Levers of the newest snapshot that spend a daily budget, be it their own or shared."""
+    return newest_levers(budget_levers).filter(
         pl.col("status") == "active",
         pl.col("budget_type") == "daily",
         pl.col("current_budget") > 0,
@@ -232,7 +239,12 @@ def with_own_changes(levers: pl.DataFrame, in_force: Mapping[LeverKey, LeverValu
 
 
 def of_levers(hourly: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
-    """Hourly spend by lever: an ad group's own, or of all ad groups of a campaign that carries the budget."""
+    """Hourly spend on each lever's budget: an ad group's own, a campaign's, or of all that share one.
+
+    Args:
+        hourly: of `spend_within_days`.
+        levers: of `newest_levers`; one that was paused since has spent of a shared budget, too.
+    """
     entity = pl.when(pl.col("lever_level") == "campaign").then("campaign_id").otherwise("entity_id")
     named = levers.select(*LEVER, "lever_level", entity.alias("entity_id"))
     parts = [
@@ -243,7 +255,10 @@ def of_levers(hourly: pl.DataFrame, levers: pl.DataFrame) -> pl.DataFrame:
         ).select(*LEVER, "hour", "spend")
         for column, is_campaign in (("campaign_id", True), ("adgroup_id", False))
     ]
-    return pl.concat(parts).group_by(*LEVER, "hour").agg(pl.col("spend").sum())
+    budgets = levers.select(*LEVER, _BUDGET.alias("budget"))
+    of_budgets = pl.concat(parts).join(budgets, on=LEVER).group_by(*_ACCOUNT, "budget", "hour")
+    spent = of_budgets.agg(pl.col("spend").sum())
+    return budgets.join(spent, on=[*_ACCOUNT, "budget"]).select(*LEVER, "hour", "spend")
 
 
 def with_day_totals(hourly: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
@@ -253,8 +268,15 @@ def with_day_totals(hourly: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
     return of_account.join(totals, on=[*_ACCOUNT, "date"]).sort(*_ACCOUNT, "date", "hour")
 
 
-def described(found: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Alarms of a morning with their ids and a sentence each: what was read, when, and how late that is."""
+def described(found: pl.DataFrame, day: date, levers: pl.DataFrame) -> pl.DataFrame:
+    """Alarms of a morning with their ids and a sentence each: what was read, when, and how late that is.
+
+    Args:
+        found: of `overspends`.
+        levers: of `newest_levers`.
+    """
+    sharing = levers.select(*LEVER, pl.len().over(*_ACCOUNT, _BUDGET).alias("sharing"))
+    found = found.join(sharing, on=LEVER, maintain_order="left")
     rows = list(found.iter_rows(named=True))
     names = ["|".join([str(row["date"]), *(row[part] for part in LEVER), row["kind"]]) for row in rows]
     ids = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in names]
@@ -275,7 +297,8 @@ def _reason(row: Mapping[str, Any]) -> str:
         f"{row['hour'] + 1}:00",
         f"{row['worst_case']:,.2f}, the most the platform may spend on a day",
     )
-    budget = f"at a budget of {row['budget']:,.2f}"
+    shared = f" that {row['sharing']} levers share" if row["sharing"] > 1 else ""
+    budget = f"at a budget of {row['budget']:,.2f}{shared}"
     if row["kind"] == "day_end_above_worst_case":
         said = (
             f"after {row['spend']:,.2f} by {until} it ends at about {row['day_end_p50']:,.2f}; with "

@@ -95,7 +95,7 @@ def safety_events(
     # A declared budget is the mean of recent spend: no limit that a day could break.
     is_limit = (pl.col("lever_source") == "platform") & (pl.col("budget_type") == "daily")
     budgets = budget_levers.filter(is_limit).select(
-        "date", *_ACCOUNT, "lever_id", pl.col("current_budget").cast(pl.Float64)
+        "date", *_ACCOUNT, "lever_id", "budget_id", pl.col("current_budget").cast(pl.Float64)
     )
     told_by_the_hour = spend_alarms.select("date", *_ACCOUNT, "lever_id").unique()
     changes = governance.changes()
@@ -113,7 +113,7 @@ def safety_events(
             *safety.reconciliations_broken(reconciliations, as_of_date=morning),
             *safety.coverage_broken(newest(forecast_accuracy)),
             *safety.overspent(
-                spent.join(budgets, on=["date", *_ACCOUNT, "lever_id"]).join(
+                on_their_budgets(spent, budgets).join(
                     told_by_the_hour, on=["date", *_ACCOUNT, "lever_id"], how="anti"
                 ),
                 overdelivery=settings.guardrails.overdelivery,
@@ -136,6 +136,22 @@ def safety_events(
         ],
         ["severity", "kind", "track", "sentence", "remedy"],
     )
+
+
+def on_their_budgets(spent: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
+    """Each lever's day with what its budget paid for: of a shared one, what all levers spent that draw on it.
+
+    Args:
+        spent: date, platform, account_id, lever_id, cost and what else is kept.
+        budgets: date, platform, account_id, lever_id, budget_id (null: the lever's own), current_budget.
+
+    Returns:
+        spent, with current_budget and sharing, how many levers draw on it.
+    """
+    of_budget = ["date", *_ACCOUNT, pl.coalesce("budget_id", "lever_id")]
+    counted = budgets.with_columns(pl.len().over(of_budget).alias("sharing"))
+    drawn = spent.join(counted, on=["date", *_ACCOUNT, "lever_id"])
+    return drawn.with_columns(pl.col("cost").sum().over(of_budget)).drop("budget_id")
 
 
 def _is_recent(seconds: float, morning: date, settings: Settings) -> date | None:

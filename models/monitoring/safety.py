@@ -276,17 +276,19 @@ def overspent(levers: pl.DataFrame, *, overdelivery: float) -> Iterator[Event]:
     """Levers that spent more in a day than the caps reserve for them.
 
     Args:
-        levers: date, platform, account_id, track, lever_id, cost, current_budget of the day.
+        levers: date, platform, account_id, track, lever_id, cost, current_budget of the day, and sharing:
+            how many levers draw on that budget; cost is what all of them spent.
         overdelivery: share beyond the budget that the guardrails reserve.
     """
     worst = 1 + overdelivery
     for row in levers.filter(pl.col("cost") > pl.col("current_budget") * worst + 0.005).iter_rows(named=True):
         subject = f"{row['platform']}/{row['account_id']}/{row['lever_id']}"
+        others = f" and {row['sharing'] - 1} more on its budget" if row["sharing"] > 1 else ""
         yield _event(
             "spend_over_worst_case",
             "critical",
             subject,
-            f"{subject} spent {row['cost']:,.2f} on {row['date']} with a budget of "
+            f"{subject}{others} spent {row['cost']:,.2f} on {row['date']} with a budget of "
             f"{row['current_budget']:,.2f}; the caps reserve {worst:.0%} of it.",
             "Look at the lever on its platform: a person may have raised it, or it delivers beyond its "
             "budget.",

@@ -75,7 +75,7 @@ def test_a_review_repeated_for_an_old_morning_is_told_to_nobody(tmp_path, monkey
 LEVER_KEY = {"date": pl.Date, **dict.fromkeys(("platform", "account_id", "track", "lever_id"), pl.String)}
 LEVER_DAY = LEVER_KEY | dict.fromkeys(("cost", "conversions_click", "conversions_view"), pl.Decimal(38, 9))
 BUDGET = LEVER_KEY | {
-    **dict.fromkeys(("lever_source", "budget_type"), pl.String),
+    **dict.fromkeys(("lever_source", "budget_type", "budget_id"), pl.String),
     "current_budget": pl.Decimal(38, 9),
 }
 DAY = {"date": MORNING - timedelta(days=1), "platform": "meta", "account_id": "a1", "track": "security"}
@@ -117,6 +117,29 @@ def test_money_an_alarm_told_of_on_the_day_is_not_told_of_again_as_spent(tmp_pat
     assert sorted(events(tmp_path, spent=("told", "untold"), alarmed=("told",))) == [
         ("spend_alarm", "meta/a1/told"),
         ("spend_over_worst_case", "meta/a1/untold"),
+    ]
+
+
+def test_levers_on_one_budget_overspend_together_or_not_at_all():
+    """60 and 70 of a shared 100; 70 of a budget of one's own; yesterday 60 of the shared one."""
+    key = {"platform": "google_ads", "account_id": "a1"}
+    days = [
+        (DAY["date"], "c1", 60.0, "77"),
+        (DAY["date"], "c2", 70.0, "77"),
+        (DAY["date"], "c3", 70.0, None),
+        (DAY["date"] - timedelta(days=1), "c1", 60.0, "77"),
+    ]
+    spent = pl.DataFrame([key | {"date": day, "lever_id": name, "cost": cost} for day, name, cost, _ in days])
+    budgets = [
+        key | {"date": day, "lever_id": name, "budget_id": budget, "current_budget": 100.0}
+        for day, name, _, budget in days
+    ]
+    found = safety.on_their_budgets(spent, pl.DataFrame(budgets, schema_overrides={"budget_id": pl.String}))
+    assert found.select("lever_id", "cost", "sharing").rows() == [
+        ("c1", 130.0, 2),
+        ("c2", 130.0, 2),
+        ("c3", 70.0, 1),
+        ("c1", 60.0, 1),
     ]
 
 

@@ -90,13 +90,15 @@ def budget_levers(*names: str, **changes: object) -> pl.DataFrame:
             "lever_source": "platform",
             "campaign_id": "c1",
             "entity_id": f"id-{name}",
+            "budget_id": None,
             "status": "active",
             "budget_type": "daily",
             **changes,
         }
         for name in names
     ]
-    return pl.DataFrame(rows, schema_overrides={"current_budget": pl.Decimal(38, 9)})
+    typed = {"current_budget": pl.Decimal(38, 9), "budget_id": pl.String}
+    return pl.DataFrame(rows, schema_overrides=typed)
 
 
 def test_a_campaign_s_budget_is_spent_by_all_its_ad_sets_and_an_ad_set_s_by_itself():
@@ -175,23 +177,17 @@ PULLS = {
 }
 
 
-def test_every_platform_is_paced_on_its_own_terms_and_one_that_is_down_hides_no_other():
-    """At noon in New York: Google Ads runs away, TikTok cannot be read, LinkedIn counts its days in UTC."""
-    platforms = dict.fromkeys(("meta", "google_ads", "tiktok"), "America/New_York") | {"linkedin": "UTC"}
-    levels = {"meta": "adset", "google_ads": "campaign", "tiktok": "adgroup", "linkedin": "adgroup"}
-    at = NINE + timedelta(hours=3)
-    down = ("tiktok", "a1", MORNING, None, at, "TRANSIENT", "HTTP 502")
-    read = [(name, "a1", MORNING, at, at, None, None) for name in platforms if name != "tiktok"]
-    meta = [("meta", "a1", MORNING, "c1", "id-l1", f"{hour:02d}", Decimal(10)) for hour in range(11)]
-    others = [("google_ads", "a1", MORNING, "c1", "__none__", str(hour), Decimal(150)) for hour in range(9)]
-    others += [("linkedin", "a1", MORNING, "c1", "id-l1", "__none__", Decimal(200))]
-    planned, alarmed = pacing(
+def looked(at, zones, levers, meta=(), others=(), *down):
+    """The hourly look half an hour after every platform was read, but those that were `down`."""
+    failed = {row[0] for row in down}
+    read = [(name, "a1", MORNING, at, at, None, None) for name in zones if name not in failed]
+    return pacing(
         context=dg.build_asset_context(partition_key=MORNING.isoformat()),
         stg_meta__hourly_spend=pl.DataFrame(meta, schema=META_SPEND, orient="row"),
         stg_platforms__intraday_spend=pl.DataFrame(others, schema=OTHERS_SPEND, orient="row"),
-        stg_ops__spend_pulls=pl.DataFrame([down, *read], schema=PULLS, orient="row"),
+        stg_ops__spend_pulls=pl.DataFrame([*down, *read], schema=PULLS, orient="row"),
         stg_ops__accounts=pl.DataFrame(
-            [(name, "a1", zone) for name, zone in platforms.items()],
+            [(name, "a1", zone) for name, zone in zones.items()],
             schema=["platform", "account_id", "timezone"],
             orient="row",
         ),
@@ -203,12 +199,56 @@ def test_every_platform_is_paced_on_its_own_terms_and_one_that_is_down_hides_no_
                 "cost": pl.Decimal(38, 9),
             }
         ),
-        budget_levers=pl.concat(
-            budget_levers("l1", platform=name, lever_level=level) for name, level in levels.items()
-        ),
+        budget_levers=levers,
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
         clock=FixedClock(at + timedelta(minutes=30)),
     )
+
+
+@pytest.mark.parametrize("second", ["active", "paused"])
+def test_campaigns_on_one_budget_are_judged_by_what_they_spend_of_it_together(engine, second):
+    """1,200 by eleven of a budget of 500 that two share; a third has as much to itself and spends 600."""
+    google = {"platform": "google_ads", "lever_level": "campaign"}
+    levers = pl.concat(
+        budget_levers(name, **google, entity_id=name, budget_id=budget, status=status)
+        for name, budget, status in (("c1", "77", "active"), ("c2", "77", second), ("c3", "78", "active"))
+    )
+    others = [
+        ("google_ads", "a1", MORNING, name, "__none__", str(hour), Decimal(60))
+        for name in ("c1", "c2", "c3")
+        for hour in range(10)
+    ]
+    at = NINE + timedelta(hours=5)
+    planned, alarmed = looked(at, {"google_ads": "America/New_York"}, levers, others=others)
+    nine = tables.PACING.conform(planned.value).filter(pl.col("hour") == 9)
+    sharing = ["c1", "c2"] if second == "active" else ["c1"]
+    assert dict(nine.select("lever_id", "spend").iter_rows()) == {
+        **dict.fromkeys(sharing, 1200.0),
+        "c3": 600.0,
+    }
+    assert dict(nine.select("lever_id", "worst_case").iter_rows()) == dict.fromkeys((*sharing, "c3"), 1000.0)
+    sure = alarmed.value.filter(pl.col("kind") == "spend_above_worst_case")
+    assert sorted(sure["lever_id"]) == sharing
+    assert "at a budget of 500.00 that 2 levers share (" in sure["reason"][0]
+    assert "share (" not in "".join(alarmed.value.filter(pl.col("lever_id") == "c3")["reason"])
+    running_away = [lever(name, platform="google_ads", lever_level="campaign") for name in sharing]
+    stops = put_forward(governing(engine), sure, *running_away, in_force=running_levers(levers)).new
+    assert len(stops) == len(sharing), "one pause leaves the budget to the other"
+
+
+def test_every_platform_is_paced_on_its_own_terms_and_one_that_is_down_hides_no_other():
+    """At noon in New York: Google Ads runs away, TikTok cannot be read, LinkedIn counts its days in UTC."""
+    platforms = dict.fromkeys(("meta", "google_ads", "tiktok"), "America/New_York") | {"linkedin": "UTC"}
+    levels = {"meta": "adset", "google_ads": "campaign", "tiktok": "adgroup", "linkedin": "adgroup"}
+    at = NINE + timedelta(hours=3)
+    down = ("tiktok", "a1", MORNING, None, at, "TRANSIENT", "HTTP 502")
+    meta = [("meta", "a1", MORNING, "c1", "id-l1", f"{hour:02d}", Decimal(10)) for hour in range(11)]
+    others = [("google_ads", "a1", MORNING, "c1", "__none__", str(hour), Decimal(150)) for hour in range(9)]
+    others += [("linkedin", "a1", MORNING, "c1", "id-l1", "__none__", Decimal(200))]
+    levers = pl.concat(
+        budget_levers("l1", platform=name, lever_level=level) for name, level in levels.items()
+    )
+    planned, alarmed = looked(at, platforms, levers, meta, others, down)
     rows = tables.PACING.conform(planned.value)
     known = rows.filter(pl.col("spend").is_not_null()).group_by("platform").agg(pl.col("hour").max())
     assert dict(known.iter_rows()) == {"meta": 10, "google_ads": 8, "linkedin": 14}
@@ -273,7 +313,7 @@ def alarms(
         other_overdelivery=0.25,
         delivery_mean=0.85,
     )
-    return described(overspends(plan, 0.9), MORNING)
+    return described(overspends(plan, 0.9), MORNING, levers)
 
 
 def put_forward(
@@ -308,7 +348,7 @@ def test_an_alarm_names_its_account_s_own_day_so_that_two_mornings_tell_of_one_t
     (row,) = alarms().iter_rows(named=True)
     assert row["date"] == row["as_of_date"] == MORNING
     plan_row = alarms().drop("alarm_id", "reason", "as_of_date").with_columns(spend_reported=pl.col("spend"))
-    again = described(plan_row, MORNING + timedelta(days=1))
+    again = described(plan_row, MORNING + timedelta(days=1), budget_levers("l1"))
     assert again["alarm_id"].to_list() == [row["alarm_id"]]
 
 

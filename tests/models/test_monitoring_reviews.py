@@ -333,11 +333,14 @@ def test_the_same_event_seen_on_two_mornings_keeps_its_id_and_is_told_once_a_mor
 
 
 def test_money_beyond_what_the_caps_reserve_is_an_event_and_to_the_cent_is_not():
-    budget = {"date": YESTERDAY, **LEVER, "current_budget": 100.0}
-    rows = pl.DataFrame([budget | {"cost": 125.0}, budget | {"cost": 125.01, "lever_id": "over"}])
-    (event,) = safety.overspent(rows, overdelivery=0.25)
+    budget = {"date": YESTERDAY, **LEVER, "current_budget": 100.0, "sharing": 1}
+    over = budget | {"cost": 125.01, "lever_id": "over"}
+    (event,) = safety.overspent(pl.DataFrame([budget | {"cost": 125.0}, over]), overdelivery=0.25)
     assert event["subject"] == "meta/1/over"
     assert event["severity"] == "critical"
+    assert event["sentence"].startswith("meta/1/over spent 125.01")
+    (event,) = safety.overspent(pl.DataFrame([over | {"sharing": 3}]), overdelivery=0.25)
+    assert event["sentence"].startswith("meta/1/over and 2 more on its budget spent 125.01")
 
 
 def test_a_morning_judged_without_a_stored_decision_was_refused():
