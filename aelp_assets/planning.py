@@ -142,7 +142,7 @@ def slates(
             )
         ],
         _SHOWN,
-        earlier_launches=markdown_table(launched, columns=_LAUNCHED_SHOWN),
+        earlier_launches=markdown_table(launched.select(_LAUNCHED_SHOWN)),
         creatives_left_out=left_out.height,
         budget_held={track: float(amount) for track, amount in held.items()},
     )
