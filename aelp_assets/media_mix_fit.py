@@ -114,7 +114,8 @@ class Fitter:
         Args:
             rows: `mmm_input_weekly` of the track.
         """
-        weeks = newest_weeks(rows, self.morning, self.settings.media_mix.most_weeks)
+        chosen = self.settings.media_mix
+        weeks = newest_weeks(rows, self.morning, chosen.most_weeks, chosen.harvesting)
         if weeks is None:
             why = "No complete week: every channel and the stores must be read, and the week matured."
             return TrackFit(track, None, "conversions", refused=(why,))

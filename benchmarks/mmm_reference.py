@@ -27,8 +27,8 @@ from models.mmm.posterior import MediaPosterior
 from models.mmm.response import Parameter
 from models.mmm.weeks import MediaWeeks
 
-SHARED = Specification(prior=BaselinePrior(drift_sd=0.0))
-"""What both can express: pymc-marketing has no drift of fixed length."""
+SHARED = Specification(prior=BaselinePrior(drift_sd=0.0, demand_sd=0.0, memories=(0.0,)))
+"""What both can express: pymc-marketing has neither such a drift nor demand, and weeks are independent."""
 MOST_APART = 4.0
 """Accepted distance of means and interval ends, in Monte Carlo errors; the largest of some dozen is shown."""
 QUANTILES = (0.05, 0.95)

@@ -163,7 +163,8 @@ def simulate(
     contributions = np.column_stack([channel.added(spend[:, at]) for at, channel in enumerate(drawn)])
     outcome = np.maximum(baseline + contributions.sum(axis=1) + shocks, 0.0)
     names = tuple(channel.name for channel in drawn)
-    data = MediaWeeks(_FIRST_DAY, names, spend, outcome, controls, ("promotion", "price"))
+    harvests = ("brand_search",) if kind == "brand_search" else ()
+    data = MediaWeeks(_FIRST_DAY, names, spend, outcome, controls, ("promotion", "price"), harvests)
     return World(kind, seed, data, drawn, baseline, contributions, noise)
 
 

@@ -1,6 +1,7 @@
-"""What the outcome would be without media: level, drift, the year's course and controls.
+"""What the outcome would be without media: level, drift, the year's course, controls and demand.
 
-Here: the linear columns with Normal priors, so that they can be integrated out. Not here: media.
+Here: the linear columns with Normal priors, so that they can be integrated out; how long what is left
+remembers. Not here: media.
 
 The drift is a Hilbert-space Gaussian process (Solin & Särkkä 2020) with a squared-exponential kernel of fixed
 length and amplitude: linear in its coefficients, and with those fixed as collapsible as an intercept.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.mmm.demand import demand_columns
 from models.mmm.response import FloatArray
 from models.mmm.weeks import MediaWeeks
 
@@ -27,6 +29,9 @@ class BaselinePrior:
         drift_sd: amplitude of the drift; 0 leaves it out.
         drift_weeks: its length scale.
         drift_functions: basis functions; enough where their number exceeds 1.75 · 1.2 · weeks / drift_weeks.
+        demand_sd: of demand that budgets follow (`demand`); 0 leaves it out.
+        memories: correlations of what is left with the week before, equally likely a priori. Demand that
+            nobody measured lasts for weeks, and intervals that take weeks for independent are too narrow.
     """
 
     intercept_sd: float = 2.0
@@ -36,6 +41,8 @@ class BaselinePrior:
     drift_sd: float = 0.1
     drift_weeks: float = 26.0
     drift_functions: int = 12
+    demand_sd: float = 0.1
+    memories: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Baseline:
 
 
 def baseline(weeks: MediaWeeks, prior: BaselinePrior, ahead: int = 0) -> Baseline:
-    """Columns of the weeks, and of `ahead` further ones with controls at 0 (their usual value)."""
+    """Columns of the weeks, and of `ahead` further ones with controls and demand at 0 (their usual value)."""
     number, total = weeks.number, weeks.number + ahead
     at = np.arange(total, dtype=float)
     controls = np.vstack([weeks.controls, np.zeros((ahead, weeks.controls.shape[1]))])
@@ -68,7 +75,37 @@ def baseline(weeks: MediaWeeks, prior: BaselinePrior, ahead: int = 0) -> Baselin
         drift = _drift(at, number, prior)
         names += [f"drift_{function}" for function in range(1, drift.shape[1] + 1)]
         parts.append(drift)
+    if prior.demand_sd > 0:
+        followed, columns = demand_columns(weeks, np.hstack(parts)[:number])
+        names += followed
+        parts.append(np.vstack([prior.demand_sd * columns, np.zeros((ahead, len(followed)))]))
     return Baseline(tuple(names), np.hstack(parts))
+
+
+def forgotten(values: FloatArray, memory: float) -> FloatArray:
+    """What each week adds to the one before, the first at its stationary weight: errors that remember become
+    independent, all of the size of what is new in a week (Prais & Winsten 1954).
+
+    Args:
+        values: weeks along the first axis.
+        memory: correlation of errors with the week before.
+    """
+    found: FloatArray = values - memory * np.concatenate([np.zeros_like(values[:1]), values[:-1]])
+    found[0] = np.sqrt(1.0 - memory**2) * values[0]
+    return found
+
+
+def remembering_axes(columns: FloatArray, memory: float) -> tuple[FloatArray, FloatArray]:
+    """Where columns reach errors that remember, (axes, weeks), and how far, squared, (axes,).
+
+    The axes take errors as they are: that these must first be freed of their memory is in them.
+    """
+    axes, singular, _ = np.linalg.svd(forgotten(columns, memory), full_matrices=False)
+    # Transposed, a week passes on to the next what it was taken from.
+    late = np.concatenate([axes[1:], np.zeros_like(axes[:1])])
+    found: FloatArray = axes - memory * late
+    found[0] += (np.sqrt(1.0 - memory**2) - 1.0) * axes[0]
+    return found.T, singular**2
 
 
 def _drift(at: FloatArray, number: int, prior: BaselinePrior) -> FloatArray:

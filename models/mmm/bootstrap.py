@@ -36,7 +36,9 @@ BLOCK_WEEKS = 6
 MOST_STANDARDISED_DIFFERENCE = 2.0
 """Distance of two medians, in joint standard deviations, above which the estimates disagree."""
 _LAGS = 13
-_BASELINE = BaselinePrior(intercept_sd=2.0, control_sd=0.5, yearly_orders=1, yearly_sd=0.3, drift_sd=0.15)
+_BASELINE = BaselinePrior(
+    intercept_sd=2.0, control_sd=0.5, yearly_orders=1, yearly_sd=0.3, drift_sd=0.15, demand_sd=0.0
+)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ Here: the density in PyTensor, experiments and beliefs about returns as further 
 what is assumed (`specification`), the columns of the baseline (`baseline`), what draws are good for
 (`posterior`, `curves`). Importing it loads PyMC: seconds.
 
-Model, in units of the scales. y = Z b + Σ_c β_c s_c(adstock_c(x_c)) + ε, b ~ N(0, I), ε ~ N(0, σ²). With r =
-y less the media part and Z = U S Vᵀ (taken once), y is N(media, σ²I + U S² Uᵀ), so
-log p = -½ [(n - k) log σ² + Σ log(σ² + S²) + (r·r - p·p)/σ² + Σ p²/(σ² + S²)], p = Uᵀr: no Cholesky and k
-fewer dimensions to sample. The coefficients are drawn back conjugately.
+Model, in units of the scales. y = Z b + Σ_c β_c s_c(adstock_c(x_c)) + ε, b ~ N(0, I), ε_t = ρ ε_{t-1} + ν_t,
+ν ~ N(0, σ²). For each memory ρ that is thought possible, r = y less the media part and Z are freed of it
+(`forgotten`); with Z = U S Vᵀ (taken once) r is N(0, σ²I + U S² Uᵀ), so
+log p = -½ [(n - k) log σ² + Σ log(σ² + S²) + (r·r - p·p)/σ² + Σ p²/(σ² + S²) - log(1 - ρ²)], p = Uᵀr: no
+Cholesky and k fewer dimensions to sample. Memories are summed over; they and the coefficients are drawn back.
 
 Data hold the response at a channel's usual spend u far better than its largest response β, which trades off
 against the curve's bend. So β s(u) is sampled and β = level / s(u); its half-normal prior carries over with
@@ -28,7 +29,7 @@ import pytensor.tensor as pt
 
 from models.mmm.baseline import baseline
 from models.mmm.evidence import LiftTest, ReturnPrior
-from models.mmm.posterior import MediaPosterior, linear_draws
+from models.mmm.posterior import MediaPosterior, linear_draws, memory_draws
 from models.mmm.response import Parameter, Saturation, adstock_weights, saturated
 from models.mmm.specification import Specification, effect_scale, fitted_data
 from models.mmm.weeks import MediaWeeks
@@ -87,7 +88,7 @@ def build(
         stock = (data["lagged_spend"] * weights[None]).sum(axis=-1)
         worked = saturated(specification.saturation, stock, media, pt)
         residual = data["outcome"] - pt.dot(worked, effect)
-        pm.Potential("likelihood", _collapsed(residual, data["axes"], data["lengths"], noise))
+        pm.Potential("likelihood", _collapsed(residual, data, noise))
         pm.Potential("lift_tests", _lift_likelihood(specification.saturation, data, media, effect))
         pm.Potential("return_priors", _return_density(data, worked.sum(axis=0) * effect))
     return model
@@ -168,12 +169,14 @@ def fit(
         {name: flat[name] for name in names},
         flat["effect"],
         noise.reshape(-1),
-        np.empty((0, 0)),
+        memory=np.empty(0),
+        coefficients=np.empty((0, 0)),
         chains=noise.shape[0],
         divergences=int(diverging.sum()),
         energy=None if energy is None else energy.to_numpy().astype(float),
     )
-    return linear_draws(posterior, np.random.default_rng(sampling.seed))
+    rng = np.random.default_rng(sampling.seed)
+    return linear_draws(memory_draws(posterior, specification.prior.memories, rng), rng)
 
 
 def _prior(parameter: Parameter) -> Any:
@@ -182,12 +185,18 @@ def _prior(parameter: Parameter) -> Any:
     return pm.Gamma(parameter.name, parameter.first, parameter.second, dims="channel")
 
 
-def _collapsed(residual: Any, axes: Any, lengths: Any, noise: Any) -> Any:
-    variance = noise**2
-    inside = pt.dot(axes.T, residual)
-    spread = (axes.shape[0] - axes.shape[1]) * pt.log(variance) + pt.log(variance + lengths).sum()
-    outside = (pt.dot(residual, residual) - pt.dot(inside, inside)) / variance
-    return -0.5 * (spread + outside + (inside**2 / (variance + lengths)).sum())
+def _collapsed(residual: Any, data: dict[str, Any], noise: Any) -> Any:
+    """Log density of the outcome up to a constant, memories summed over."""
+    memories, axes, lengths = (data[name] for name in ("memories", "axes", "lengths"))
+    variance, squares = noise**2, pt.dot(residual, residual)
+    ends, next_week = residual[0] ** 2 + residual[-1] ** 2, pt.dot(residual[1:], residual[:-1])
+    news = squares * (1.0 + memories**2) - memories**2 * ends - 2.0 * memories * next_week
+    # One product for all memories: the gradient costs little more than with one.
+    inside = pt.dot(axes.reshape((-1, axes.shape[2])), residual).reshape(lengths.shape)
+    spread = (axes.shape[2] - axes.shape[1]) * pt.log(variance) + pt.log(variance + lengths).sum(axis=1)
+    outside = (news - (inside**2).sum(axis=1)) / variance
+    within = (inside**2 / (variance + lengths)).sum(axis=1)
+    return pt.logsumexp(-0.5 * (spread + outside + within - pt.log(1.0 - memories**2)))
 
 
 def _lift_likelihood(family: Saturation, data: dict[str, Any], media: dict[str, Any], effect: Any) -> Any:

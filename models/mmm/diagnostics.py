@@ -62,7 +62,8 @@ class Diagnosis:
             residuals' correlation with those a week before, of the largest week.
         weeks_in_interval: share of fitted weeks inside their central 80 % interval.
         r_squared: median share of variance explained (Gelman et al. 2019).
-        elpd, elpd_error, worst_pareto_k: leave-one-out expected log density of weeks, outcome scales.
+        elpd, elpd_error, worst_pareto_k: leave-one-out expected log density of weeks, each given the one
+            before, outcome scales.
         problems: why the fit must not be used; empty where it passed.
         warnings: what does not block it.
     """
@@ -161,7 +162,7 @@ def _predictive(posterior: MediaPosterior, rng: np.random.Generator) -> dict[str
     expected, replicated = posterior.expected(), posterior.predicted(rng)
     low, high = np.quantile(replicated, (0.1, 0.9), axis=0)
     explained = expected.var(axis=1)
-    left = (posterior.noise * posterior.weeks.outcome_scale) ** 2
+    left = posterior.spread() ** 2
     echo = _autocorrelation(replicated - expected) >= _autocorrelation(observed - expected)
     return {
         "p_sd": float((replicated.std(axis=1) >= observed.std()).mean()),
@@ -181,8 +182,7 @@ def _autocorrelation(series: FloatArray) -> FloatArray:
 
 
 def _leave_one_out(posterior: MediaPosterior) -> dict[str, Any]:
-    scale = posterior.weeks.outcome_scale
-    missed = (posterior.weeks.outcome - posterior.expected()) / scale
+    missed = posterior.news() / posterior.weeks.outcome_scale
     density = stats.norm.logpdf(missed, scale=posterior.noise[:, None])
     shape = (posterior.chains, -1, posterior.weeks.number)
     inference = arviz.from_dict(
@@ -231,6 +231,7 @@ def _prior_draws(
         media={each.name: _drawn(each, shape, rng) for each in specification.media_parameters()},
         effect=scale * np.abs(rng.standard_normal(shape)),
         noise=specification.noise_sd * np.abs(rng.standard_normal(draws)),
+        memory=np.zeros(draws),
         coefficients=np.zeros((draws, len(posterior.columns.names))),
         chains=1,
         energy=None,

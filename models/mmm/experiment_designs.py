@@ -46,7 +46,7 @@ class Standing:
 
 def standing_of(posterior: MediaPosterior, current: FloatArray) -> Standing:
     """The standing of a fitted model; noise and carry-over at their posterior means."""
-    noise = float(posterior.noise.mean()) * posterior.weeks.outcome_scale
+    noise = float(posterior.spread().mean())
     return Standing(posterior_draws(posterior), current, noise, posterior.carry_over().mean(axis=0))
 
 

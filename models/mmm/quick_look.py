@@ -13,11 +13,11 @@ from typing import Any
 import arviz
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp
 
 from models.mmm.baseline import baseline
 from models.mmm.evidence import LiftTest, ReturnPrior
-from models.mmm.posterior import MediaPosterior, linear_draws
+from models.mmm.posterior import MediaPosterior, linear_draws, memory_draws, outcome_density
 from models.mmm.response import FloatArray, adstock_weights, saturated
 from models.mmm.specification import Specification, fitted_data
 from models.mmm.weeks import MediaWeeks
@@ -71,11 +71,12 @@ def quick_look(
         media,
         effect,
         noise,
-        np.empty((0, 0)),
+        memory=np.empty(0),
+        coefficients=np.empty((0, 0)),
         approximate=True,
         importance_tail=float(tail),
     )
-    return linear_draws(posterior, rng)
+    return linear_draws(memory_draws(posterior, specification.prior.memories, rng), rng)
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,12 @@ class Density:
         return found
 
     def _likelihood(self, residual: FloatArray, noise: FloatArray) -> FloatArray:
-        axes, lengths, variance = self.data["axes"], self.data["lengths"], noise[:, None] ** 2
-        inside = residual @ axes
-        outside = ((residual**2).sum(axis=1) - (inside**2).sum(axis=1)) / variance[:, 0]
-        spread = (axes.shape[0] - axes.shape[1]) * np.log(variance[:, 0]) + np.log(variance + lengths).sum(
-            axis=1
-        )
-        found: FloatArray = -0.5 * (spread + outside + (inside**2 / (variance + lengths)).sum(axis=1))
+        data = (self.data[name] for name in ("memories", "axes", "lengths"))
+        by_memory = [
+            outcome_density(residual, noise, memory, axes, lengths)
+            for memory, axes, lengths in zip(*data, strict=True)
+        ]
+        found: FloatArray = logsumexp(by_memory, axis=0)
         return found
 
     def _lifts(self, media: dict[str, FloatArray], effect: FloatArray) -> FloatArray:

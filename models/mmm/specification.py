@@ -7,12 +7,12 @@ density itself (`collapsed` for sampling, `quick_look` for a first impression).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from models.mmm.baseline import BaselinePrior, baseline
+from models.mmm.baseline import BaselinePrior, baseline, remembering_axes
 from models.mmm.evidence import LiftTest, ReturnPrior
 from models.mmm.response import (
     ADSTOCK_PARAMETERS,
@@ -25,6 +25,9 @@ from models.mmm.response import (
 )
 from models.mmm.weeks import MediaWeeks
 
+LEAST_EFFECT_SCALE = 0.05
+"""A channel of little money may do more than its share."""
+
 
 @dataclass(frozen=True)
 class Specification:
@@ -32,14 +35,18 @@ class Specification:
 
     Attributes:
         lags: weeks a week's spend works at most.
-        effect_share: prior scale of a channel's largest response, as a multiple of (channels · its share of
-            spend), in outcome scales: channels with more money are expected to do more, none by much.
+        effect_share: prior scale of a channel's largest response, as a multiple of its share of spend, in
+            outcome scales: channels with more money are expected to do more. At 1.5 all media together bring
+            two thirds of the largest week at their usual spend, give or take as much.
+        harvest_share: the same of a channel that harvests demand, as a multiple of what others of its spend
+            have; where brand search was switched off, almost nothing was lost (Blake, Nosko & Tadelis 2015).
     """
 
     adstock: Adstock = "geometric"
     saturation: Saturation = "logistic"
     lags: int = 8
-    effect_share: float = 1.0
+    effect_share: float = 1.5
+    harvest_share: float = 0.25
     noise_sd: float = 0.5
     prior: BaselinePrior = field(default_factory=BaselinePrior)
 
@@ -49,9 +56,9 @@ class Specification:
     def parameters(self, weeks: MediaWeeks) -> int:
         """Numbers a fit of these weeks estimates; the drift counts once, its functions are one process."""
         per_channel = len(self.media_parameters()) + 1
-        drift = 1 if self.prior.drift_sd > 0 else 0
-        yearly = 2 * self.prior.yearly_orders
-        return per_channel * len(weeks.channels) + len(weeks.control_names) + yearly + drift + 2
+        linear = baseline(weeks, replace(self.prior, drift_sd=0.0)).columns.shape[1]
+        drift, memory = int(self.prior.drift_sd > 0), int(len(self.prior.memories) > 1)
+        return int(per_channel * len(weeks.channels) + linear + drift + memory + 1)
 
 
 def effect_scale(weeks: MediaWeeks, specification: Specification) -> FloatArray:
@@ -59,7 +66,8 @@ def effect_scale(weeks: MediaWeeks, specification: Specification) -> FloatArray:
     spent = weeks.spend.sum(axis=0)
     total = spent.sum()
     share = spent / total if total > 0 else np.full(len(weeks.channels), 1 / len(weeks.channels))
-    scale: FloatArray = np.maximum(specification.effect_share * len(weeks.channels) * share, 0.05)
+    own = np.where(np.isin(weeks.channels, weeks.harvests), specification.harvest_share, 1.0)
+    scale: FloatArray = own * np.maximum(specification.effect_share * share, LEAST_EFFECT_SCALE)
     return scale
 
 
@@ -71,12 +79,16 @@ def fitted_data(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """What a fit sees, in units of the scales; no tests or returns are one of no weight.
 
+    The baseline's axes and their squared lengths come once per memory, (memories, axes, weeks) and (memories,
+    axes).
+
     Raises:
         ValueError: a test or return of an unknown channel, without a positive error or impossible spend; a
             return of a channel that never spent.
     """
     _refuse(weeks, tests, returns)
-    axes, singular, _ = np.linalg.svd(baseline(weeks, specification.prior).columns, full_matrices=False)
+    columns, memories = baseline(weeks, specification.prior).columns, specification.prior.memories
+    axes, lengths = zip(*(remembering_axes(columns, each) for each in memories), strict=True)
     tested = np.array([weeks.channels.index(test.channel) for test in tests] or [0])
     believed = np.array([weeks.channels.index(each.channel) for each in returns] or [0])
     scale = weeks.spend_scale[tested]
@@ -87,8 +99,9 @@ def fitted_data(
         "lagged_spend": lagged(weeks.spend / weeks.spend_scale, specification.lags),
         "usual_spend": np.where(usual > 0, usual, 1.0),
         "outcome": weeks.outcome / weeks.outcome_scale,
-        "axes": axes,
-        "lengths": singular**2,
+        "memories": np.array(memories),
+        "axes": np.stack(axes),
+        "lengths": np.stack(lengths),
         "effect_scale": effect_scale(weeks, specification),
         "test_channel": tested,
         "test_before": before,

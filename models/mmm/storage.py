@@ -22,7 +22,7 @@ from models.mmm.response import FloatArray
 from models.mmm.specification import Specification
 from models.mmm.weeks import MediaWeeks
 
-VERSION = 1
+VERSION = 2
 _ORDER = {"channel": pl.String, "position": pl.Int64}
 
 
@@ -59,7 +59,8 @@ def restore(table: pl.DataFrame, described: dict[str, Any]) -> tuple[MediaPoster
             "fit again (materialise mmm_fit), or read it with the code that wrote it"
         )
     stored = described["specification"]
-    specification = Specification(**{**stored, "prior": BaselinePrior(**stored["prior"])})
+    prior = {**stored["prior"], "memories": tuple(stored["prior"]["memories"])}
+    specification = Specification(**{**stored, "prior": BaselinePrior(**prior)})
     weeks = restore_weeks(described["weeks"])
     names = tuple(described["baseline"]["names"])
     draws = int(described["draws"])
@@ -75,6 +76,7 @@ def restore(table: pl.DataFrame, described: dict[str, Any]) -> tuple[MediaPoster
         },
         _values(table, "effect", draws, weeks.channels),
         _values(table, "noise", draws, (None,))[:, 0],
+        _values(table, "memory", draws, (None,))[:, 0],
         _values(table, "coefficient", draws, names),
         chains=described["chains"],
         divergences=described["divergences"],
@@ -96,6 +98,7 @@ def describe_weeks(weeks: MediaWeeks) -> dict[str, Any]:
         "outcome": weeks.outcome.tolist(),
         "controls": weeks.controls.tolist(),
         "control_names": list(weeks.control_names),
+        "harvests": list(weeks.harvests),
     }
 
 
@@ -110,6 +113,7 @@ def restore_weeks(stored: dict[str, Any]) -> MediaWeeks:
         outcome,
         np.array(stored["controls"]).reshape(outcome.size, len(controls)),
         controls,
+        tuple(stored["harvests"]),
     )
 
 
@@ -133,6 +137,7 @@ def _fingerprint(posterior: MediaPosterior) -> str:
         *(posterior.media[name] for name in sorted(posterior.media)),
         posterior.effect,
         posterior.noise,
+        posterior.memory,
         posterior.coefficients,
     ):
         digest.update(np.ascontiguousarray(values).tobytes())

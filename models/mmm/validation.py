@@ -150,11 +150,13 @@ def next_outcome(
     longer = _with_week(past, ahead)
     columns = baseline(longer, prior)
     fitted = replace(posterior, columns=Baseline(columns.names, columns.columns[:-1]))
-    level = linear_draws(fitted, rng).coefficients @ columns.columns[-1]
+    drawn = linear_draws(fitted, rng)
+    level = drawn.coefficients @ columns.columns[-1]
     recent = lagged(longer.spend / past.spend_scale, posterior.lags)[-1]
     stock = np.einsum("dcl,cl->dc", posterior.carry_over(), recent)
     media = (posterior.effect * saturated(posterior.saturation, stock, posterior.media)).sum(axis=1)
-    noise = posterior.noise * rng.standard_normal(posterior.draws)
+    left = (past.outcome[-1] - drawn.expected()[:, -1]) / past.outcome_scale
+    noise = posterior.memory * left + posterior.noise * rng.standard_normal(posterior.draws)
     found: FloatArray = past.outcome_scale * (level + media + noise)
     return found
 

@@ -6,6 +6,7 @@ whether they can carry a model (`weeks.refusals`), the mart.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 
 import numpy as np
@@ -16,7 +17,9 @@ from models.mmm.weeks import MediaWeeks
 CONTROLS = ("trend", "event_share", "promotion_share")
 
 
-def newest_weeks(rows: pl.DataFrame, before: date, most_weeks: int) -> MediaWeeks | None:
+def newest_weeks(
+    rows: pl.DataFrame, before: date, most_weeks: int, harvests: Collection[str] = ()
+) -> MediaWeeks | None:
     """The longest run of complete weeks that ends at the newest complete one; None where there is none.
 
     The outcome is the stores' new customers where they are known in every week, else conversions as the
@@ -27,6 +30,7 @@ def newest_weeks(rows: pl.DataFrame, before: date, most_weeks: int) -> MediaWeek
             is_complete of one track, all channels in every week.
         before: weeks that reach this day are left out.
         most_weeks: of the window; a fixed length lets one compiled model serve every week.
+        harvests: channels that meet demand others made.
     """
     whole = rows.filter("is_complete", pl.col("week") <= before - timedelta(days=7))
     weeks = _last_run(whole["week"].unique().sort().to_list())[-most_weeks:]
@@ -58,6 +62,7 @@ def newest_weeks(rows: pl.DataFrame, before: date, most_weeks: int) -> MediaWeek
         if varying
         else np.zeros((len(weeks), 0)),
         tuple(varying),
+        tuple(name for name in channels if name in harvests),
     )
 
 

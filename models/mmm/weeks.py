@@ -6,7 +6,7 @@ Here: the data's shape, its scales, and honest refusals. Not here: the mart (`mm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -34,9 +34,11 @@ class MediaWeeks:
         outcome: reward units a week, shape (weeks,).
         controls: what else moves the outcome (promotions, prices), shape (weeks, controls); standardise them.
         control_names: their names.
+        harvests: channels that meet demand others made (brand search), whose spend is that demand's.
 
     Raises:
-        ValueError: shapes that do not fit, a channel named twice, negative or missing numbers.
+        ValueError: shapes that do not fit, a channel named twice, negative or missing numbers, a harvesting
+            channel that is none of these.
     """
 
     first_day: date
@@ -45,6 +47,7 @@ class MediaWeeks:
     outcome: FloatArray
     controls: FloatArray
     control_names: tuple[str, ...] = ()
+    harvests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         weeks = self.outcome.shape[0]
@@ -59,6 +62,8 @@ class MediaWeeks:
                 raise ValueError(f"{name} must be finite and not negative")
         if not np.isfinite(self.controls).all():
             raise ValueError("controls must be finite")
+        if strangers := sorted(set(self.harvests) - set(self.channels)):
+            raise ValueError(f"{strangers} are said to harvest demand; channels are {list(self.channels)}")
 
     @property
     def number(self) -> int:
@@ -82,13 +87,8 @@ class MediaWeeks:
 
     def before(self, weeks: int) -> MediaWeeks:
         """The first so many weeks."""
-        return MediaWeeks(
-            self.first_day,
-            self.channels,
-            self.spend[:weeks],
-            self.outcome[:weeks],
-            self.controls[:weeks],
-            self.control_names,
+        return replace(
+            self, spend=self.spend[:weeks], outcome=self.outcome[:weeks], controls=self.controls[:weeks]
         )
 
 

@@ -63,6 +63,7 @@ class Pretended:
             },
             top / weeks.outcome_scale,
             np.full(120, self.world.noise / weeks.outcome_scale),
+            np.zeros(120),
             np.zeros((120, len(columns.names))),
         )
 

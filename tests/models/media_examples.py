@@ -22,6 +22,7 @@ def by_hand(weeks, *, draws=1200, chains=4, spread=0.1, noise=0.04, seed=0, **ch
         },
         0.2 * np.exp(spread * rng.normal(size=shape)),
         noise * np.exp(0.05 * rng.normal(size=draws)),
+        np.zeros(draws),
         np.empty((0, 0)),
         **{"chains": chains, "energy": rng.normal(size=(chains, draws // chains))} | changes,
     )

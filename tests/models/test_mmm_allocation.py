@@ -445,6 +445,7 @@ def test_a_fitted_model_s_draws_are_its_own_curves() -> None:
         media,
         rng.random((30, 2)),
         np.full(30, 0.2),
+        np.zeros(30),
         np.empty((0, 0)),
     )
     spend = np.array([40.0, 120.0])

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from models.mmm.baseline import WEEKS_PER_YEAR, BaselinePrior, baseline
+from models.mmm.baseline import WEEKS_PER_YEAR, BaselinePrior, baseline, forgotten, remembering_axes
 from models.mmm.weeks import MediaWeeks
 
 
@@ -65,3 +65,20 @@ def test_twelve_functions_serve_three_years():
 
 def test_without_drift_there_is_none():
     assert not [name for name in baseline(weeks(), BaselinePrior(drift_sd=0)).names if "drift" in name]
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
+def test_errors_freed_of_their_memory_are_independent(memory):
+    apart = np.abs(np.subtract.outer(np.arange(60), np.arange(60)))
+    correlated = memory**apart / (1 - memory**2)
+    freed = forgotten(forgotten(correlated, memory).T, memory)
+    assert freed == pytest.approx(np.eye(60), abs=1e-9)
+
+
+def test_axes_that_remember_take_errors_as_they_are():
+    columns, errors = np.random.default_rng(1).normal(size=(60, 4)), np.random.default_rng(2).normal(size=60)
+    axes, lengths = remembering_axes(columns, 0.5)
+    freed = forgotten(columns, 0.5)
+    kept = freed @ np.linalg.lstsq(freed, forgotten(errors, 0.5))[0]
+    assert ((axes @ errors) ** 2).sum() == pytest.approx((kept**2).sum())
+    assert lengths.sum() == pytest.approx((freed**2).sum())

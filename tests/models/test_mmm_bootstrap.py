@@ -66,8 +66,9 @@ def posterior_returning(weeks: MediaWeeks, returns: np.ndarray, spread: float) -
     media = {"retention": np.full((draws, channels), 0.3), "rate": np.full((draws, channels), 2.0)}
     effect = np.ones((draws, channels))
     none = Baseline((), np.zeros((weeks.number, 0)))
+    alone, nothing = np.zeros(draws), np.zeros((draws, 0))
     unit = MediaPosterior(
-        weeks, "geometric", "logistic", 8, none, media, effect, np.ones(draws), np.zeros((draws, 0))
+        weeks, "geometric", "logistic", 8, none, media, effect, np.ones(draws), alone, nothing
     )
     scaled = returns / unit.return_on_spend()[0] * np.exp(spread * rng.standard_normal((draws, channels)))
     return replace(unit, effect=scaled)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 
 from benchmarks.simulated_media import simulated_media
 from models.mmm import collapsed
@@ -60,8 +61,17 @@ def whole_density(weeks, form, media, effect, noise, tests, returns):
     ).sum(-1)
     worked = saturated(form.saturation, stock, media)
     columns = baseline(weeks, form.prior).columns
-    covariance = noise**2 * np.eye(weeks.number) + columns @ columns.T
-    found = stats.multivariate_normal.logpdf(weeks.outcome / weeks.outcome_scale, worked @ effect, covariance)
+    apart = np.abs(np.subtract.outer(np.arange(weeks.number), np.arange(weeks.number)))
+    found = logsumexp(
+        [
+            stats.multivariate_normal.logpdf(
+                weeks.outcome / weeks.outcome_scale,
+                worked @ effect,
+                noise**2 / (1 - memory**2) * memory**apart + columns @ columns.T,
+            )
+            for memory in form.prior.memories
+        ]
+    )
     found += stats.halfnorm.logpdf(noise, scale=form.noise_sd)
     found += stats.halfnorm.logpdf(effect, scale=collapsed.effect_scale(weeks, form)).sum()
     for each in form.media_parameters():

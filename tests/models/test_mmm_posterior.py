@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from benchmarks.simulated_media import simulated_media
-from models.mmm.posterior import linear_draws
+from models.mmm.posterior import linear_draws, memory_draws
 from models.mmm.specification import Specification
 from models.mmm.storage import VERSION, manifest, restore
 from tests.models.media_examples import by_hand
@@ -60,8 +60,14 @@ def test_a_channel_that_never_spent_returns_nothing(weeks):
     assert (by_hand(replace(weeks, spend=spend), draws=8).return_on_spend()[:, 0] == 0).all()
 
 
-@pytest.mark.parametrize("number", [110, 15])
-def test_coefficients_drawn_back_are_the_gaussian_posterior_given_media(number):
+def remembering(noise, memory, number):
+    """Covariance of errors of which each keeps a share of the one before."""
+    apart = np.abs(np.subtract.outer(np.arange(number), np.arange(number)))
+    return noise**2 / (1 - memory**2) * memory**apart
+
+
+@pytest.mark.parametrize(("number", "memory"), [(110, 0.0), (110, 0.6), (15, 0.0)])
+def test_coefficients_drawn_back_are_the_gaussian_posterior_given_media(number, memory):
     """Also with fewer weeks than columns, where what the weeks cannot see keeps its prior."""
     weeks = simulated_media(weeks=number)[0]
     one = by_hand(weeks, draws=1, chains=1)
@@ -70,16 +76,47 @@ def test_coefficients_drawn_back_are_the_gaussian_posterior_given_media(number):
         media={name: np.repeat(value, 40_000, axis=0) for name, value in one.media.items()},
         effect=np.repeat(one.effect, 40_000, axis=0),
         noise=np.repeat(one.noise, 40_000),
+        memory=np.full(40_000, memory),
     )
     drawn = linear_draws(repeated, np.random.default_rng(3)).coefficients
-    columns, variance = one.columns.columns, one.noise[0] ** 2
+    columns = one.columns.columns
     residual = (weeks.outcome - one.contributions()[0].sum(axis=-1)) / weeks.outcome_scale
-    covariance = np.linalg.inv(np.eye(columns.shape[1]) + columns.T @ columns / variance)
-    mean = covariance @ columns.T @ residual / variance
+    precise = np.linalg.inv(remembering(one.noise[0], memory, number))
+    covariance = np.linalg.inv(np.eye(columns.shape[1]) + columns.T @ precise @ columns)
+    mean = covariance @ columns.T @ precise @ residual
     deviation = np.sqrt(np.diag(covariance))
     assert (drawn.mean(axis=0) - mean) / deviation == pytest.approx(np.zeros(mean.size), abs=0.025)
     whitened = np.cov(drawn.T) / np.outer(deviation, deviation)
     assert whitened == pytest.approx(covariance / np.outer(deviation, deviation), abs=0.03)
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(0.0, 0.1), (0.6, 0.55)])
+def test_memory_is_drawn_where_the_weeks_have_it(weeks, memory, expected):
+    posterior = by_hand(weeks, draws=1000, chains=1, spread=0.001)
+    noise = posterior.noise.mean() * weeks.outcome_scale
+    means = []
+    for seed in (1, 2, 3):
+        left = np.random.default_rng(seed).multivariate_normal(
+            np.zeros(weeks.number), remembering(noise, memory, weeks.number)
+        )
+        seen = replace(weeks, outcome=np.maximum(posterior.expected().mean(axis=0) + left, 0))
+        lived = replace(posterior, weeks=seen)
+        drawn = memory_draws(lived, (0.0, 0.2, 0.4, 0.6, 0.8), np.random.default_rng(seed)).memory
+        assert set(drawn) <= {0.0, 0.2, 0.4, 0.6, 0.8}
+        means.append(drawn.mean())
+    assert np.mean(means) == pytest.approx(expected, abs=0.1)
+
+
+def test_weeks_that_might_have_come_remember_as_the_draws_do(weeks):
+    posterior = by_hand(weeks, draws=1500, chains=1, spread=0.001)
+    lived = replace(posterior, memory=np.full(1500, 0.6))
+    left = lived.predicted(np.random.default_rng(1)) - lived.expected()
+    assert left.std() == pytest.approx(lived.spread().mean(), rel=0.02)
+    assert (left[:, 1:] * left[:, :-1]).mean() / left.var() == pytest.approx(0.6, abs=0.02)
+    one = replace(lived, weeks=replace(weeks, outcome=np.maximum(lived.expected()[0] + left[0], 0)))
+    news = one.news()[0]
+    assert news.std() == pytest.approx(lived.noise.mean() * weeks.outcome_scale, rel=0.2)
+    assert abs(np.corrcoef(news[1:], news[:-1])[0, 1]) < 0.25
 
 
 def through_files(posterior, folder):

@@ -62,6 +62,7 @@ def truth_of(weeks: MediaWeeks) -> MediaPosterior:
         {"retention": np.ones((draws, 2)), "half": half},
         np.tile(TOP / weeks.outcome_scale, (draws, 1)),
         np.full(draws, NOISE / weeks.outcome_scale),
+        np.zeros(draws),
         np.zeros((draws, len(columns.names))),
     )
 
@@ -114,6 +115,18 @@ def test_forecasts_do_not_know_the_week_they_are_for_nor_later_ones(weeks: Media
     assert seen == [118, 119, 118, 119]
     assert before["p50"][0] == after["p50"][0]
     assert before["crps"][0] < after["crps"][0]
+
+
+def test_a_forecast_carries_on_what_the_last_week_left_where_weeks_remember(weeks: MediaWeeks) -> None:
+    past, ahead = weeks.before(100), NextWeek(weeks.spend[100], np.zeros(1))
+    surge = 10 * NOISE * (np.arange(100) == 99)
+    surged = replace(past, outcome=past.outcome + surge)
+
+    def middle(memory: float) -> float:
+        remembering = replace(truth_of(surged), memory=np.full(400, memory))
+        return float(np.median(next_outcome(remembering, PRIOR, ahead, np.random.default_rng(3))))
+
+    assert middle(0.6) - middle(0.0) == pytest.approx(6 * NOISE, rel=0.3)
 
 
 def test_a_forecast_answers_to_the_spend_and_the_control_of_its_own_week(weeks: MediaWeeks) -> None:
