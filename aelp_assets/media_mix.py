@@ -8,6 +8,7 @@ diagnostics stops there, by its check and by what the step reads.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -22,6 +23,7 @@ from aelp_assets.media_mix_plan import TrackMix, track_mix
 from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
+from aelp_assets.randomised_evidence import RANDOMISED_INPUTS, randomised_readings
 from models.mmm.planner import calendar_conflicts
 from models.quantiles import out_of_order
 from resources.code_version import module_hash
@@ -29,11 +31,17 @@ from resources.settings import Environment, Settings
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
 
-_CODE = module_hash("models.mmm")
+_CODE = module_hash("models.mmm", "models.overlap", "models.rewards")
 _FITS_SHOWN = [
     *("track", "model", "outcome", "weeks", "channels", "max_rhat", "min_ess_bulk", "divergences"),
     *("weeks_in_interval", "passed", "reasons", "warnings", "disagreeing"),
 ]
+_EVIDENCE = {
+    **dict.fromkeys(("track", "channel", "source"), pl.String),
+    **dict.fromkeys(("spend", "change", "lift", "error"), pl.Float64),
+    **dict.fromkeys(("applied", "held"), pl.Int64),
+    "not_counted": pl.String,
+}
 _CHANNELS_SHOWN = [
     *("track", "channel", "model", "roas_p10", "roas_p50", "roas_p90", "contribution_share_p50"),
     *("carry_over_weeks_p50", "contraction", "other_roas_p50", "disagrees"),
@@ -55,7 +63,10 @@ def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
 @dg.asset(
     dagster_type=FRAME,
     key=["gaelp_training", "mmm_fit_diagnostics"],
-    ins={"mmm_input_weekly": dg.AssetIn(key=["gaelp_training", "mmm_input_weekly"])},
+    ins={
+        "mmm_input_weekly": dg.AssetIn(key=["gaelp_training", "mmm_input_weekly"]),
+        **RANDOMISED_INPUTS,
+    },
     check_specs=[
         dg.AssetCheckSpec(
             "every_fit_may_be_believed",
@@ -82,20 +93,37 @@ def _out(name: str, owners: Sequence[str]) -> dg.AssetOut:
 def mmm_fit(
     context: dg.AssetExecutionContext,
     mmm_input_weekly: pl.DataFrame,
+    int_lever_daily: pl.DataFrame,
+    budget_levers: pl.DataFrame,
+    int_lever_traits: pl.DataFrame,
+    int_campaign_channels: pl.DataFrame,
+    decision_accounts: pl.DataFrame,
+    apply_hold_assignments: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
 ) -> dg.MaterializeResult:
     """Fit each track's weeks and keep the draws; what stands for and against each fit."""
     morning = morning_of(context)
-    fitter = Fitter(settings, morning)
-    rows = []
+    readings = randomised_readings(
+        apply_hold_assignments,
+        int_lever_daily,
+        budget_levers,
+        int_lever_traits,
+        int_campaign_channels,
+        decision_accounts,
+        settings,
+        morning,
+    )
+    fitter = Fitter(settings, morning, readings)
+    rows, evidence = [], []
     for track in settings.tracks:
         context.log.info(f"{track}: fitting its media mix")
         found = fitter.fit(track, mmm_input_weekly.filter(pl.col("track") == track))
         rows.append(fit_row(found, settings, keep_fit(environment.artifacts, found, settings, morning)))
+        evidence.append(evidence_rows(found))
         said = rows[-1].row(0, named=True)
         context.log.info(f"{track}: {found.model} of {said['weeks']} weeks; {said['reasons'] or 'passed'}")
-    return by_fit(rows_of(tables.MMM_FIT_DIAGNOSTICS, rows, morning))
+    return by_fit(rows_of(tables.MMM_FIT_DIAGNOSTICS, rows, morning), pl.concat(evidence))
 
 
 @dg.multi_asset(
@@ -187,7 +215,8 @@ def fit_row(found: TrackFit, settings: Settings, draws_hash: str | None) -> pl.D
         "last_week": weeks.days[-1] if weeks else None,
         "channels": len(weeks.channels) if weeks else 0,
         "parameters": specification_of(settings).parameters(weeks) if weeks else 0,
-        "lift_tests": found.tests,
+        "lift_tests": sum(each.test is not None for each in found.evidence),
+        "apply_hold_tests": sum(each.test is not None for each in found.evidence if each.reading),
         "passed": found.passed,
         "reasons": " ".join(against) or None,
         "warnings": said.get("warnings") or None,
@@ -200,8 +229,30 @@ def fit_row(found: TrackFit, settings: Settings, draws_hash: str | None) -> pl.D
     return pl.DataFrame([{name: row.get(name) for name in wanted}], schema=wanted)
 
 
-def by_fit(rows: pl.DataFrame) -> dg.MaterializeResult:
-    """`mmm_fit_diagnostics` with its checks."""
+def evidence_rows(found: TrackFit) -> pl.DataFrame:
+    """A track's experiments as a person reads them: whence each comes, and why it does not count."""
+    return pl.DataFrame(
+        [
+            {
+                "track": found.track,
+                "channel": each.channel,
+                "source": each.source,
+                **({} if each.test is None else asdict(each.test)),
+                **({"applied": each.reading.applied, "held": each.reading.held} if each.reading else {}),
+                "not_counted": each.reason,
+            }
+            for each in found.evidence
+        ],
+        schema=_EVIDENCE,
+    )
+
+
+def by_fit(rows: pl.DataFrame, evidence: pl.DataFrame | None = None) -> dg.MaterializeResult:
+    """`mmm_fit_diagnostics` with its checks.
+
+    Args:
+        evidence: of `evidence_rows`.
+    """
     failed = rows.filter(~pl.col("passed"), pl.col("model") != "none")
     contradicted = rows.drop_nulls("disagreeing")
     said = [f"{row['track']}: {row['reasons']}" for row in failed.iter_rows(named=True)]
@@ -222,6 +273,7 @@ def by_fit(rows: pl.DataFrame) -> dg.MaterializeResult:
         ],
         _FITS_SHOWN,
         key=key,
+        lift_tests=markdown_table(pl.DataFrame(schema=_EVIDENCE) if evidence is None else evidence, rows=40),
     )
 
 

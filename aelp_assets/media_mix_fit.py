@@ -7,11 +7,11 @@ Not here: assets (`media_mix`), the models themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from models.mmm.bootstrap import BootstrapMix, bootstrap_refusals, disagreements
 from models.mmm.channel_draws import ChannelDraws, bootstrap_draws, posterior_draws
 from models.mmm.evidence import LiftTest
 from models.mmm.posterior import MediaPosterior
+from models.mmm.randomised_evidence import Reading, reading_as_lift_test
 from models.mmm.specification import Specification
 from models.mmm.weekly_input import newest_weeks
 from models.mmm.weeks import MediaWeeks, refusals
@@ -33,6 +34,23 @@ if TYPE_CHECKING:
     from models.mmm.diagnostics import Diagnosis
 
 FIT_FOLDER = "media_mix"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An experiment on a channel as a fit took it.
+
+    Attributes:
+        test: None: it does not count.
+        reason: why not.
+        reading: of the coin, where that is its source.
+    """
+
+    source: Literal["settings", "apply/hold"]
+    channel: str
+    test: LiftTest | None = None
+    reason: str | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ class TrackFit:
         contraction: share of the prior's variance of each channel's return that the weeks took away; None:
             the fallback has none.
         refused: why the Bayesian model, or any, was not fitted.
+        evidence: experiments that the Bayesian model was offered.
         beside: of `disagreements` with the independent estimate; None: there is none.
     """
 
@@ -56,7 +75,7 @@ class TrackFit:
     fitted: MediaPosterior | BootstrapMix | None = None
     diagnosis: Diagnosis | None = None
     refused: tuple[str, ...] = ()
-    tests: int = 0
+    evidence: tuple[Evidence, ...] = ()
     contraction: Mapping[str, float] | None = None
     beside: pl.DataFrame | None = None
 
@@ -91,21 +110,40 @@ def specification_of(settings: Settings) -> Specification:
     return Specification(chosen.adstock, chosen.saturation, chosen.lags)
 
 
-def lift_tests_of(settings: Settings, track: str, channels: Sequence[str]) -> list[LiftTest]:
-    """The settings' experiments on channels of a track that the weeks know."""
-    return [
-        LiftTest(test.channel, float(test.spend), float(test.change), test.lift, test.error)
+def evidence_of(
+    settings: Settings, track: str, weeks: MediaWeeks, outcome: str, readings: Iterable[Reading]
+) -> tuple[Evidence, ...]:
+    """Experiments on channels of a track that the weeks know: the settings', then those of the coin."""
+    told = [
+        Evidence(
+            "settings",
+            test.channel,
+            LiftTest(test.channel, float(test.spend), float(test.change), test.lift, test.error),
+        )
         for test in settings.media_mix.lift_tests
-        if test.track == track and test.channel in channels
+        if test.track == track and test.channel in weeks.channels
     ]
+    for reading in readings:
+        if reading.channel in weeks.channels:
+            found = reading_as_lift_test(reading, weeks, of_orders=outcome == "new_customers")
+            test, reason = (None, found) if isinstance(found, str) else (found, None)
+            told.append(Evidence("apply/hold", reading.channel, test, reason, reading))
+    return tuple(told)
 
 
 class Fitter:
-    """Fits of one morning; tracks with as many channels share one compiled model."""
+    """Fits of one morning; tracks with as many channels share one compiled model.
 
-    def __init__(self, settings: Settings, morning: date) -> None:
+    Args:
+        readings: of `randomised_readings`, by track.
+    """
+
+    def __init__(
+        self, settings: Settings, morning: date, readings: Mapping[str, Sequence[Reading]] | None = None
+    ) -> None:
         self.settings = settings
         self.morning = morning
+        self.readings = readings or {}
         self._compiled: dict[int, CompiledMix] = {}
 
     def fit(self, track: str, rows: pl.DataFrame) -> TrackFit:
@@ -128,16 +166,24 @@ class Fitter:
         if against:
             neither = tuple(each.detail for each in second)
             return replace(found, fitted=other, refused=tuple(dict.fromkeys((*against, *neither))))
-        posterior, diagnosis, tests = self._bayesian(track, weeks, specification)
+        readings = self.readings.get(track, ())
+        evidence = evidence_of(self.settings, track, weeks, found.outcome, readings)
+        tests = [each.test for each in evidence if each.test is not None]
+        posterior, diagnosis = self._bayesian(track, weeks, specification, tests)
         beside = None if other is None else disagreements(posterior, other)
         kept = {each.channel: each.return_on_spend for each in diagnosis.channels}
         return replace(
-            found, fitted=posterior, diagnosis=diagnosis, tests=tests, contraction=kept, beside=beside
+            found,
+            fitted=posterior,
+            diagnosis=diagnosis,
+            evidence=evidence,
+            contraction=kept,
+            beside=beside,
         )
 
     def _bayesian(
-        self, track: str, weeks: MediaWeeks, specification: Specification
-    ) -> tuple[MediaPosterior, Diagnosis, int]:
+        self, track: str, weeks: MediaWeeks, specification: Specification, tests: Sequence[LiftTest]
+    ) -> tuple[MediaPosterior, Diagnosis]:
         # Loading PyMC takes seconds, and every command loads the graph.
         from models.mmm.collapsed import CompiledMix, Sampling, fit
         from models.mmm.diagnostics import diagnose
@@ -146,7 +192,6 @@ class Fitter:
         channels = len(weeks.channels)
         if chosen.sampler == "nutpie" and channels not in self._compiled:
             self._compiled[channels] = CompiledMix(weeks, specification)
-        tests = lift_tests_of(self.settings, track, weeks.channels)
         sampling = Sampling(
             derived_seed(self.settings.seed, f"mmm_fit {track}", self.morning),
             chosen.sampler,
@@ -156,7 +201,7 @@ class Fitter:
         )
         posterior = fit(weeks, specification, sampling, tests, self._compiled.get(channels))
         rng = seeded_rng(self.settings.seed, f"mmm_diagnose {track}", self.morning)
-        return posterior, diagnose(posterior, specification, rng), len(tests)
+        return posterior, diagnose(posterior, specification, rng)
 
     def _second_rng(self, track: str) -> np.random.Generator:
         return seeded_rng(self.settings.seed, f"mmm_bootstrap {track}", self.morning)

@@ -29,7 +29,10 @@ class ChannelRule(Section):
 
 
 class MeasuredLift(Section):
-    """What an experiment measured on a channel: dollars and conversions a week, `error` its standard one."""
+    """What an experiment measured on a channel: dollars and conversions a week, `error` its standard one.
+
+    Its days: the fit takes no apply/hold reading of them besides, and none of the channel if they are unsaid.
+    """
 
     track: str
     channel: str
@@ -37,6 +40,15 @@ class MeasuredLift(Section):
     change: Decimal
     lift: float
     error: Annotated[float, Field(gt=0.0)]
+    first_day: date | None = None
+    last_day: date | None = None
+
+    @model_validator(mode="after")
+    def _days_are_whole(self) -> MeasuredLift:
+        first, last = self.first_day, self.last_day
+        if (first is None) != (last is None) or (first and last and last < first):
+            raise ValueError("first_day and last_day: give both, the first not after the last, or neither")
+        return self
 
     @model_validator(mode="after")
     def _spend_is_possible(self) -> MeasuredLift:
