@@ -8,7 +8,6 @@ diagnostics stops there, by its check and by what the step reads.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -18,12 +17,19 @@ import polars as pl
 from aelp_assets import plots
 from aelp_assets.bandits import SNAPSHOT_DAYS, guardrail_limits
 from aelp_assets.channel_envelopes import channel_levers
-from aelp_assets.media_mix_fit import Fitter, TrackFit, keep_fit, specification_of, stored_fit
+from aelp_assets.media_mix_fit import (
+    Fitter,
+    TrackFit,
+    evidence_rows,
+    keep_fit,
+    specification_of,
+    stored_fit,
+)
 from aelp_assets.media_mix_plan import TrackMix, track_mix
 from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
-from aelp_assets.randomised_evidence import RANDOMISED_INPUTS, randomised_readings
+from aelp_assets.randomised_evidence import RANDOMISED_INPUTS, kept_draws, randomised_readings
 from models.mmm.planner import calendar_conflicts
 from models.quantiles import out_of_order
 from resources.code_version import module_hash
@@ -31,17 +37,11 @@ from resources.settings import Environment, Settings
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
 
-_CODE = module_hash("models.mmm", "models.overlap", "models.rewards")
+_CODE = module_hash("models.mmm", "models.eligibility", "models.overlap", "models.rewards")
 _FITS_SHOWN = [
     *("track", "model", "outcome", "weeks", "channels", "max_rhat", "min_ess_bulk", "divergences"),
     *("weeks_in_interval", "passed", "reasons", "warnings", "disagreeing"),
 ]
-_EVIDENCE = {
-    **dict.fromkeys(("track", "channel", "source"), pl.String),
-    **dict.fromkeys(("spend", "change", "lift", "error"), pl.Float64),
-    **dict.fromkeys(("applied", "held"), pl.Int64),
-    "not_counted": pl.String,
-}
 _CHANNELS_SHOWN = [
     *("track", "channel", "model", "roas_p10", "roas_p50", "roas_p90", "contribution_share_p50"),
     *("carry_over_weeks_p50", "contraction", "other_roas_p50", "disagrees"),
@@ -98,14 +98,13 @@ def mmm_fit(
     int_lever_traits: pl.DataFrame,
     int_campaign_channels: pl.DataFrame,
     decision_accounts: pl.DataFrame,
-    apply_hold_assignments: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
 ) -> dg.MaterializeResult:
     """Fit each track's weeks and keep the draws; what stands for and against each fit."""
     morning = morning_of(context)
     readings = randomised_readings(
-        apply_hold_assignments,
+        kept_draws(environment),
         int_lever_daily,
         budget_levers,
         int_lever_traits,
@@ -216,7 +215,6 @@ def fit_row(found: TrackFit, settings: Settings, draws_hash: str | None) -> pl.D
         "channels": len(weeks.channels) if weeks else 0,
         "parameters": specification_of(settings).parameters(weeks) if weeks else 0,
         "lift_tests": sum(each.test is not None for each in found.evidence),
-        "apply_hold_tests": sum(each.test is not None for each in found.evidence if each.reading),
         "passed": found.passed,
         "reasons": " ".join(against) or None,
         "warnings": said.get("warnings") or None,
@@ -229,26 +227,8 @@ def fit_row(found: TrackFit, settings: Settings, draws_hash: str | None) -> pl.D
     return pl.DataFrame([{name: row.get(name) for name in wanted}], schema=wanted)
 
 
-def evidence_rows(found: TrackFit) -> pl.DataFrame:
-    """A track's experiments as a person reads them: whence each comes, and why it does not count."""
-    return pl.DataFrame(
-        [
-            {
-                "track": found.track,
-                "channel": each.channel,
-                "source": each.source,
-                **({} if each.test is None else asdict(each.test)),
-                **({"applied": each.reading.applied, "held": each.reading.held} if each.reading else {}),
-                "not_counted": each.reason,
-            }
-            for each in found.evidence
-        ],
-        schema=_EVIDENCE,
-    )
-
-
 def by_fit(rows: pl.DataFrame, evidence: pl.DataFrame | None = None) -> dg.MaterializeResult:
-    """`mmm_fit_diagnostics` with its checks.
+    """`mmm_fit_diagnostics` with its checks, and the tracks' experiments where there are any.
 
     Args:
         evidence: of `evidence_rows`.
@@ -273,7 +253,7 @@ def by_fit(rows: pl.DataFrame, evidence: pl.DataFrame | None = None) -> dg.Mater
         ],
         _FITS_SHOWN,
         key=key,
-        lift_tests=markdown_table(pl.DataFrame(schema=_EVIDENCE) if evidence is None else evidence, rows=40),
+        **({} if evidence is None else {"lift_tests": markdown_table(evidence, rows=40)}),
     )
 
 

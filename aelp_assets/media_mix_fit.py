@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from models.mmm.diagnostics import Diagnosis
 
 FIT_FOLDER = "media_mix"
+_EVIDENCE = {
+    **dict.fromkeys(("track", "channel", "source"), pl.String),
+    **dict.fromkeys(("spend", "change", "lift", "error"), pl.Float64),
+    **dict.fromkeys(("applied", "held"), pl.Int64),
+    "not_counted": pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,24 @@ def evidence_of(
     return tuple(told)
 
 
+def evidence_rows(found: TrackFit) -> pl.DataFrame:
+    """A track's experiments as a person reads them: whence each comes, and why it does not count."""
+    return pl.DataFrame(
+        [
+            {
+                "track": found.track,
+                "channel": each.channel,
+                "source": each.source,
+                **({} if each.test is None else asdict(each.test)),
+                **({"applied": each.reading.applied, "held": each.reading.held} if each.reading else {}),
+                "not_counted": each.reason,
+            }
+            for each in found.evidence
+        ],
+        schema=_EVIDENCE,
+    )
+
+
 class Fitter:
     """Fits of one morning; tracks with as many channels share one compiled model.
 
@@ -217,6 +241,7 @@ def keep_fit(artifacts: Path, found: TrackFit, settings: Settings, morning: date
     folder = artifacts / FIT_FOLDER
     said: dict[str, Any] = {"model": found.model, "track": found.track, "outcome": found.outcome}
     said["contraction"] = found.contraction
+    said["lift_tests"] = evidence_rows(found).to_dicts()
     said["beside"] = None if found.beside is None else found.beside.to_dicts()
     if isinstance(found.fitted, MediaPosterior):
         draws = store_frames(folder / "draws", {"draws": found.fitted.table()})

@@ -13,10 +13,13 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets.bandits import reward_definition
+from aelp_assets.governance import control_engine, mirror
 from aelp_assets.partitions import days_before
 from aelp_assets.response import lever_clusters
 from models.mmm.randomised_evidence import Reading, channel_reading, raise_windows
-from resources.settings import Settings
+from resources.control.holds import assignments
+from resources.settings import Environment, Settings
+from resources.warehouse.tables import APPLY_HOLD_ASSIGNMENTS
 
 _DAYS = 730  # a window older than two years no longer counts
 _KEY = ["platform", "account_id", "lever_id"]
@@ -39,8 +42,16 @@ RANDOMISED_INPUTS = {
         key=["ops", "decision_accounts"],
         partition_mapping=days_before(_RECENT_DAYS, and_the_morning=True),
     ),
-    "apply_hold_assignments": dg.AssetIn(key=["ops", "apply_hold_assignments"]),
 }
+
+
+def kept_draws(environment: Environment) -> pl.DataFrame:
+    """Every draw as `apply_hold_assignments` has it, out of the control store itself.
+
+    Draws follow from envelopes and these from the fit: as a dependency the mirror would close a ring.
+    """
+    with control_engine(environment).begin() as connection:
+        return mirror(APPLY_HOLD_ASSIGNMENTS, assignments(connection))
 
 
 def randomised_readings(
@@ -56,7 +67,7 @@ def randomised_readings(
     """What the coin says of each channel with matured windows, by track.
 
     Args:
-        draws: `apply_hold_assignments`.
+        draws: of `kept_draws`.
         lever_days: `int_lever_daily`.
         budget_levers: its snapshots; they say which campaign a lever was last in.
         traits: `int_lever_traits`.

@@ -41,7 +41,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from models.eligibility import of_eligible
 from models.mmm.evidence import LiftTest
@@ -272,4 +272,4 @@ def _few(push: FloatArray) -> float:
     share = push**2 / float(push @ push)
     tail = 0.5 + _LEVEL / 2
     freedom = max(1.0 / float(share @ share) - 1.0, 1.0)
-    return float(student.ppf(tail, freedom)) / NormalDist().inv_cdf(tail)
+    return float(stdtrit(freedom, tail)) / NormalDist().inv_cdf(tail)

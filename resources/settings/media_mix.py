@@ -6,6 +6,7 @@ levers (`decisions.py`).
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal, get_args
 

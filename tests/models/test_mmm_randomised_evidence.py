@@ -170,7 +170,7 @@ def test_raises_that_never_reached_the_spend_say_nothing_however_many() -> None:
 
 
 def by_hand(morning: date = FIRST + timedelta(days=60), account: str = "1") -> pl.DataFrame:
-    """A lever that spends 100 and wins 2 a day, 150 and 3 from the day after its raise on, and a neighbour."""
+    """A lever that spends 100 and wins 2 a day, 150 and 3 from the day after its raise; a neighbour."""
     opened = FIRST + timedelta(days=36)
     days = pl.DataFrame(
         {"date": pl.date_range(FIRST + timedelta(days=14), FIRST + timedelta(days=60), eager=True)}
