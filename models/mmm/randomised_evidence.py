@@ -219,14 +219,16 @@ def channel_reading(windows: pl.DataFrame, reward: RewardDefinition, against: st
     if moved <= 0 or strength < LEAST_STRENGTH:
         why = f"F {strength:.1f}, {LEAST_STRENGTH:.0f} needed"
         return replace(found, reason=f"Spend hardly followed what the coin moved of the budgets ({why}).")
-    per_dollar, error = _ratio(push, spend, reward.mean_reward(clicks, views), size)
+    per_dollar, plain_error = _ratio(push, spend, reward.mean_reward(clicks, views), size)
+    error = plain_error * _few(push)
     of_clicks, of_views = (_ratio(push, spend, each, size)[0] for each in (clicks, views))
     believed = reward.rewards([of_clicks], [of_views])
     return replace(
         found,
         per_dollar=per_dollar,
-        error=error * _few(push),
-        credit_error=float(np.hypot(believed.std(), CREDIT_SD * per_dollar)),
+        error=error,
+        # The draw's error is in it, or a reading that is low by chance would seem surer than a high one.
+        credit_error=float(np.hypot(believed.std(), CREDIT_SD * np.hypot(per_dollar, error))),
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
+from aelp_assets.governance import control_engine
 from aelp_assets.media_mix import by_fit, fit_row, rows_of
 from aelp_assets.media_mix_fit import TrackFit, evidence_of, evidence_rows
-from aelp_assets.randomised_evidence import randomised_readings
+from aelp_assets.randomised_evidence import kept_draws, randomised_readings
 from models.mmm.randomised_evidence import Reading
 from models.mmm.weeks import MediaWeeks
-from resources.settings import PROJECT_ROOT, MeasuredLift, Settings, load_settings
+from resources.control.store import APPLY_HOLD_ASSIGNMENTS
+from resources.settings import PROJECT_ROOT, Environment, MeasuredLift, Settings, load_settings
 from resources.warehouse import tables
 
 MORNING = date(2026, 6, 30)
@@ -131,6 +135,19 @@ def test_a_test_has_both_days_in_order_or_none() -> None:
     for days in ({"first_day": FIRST}, {"first_day": MORNING, "last_day": FIRST}):
         with pytest.raises(ValueError, match="give both"):
             settings_of(lift(**days))
+
+
+def test_draws_come_out_of_the_control_store_as_its_mirror_has_them(tmp_path: Path) -> None:
+    environment = Environment.model_construct(home=tmp_path)
+    day = datetime(2026, 6, 1, 13, tzinfo=UTC).timestamp()
+    texts = ("assignment_id", "proposal_id", "change_id", "track", "platform", "account_id", "lever_id")
+    row: dict[str, Any] = {**dict.fromkeys(texts, "a"), "as_of_date": date(2026, 6, 1), "mode": "live"}
+    row |= {"arm": "hold", "hold_probability": 0.2, "draw": 0.1, "window_days": 7}
+    row |= {"current_budget": "100.00", "proposed_budget": "105.00", "assigned_at": day}
+    with control_engine(environment).begin() as connection:
+        connection.execute(sa.insert(APPLY_HOLD_ASSIGNMENTS).values(**row, window_ends_at=day + 7 * 86_400))
+    (kept,) = kept_draws(environment).iter_rows(named=True)
+    assert (kept["proposed_budget"], kept["as_of_date"], kept["arm"]) == (105, date(2026, 6, 1), "hold")
 
 
 def test_a_fit_says_which_tests_came_from_where_and_why_a_reading_does_not_count() -> None:

@@ -237,8 +237,9 @@ def test_orders_are_never_surer_than_the_platforms_credit_is() -> None:
     assert not isinstance(ordered, str)
     assert ordered.error == pytest.approx(350 * np.hypot(0.001, 0.002))
     (sure, unsure) = (readings(world(1).windows(), reward)[0] for reward in (SURE, UNSURE))
-    assert sure.credit_error == pytest.approx(CREDIT_SD * sure.per_dollar)
-    assert unsure.credit_error == pytest.approx(np.hypot(CREDIT_SD, 0.15) * unsure.per_dollar, rel=0.02)
+    assert sure.credit_error == pytest.approx(CREDIT_SD * np.hypot(sure.per_dollar, sure.error))
+    of_clicks = 0.15 * (unsure.per_dollar or 0.0)
+    assert unsure.credit_error == pytest.approx(np.hypot(sure.credit_error, of_clicks), rel=0.02)
 
 
 def test_a_reading_without_a_number_or_of_other_weeks_gives_its_reason() -> None:
