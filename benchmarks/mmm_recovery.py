@@ -19,7 +19,7 @@ from benchmarks.mmm_worlds import KINDS, MISSPECIFIED, World, run_test, simulate
 from benchmarks.record import Figure, Record, code_hash
 from models.mmm.bootstrap import compare_returns, fit_bootstrap
 from models.mmm.curves import at_spend
-from models.mmm.diagnostics import MOSTLY_PRIOR, diagnose
+from models.mmm.diagnostics import MOST_MEMORY, MOSTLY_PRIOR, diagnose
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import FloatArray
 from models.mmm.specification import LiftTest, Specification
@@ -34,15 +34,13 @@ from models.mmm.validation import (
 from models.mmm.weeks import MediaWeeks
 
 TESTED_CHANNELS, TEST_WEEKS = 2, 8
-LEAST_ECHO = 0.05
-"""P(replicated residuals correlate with the week before at least as much as the observed) below which
-something that nobody measured moves the outcome; the blocking checks warn much later."""
 FLAGS = (
     "disagrees",
     "prior_dominated",
     "unstable",
     "spend_follows",
-    "residuals_remember",
+    "weeks_remember",
+    "harvests",
     "placebo_failed",
 )
 _RESAMPLES = 2000
@@ -141,14 +139,15 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
     columns["contraction"] = [each.return_on_spend for each in diagnosis.channels]
     columns["moved"] = moved
     columns["lead_t"] = lead_check(weeks, fitters.form.prior)["t"]
-    columns["echo"] = [diagnosis.p_autocorrelation] * len(names)
+    columns["memory"] = [diagnosis.memory] * len(names)
+    columns["harvests"] = [name in weeks.harvests for name in names]
     columns["placebo_p10"] = [placebo.share_p10] * len(names)
     columns["placebo_p50"] = [placebo.share_p50] * len(names)
     return pl.DataFrame(columns).with_columns(
         disagrees=compare_returns(names, returned, second)["disagrees"],
         prior_dominated=pl.col("contraction") < MOSTLY_PRIOR,
         spend_follows=pl.col("lead_t") > MOST_LEAD,
-        residuals_remember=pl.col("echo") < LEAST_ECHO,
+        weeks_remember=pl.col("memory") > MOST_MEMORY,
         unstable=pl.col("moved") > MOST_MOVE,
         placebo_failed=pl.lit(not placebo.passed),
         badly_sampled=pl.lit(not diagnosis.passed),
@@ -221,8 +220,8 @@ def summarise(rows: pl.DataFrame, config: dict[str, Any]) -> Record:
         "resample worlds. Errors are of the median, relative to the truth. Experiments: the two channels "
         "least known in dollars, paused for eight weeks in half the country. Flagged: second opinion "
         "disagrees, prior dominates, unstable without the last four weeks, next week's spend tells this "
-        "week's outcome, residuals remember, placebo failed. Blocked: R-hat, effective draws or "
-        "divergences, at half the draws of a weekly fit.",
+        "week's outcome, what is left of a week lasts into the next, harvests demand, placebo failed. "
+        "Blocked: R-hat, effective draws or divergences, at half the draws of a weekly fit.",
         details={
             "95 % intervals": tally.intervals,
             "flagged by, % of channels outside their interval (misspecified)": _by_flag(wrong),

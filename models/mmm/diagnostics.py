@@ -26,6 +26,9 @@ MOST_DIVERGENCES = 0
 LEAST_BFMI = 0.3
 MOST_PARETO_K = 0.7
 """Above it a week's leave-one-out density is not to be trusted (Vehtari et al. 2017)."""
+MOST_MEMORY = 0.05
+"""Mean correlation of what is left with the week before above which something unmeasured lasts: 69 of 88 fits
+of misspecified simulated weeks were above it, 5 of 18 of matched ones."""
 UNUSUAL = 0.005
 """Predictive checks warn below this probability and above 1 less it."""
 MOSTLY_PRIOR = 0.25
@@ -62,6 +65,7 @@ class Diagnosis:
             residuals' correlation with those a week before, of the largest week.
         weeks_in_interval: share of fitted weeks inside their central 80 % interval.
         r_squared: median share of variance explained (Gelman et al. 2019).
+        memory: mean correlation of what is left with the week before.
         elpd, elpd_error, worst_pareto_k: leave-one-out expected log density of weeks, each given the one
             before, outcome scales.
         problems: why the fit must not be used; empty where it passed.
@@ -78,6 +82,7 @@ class Diagnosis:
     p_max: float
     weeks_in_interval: float
     r_squared: float
+    memory: float
     elpd: float
     elpd_error: float
     worst_pareto_k: float
@@ -170,6 +175,7 @@ def _predictive(posterior: MediaPosterior, rng: np.random.Generator) -> dict[str
         "p_max": float((replicated.max(axis=1) >= observed.max()).mean()),
         "weeks_in_interval": float(((observed >= low) & (observed <= high)).mean()),
         "r_squared": float(np.median(explained / (explained + left))),
+        "memory": float(posterior.memory.mean()),
     }
 
 
@@ -281,6 +287,11 @@ def _warnings(found: Diagnosis) -> list[str]:
                 f"The model does not reproduce the {name} (probability {value:.3f}): a control or a faster "
                 "drift is missing, and intervals may be too narrow."
             )
+    if found.memory > MOST_MEMORY:
+        noted.append(
+            f"What is left of a week lasts into the next (correlation {found.memory:.2f}): something that "
+            "nobody measured moves the outcome, and budgets may follow it. Make it a control, or test channels."
+        )
     if found.worst_pareto_k > MOST_PARETO_K:
         noted.append(
             f"One week weighs too much (Pareto k {found.worst_pareto_k:.2f} > {MOST_PARETO_K}): look for an "

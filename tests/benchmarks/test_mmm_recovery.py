@@ -157,7 +157,7 @@ def test_two_small_worlds_are_scored_kept_and_not_scored_again(
     for row in world["channels"]:
         assert 0 < row["roas_p5"] < row["roas_p50"] < row["roas_p95"]
         assert row["contraction"] < 1
-        assert 0 <= row["echo"] <= 1
+        assert 0 <= row["memory"] <= 1
     tested = [row for row in world["channels"] if row["tested"]]
     widths = [
         (row["tested_roas_p95"] - row["tested_roas_p5"], row["roas_p95"] - row["roas_p5"]) for row in tested

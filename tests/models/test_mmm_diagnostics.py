@@ -118,6 +118,13 @@ def test_residuals_that_remember_last_week_are_warned_of(weeks):
     assert any("residuals with the week before" in text for text in found.warnings)
 
 
+def test_what_lasts_from_week_to_week_is_warned_of(posterior):
+    lasting = diagnosed(replace(posterior, memory=np.full(posterior.draws, 0.3)))
+    assert lasting.memory == pytest.approx(0.3)
+    assert any("lasts into the next (correlation 0.30)" in text for text in lasting.warnings)
+    assert not any("lasts into the next" in text for text in diagnosed(posterior).warnings)
+
+
 def test_one_week_out_of_all_proportion_has_a_high_pareto_k(posterior):
     outcome = posterior.weeks.outcome.copy()
     outcome[50] += 1500.0

@@ -63,6 +63,7 @@ MMM_FIT_DIAGNOSTICS = Table(
         ("p_max", "FLOAT64", "P(the largest replicated week is at least the observed one)."),
         ("weeks_in_interval", "FLOAT64", "Share of fitted weeks inside their central 80 %."),
         ("r_squared", "FLOAT64", "Median share of variance explained."),
+        ("memory", "FLOAT64", "Correlation of what is left of a week with the week before."),
         ("elpd", "FLOAT64", "Leave-one-out expected log density of the weeks."),
         ("worst_pareto_k", "FLOAT64", "Above 0.7 one week weighs too much."),
         ("passed", "BOOL", "Whether curves and allocations may come of it.", True),
