@@ -290,7 +290,7 @@ def _warnings(found: Diagnosis) -> list[str]:
     if found.memory > MOST_MEMORY:
         noted.append(
             f"What is left of a week lasts into the next (correlation {found.memory:.2f}): something that "
-            "nobody measured moves the outcome, and budgets may follow it. Make it a control, or test channels."
+            "nobody measured moves the outcome, and budgets may follow it: make it a control, or run tests."
         )
     if found.worst_pareto_k > MOST_PARETO_K:
         noted.append(
