@@ -7,10 +7,8 @@ Not here: the server (`graph_server`), the reading (`sampled_pull`, `dlt_peer`).
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ import psutil
 
 from benchmarks.accounts import scratch_folder
 from benchmarks.graph_server import ACCOUNT, TOKEN, Offer, asked
+from benchmarks.peer_environments import is_installed
 from benchmarks.processes import CommandFailed, Cost, measured, python
 from benchmarks.record import Figure, Record
 from benchmarks.sampled_pull import HTTP, JSON, OURS, SDK
@@ -75,7 +74,7 @@ def insights_pull(rows: int = 1_000_000, scale: str = "seed", *, peer: bool = Tr
     folder = scratch_folder() / f"pull-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
-        has_peer = peer and _peer_is_installed(folder)
+        has_peer = peer and is_installed(PEER, PEER_ENVIRONMENT, folder / "install.log")
         with _serving(scale, rows, folder) as server:
             ours, facts = _ours(server, folder)
             theirs = _theirs(server, folder) if has_peer else None
@@ -158,20 +157,6 @@ def _spans(first: date, last: date) -> Iterator[dict[str, str]]:
         end = min(first + timedelta(days=PLACEMENTS.longest_days - 1), last)
         yield {**asked(first, end), "limit": str(_ROWS_PER_PAGE)}
         first = end + timedelta(days=1)
-
-
-def _peer_is_installed(folder: Path) -> bool:
-    """Install dlt unless its lock is installed already; False where no package index answers."""
-    installed, wanted = PEER_ENVIRONMENT / "installed.lock", PEER / "requirements.lock"
-    if installed.exists() and installed.read_bytes() == wanted.read_bytes():
-        return True
-    command = ["bash", str(PEER / "install.sh"), str(PEER_ENVIRONMENT)]
-    try:
-        measured(command, {"PYTHON": os.path.realpath(sys.executable)}, folder / "install.log")
-    except CommandFailed as error:
-        print(f"Without dlt beside it: {error}", file=sys.stderr)
-        return False
-    return True
 
 
 def _query(path: Path, sql: str) -> tuple[Any, ...]:

@@ -122,8 +122,7 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
     moved = np.abs(np.median(fewer, axis=0) - np.median(returned, axis=0)) / returned.std(axis=0)
     rng = np.random.default_rng([seed, 1])
     placebo = placebo_check(weeks, lambda data: fitters.fit_with_placebo(data, seed), rng)
-    unknown = np.argsort(-(returned.std(axis=0) * weeks.spend.sum(axis=0)))[:TESTED_CHANNELS]
-    tests = [run_test(world, names[at], -np.inf, TEST_WEEKS, rng) for at in unknown]
+    unknown, tests = least_known_tests(world, returned, rng)
     tested = fitters.fit(weeks, tests, seed)
     columns: dict[str, Any] = {"channel": list(names)}
     columns |= {"roas_true": world.return_on_spend, "mroas_true": world.marginal_return}
@@ -152,6 +151,19 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
         placebo_failed=pl.lit(not placebo.passed),
         badly_sampled=pl.lit(not diagnosis.passed),
     )
+
+
+def least_known_tests(
+    world: World, returned: FloatArray, rng: np.random.Generator
+) -> tuple[list[int], list[LiftTest]]:
+    """Places of the channels whose returns are least known, in dollars, and a pause of each as a test.
+
+    Args:
+        returned: draws of the returns on spend, (draws, channels).
+    """
+    weeks = world.weeks
+    unknown = np.argsort(-(returned.std(axis=0) * weeks.spend.sum(axis=0)))[:TESTED_CHANNELS].tolist()
+    return unknown, [run_test(world, weeks.channels[at], -np.inf, TEST_WEEKS, rng) for at in unknown]
 
 
 def marginal_returns(posterior: MediaPosterior, usual: FloatArray) -> FloatArray:
@@ -268,11 +280,22 @@ class _Tally:
         columns: Sequence[str],
         statistic: Callable[[list[FloatArray]], FloatArray],
     ) -> None:
-        """The interval of a statistic over channels, worlds drawn with replacement."""
-        worlds = rows.group_by("seed", maintain_order=True).agg(columns)
-        picks = np.random.default_rng(1).integers(0, worlds.height, size=(_RESAMPLES, worlds.height))
-        held = [np.array(worlds[column].to_list())[picks].reshape(_RESAMPLES, -1) for column in columns]
-        self.intervals[name] = [round(float(end), 1) for end in np.quantile(statistic(held), (0.025, 0.975))]
+        self.intervals[name] = interval_over_worlds(rows, columns, statistic)
+
+
+def interval_over_worlds(
+    rows: pl.DataFrame, columns: Sequence[str], statistic: Callable[[list[FloatArray]], FloatArray]
+) -> list[float]:
+    """95 % interval of a statistic over channels, worlds drawn with replacement.
+
+    Args:
+        rows: channels of worlds (`seed`), as many in each.
+        statistic: of the columns, each (resamples, channels of all worlds drawn).
+    """
+    worlds = rows.group_by("seed", maintain_order=True).agg(columns)
+    picks = np.random.default_rng(1).integers(0, worlds.height, size=(_RESAMPLES, worlds.height))
+    held = [np.array(worlds[column].to_list())[picks].reshape(_RESAMPLES, -1) for column in columns]
+    return [round(float(end), 1) for end in np.quantile(statistic(held), (0.025, 0.975))]
 
 
 def _by_flag(rows: pl.DataFrame) -> dict[str, float]:

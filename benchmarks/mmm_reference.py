@@ -1,34 +1,30 @@
 """The collapsed media-mix model beside the stock model of pymc-marketing, all samplers on the same weeks.
 
-Here: building the stock model with our priors, and how far returns on spend differ. Not here: how fast
-(`mmm_sampling`), whether either is right.
+Here: how far returns on spend differ. Not here: the stock model (`mmm_peers`), how fast (`mmm_sampling`),
+whether either is right.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
 import arviz
 import numpy as np
 import nutpie
-import pandas as pd
 import pymc as pm
-import xarray
-from pymc_extras.prior import Prior
-from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 
+from benchmarks.mmm_peers.fit_pymc_marketing import marketing_model
+from benchmarks.mmm_peers.task import Priors, peer_task
 from benchmarks.record import Figure, Record
 from benchmarks.simulated_media import simulated_media
 from models.mmm.baseline import BaselinePrior
-from models.mmm.collapsed import Sampler, Sampling, Specification, effect_scale, fit
+from models.mmm.collapsed import Sampler, Sampling, Specification, fit
 from models.mmm.posterior import MediaPosterior
-from models.mmm.response import Parameter
 from models.mmm.weeks import MediaWeeks
 
 SHARED = Specification(prior=BaselinePrior(drift_sd=0.0, demand_sd=0.0, memories=(0.0,)))
-"""What both can express: pymc-marketing has neither such a drift nor demand, and weeks are independent."""
+"""What both have of their own: pymc-marketing has no demand, independent weeks, a drift of another kind."""
 MOST_APART = 4.0
 """Accepted distance of means and interval ends, in Monte Carlo errors; the largest of some dozen is shown."""
 QUANTILES = (0.05, 0.95)
@@ -36,37 +32,7 @@ QUANTILES = (0.05, 0.95)
 
 def stock_model(weeks: MediaWeeks, specification: Specification = SHARED) -> pm.Model:
     """pymc-marketing's model of the weeks under our priors; its own Laplace on seasonality becomes Normal."""
-    prior = specification.prior
-    inputs = pd.DataFrame(
-        {"date": pd.to_datetime(weeks.days)}
-        | {name: weeks.spend[:, at] for at, name in enumerate(weeks.channels)}
-        | {name: weeks.controls[:, at] for at, name in enumerate(weeks.control_names)}
-    )
-    retention, rate = specification.media_parameters()
-    scale = xarray.DataArray(effect_scale(weeks, specification), dims="channel")
-    effect = Prior("HalfNormal", sigma=scale, dims="channel")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # the class goes with 0.20, and the pin with it
-        model = MMM(
-            date_column="date",
-            channel_columns=list(weeks.channels),
-            adstock=GeometricAdstock(l_max=specification.lags, priors={"alpha": _prior("Beta", retention)}),
-            saturation=LogisticSaturation(priors={"lam": _prior("Gamma", rate), "beta": effect}),
-            control_columns=list(weeks.control_names),
-            yearly_seasonality=prior.yearly_orders,
-            model_config={
-                "intercept": Prior("Normal", mu=0, sigma=prior.intercept_sd),
-                "likelihood": Prior("Normal", sigma=Prior("HalfNormal", sigma=specification.noise_sd)),
-                "gamma_control": Prior("Normal", mu=0, sigma=prior.control_sd, dims="control"),
-                "gamma_fourier": Prior("Normal", mu=0, sigma=prior.yearly_sd, dims="fourier_mode"),
-            },
-        )
-        model.build_model(inputs, pd.Series(weeks.outcome, name="y"))
-    return model.model
-
-
-def _prior(law: str, parameter: Parameter) -> Prior:
-    return Prior(law, alpha=parameter.first, beta=parameter.second, dims="channel")
+    return marketing_model(peer_task(weeks, Priors.of(specification)))
 
 
 def stock_returns(trace: Any, weeks: MediaWeeks) -> np.ndarray:

@@ -52,6 +52,7 @@ def studies() -> dict[str, Measure]:
     from benchmarks.fault_soak import fault_soak
     from benchmarks.forecast_coverage import forecast_coverage
     from benchmarks.large_file import large_file
+    from benchmarks.mmm_peers.study import mmm_peers
     from benchmarks.mmm_planned_tests import mmm_planned_tests
     from benchmarks.mmm_real import mmm_real
     from benchmarks.mmm_recovery import mmm_recovery
@@ -65,6 +66,7 @@ def studies() -> dict[str, Measure]:
         "fault_soak": fault_soak,
         "forecast_coverage": forecast_coverage,
         "large_file": large_file,
+        "mmm_peers": mmm_peers,
         "mmm_planned_tests": mmm_planned_tests,
         "mmm_real": mmm_real,
         "mmm_recovery": mmm_recovery,
