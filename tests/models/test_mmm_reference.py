@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.mmm_reference import SHARED, stock_model
+from benchmarks.mmm_reference import stock_model
 from benchmarks.simulated_media import simulated_media
-from models.mmm.baseline import baseline
+from models.mmm.baseline import BaselinePrior, baseline
 from models.mmm.quick_look import Density
 from models.mmm.response import adstock_weights, lagged, saturated
-from models.mmm.specification import fitted_data
+from models.mmm.specification import Specification, fitted_data
 
 
 def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
@@ -19,19 +19,20 @@ def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
     year: later ones differ by how a leap day moves the year's course.
     """
     weeks, _ = simulated_media(channels=2, weeks=50)
-    model = stock_model(weeks)
+    form = Specification(prior=BaselinePrior(drift_functions=4))
+    model = stock_model(weeks, form)
     density = model.compile_logp(mode="FAST_COMPILE")
     own = [model[name] for name in ("adstock_alpha", "saturation_lam", "saturation_beta")]
     added = model.compile_fn(model["channel_contribution"], inputs=own, mode="FAST_COMPILE", point_fn=False)
     fourier = list(model.coords["fourier_mode"])
     rng = np.random.default_rng(1)
-    design = baseline(weeks, SHARED.prior)
+    design = baseline(weeks, form.prior)
     columns, scale = design.columns, weeks.outcome_scale
     found = []
     for _ in range(6):
         media = {"retention": rng.beta(2, 4, (1, 2)), "rate": rng.gamma(6, 0.5, (1, 2))}
         effect, noise = rng.uniform(0.1, 0.6, (1, 2)), rng.uniform(0.03, 0.1, 1)
-        ours = Density(weeks, SHARED, fitted_data(weeks, SHARED))
+        ours = Density(weeks, form, fitted_data(weeks, form))
         point = ours.points(media, effect, noise)
 
         carried = lagged(weeks.spend / weeks.spend_scale, 8) * adstock_weights("geometric", media, 8)
@@ -51,7 +52,9 @@ def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
                 "adstock_alpha_logodds__": point[0, :2],
                 "saturation_lam_log__": point[0, 2:4],
                 "saturation_beta_log__": np.log(effect[0]),
-                "gamma_control": np.array([2.0 * by_name["promo"]]),
+                "gamma_control": np.array(
+                    [2.0 * by_name["promo"], *(by_name[f"drift_{at}"] for at in range(1, 5))]
+                ),
                 "gamma_fourier": np.array(
                     [0.5 * by_name[f"{waves[name[:3]]}_{name[-1]}"] for name in fourier]
                 ),
