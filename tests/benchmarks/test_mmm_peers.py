@@ -130,9 +130,11 @@ def test_a_study_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytes
     found = figures(study.mmm_peers(worlds=2, timed_worlds=1, draws=50))
     assert found["Meridian: 90 % intervals that hold ROAS"] == 100.0
     assert found["pymc-marketing: median ROAS error"] == 0.0
-    assert found["Meridian: effective draws"] == pytest.approx(2.0)
+    assert found["Meridian: effective draws of a further fit"] == pytest.approx(2.0)
     assert found["ours: median ROAS error"] > 0
-    assert found["effective draws, ours / Meridian"] == pytest.approx(found["ours: effective draws"] / 2.0)
+    assert found["effective draws, sampling alone, ours / Meridian"] == pytest.approx(
+        found["ours: effective draws, sampling alone"] / 2.0
+    )
     assert sorted(done) == sorted(
         [(name, seed) for name in ("pymc-marketing", "Meridian") for seed in (9001, 9001, 9002)]
         + [(f"ours with {tests}", seed) for tests in (0, 2) for seed in (9001, 9002)]
@@ -168,10 +170,12 @@ def test_errors_differences_and_rates_are_what_the_rows_say() -> None:
         )
     ]
     timings = [
-        {"method": method, "least_effective": least, "least_effective_return": 100.0}
-        | {"sampling_cpu_seconds": 2.0}
-        for method, least in ((study.OURS, 800.0), ("pymc-marketing", 20.0), ("Meridian", 80.0))
+        {"method": study.OURS, "least_effective": 800.0, "least_effective_return": 100.0},
+        {"method": "pymc-marketing", "least_effective": 20.0, "least_effective_return": 100.0},
+        {"method": "Meridian", "least_effective": 80.0, "least_effective_return": 100.0}
+        | {"compiling_cpu_seconds": 6.0},
     ]
+    timings = [row | {"sampling_cpu_seconds": 2.0} for row in timings]
     rows = study.long_rows(fits, {seed: np.ones(2) for seed in seeds})
     assert rows.height == 160
     record = study.summarise(rows, fits, timings, {})
@@ -187,10 +191,15 @@ def test_errors_differences_and_rates_are_what_the_rows_say() -> None:
     assert found[tested] == pytest.approx(-5.0)
     assert meets[tested] is True
     assert record.details["95 % intervals"][tested] == [-5.0, -5.0]
-    assert found["effective draws, ours / pymc-marketing"] == pytest.approx(40.0)
-    assert meets["effective draws, ours / pymc-marketing"] is True
-    assert meets["effective draws, ours / Meridian"] is False
-    assert found["effective draws of the worst ROAS, ours / Meridian"] == pytest.approx(1.0)
+    further = "effective draws of a further fit, ours /"
+    assert (found[f"{further} pymc-marketing"], meets[f"{further} pymc-marketing"]) == (40.0, True)
+    assert (found[f"{further} Meridian"], meets[f"{further} Meridian"]) == (40.0, True)
+    assert found["effective draws, sampling alone, ours / Meridian"] == pytest.approx(10.0)
+    assert meets["effective draws, sampling alone, ours / Meridian"] is None
+    assert found["effective draws of the worst ROAS, sampling alone, ours / Meridian"] == pytest.approx(1.0)
+    slow = [row | {"least_effective": 200.0} if row["method"] == study.OURS else row for row in timings]
+    missed = {figure.name: figure.meets for figure in study.summarise(rows, fits, slow, {}).figures}
+    assert missed[f"{further} pymc-marketing"] is False
     assert found["Meridian: fits with R-hat above 1.01"] == pytest.approx(25.0)
     assert "did not run" not in record.note
     # Worse than a peer in every world is a miss; a peer that is not there is said to be missing.
