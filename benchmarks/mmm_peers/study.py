@@ -332,8 +332,8 @@ def _note(absent: Sequence[str]) -> str:
     note = (
         "Matched worlds of `mmm_recovery`; a world counts once, 95 % intervals (in spine.json) resample "
         f"worlds. {CHAINS} chains, as many draws for tuning as kept, one core. pymc-marketing by PyMC's NUTS "
-        "as it comes: the same model and priors as ours, the drift's columns as controls, the year's course "
-        "its own. Meridian by its NUTS on JAX: the same carry-over, largest responses, noise and baseline "
+        "as it comes: the same model and priors as ours but for demand's column and weeks that remember, the "
+        "drift's columns as controls, the year's course its own. Meridian by its NUTS on JAX: the same carry-over, largest responses, noise and baseline "
         "(season and drift as principal components), but Hill saturation with slope 1, its half-saturation "
         "distributed as the logistic curve's. Effective draws: least bulk over everything sampled, tuning "
         "included. A further fit in the same process: what ours and pymc-marketing compile is kept and not "

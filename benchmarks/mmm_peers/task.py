@@ -31,7 +31,7 @@ class Priors:
     lags: int = 8
     retention: tuple[float, float] = (1.0, 3.0)
     rate: tuple[float, float] = (3.0, 1.0)
-    effect_share: float = 1.0
+    effect_share: float = 1.5
     noise_sd: float = 0.5
     intercept_sd: float = 2.0
     control_sd: float = 2.0
