@@ -113,7 +113,7 @@ def mmm_fit(
         settings,
         morning,
     )
-    fitter = Fitter(settings, morning, readings)
+    fitter = Fitter(settings, morning, readings, context.log.info)
     rows, evidence = [], []
     for track in settings.tracks:
         context.log.info(f"{track}: fitting its media mix")

@@ -7,7 +7,8 @@ Not here: assets (`media_mix`), the models themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -30,7 +31,7 @@ from models.mmm.weeks import MediaWeeks, refusals
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from models.mmm.collapsed import CompiledMix
+    from models.mmm.collapsed import CompiledMix, Progress
     from models.mmm.diagnostics import Diagnosis
 
 FIT_FOLDER = "media_mix"
@@ -155,19 +156,41 @@ def evidence_rows(found: TrackFit) -> pl.DataFrame:
     )
 
 
+def progress_message(track: str, at: Progress, seconds: float) -> str:
+    """How far a track's sampling is, and how long the rest takes at the pace so far.
+
+    Args:
+        seconds: since sampling began.
+    """
+    left = "" if at.done in (0, at.total) else f", ~{seconds * (at.total - at.done) / at.done:.0f} s left"
+    return (
+        f"{track}: {at.chains} chains, {at.done / at.total:.0%} of {at.total:,} draws, "
+        f"{at.divergences} divergences{left}"
+    )
+
+
 class Fitter:
     """Fits of one morning; tracks with as many channels share one compiled model.
 
     Args:
         readings: of `randomised_readings`, by track.
+        say: told what takes long: compiling, and every few seconds how far sampling is.
+        clock: seconds, from any moment on.
     """
 
     def __init__(
-        self, settings: Settings, morning: date, readings: Mapping[str, Sequence[Reading]] | None = None
+        self,
+        settings: Settings,
+        morning: date,
+        readings: Mapping[str, Sequence[Reading]] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.morning = morning
         self.readings = readings or {}
+        self._say = say
+        self._clock = clock
         self._compiled: dict[int, CompiledMix] = {}
 
     def fit(self, track: str, rows: pl.DataFrame) -> TrackFit:
@@ -215,6 +238,7 @@ class Fitter:
         chosen = self.settings.media_mix
         channels = len(weeks.channels)
         if chosen.sampler == "nutpie" and channels not in self._compiled:
+            self._say(f"{track}: compiling the model of {channels} channels")
             self._compiled[channels] = CompiledMix(weeks, specification)
         sampling = Sampling(
             derived_seed(self.settings.seed, f"mmm_fit {track}", self.morning),
@@ -223,7 +247,15 @@ class Fitter:
             chosen.draws,
             chosen.tune,
         )
-        posterior = fit(weeks, specification, sampling, tests, self._compiled.get(channels))
+        began = self._clock()
+        posterior = fit(
+            weeks,
+            specification,
+            sampling,
+            tests,
+            self._compiled.get(channels),
+            on_progress=lambda at: self._say(progress_message(track, at, self._clock() - began)),
+        )
         rng = seeded_rng(self.settings.seed, f"mmm_diagnose {track}", self.morning)
         return posterior, diagnose(posterior, specification, rng)
 

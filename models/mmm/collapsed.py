@@ -17,7 +17,7 @@ the Jacobian 1 / s(u) (8 channels, 156 weeks: half the gradients a draw, 2.3 tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -37,6 +37,7 @@ from models.mmm.weeks import MediaWeeks
 __all__ = [
     "CompiledMix",
     "LiftTest",
+    "Progress",
     "ReturnPrior",
     "Sampler",
     "Sampling",
@@ -51,7 +52,11 @@ Sampler = Literal["nutpie", "pymc", "numpyro"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample; the seed decides every draw."""
+    """How to sample; the seed decides every draw.
+
+    Attributes:
+        report_seconds: at least between two reports of progress.
+    """
 
     seed: int
     sampler: Sampler = "nutpie"
@@ -61,6 +66,26 @@ class Sampling:
     cores: int = 2
     target_accept: float = 0.9
     progress: bool = False
+    report_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the chains are.
+
+    Attributes:
+        done: draws of all chains so far, tuning included.
+        total: of them to come in all.
+        divergences: after tuning.
+    """
+
+    chains: int
+    done: int
+    total: int
+    divergences: int
+
+
+OnProgress = Callable[[Progress], None]
 
 
 def build(
@@ -76,7 +101,7 @@ def build(
     """
     values = fitted_data(weeks, specification, tests, returns)
     with pm.Model(coords={"channel": list(weeks.channels)}) as model:
-        data = {name: pm.Data(name, value) for name, value in values.items()}
+        data = _unpacked(pm.Data("packed", _packed(values)), values)
         media = {each.name: _prior(each) for each in specification.media_parameters()}
         start = 0.2 * values["effect_scale"]
         level = pm.HalfFlat("usual_response", dims="channel", initval=start)
@@ -97,8 +122,8 @@ def build(
 class CompiledMix:
     """The model compiled once: later fits of as many channels, with any weeks and tests, only sample.
 
-    Compiling takes several times as long as sampling; a weekly refit, a backtest or a study of many worlds
-    shares one. Across processes PyTensor keeps compiled pieces in its `base_compiledir` (set
+    Compiling takes as long as sampling; a weekly refit, a backtest or a study of many worlds shares one.
+    Across processes PyTensor keeps compiled pieces in its `base_compiledir` (set
     `PYTENSOR_FLAGS=base_compiledir=<folder>` before the first import); about a third of the work is redone.
     """
 
@@ -113,8 +138,12 @@ class CompiledMix:
         sampling: Sampling,
         tests: Sequence[LiftTest] = (),
         returns: Sequence[ReturnPrior] = (),
+        on_progress: OnProgress | None = None,
     ) -> Any:
         """ArviZ's inference data of the sampled parameters.
+
+        Args:
+            on_progress: told every `report_seconds`, and of the end; draws are the same without it.
 
         Raises:
             ValueError: another number of channels than compiled for; as `fitted_data`.
@@ -123,8 +152,8 @@ class CompiledMix:
             raise ValueError(
                 f"compiled for {self.channels} channels, the weeks have {len(weeks.channels)}: compile again"
             )
-        return nutpie.sample(
-            self._compiled.with_data(**fitted_data(weeks, self.specification, tests, returns)),
+        sampler = nutpie.sample(
+            self._compiled.with_data(packed=_packed(fitted_data(weeks, self.specification, tests, returns))),
             draws=sampling.draws,
             tune=sampling.tune,
             chains=sampling.chains,
@@ -133,7 +162,13 @@ class CompiledMix:
             target_accept=sampling.target_accept,
             save_warmup=False,
             progress_bar=sampling.progress,
+            blocking=False,
         )
+        try:
+            return sampler.wait() if on_progress is None else _told(sampler, sampling, on_progress)
+        except BaseException:  # an interrupt too: chains would sample on behind the error
+            sampler.cancel()
+            raise
 
 
 def fit(
@@ -143,17 +178,19 @@ def fit(
     tests: Sequence[LiftTest] = (),
     compiled: CompiledMix | None = None,
     returns: Sequence[ReturnPrior] = (),
+    on_progress: OnProgress | None = None,
 ) -> MediaPosterior:
     """Posterior draws of the whole model, coefficients of the baseline among them.
 
     Args:
         compiled: of the same specification and number of channels, to leave compiling out; nutpie's alone.
+        on_progress: told how far sampling is; by nutpie alone.
 
     Raises:
         ValueError: a compiled model of another form or for another sampler; as `fitted_data`.
         ModuleNotFoundError: numpyro asked for and not installed.
     """
-    trace = _sample(weeks, specification, sampling, tests, returns, compiled)
+    trace = _sample(weeks, specification, sampling, tests, returns, compiled, on_progress)
     names = [each.name for each in specification.media_parameters()]
     media = {name: trace.posterior[name].to_numpy().astype(float) for name in [*names, "effect"]}
     noise = trace.posterior["noise"].to_numpy().astype(float)
@@ -177,6 +214,32 @@ def fit(
     )
     rng = np.random.default_rng(sampling.seed)
     return linear_draws(memory_draws(posterior, specification.prior.memories, rng), rng)
+
+
+def _packed(values: dict[str, Any]) -> Any:
+    """All arrays end to end behind a head that says where each ends and how wide it is.
+
+    nutpie's outer function unrolls a loop over the arrays handed to it, half a CPU second of compiling for
+    each, anew in every process: fifteen were most of a refit's compiling.
+    """
+    ends = np.cumsum([value.size for value in values.values()])
+    widths = [extent for value in values.values() for extent in value.shape[1:]]
+    head = len(ends) + len(widths)
+    return np.concatenate([head + ends, widths, *map(np.ravel, values.values())]).astype(float)
+
+
+def _unpacked(packed: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """What was packed, as symbols with the names, order, types and ranks of `values`, of any extent."""
+    start: Any = len(values) + sum(value.ndim - 1 for value in values.values())
+    head = packed[:start].astype(int)
+    found, width = {}, len(values)
+    for at, (name, value) in enumerate(values.items()):
+        part = packed[start : head[at]]
+        if value.ndim > 1:
+            part = part.reshape((-1, *(head[width + axis] for axis in range(value.ndim - 1))))
+        found[name] = part.astype(value.dtype)
+        start, width = head[at], width + value.ndim - 1
+    return found
 
 
 def _prior(parameter: Parameter) -> Any:
@@ -213,6 +276,30 @@ def _return_density(data: dict[str, Any], added: Any) -> Any:
     return -0.5 * (data["return_precision"] * (data["return_mean"] - returned) ** 2).sum()
 
 
+def _told(sampler: Any, sampling: Sampling, on_progress: OnProgress) -> Any:
+    """Wait for nutpie's background sampler and say meanwhile how far it is."""
+    total = sampling.chains * (sampling.tune + sampling.draws)
+    while True:
+        try:
+            trace = sampler.wait(timeout=sampling.report_seconds)
+        except TimeoutError:
+            # Its public `inspect` makes ArviZ's data of every draw so far, and leaves tuning out.
+            _, batches = sampler._sampler.inspect().get_arrow_trace()
+            on_progress(_progress(batches, total))
+        else:
+            on_progress(Progress(sampling.chains, total, total, int(trace.sample_stats["diverging"].sum())))
+            return trace
+
+
+def _progress(batches: Sequence[Any], total: int) -> Progress:
+    """Of nutpie's Arrow batches of statistics, one a chain."""
+    wrong = sum(
+        int((each.column("diverging").to_numpy() & ~each.column("tuning").to_numpy()).sum())
+        for each in batches
+    )
+    return Progress(len(batches), sum(each.num_rows for each in batches), total, wrong)
+
+
 def _sample(
     weeks: MediaWeeks,
     specification: Specification,
@@ -220,12 +307,14 @@ def _sample(
     tests: Sequence[LiftTest],
     returns: Sequence[ReturnPrior],
     compiled: CompiledMix | None,
+    on_progress: OnProgress | None,
 ) -> Any:
     if compiled is not None and compiled.specification != specification:
         raise ValueError("compiled for another specification: compile again")
     fitted_data(weeks, specification, tests, returns)  # refuses before anything is compiled
     if sampling.sampler == "nutpie":
-        return (compiled or CompiledMix(weeks, specification)).sample(weeks, sampling, tests, returns)
+        compiled = compiled or CompiledMix(weeks, specification)
+        return compiled.sample(weeks, sampling, tests, returns, on_progress)
     if compiled is not None:
         raise ValueError(f"what is compiled serves nutpie alone, not {sampling.sampler}: leave it out")
     if sampling.sampler == "numpyro" and find_spec("numpyro") is None:

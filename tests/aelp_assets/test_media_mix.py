@@ -105,6 +105,30 @@ def test_weeks_that_carry_no_model_have_none_and_every_reason() -> None:
     )
 
 
+def test_a_fit_says_how_far_its_chains_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick look stands in for sampling, which would compile first."""
+    from models.mmm import collapsed  # noqa: PLC0415 - seconds of PyMC
+    from models.mmm.quick_look import quick_look  # noqa: PLC0415
+
+    def fit(weeks, specification, sampling, *_, on_progress):  # type: ignore[no-untyped-def]
+        for done in (0, 3600, 8000):
+            on_progress(collapsed.Progress(4, done, 8000, divergences=done // 3600))
+        return quick_look(weeks, specification, np.random.default_rng(1))
+
+    monkeypatch.setattr(collapsed, "CompiledMix", lambda *_: None)
+    monkeypatch.setattr(collapsed, "fit", fit)
+    said: list[str] = []
+    seconds = iter([100.0, 100.0, 104.5, 110.0])
+    found = Fitter(SHIPPED, MORNING, said.append, lambda: next(seconds)).fit("security", weeks(60))
+    assert found.model == "bayesian"
+    assert said == [
+        "security: compiling the model of 2 channels",
+        "security: 4 chains, 0% of 8,000 draws, 0 divergences",
+        "security: 4 chains, 45% of 8,000 draws, 1 divergences, ~6 s left",
+        "security: 4 chains, 100% of 8,000 draws, 2 divergences",
+    ]
+
+
 def test_a_kept_fit_answers_as_it_did(found: TrackFit, tmp_path: Path) -> None:
     sha256 = keep_fit(tmp_path, found, SHIPPED, MORNING)
     assert sha256 is not None

@@ -185,6 +185,36 @@ def test_a_seed_decides_every_draw(weeks, compiled, posterior):
     assert not other.table().equals(posterior.table())
 
 
+def test_progress_counts_every_chain_s_draws_and_changes_none(weeks, compiled, posterior):
+    told = []
+    watched = replace(SAMPLING, report_seconds=0.05)
+    again = fit(weeks, FORM, watched, compiled=compiled, on_progress=told.append)
+    assert again.table().equals(posterior.table())
+    done = [each.done for each in told]
+    assert done == sorted(done)
+    assert 0 < done[len(done) // 2] < 4800
+    assert told[-1] == collapsed.Progress(4, 4800, 4800, posterior.divergences)
+
+
+def test_progress_counts_divergences_of_what_is_kept(weeks, compiled):
+    told = []
+    coarse = Sampling(seed=1, draws=200, tune=200, target_accept=0.05, report_seconds=0.02)
+    found = fit(weeks, FORM, coarse, compiled=compiled, on_progress=told.append)
+    counts = [each.divergences for each in told]
+    assert counts == sorted(counts)
+    assert counts[-1] == found.divergences > 0
+    assert any(0 < count < found.divergences for count in counts)
+    assert all(each.divergences == 0 for each in told if each.done <= 200)
+
+
+def test_an_error_of_who_is_told_ends_the_fit(weeks, compiled):
+    def broken(progress):
+        raise OSError("the log is gone")
+
+    with pytest.raises(OSError, match="the log is gone"):
+        fit(weeks, FORM, replace(SAMPLING, report_seconds=0.01), compiled=compiled, on_progress=broken)
+
+
 def test_what_is_compiled_serves_other_weeks(weeks, compiled):
     later = fit(weeks.before(80), FORM, SAMPLING, compiled=compiled)
     assert later.contributions().shape == (2400, 80, 3)
