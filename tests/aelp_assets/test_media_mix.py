@@ -107,8 +107,8 @@ def test_weeks_that_carry_no_model_have_none_and_every_reason() -> None:
 
 def test_a_fit_says_how_far_its_chains_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quick look stands in for sampling, which would compile first."""
-    from models.mmm import collapsed  # noqa: PLC0415 - seconds of PyMC
-    from models.mmm.quick_look import quick_look  # noqa: PLC0415
+    from models.mmm import collapsed
+    from models.mmm.quick_look import quick_look
 
     def fit(weeks, specification, sampling, *_, on_progress):  # type: ignore[no-untyped-def]
         for done in (0, 3600, 8000):
