@@ -333,12 +333,13 @@ def _note(absent: Sequence[str]) -> str:
         "Matched worlds of `mmm_recovery`; a world counts once, 95 % intervals (in spine.json) resample "
         f"worlds. {CHAINS} chains, as many draws for tuning as kept, one core. pymc-marketing by PyMC's NUTS "
         "as it comes: the same model and priors as ours but for demand's column and weeks that remember, the "
-        "drift's columns as controls, the year's course its own. Meridian by its NUTS on JAX: the same carry-over, largest responses, noise and baseline "
-        "(season and drift as principal components), but Hill saturation with slope 1, its half-saturation "
-        "distributed as the logistic curve's. Effective draws: least bulk over everything sampled, tuning "
-        "included. A further fit in the same process: what ours and pymc-marketing compile is kept and not "
-        "counted, Meridian traces and compiles in every call. Experiments: the two channels least known in "
-        "dollars, paused for eight weeks in half the country."
+        "drift's columns as controls, the year's course its own. Meridian by its NUTS on JAX: the same "
+        "carry-over, largest responses, noise and baseline (season and drift as principal components), but "
+        "Hill saturation with slope 1, its half-saturation distributed as the logistic curve's. Effective "
+        "draws: least bulk over everything sampled, tuning included. A further fit in the same process: what "
+        "ours and pymc-marketing compile is kept and not counted, Meridian traces and compiles in every "
+        "call. Experiments: the two channels least known in dollars, paused for eight weeks in half the "
+        "country."
     )
     return f"{note} {' and '.join(absent)} did not run beside it." if absent else note
 

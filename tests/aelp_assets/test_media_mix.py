@@ -119,7 +119,7 @@ def test_a_fit_says_how_far_its_chains_are(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(collapsed, "fit", fit)
     said: list[str] = []
     seconds = iter([100.0, 100.0, 104.5, 110.0])
-    found = Fitter(SHIPPED, MORNING, said.append, lambda: next(seconds)).fit("security", weeks(60))
+    found = Fitter(SHIPPED, MORNING, say=said.append, clock=lambda: next(seconds)).fit("security", weeks(60))
     assert found.model == "bayesian"
     assert said == [
         "security: compiling the model of 2 channels",

@@ -95,8 +95,9 @@ def believed(weeks: MediaWeeks, seed: int) -> MediaPosterior:
     media = {"retention": rng.beta(1, 3, shape), "rate": rng.gamma(3, 1, shape)}
     effect, noise = 0.1 * rng.random(shape), 0.05 + 0.01 * rng.random(200)
     columns = baseline(weeks, Specification().prior)
-    empty = np.empty((0, 0))
-    drawn = MediaPosterior(weeks, "geometric", "logistic", 8, columns, media, effect, noise, empty, chains=4)
+    alone, empty = np.zeros(200), np.empty((0, 0))
+    form = ("geometric", "logistic", 8, columns, media, effect, noise)
+    drawn = MediaPosterior(weeks, *form, memory=alone, coefficients=empty, chains=4)
     return linear_draws(drawn, rng)
 
 

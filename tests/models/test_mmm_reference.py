@@ -1,12 +1,14 @@
 """The collapsed model is pymc-marketing's stock model: their densities differ by what was integrated out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.mmm_reference import stock_model
+from benchmarks.mmm_reference import SHARED, stock_model
 from benchmarks.simulated_media import simulated_media
-from models.mmm.baseline import BaselinePrior, baseline
+from models.mmm.baseline import baseline
 from models.mmm.quick_look import Density
 from models.mmm.response import adstock_weights, lagged, saturated
 from models.mmm.specification import Specification, fitted_data
@@ -19,7 +21,7 @@ def test_the_stock_model_with_its_linear_part_integrated_out_is_ours():
     year: later ones differ by how a leap day moves the year's course.
     """
     weeks, _ = simulated_media(channels=2, weeks=50)
-    form = Specification(prior=BaselinePrior(drift_functions=4))
+    form = Specification(prior=replace(SHARED.prior, drift_sd=0.1, drift_functions=4))
     model = stock_model(weeks, form)
     density = model.compile_logp(mode="FAST_COMPILE")
     own = [model[name] for name in ("adstock_alpha", "saturation_lam", "saturation_beta")]
