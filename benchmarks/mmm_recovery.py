@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -89,12 +90,16 @@ def mmm_recovery(worlds: int = 50, misspecified: int = 12, draws: int = 500) -> 
 
 
 def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
-    """The project's own model with its defaults, compiled once for these channels and once with a placebo."""
+    """The project's own model with its defaults, compiled once for these channels, and once with a placebo by
+    whoever first asks for one."""
     from models.mmm.collapsed import CompiledMix, Sampling, fit
 
     form = Specification()
     own = CompiledMix(weeks, form)
-    wider = CompiledMix(with_placebo(weeks, np.random.default_rng(0)), form)
+
+    @cache
+    def wider() -> CompiledMix:
+        return CompiledMix(with_placebo(weeks, np.random.default_rng(0)), form)
 
     def sampling(seed: int) -> Sampling:
         return Sampling(seed, chains=4, draws=draws, tune=draws, cores=1)
@@ -102,7 +107,7 @@ def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
     return Fitters(
         form,
         fit=lambda data, tests, seed: fit(data, form, sampling(seed), tests, own),
-        fit_with_placebo=lambda data, seed: fit(data, form, sampling(seed), (), wider),
+        fit_with_placebo=lambda data, seed: fit(data, form, sampling(seed), (), wider()),
     )
 
 

@@ -62,9 +62,10 @@ class MediaMix(Section):
     """The media mix: weeks by channel, the model fitted to them, and how its allocation may move.
 
     `channels`: which campaign belongs where; one no rule matches is in channel `<platform>_other`. `demand:
-    harvests` says that a channel meets demand others made (brand search): it never rises before a lift test
-    of it. `promotions`: days on which the business itself sold at another price; what the market does
-    (holidays, a rival's sale) stands under `events`.
+    harvests` says that a channel meets demand others made (brand search): the fit expects little of it and
+    takes its movement for demand's, and it never rises before a lift test of it. `promotions`: days on which
+    the business itself sold at another price; what the market does (holidays, a rival's sale) stands under
+    `events`.
 
     `most_weeks` of the newest weeks are fitted, weekly, with `draws` of each of `chains` after `tune`.
     `lift_tests` are experiments, counted as evidence. An allocation weighs the mean against the worst tenth
