@@ -8,7 +8,7 @@ from resources.settings.calendar import CalendarEvent, FreezeWindow
 from resources.settings.document import Settings, load_settings
 from resources.settings.environment import PROJECT_ROOT, Environment, read_environment, require_drop_folder
 from resources.settings.governance import Approver
-from resources.settings.media_mix import MOST_ENVELOPE_DAYS, ChannelRule, MediaMix
+from resources.settings.media_mix import MOST_ENVELOPE_DAYS, ChannelRule, MeasuredLift, MediaMix
 from resources.settings.sources import LiveGa4, LiveSource, LiveVendorFiles, OrderField, SourceName
 from resources.settings.tracks import TrackRule
 from resources.settings.values import SettingsError
@@ -24,6 +24,7 @@ __all__ = [
     "LiveGa4",
     "LiveSource",
     "LiveVendorFiles",
+    "MeasuredLift",
     "MediaMix",
     "OrderField",
     "Settings",

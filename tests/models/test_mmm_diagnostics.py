@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.simulated_media import simulated_media
 from models.mmm.diagnostics import diagnose
-from models.mmm.specification import Specification
+from models.mmm.specification import Specification, effect_scale
 from tests.models.media_examples import by_hand
 
 FORM = Specification()
@@ -138,8 +138,7 @@ def test_contraction_tells_data_from_priors(weeks, posterior):
     rng = np.random.default_rng(8)
     shape = (2000, 3)
     effect = posterior.effect.copy()
-    share = weeks.spend.sum(axis=0) / weeks.spend.sum()
-    effect[:, 0] = 3 * share[0] * np.abs(rng.standard_normal(2000))
+    effect[:, 0] = effect_scale(weeks, Specification())[0] * np.abs(rng.standard_normal(2000))
     media = {"retention": rng.beta(1, 3, shape), "rate": rng.gamma(3, 1, shape)}
     for name in media:
         media[name][:, 1:] = posterior.media[name][:, 1:]
