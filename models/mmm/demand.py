@@ -66,12 +66,17 @@ def common_movement(movement: FloatArray) -> FloatArray:
 
 
 def _movement(weeks: MediaWeeks, others: FloatArray) -> tuple[FloatArray, np.ndarray]:
-    """Logged spend less what the other columns hold, mean square 1, and which channels have any."""
-    spending = np.maximum((weeks.spend > 0).sum(axis=0), 1)
-    usual = weeks.spend.sum(axis=0) / spending
-    logged = np.log1p(weeks.spend / np.where(usual > 0, usual, 1.0))
-    axes = np.linalg.qr(others)[0]
-    left = logged - axes @ (axes.T @ logged)
-    size = np.sqrt((left**2).mean(axis=0))
+    """Logged spend less what the other columns hold, mean square 1, and which channels have any.
+
+    Over the weeks in which a channel spent: that it was off, somebody had planned, and it tells of no demand.
+    """
+    movement = np.zeros_like(weeks.spend)
+    for at, spend in enumerate(weeks.spend.T):
+        on = spend > 0
+        if on.sum() > others.shape[1]:
+            axes = np.linalg.qr(others[on])[0]
+            logged = np.log(spend[on])
+            movement[on, at] = logged - axes @ (axes.T @ logged)
+    size = np.sqrt((movement**2).mean(axis=0))
     moving = size > _LEAST_MOVEMENT
-    return left / np.where(moving, size, 1.0), moving
+    return movement / np.where(moving, size, 1.0), moving

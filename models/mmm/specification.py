@@ -39,14 +39,14 @@ class Specification:
             outcome scales: channels with more money are expected to do more. At 1.5 all media together bring
             two thirds of the largest week at their usual spend, give or take as much.
         harvest_share: the same of a channel that harvests demand, as a multiple of what others of its spend
-            have; where brand search was switched off, almost nothing was lost (Blake, Nosko & Tadelis 2015).
+            have: where brand search was switched off, almost nothing was lost (Blake, Nosko & Tadelis 2015).
     """
 
     adstock: Adstock = "geometric"
     saturation: Saturation = "logistic"
     lags: int = 8
     effect_share: float = 1.5
-    harvest_share: float = 0.25
+    harvest_share: float = 0.1
     noise_sd: float = 0.5
     prior: BaselinePrior = field(default_factory=BaselinePrior)
 
