@@ -20,7 +20,7 @@ from benchmarks.mmm_worlds import KINDS, MISSPECIFIED, World, run_test, simulate
 from benchmarks.record import Figure, Record, code_hash
 from models.mmm.bootstrap import compare_returns, fit_bootstrap
 from models.mmm.curves import at_spend
-from models.mmm.diagnostics import MOST_MEMORY, MOSTLY_PRIOR, diagnose
+from models.mmm.diagnostics import MOST_MEMORY, MOSTLY_PRIOR, diagnose, prior_draws
 from models.mmm.posterior import MediaPosterior
 from models.mmm.response import FloatArray
 from models.mmm.specification import LiftTest, Specification
@@ -53,11 +53,13 @@ _LEFT_OUT = 4
 
 @dataclass(frozen=True)
 class Fitters:
-    """How worlds are fitted: in which form, with which tests, and with one channel more."""
+    """How worlds are fitted: in which form, with which tests, with one channel more, and what such a fit
+    believed before any data."""
 
     form: Specification
     fit: Callable[[MediaWeeks, Sequence[LiftTest], int], MediaPosterior]
     fit_with_placebo: Callable[[MediaWeeks, int], Fitted]
+    before_data: Callable[[Any], Fitted] | None = None
 
 
 def mmm_recovery(worlds: int = 50, misspecified: int = 12, draws: int = 500) -> Record:
@@ -108,6 +110,7 @@ def compiled_fitters(weeks: MediaWeeks, draws: int) -> Fitters:
         form,
         fit=lambda data, tests, seed: fit(data, form, sampling(seed), tests, own),
         fit_with_placebo=lambda data, seed: fit(data, form, sampling(seed), (), wider()),
+        before_data=lambda fitted: prior_draws(fitted, form, np.random.default_rng(0)),
     )
 
 
@@ -126,7 +129,12 @@ def score_world(world: World, fitters: Fitters) -> pl.DataFrame:
     fewer = fitters.fit(weeks.before(weeks.number - _LEFT_OUT), (), seed).return_on_spend()
     moved = np.abs(np.median(fewer, axis=0) - np.median(returned, axis=0)) / returned.std(axis=0)
     rng = np.random.default_rng([seed, 1])
-    placebo = placebo_check(weeks, lambda data: fitters.fit_with_placebo(data, seed), rng)
+    placebo = placebo_check(
+        weeks,
+        lambda data: fitters.fit_with_placebo(data, seed),
+        rng,
+        fitters.before_data,
+    )
     unknown, tests = least_known_tests(world, returned, rng)
     tested = fitters.fit(weeks, tests, seed)
     columns: dict[str, Any] = {"channel": list(names)}

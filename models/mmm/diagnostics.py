@@ -208,7 +208,7 @@ def _leave_one_out(posterior: MediaPosterior) -> dict[str, Any]:
 def _contraction(
     posterior: MediaPosterior, specification: Specification, rng: np.random.Generator
 ) -> tuple[ChannelContraction, ...]:
-    prior = _prior_draws(posterior, specification, rng)
+    prior = prior_draws(posterior, specification, rng)
     kept = {
         name: 1.0 - posterior.media[name].var(axis=0) / prior.media[name].var(axis=0)
         for name in posterior.media
@@ -226,7 +226,7 @@ def _contraction(
     )
 
 
-def _prior_draws(
+def prior_draws(
     posterior: MediaPosterior, specification: Specification, rng: np.random.Generator, draws: int = 4000
 ) -> MediaPosterior:
     """The media part as the model believes in it before any outcome; without a baseline."""

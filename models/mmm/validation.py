@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -22,8 +22,9 @@ from models.scoring_rules import crps
 
 PLACEBO = "placebo"
 MOST_PLACEBO_SHARE = 0.01
-"""A placebo fails where P(its share of the outcome > this) is at least 90 %: the priors allow no effect below
-0, so its median share is never 0, but no more than its 10 % quantile may be told from none."""
+"""A placebo fails where P(its share of the outcome > this) is at least 90 %, and higher than before any data:
+the priors allow no effect below 0, so its median share is never 0, and where the weeks say little it keeps
+theirs."""
 MOST_MOVE = 1.0
 """Posterior standard deviations that a return may move when a few weeks are left out."""
 MOST_LEAD = 2.5
@@ -233,28 +234,47 @@ def refit_stability(
     return pl.concat(parts)
 
 
+AnyFit = TypeVar("AnyFit", bound=Fitted)
+
+
 @dataclass(frozen=True)
 class Placebo:
-    """Share of the whole outcome that a model credits to a channel which did nothing."""
+    """Share of the whole outcome that a model credits to a channel which did nothing; believed_p10 is its
+    10 % quantile before any data."""
 
     share_p10: float
     share_p50: float
     share_p90: float
+    believed_p10: float = 0.0
 
     @property
     def passed(self) -> bool:
-        return self.share_p10 < MOST_PLACEBO_SHARE
+        return self.share_p10 < max(MOST_PLACEBO_SHARE, self.believed_p10)
 
 
 def placebo_check(
-    weeks: MediaWeeks, fit: Callable[[MediaWeeks], Fitted], rng: np.random.Generator
+    weeks: MediaWeeks,
+    fit: Callable[[MediaWeeks], AnyFit],
+    rng: np.random.Generator,
+    believed: Callable[[AnyFit], Fitted] | None = None,
 ) -> Placebo:
-    """Fit with a placebo channel beside the real ones, and what it was credited with."""
+    """Fit with a placebo channel beside the real ones, and what it was credited with.
+
+    Args:
+        believed: the fit as it was before any data; None: the priors expect nothing of a channel.
+    """
     fitted = fit(with_placebo(weeks, rng))
+    low, middle, high = (float(value) for value in np.quantile(_placebo_share(fitted), (0.1, 0.5, 0.9)))
+    before = 0.0 if believed is None else float(np.quantile(_placebo_share(believed(fitted)), 0.1))
+    return Placebo(low, middle, high, before)
+
+
+def _placebo_share(fitted: Fitted) -> FloatArray:
     at = fitted.weeks.channels.index(PLACEBO)
-    share = fitted.contributions()[:, :, at].sum(axis=1) / max(float(weeks.outcome.sum()), 1e-12)
-    low, middle, high = (float(value) for value in np.quantile(share, (0.1, 0.5, 0.9)))
-    return Placebo(low, middle, high)
+    found: FloatArray = fitted.contributions()[:, :, at].sum(axis=1) / max(
+        float(fitted.weeks.outcome.sum()), 1e-12
+    )
+    return found
 
 
 def lead_check(weeks: MediaWeeks, prior: BaselinePrior) -> pl.DataFrame:

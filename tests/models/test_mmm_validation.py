@@ -217,6 +217,20 @@ def test_a_model_sure_of_its_placebo_fails(weeks: MediaWeeks) -> None:
     assert placebo_check(weeks, crediting(0.004), np.random.default_rng(1)).passed
 
 
+@pytest.mark.parametrize(("expected", "passed"), [(0.05, True), (0.02, False)])
+def test_a_placebo_of_which_the_weeks_say_nothing_keeps_what_the_priors_give_it(
+    weeks: MediaWeeks, expected: float, passed: bool
+) -> None:
+    found = placebo_check(
+        weeks,
+        crediting(0.03),
+        np.random.default_rng(1),
+        lambda fitted: crediting(expected)(replace(fitted.weeks)),
+    )
+    assert found.believed_p10 == pytest.approx(expected, rel=0.1)
+    assert found.passed == passed
+
+
 def test_a_placebo_spends_what_a_channel_spends_at_other_times(weeks: MediaWeeks) -> None:
     wider = with_placebo(weeks, np.random.default_rng(11))
     added = wider.spend[:, 2]
