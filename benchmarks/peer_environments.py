@@ -13,7 +13,7 @@ from benchmarks.processes import CommandFailed, measured
 
 
 def is_installed(peer: Path, environment: Path, log: Path) -> bool:
-    """Install a peer (its folder has `install.sh` and `requirements.lock`) unless that lock is installed.
+    """Install a peer (its folder has a `requirements.lock`) unless that lock is installed.
 
     Returns:
         False where no package index answers; why is printed.
@@ -21,7 +21,7 @@ def is_installed(peer: Path, environment: Path, log: Path) -> bool:
     installed, wanted = environment / "installed.lock", peer / "requirements.lock"
     if installed.exists() and installed.read_bytes() == wanted.read_bytes():
         return True
-    command = ["bash", str(peer / "install.sh"), str(environment)]
+    command = ["bash", str(Path(__file__).with_name("install_peer.sh")), str(peer), str(environment)]
     try:
         measured(command, {"PYTHON": os.path.realpath(sys.executable)}, log)
     except CommandFailed as error:

@@ -1,7 +1,7 @@
 """The peer of `insights_pull`: dlt reads the edge with its own client and paginator into DuckDB.
 
-Runs in the environment that `install.sh` makes, without the project. dlt is set to its quick ways: Parquet
-between its steps instead of INSERT statements, nested fields as JSON columns instead of child tables.
+Runs in the environment that `install_peer.sh` makes, without the project. dlt is set to its quick ways:
+Parquet between its steps instead of INSERT statements, nested fields as JSON columns instead of child tables.
 Usage: read_insights.py TASK.json
 """
 

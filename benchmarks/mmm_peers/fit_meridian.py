@@ -1,6 +1,6 @@
 """Meridian's model of a task, sampled by its own NUTS on JAX.
 
-Runs in the environment that `install.sh` makes: python -m benchmarks.mmm_peers.fit_meridian TASK.json
+Runs in the environment that `install_peer.sh` makes: python -m benchmarks.mmm_peers.fit_meridian TASK.json
 REPORT.json. What is ours: geometric carry-over with the same retention and lags, half-normal largest
 responses, noise, the baseline. Its one knot is the intercept; controls, seasons and drift are controls, which
 Meridian centres, so that the intercept's prior is shifted a little. It refuses columns as collinear as

@@ -82,13 +82,13 @@ def baseline(weeks: MediaWeeks, prior: BaselinePrior, ahead: int = 0) -> Baselin
     return Baseline(tuple(names), np.hstack(parts))
 
 
-def forgotten(values: FloatArray, memory: float) -> FloatArray:
+def forgotten(values: FloatArray, memory: float | FloatArray) -> FloatArray:
     """What each week adds to the one before, the first at its stationary weight: errors that remember become
     independent, all of the size of what is new in a week (Prais & Winsten 1954).
 
     Args:
         values: weeks along the first axis.
-        memory: correlation of errors with the week before.
+        memory: correlation of errors with the week before; one for all, or one for each column.
     """
     found: FloatArray = values - memory * np.concatenate([np.zeros_like(values[:1]), values[:-1]])
     found[0] = np.sqrt(1.0 - memory**2) * values[0]

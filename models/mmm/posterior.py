@@ -118,10 +118,7 @@ class MediaPosterior:
 
     def news(self) -> FloatArray:
         """What the fitted weeks bring beyond what the week before lets expect, (draws, weeks)."""
-        left = self.weeks.outcome - self.expected()
-        found: FloatArray = left - self.memory[:, None] * np.pad(left, ((0, 0), (1, 0)))[:, :-1]
-        found[:, 0] = np.sqrt(1.0 - self.memory**2) * left[:, 0]
-        return found
+        return forgotten((self.weeks.outcome - self.expected()).T, self.memory).T
 
     def return_on_spend(self) -> FloatArray:
         """Outcome per dollar over the fitted weeks, shape (draws, channels); 0 where nothing was spent."""

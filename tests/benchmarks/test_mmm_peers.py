@@ -230,7 +230,9 @@ def test_meridian_believes_in_our_returns_but_for_its_curve(tmp_path: Path) -> N
     """Its prior of the returns, in its own units, is the one that ours has with its saturation curve."""
     python = study.MERIDIAN_ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        pytest.skip("Meridian is not installed: benchmarks/mmm_peers/install.sh .venv-meridian")
+        pytest.skip(
+            f"Meridian is not installed: benchmarks/install_peer.sh {study.FOLDER} {python.parents[1]}"
+        )
     weeks = simulate("matched", 2, weeks=60, channels=2).weeks
     task = tmp_path / "task.json"
     task.write_text(json.dumps(peer_task(weeks, Priors())))
