@@ -26,6 +26,7 @@ Measure = Callable[[], Record]
 
 def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
+    from benchmarks.creative_embeddings import creative_embeddings
     from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
@@ -33,6 +34,7 @@ def small_measurements() -> dict[str, Measure]:
     from benchmarks.storage import warehouse_throughput
 
     return {
+        "creative_embeddings": creative_embeddings,
         "forecast_draws": forecast_draws,
         "mmm_allocation": mmm_allocation,
         "mmm_allocation_library": mmm_allocation_library,

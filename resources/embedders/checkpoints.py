@@ -26,6 +26,7 @@ from models.embeddings import (
     untold,
 )
 from resources.embedders.image import check_picture
+from resources.embedders.text import checked_text
 from resources.embedders.weights import file_sha256
 
 NEEDED = ("torch", "transformers", "sentence-transformers")
@@ -62,11 +63,12 @@ class TextCheckpoint:
 
     def embed(self, items: Sequence[str], progress: Progress = untold) -> FloatArray:
         """Vectors of texts; see `models.embeddings.Embedder`."""
+        texts = [checked_text(text, position) for position, text in enumerate(items)]
         vectors = np.empty((len(items), self.dimensions), dtype=np.float32)
         done = 0
-        for batch in batches_by_length([len(text) + 1 for text in items], _CHARACTERS_PER_BATCH):
-            texts = [items[position] for position in batch]
-            vectors[batch] = unit_length(self._model.encode(texts, show_progress_bar=False))
+        for batch in batches_by_length([len(text) + 1 for text in texts], _CHARACTERS_PER_BATCH):
+            read = [texts[position] for position in batch]
+            vectors[batch] = unit_length(self._model.encode(read, show_progress_bar=False))
             done += len(batch)
             progress(done, len(items))
         return vectors
@@ -176,8 +178,9 @@ def _from_the_hub(specification: Specification) -> Path:
     try:
         return Path(hub.snapshot_download(**wanted))
     except Exception as error:  # of the network, the hub, the disk
+        reason = str(error).partition("\n")[0]
         raise EmbedderUnavailable(
-            f"embedder {specification}: no cached copy, and it could not be downloaded ({error}). Where "
+            f"embedder {specification}: no cached copy, and it could not be downloaded ({reason}). Where "
             f"there is a network, `hf download {specification.name} --revision {specification.revision}` "
             "fetches it; or copy the checkpoint here and name it as path:FOLDER"
         ) from error

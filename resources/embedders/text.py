@@ -64,7 +64,7 @@ class MiniLM:
 
     def embed(self, items: Sequence[str], progress: Progress = untold) -> FloatArray:
         """Vectors of texts; see `models.embeddings.Embedder`. The empty text has a vector too."""
-        tokens = [self._tokens(text, position) for position, text in enumerate(items)]
+        tokens = [self._tokens(checked_text(text, position)) for position, text in enumerate(items)]
         vectors = np.empty((len(tokens), DIMENSIONS), dtype=np.float32)
         done = 0
         for batch in batches_by_length([len(ids) for ids in tokens], self._tokens_per_batch):
@@ -73,12 +73,9 @@ class MiniLM:
             progress(done, len(tokens))
         return vectors
 
-    def _tokens(self, text: str, position: int) -> list[int]:
-        if not isinstance(text, str):
-            raise TypeError(f"item {position}: expected a text, found {type(text).__name__}")
-        # A platform that cuts a text within an emoji leaves half a character, which UTF-8 cannot say. One
-        # text at a time: the tokenizer's own batches would use every processor of the machine.
-        ids: list[int] = self._tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8")).ids
+    def _tokens(self, text: str) -> list[int]:
+        # One text at a time: the tokenizer's own batches would use every processor of the machine.
+        ids: list[int] = self._tokenizer.encode(text).ids
         return ids
 
     def _run(self, batch: list[list[int]]) -> FloatArray:
@@ -95,3 +92,14 @@ class MiniLM:
         }
         (states,) = self._session.run(["last_hidden_state"], feeds)
         return unit_length(mean_of_tokens(states, mask))
+
+
+def checked_text(text: str, position: int) -> str:
+    """A text that UTF-8 can say: half a character, left where a platform cut within an emoji, becomes "?".
+
+    Raises:
+        TypeError: no text, with the item's position.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"item {position}: expected a text, found {type(text).__name__}")
+    return text.encode("utf-8", "replace").decode("utf-8")

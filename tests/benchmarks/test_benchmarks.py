@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from benchmarks.accounts import TODAY, Account, Home
+from benchmarks.creative_embeddings import creative_embeddings
 from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
 from benchmarks.forecast_draws import forecast_draws
 from benchmarks.insights_pull import insights_pull
@@ -71,6 +72,13 @@ def test_thompson_choices_are_counted_beside_the_library() -> None:
     found = figures(thompson_choices(arms=10, draws=400, pulls=1_000))
     ratio = found["aelp, gamma posteriors"] / found["MABWiser, exact Betas one by one"]
     assert found["aelp / MABWiser"] == pytest.approx(ratio)
+
+
+def test_embeddings_are_counted_and_a_large_account_reckoned_from_them() -> None:
+    found = figures(creative_embeddings(texts=12, pictures=3))
+    per_second = found["texts, bundled:minilm-l6-v2-int8"]
+    assert found["52,000 texts, reckoned"] * 60 * per_second == pytest.approx(52_000)
+    assert found["pictures, bundled:efficientnet-lite0"] > 0
 
 
 def test_warehouse_throughput_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
