@@ -24,9 +24,9 @@ from resources.embedders import (
 LARGE_ACCOUNT = 52_000
 """Texts: the headlines of a large archive of split tests."""
 
-_WORDS = tuple(
-    "keep your family and every phone at home safe now because nobody else will tell you what this really "  # noqa: SIM905
-    "means for children parents teachers doctors when money runs out in the middle of one long year".split()
+_SENTENCE = (
+    "keep your family and every phone at home safe now because nobody else will tell you what this really "
+    "means for children parents teachers doctors when money runs out in the middle of one long year"
 )
 
 
@@ -37,7 +37,8 @@ def creative_embeddings(texts: int = 500, pictures: int = 40) -> Record:
     of them than of texts, because each is one run.
     """
     rng = np.random.default_rng(1)
-    headlines = [" ".join(rng.choice(_WORDS, rng.integers(8, 25))) for _ in range(texts)]
+    words = _SENTENCE.split()
+    headlines = [" ".join(rng.choice(words, rng.integers(8, 25))) for _ in range(texts)]
     shapes = [(1080, 1080), (1920, 1080), (628, 1200)]
     drawn: list[Image] = [
         rng.integers(0, 256, (*shapes[each % 3], 3), dtype=np.uint8) for each in range(pictures)

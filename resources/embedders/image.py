@@ -47,8 +47,8 @@ class EfficientNetLite0:
     def embed(self, items: Sequence[Image], progress: Progress = untold) -> FloatArray:
         """Vectors of decoded pictures, RGB, shape (height, width, 3) each, of any size.
 
-        One picture a run: their shapes differ, and on a processor several at once are no faster (173 pictures
-        per CPU second one at a time, 116 in eights).
+        One picture a run: their shapes differ, and on a processor several at once are no faster (the network
+        alone: 173 per CPU second one at a time, 116 in eights).
         """
         vectors = np.empty((len(items), DIMENSIONS), dtype=np.float32)
         for position, picture in enumerate(items):

@@ -68,7 +68,7 @@ def clip(folder: Path) -> int:
     small = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
     config = transformers.CLIPConfig(
         text_config=small | {"vocab_size": 99},
-        vision_config=small | {"image_size": 32, "patch_size": 8},
+        vision_config=small | {"image_size": 32, "patch_size": 8, "projection_dim": 20},
         projection_dim=20,
     )
     transformers.CLIPModel(config).save_pretrained(folder)
@@ -156,8 +156,7 @@ def test_missing_weights_are_refused_not_drawn_at_random(tmp_path):
     resnet(tmp_path)
     processor().save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
-    gone = next(name for name in weights if "encoder" in name)
-    del weights[gone]
+    del weights[next(name for name in weights if "encoder" in name)]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(EmbedderUnavailable, match="lacks 1 weights of its model"):
         open_image_embedder(f"path:{tmp_path}")
