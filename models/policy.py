@@ -124,13 +124,13 @@ def review(creative: Mapping[str, Any], profile: PolicyProfile, audiences: Seque
 def _text_flags(creative: Mapping[str, Any], profile: PolicyProfile) -> list[Flag]:
     flags = []
     # What nobody can read nobody has approved; a call to action may honestly be absent.
-    unread = [name for name in ("headline", "body") if not any(map(str.isalnum, _plain(creative[name])))]
+    unread = [name for name in ("headline", "body") if not any(map(str.isalnum, as_read(creative[name])))]
     if unread:
         severity: Severity = "blocks" if profile.fails_closed else "warns"
         remedy = "Land the creative's texts (its platform's pull, or a creatives file), then decide again."
         flags.append(Flag("text_unknown", severity, ", ".join(unread), remedy))
     for name in TEXTS:
-        text = _plain(creative[name])
+        text = as_read(creative[name])
         limit = profile.text_limits.get(name)
         if limit is not None and len(text) > limit:
             remedy = f"Shorten the {name} to {limit} characters; it has {len(text)}, the rest is cut."
@@ -141,7 +141,7 @@ def _text_flags(creative: Mapping[str, Any], profile: PolicyProfile) -> list[Fla
     return flags
 
 
-def _plain(text: str | None) -> str:
+def as_read(text: str | None) -> str:
     """A text as a reader sees it: look-alike forms unified, invisible characters gone."""
     # Compatibility forms, zero-width characters and strokes through letters would carry a forbidden word past
     # its pattern.

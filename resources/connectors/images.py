@@ -1,18 +1,16 @@
 """Images behind the links a platform lists: bytes that really are an image, or why there are none.
 
-Here: addresses that may be called, redirects, the size limit, telling what bytes are. Not here: what is
-listed (each connector), where bytes are kept (`resources.creative_assets`).
+Here: addresses that may be called, redirects, the size limit. Not here: what is listed (each connector),
+telling what bytes are (`resources.creative_media`), where they are kept (`resources.creative_assets`).
 """
 
 from __future__ import annotations
 
 import re
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from io import BytesIO
 from typing import Literal
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
@@ -21,24 +19,17 @@ import urllib3
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.http import LOOPBACK, seconds
+from resources.creative_media.images import ImageLimits, recognise_image
+from resources.creative_media.refusals import Reason, Refused
 
-LARGEST_IMAGE = 30 * 1024 * 1024
+_LIMITS = ImageLimits()
+LARGEST_IMAGE = _LIMITS.most_bytes
 """Bytes: Meta takes no larger upload, so more is no image of an ad."""
-_MOST_PIXELS = 50_000_000  # 200 MB once decoded; the largest ad formats have four million
 _MOST_REDIRECTS = 3
 _CHUNK = 65_536
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _HICCUPS = frozenset({408, 425})
-# What Pillow calls it: content type and extension. What browsers show; other decoders are not let near it.
-_FORMATS = {
-    "JPEG": ("image/jpeg", "jpg"),
-    "PNG": ("image/png", "png"),
-    "GIF": ("image/gif", "gif"),
-    "WEBP": ("image/webp", "webp"),
-}
-# What Pillow calls a JPEG with a second picture behind the first once it is open; phones write them.
-_OPENED = _FORMATS | {"MPO": _FORMATS["JPEG"]}
 
 
 class Outcome(StrEnum):
@@ -66,6 +57,12 @@ class Image:
 NoImage = Literal[
     Outcome.MISSING, Outcome.TOO_LARGE, Outcome.NOT_AN_IMAGE, Outcome.FOREIGN_ADDRESS, Outcome.UNAVAILABLE
 ]
+
+
+_SET_ASIDE: dict[Reason, NoImage] = {
+    Reason.TOO_MANY_BYTES: Outcome.TOO_LARGE,
+    Reason.TOO_MANY_PIXELS: Outcome.TOO_LARGE,
+}
 
 
 class ImageClient:
@@ -185,17 +182,7 @@ def _declared(headers: Mapping[str, str]) -> int:
 
 
 def _recognised(content: bytes) -> Image | NoImage:
-    """Decoded once whole: what ends halfway is no image either."""
-    from PIL import Image as Pillow  # noqa: PLC0415 - only where something is new
-
-    try:
-        with Pillow.open(BytesIO(content), formats=list(_FORMATS)) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                return Outcome.TOO_LARGE
-            image.load()
-            content_type, extension = _OPENED[str(image.format)]
-    except Pillow.DecompressionBombError:
-        return Outcome.TOO_LARGE
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error):
-        return Outcome.NOT_AN_IMAGE
-    return Image(content, content_type, extension)
+    found = recognise_image(content, _LIMITS)
+    if isinstance(found, Refused):
+        return _SET_ASIDE.get(found.reason, Outcome.NOT_AN_IMAGE)
+    return Image(content, found.content_type, found.extension)

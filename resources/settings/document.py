@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from typing_extensions import is_typeddict
 
 from resources.settings.calendar import CalendarEvent
+from resources.settings.creative_texts import CreativeTexts
 from resources.settings.decisions import Arms, Bandit, Baselines, Contexts, Forecast, Overlap
 from resources.settings.governance import Governance, Monitoring
 from resources.settings.guardrails import Guardrails, Pacing
@@ -50,6 +51,7 @@ class Settings(Section):
     monitoring: Monitoring = Monitoring()
     launches: Launches = Launches()
     policy: Policy = Policy()
+    creative_texts: CreativeTexts = CreativeTexts()
     arms: Arms = Arms()
     contexts: Contexts = Contexts()
     pacing: Pacing = Pacing()
