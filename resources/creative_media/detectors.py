@@ -51,7 +51,7 @@ class FaceDetector:
     Args:
         weights: a BlazeFace .tflite file.
         model: which of them it is. The others take cats and coffee cups for faces (of 19 sample photographs
-            BACK_CAMERA three and SHORT_RANGE one, FULL_RANGE none).
+            BACK_CAMERA and SHORT_RANGE three each, FULL_RANGE none).
     """
 
     version = "blazeface_v1"
