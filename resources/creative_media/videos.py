@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MATROSKA = b"\x1aE\xdf\xa3"
 _MP4_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 _WANTED = "MP4, MOV or WebM"
+_GLIMPSE = (64, 36)  # width, height: 7 kB each, so ten minutes take 41 MB
 _CUT_OFF_SECONDS = 0.5  # what a container's clock may claim beyond its last frame
 _CUT_OFF_SHARE = 0.05
 
@@ -38,7 +39,8 @@ class VideoLimits:
     frames decoded; a video with more is read up to there. shortest_seconds: less is no video.
     hook_seconds, hook_frames: from the first seconds every frame is kept, or as many, evenly spread.
     frames_per_second, later_frames: kept after that, thinned evenly where the video is long.
-    longest_side: of kept frames, in pixels.
+    longest_side: of kept frames, in pixels. glimpses_per_second: tiny pictures beside them, in which cuts and
+    motion are seen.
     """
 
     most_bytes: int = 200 * 1024 * 1024
@@ -51,6 +53,7 @@ class VideoLimits:
     frames_per_second: float = 2.0
     later_frames: int = 120
     longest_side: int = 480
+    glimpses_per_second: float = 10.0
 
 
 DEFAULT_VIDEO_LIMITS = VideoLimits()
@@ -72,6 +75,7 @@ class DecodedVideo:
         frames: in order, at most `hook_frames` + `later_frames` of the limits.
         duration_seconds: of what was decoded, the time the last frame is shown included.
         width, height: pixels of the file itself, upright.
+        glimpses: RGB, uint8, (glimpses, height, width, 3), as wide and high as coded; glimpse_seconds: when.
         notes: what is missing, for a person; none: the video was read to its end.
     """
 
@@ -80,6 +84,8 @@ class DecodedVideo:
     width: int
     height: int
     has_audio: bool
+    glimpse_seconds: npt.NDArray[np.float64]
+    glimpses: npt.NDArray[np.uint8]
     notes: tuple[str, ...]
 
 
@@ -141,6 +147,8 @@ def _decoded(container: av.container.InputContainer, limits: VideoLimits) -> Dec
     if reading.lasts < limits.shortest_seconds:
         detail = f"The video lasts {reading.lasts:.2f} s: it is a still, not a video. Export it again."
         return Refused(Reason.NO_DURATION, detail)
+    import numpy as np  # noqa: PLC0415
+
     width, height = reading.size
     return DecodedVideo(
         frames=tuple(reading.frames()),
@@ -148,6 +156,8 @@ def _decoded(container: av.container.InputContainer, limits: VideoLimits) -> Dec
         width=width,
         height=height,
         has_audio=bool(container.streams.audio),
+        glimpse_seconds=np.array([glimpse.seconds for glimpse in reading.glimpses]),
+        glimpses=np.stack([glimpse.pixels for glimpse in reading.glimpses]),
         notes=tuple(reading.notes(failure)),
     )
 
@@ -179,12 +189,14 @@ class _Reading:
                 self._gaps[0],
                 max(self._gaps[1], (claimed - limits.hook_seconds) / limits.later_frames),
             )
+        self._glimpse_gap = 1 / limits.glimpses_per_second
         self._due = 0.0
         self._decoded = 0
         self._first: float | None = None
         self._last = 0.0
         self._step = 0.0
         self.size: tuple[int, int] | None = None
+        self.glimpses: list[VideoFrame] = []
 
     def read(
         self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
@@ -233,6 +245,8 @@ class _Reading:
         if self.size is None:
             upright = frame.rotation % 180 == 0
             self.size = (frame.width, frame.height) if upright else (frame.height, frame.width)
+        if not self.glimpses or at - self.glimpses[-1].seconds >= self._glimpse_gap - self._step / 2:
+            self.glimpses.append(VideoFrame(at, _scaled(frame, *_GLIMPSE)))
         if at >= self._due - self._step / 2:
             self._keep(frame, at)
 
@@ -242,8 +256,9 @@ class _Reading:
             (self._hook, self._limits.hook_frames) if in_hook else (self._later, self._limits.later_frames)
         )
         if len(kept) < most:
+            due = self._due if kept else at
+            self._due = max(due + self._gaps[0 if in_hook else 1], at)
             kept.append(VideoFrame(at, _small(frame, self._limits.longest_side)))
-            self._due = max(self._due, at - self._step) + self._gaps[0 if in_hook else 1]
 
 
 def _small(frame: av.VideoFrame, longest_side: int) -> npt.NDArray[np.uint8]:
@@ -252,6 +267,12 @@ def _small(frame: av.VideoFrame, longest_side: int) -> npt.NDArray[np.uint8]:
     scale = min(1.0, longest_side / max(frame.width, frame.height))
     # Even, or the scaler pads rows.
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
-    pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
     turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8)
+    return np.ascontiguousarray(np.rot90(_scaled(frame, width, height), turns), dtype=np.uint8)
+
+
+def _scaled(frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
+    import numpy as np  # noqa: PLC0415
+
+    scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    return np.asarray(scaled.to_ndarray(), dtype=np.uint8)
