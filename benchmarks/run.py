@@ -27,6 +27,7 @@ Measure = Callable[[], Record]
 def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
     from benchmarks.creative_embeddings import creative_embeddings
+    from benchmarks.creative_features import creative_features
     from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
@@ -41,6 +42,7 @@ def small_measurements() -> dict[str, Measure]:
         "bandit_decisions": bandit_decisions,
         "closed_form_tails": closed_form_tails,
         "thompson_choices": thompson_choices,
+        "creative_features": creative_features,
         "warehouse_throughput": warehouse_throughput,
         "insights_pull": insights_pull,
     }
