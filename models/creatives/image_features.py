@@ -21,12 +21,13 @@ UInt8Array = npt.NDArray[np.uint8]
 IMAGE_FEATURES_VERSION = "image_v1"
 WORKING_SIDE = 256
 PALETTE_COLOURS = 5
+UNSAFE_FROM = 0.5
+"""Probability from which a picture is flagged."""
 _PALETTE_SIDE = 64
 _PALETTE_ROUNDS = 20
 _PALETTE_PRECISION = 0.5  # Lab units; an eye tells two colours apart from about 2
 _EDGE_LOW, _EDGE_HIGH = 100.0, 200.0
 _MASK_SIDE = 512
-_UNSAFE_FROM = 0.5
 
 PIXEL_FEATURES = ("brightness", "contrast", "colourfulness", "edge_density")
 DETECTED_FEATURES = (
@@ -129,8 +130,7 @@ def detected_features(image: UInt8Array, detections: ImageDetections) -> dict[st
 
     text_share: share of the picture under text boxes, overlaps counted once. text_contrast: the median over
     boxes of the contrast between a box's darkest and lightest tenth, 1 to 21 (WCAG 2.1, contrast ratio); None
-    without text. largest_face_share: of the picture; 0 without faces. is_unsafe: from a probability of one
-    half on.
+    without text. largest_face_share: of the picture; 0 without faces. is_unsafe: from `UNSAFE_FROM` on.
     """
     row: dict[str, float | None] = dict.fromkeys(DETECTED_FEATURES)
     if (boxes := detections.text_boxes) is not None:
@@ -143,7 +143,7 @@ def detected_features(image: UInt8Array, detections: ImageDetections) -> dict[st
         areas = (faces[:, 2] - faces[:, 0]) * (faces[:, 3] - faces[:, 1])
         row |= {"face_count": float(len(faces)), "largest_face_share": float(areas.max(initial=0.0))}
     if (probability := detections.unsafe_probability) is not None:
-        row |= {"unsafe_probability": float(probability), "is_unsafe": float(probability >= _UNSAFE_FROM)}
+        row |= {"unsafe_probability": float(probability), "is_unsafe": float(probability >= UNSAFE_FROM)}
     return row
 
 

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import polars as pl
 from vaderSentiment.vaderSentiment import (  # type: ignore[import-untyped]
@@ -80,10 +80,10 @@ class TextLexicons:
 
     triggers: for each of `TRIGGERS`, regular expressions of words. regulated_terms: the same, of words an
     advertisement of the business is looked at closely for. length_limits: characters by text (headline, body,
-    call_to_action), those of the policy.
+    call_to_action), those of the policy; over_*_limit is null for a text without one.
 
     Raises:
-        ValueError: lists or limits that are missing or unknown, or an empty list.
+        ValueError: a list of triggers that is missing or unknown, or a limit of an unknown text.
     """
 
     triggers: Mapping[str, Sequence[str]]
@@ -132,13 +132,19 @@ def text_features(texts: Sequence[str | None], lexicons: TextLexicons) -> pl.Dat
     Returns:
         one row per text in the order given, all Float64; null where a measure is not available.
     """
-    analyser = SentimentIntensityAnalyzer()
+    analyser = _analyser()
     rows = [None if text is None else _measured(as_read(text), lexicons, analyser) for text in texts]
     columns = {
         name: pl.Series([None if row is None else row.get(name) for row in rows], dtype=pl.Float64)
         for name in TEXT_FEATURES
     }
     return pl.DataFrame(columns)
+
+
+@cache
+def _analyser() -> SentimentIntensityAnalyzer:
+    """Made once: it reads the word list of its package."""
+    return SentimentIntensityAnalyzer()
 
 
 def _measured(text: str, lexicons: TextLexicons, analyser: SentimentIntensityAnalyzer) -> dict[str, float]:

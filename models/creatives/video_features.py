@@ -19,6 +19,7 @@ from models.creatives.image_features import (
     DETECTED_FEATURES,
     NOTHING_DETECTED,
     PIXEL_FEATURES,
+    UNSAFE_FROM,
     FloatArray,
     ImageDetections,
     UInt8Array,
@@ -46,7 +47,6 @@ _CUT_DISTANCE, _CUT_STANDS_OUT = 0.15, 2.5
 # Frames a moment apart hardly differ, however fast a thing moves: motion is between frames this far apart.
 _MOTION_SECONDS = 0.4
 _SQUARE_WITHIN = 0.05
-_UNSAFE_FROM = 0.5
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,6 @@ def _row(
         "hook_has_text": watched.in_hook["text"],
         **{name: mean.value for name, mean in watched.means.items()},
         "highest_unsafe_probability": unsafe,
-        "is_unsafe": None if unsafe is None else float(unsafe >= _UNSAFE_FROM),
+        "is_unsafe": None if unsafe is None else float(unsafe >= UNSAFE_FROM),
     }
     return {name: row[name] for name in VIDEO_FEATURES}

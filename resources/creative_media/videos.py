@@ -192,6 +192,7 @@ class _Reading:
         self._glimpse_gap = 1 / limits.glimpses_per_second
         self._due = 0.0
         self._decoded = 0
+        self._stopped = False
         self._first: float | None = None
         self._last = 0.0
         self._step = 0.0
@@ -205,7 +206,7 @@ class _Reading:
         try:
             for frame in container.decode(stream):
                 self._add(frame)
-                if self._decoded >= self._limits.most_decoded or self.lasts > self._limits.most_seconds:
+                if self._stopped:
                     return None
         except Exception as error:  # a broken tail: what came before it is whole
             return error
@@ -223,7 +224,7 @@ class _Reading:
     def notes(self, failure: Exception | None) -> Iterator[str]:
         if failure is not None:
             yield f"The video breaks off after {self.lasts:.1f} s ({_said(failure)}); only that was read."
-        elif self._decoded >= self._limits.most_decoded or self.lasts > self._limits.most_seconds:
+        elif self._stopped:
             yield f"Only the first {self._decoded:,} frames ({self.lasts:.1f} s) were decoded."
         elif (claimed := self._claimed or 0.0) - self.lasts > max(_CUT_OFF_SECONDS, _CUT_OFF_SHARE * claimed):
             yield f"The video is cut off: it should last {claimed:.1f} s and ends after {self.lasts:.1f} s."
@@ -233,14 +234,19 @@ class _Reading:
         self._first = seconds if self._first is None else self._first
         # Without a clock of its own a frame is shown when the one before it ends.
         at = self._last + self._step if seconds is None or self._first is None else seconds - self._first
-        if self._decoded:
-            if at <= self._last:
-                self._decoded += 1  # out of order: a broken clock; counted against the limit, and not shown
+        if at > self._limits.most_seconds:  # longer than it claimed, or its clock has jumped
+            self._stopped = True
+            return
+        self._decoded += 1
+        self._stopped = self._decoded >= self._limits.most_decoded
+        if self._decoded > 1:
+            if at <= self._last:  # a broken clock; counted against the limit, and not shown
                 return
             self._step = at - self._last
         elif frame.duration and frame.time_base is not None:
-            self._step = float(frame.duration * frame.time_base)
-        self._decoded += 1
+            # A frame cannot be shown for longer than the whole lasts.
+            whole = self._limits.most_seconds if self._claimed is None else self._claimed
+            self._step = min(float(frame.duration * frame.time_base), whole)
         self._last = at
         if self.size is None:
             upright = frame.rotation % 180 == 0

@@ -117,6 +117,13 @@ def test_a_list_of_the_settings_takes_the_place_of_the_built_in_one():
     assert changed.content_hash != lexicons().content_hash == lexicons().content_hash
 
 
+def test_a_list_that_is_no_regular_expression_is_refused():
+    with pytest.raises(ValueError, match="regular expression"):
+        CreativeTexts.model_validate({"fear": ["(unclosed"]})
+    with pytest.raises(ValueError, match="regular expression"):
+        Policy.model_validate({"regulated_terms": ["[a"]})
+
+
 def test_words_count_whole_and_whatever_hides_in_them_is_seen_through():
     assert one("A curest of pretherapy")["regulated_terms"] == 0
     found = one("Therapy and med\N{ZERO WIDTH SPACE}ication for DEPRESSION today")

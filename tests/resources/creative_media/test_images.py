@@ -162,6 +162,7 @@ def test_a_batch_goes_on_after_what_it_refuses():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_an_unreadable_orientation_does_not_cost_the_picture():
     exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\xff\xff\xff\xff\xff\xff"
     assert decoded(saved(picture(), "JPEG", exif=exif)).pixels.shape == (48, 64, 3)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,6 +157,16 @@ def test_sound_alone_is_no_video():
 )
 def test_what_is_no_video_is_refused(content, reason):
     assert refused(content) is reason
+
+
+def test_a_frame_larger_than_its_container_says_takes_no_memory():
+    honest = video(5, container="webm", codec="libvpx")
+    says = b"\x9d\x01\x2a" + struct.pack("<HH", 96, 64)  # the head of a VP8 frame
+    assert says in honest
+    bomb = honest.replace(says, b"\x9d\x01\x2a" + struct.pack("<HH", 16_383, 16_383))
+    before = psutil.Process().memory_info().rss
+    assert refused(bomb) is Reason.BROKEN
+    assert psutil.Process().memory_info().rss - before < 100e6
 
 
 def test_a_playlist_leads_nowhere(tmp_path):
