@@ -32,6 +32,7 @@ _FORMATS = {
 }
 # What Pillow calls a JPEG with a second picture behind the first once it is open; phones write them.
 _OPENED = _FORMATS | {"MPO": _FORMATS["JPEG"]}
+_AVERAGED = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})  # modes whose pixels have a mean
 _WANTED = "JPEG, PNG, GIF or WebP"
 
 
@@ -94,9 +95,11 @@ def decode_image(content: bytes | Path, limits: ImageLimits = DEFAULT_IMAGE_LIMI
             frames = int(getattr(image, "n_frames", 1))
             image.draft(None, _within(size, limits.longest_side))  # a JPEG decodes straight to a smaller one
             image.load()
-            upright = _upright(image)
-            width, height = size if upright.size == image.size else (size[1], size[0])
-            pixels = _pixels(_on_white(upright), limits.longest_side)
+            # Small before anything else is done: turning and laying on white copy the picture.
+            small = _shrunk(image, limits.longest_side) if image.mode in _AVERAGED else image
+            upright = _upright(small)
+            width, height = size if upright.size == small.size else (size[1], size[0])
+            pixels = _pixels(_shrunk(_on_white(upright), limits.longest_side))
     except _Refusal as refusal:
         return refusal.refused
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
@@ -203,11 +206,14 @@ def _on_white(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _pixels(image: Image, longest_side: int) -> npt.NDArray[np.uint8]:
-    import numpy as np  # noqa: PLC0415
+def _shrunk(image: Image, longest_side: int) -> Image:
     from PIL import Image as Pillow  # noqa: PLC0415
 
     size = _within(image.size, longest_side)
-    if size != image.size:
-        image = image.resize(size, Pillow.Resampling.BOX, reducing_gap=2.0)
+    return image if size == image.size else image.resize(size, Pillow.Resampling.BOX, reducing_gap=2.0)
+
+
+def _pixels(image: Image) -> npt.NDArray[np.uint8]:
+    import numpy as np  # noqa: PLC0415
+
     return np.array(image, dtype=np.uint8)

@@ -39,13 +39,16 @@ def test_a_lossless_picture_comes_back_pixel_by_pixel(kind, content_type):
     assert (found.width, found.height, found.frames, found.content_type) == (64, 48, 1, content_type)
 
 
-def test_a_phone_picture_stands_upright():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("larger", [1, 10])
+def test_a_phone_picture_stands_upright(kind, larger):
     image = Image.new("RGB", (60, 40), "black")
     image.paste("white", (0, 0, 60, 10))
+    image = image.resize((60 * larger, 40 * larger))
     turned = image.getexif()
     turned[0x0112] = 6  # shown turned a quarter clockwise: the top edge is on the right
-    found = decoded(saved(image, "JPEG", exif=turned, quality=95))
-    assert (found.width, found.height, found.pixels.shape) == (40, 60, (60, 40, 3))
+    found = decoded(saved(image, kind, exif=turned, quality=95), ImageLimits(longest_side=60))
+    assert (found.width, found.height, found.pixels.shape) == (40 * larger, 60 * larger, (60, 40, 3))
     assert found.pixels[:, -8:].mean() > 240
     assert found.pixels[:, :-12].mean() < 15
 
