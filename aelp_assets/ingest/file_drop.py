@@ -27,6 +27,7 @@ from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
     ACCOUNTS,
     CHANNEL_RULES,
+    EXPERIMENT_ARMS,
     FILE_LANDINGS,
     FILE_PERIOD_PERFORMANCE,
     INGEST_SLICES,
@@ -41,7 +42,7 @@ from resources.warehouse.tables import (
 
 FETCH_POOL = "file_drop"
 _FROM_SETTINGS = (TRACK_RULES, REWARD_DEFINITIONS, CHANNEL_RULES, MEDIA_WEEKS)
-_UNDATED = (FILE_PERIOD_PERFORMANCE, MEDIA_HISTORY)
+_UNDATED = (FILE_PERIOD_PERFORMANCE, MEDIA_HISTORY, EXPERIMENT_ARMS)
 _BETWEEN_STEPS = "step_io_manager"
 
 

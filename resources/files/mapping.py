@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from resources.files.mapping_faults import fault_lines
-from resources.files.values import reads_days
+from resources.files.values import reads_days, reads_weeks
 from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
 from resources.yaml_loading import RepeatedKeyError, load_yaml
 
@@ -95,6 +95,11 @@ def _day_formats(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+def _period_formats(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(pattern for pattern in patterns if reads_weeks(pattern) or _day_formats((pattern,)))
+
+
+PeriodFormats = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_period_formats)]
 DayFormats = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_day_formats)]
 
 _Bare = Field(union_mode="left_to_right")
@@ -129,15 +134,21 @@ class DateOfTimestamp(Section):
 
 
 class PeriodColumn(Section):
-    """A period of `days` starting at the day in `column`."""
+    """A period of `days` starting at the day in `column`, or on the Monday of the week numbered there."""
 
     column: str
-    formats: DayFormats = ("%Y-%m-%d",)
-    days: Annotated[int, Field(ge=2, le=366)]
+    formats: PeriodFormats = ("%Y-%m-%d",)
+    days: Annotated[int, Field(ge=1, le=366)]
 
     @property
     def headers(self) -> tuple[str, ...]:
         return (self.column,)
+
+    @model_validator(mode="after")
+    def _weeks_have_seven_days(self) -> PeriodColumn:
+        if self.days != 7 and any(reads_weeks(pattern) for pattern in self.formats):
+            raise ValueError(f"{self.formats} name weeks, which have 7 days (found {self.days})")
+        return self
 
 
 class Record(Section):
@@ -266,6 +277,14 @@ class Mapping(Section):
             raise ValueError(f"{stream.name} needs `period` and takes no `date`")
         if stream.is_weekly and not (isinstance(self.period, PeriodColumn) and self.period.days == 7):
             raise ValueError(f"{stream.name} holds weeks: `period: {{column: ..., days: 7}}`")
+        if stream.is_experiment and not isinstance(self.period, PeriodColumn):
+            raise ValueError(
+                f"{stream.name} needs to know when: `period: {{column: ..., days: 1}}`, or 7 for weeks"
+            )
+        if stream.is_experiment and self.overlap != "union":
+            raise ValueError(
+                f"{stream.name} needs `overlap: union`: a file about one test must leave the account's others"
+            )
         if not stream.is_period and (self.date is None or self.period is not None):
             raise ValueError(f"{stream.name} needs `date` and takes no `period`")
         if "currency" in stream.fields and self.currency is None:

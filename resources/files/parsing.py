@@ -126,6 +126,8 @@ class Parser:
     def breakdown_set(self) -> str:
         if self.mapping.breakdown_set is not None:
             return self.mapping.breakdown_set
+        if self.mapping.target.is_experiment:
+            return "none"  # segments cut a test's users, they do not repeat them
         for record in self.mapping.flat_records:
             for key in ("placement", "segment"):
                 value = record.keys.get(key)

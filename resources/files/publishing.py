@@ -84,8 +84,8 @@ class Publisher:
             self._settle_slices(outcome)
             self._settle_vanished(outcome)
             outcome.pages = self._pages_of(outcome)
-            # An agency's weeks are of no account: there is nothing in them to audit or decide on.
-            if not fetched.stream.is_weekly:
+            # An agency's weeks and tests are of no account: there is nothing in them to audit or decide on.
+            if not (fetched.stream.is_weekly or fetched.stream.is_experiment):
                 self._note_accounts(fetched)
         return outcome
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from resources.files.parsing import Draft
 from resources.landing.streams import NUMERIC_KINDS, Stream
 
 KEY_LIMIT = 256
+_OLDEST = date(1990, 1, 1)
 TEXT_LIMIT = 10_000
 # BigQuery's INT64; counts of 18 digits fit.
 COUNT_DIGITS = 18
@@ -128,7 +129,8 @@ def _refusals(draft: Draft, stream: Stream, bounds: Bounds) -> Iterator[Finding]
                 f"{key} is empty. That looks like a total line: loaded, it would count everything twice."
             ),
         )
-    yield from _time_refusals(draft, bounds)
+    # No partition is made of a test's days, so an archive may be as old as it is.
+    yield from _time_refusals(draft, replace(bounds, first=_OLDEST) if stream.is_experiment else bounds)
     if stream.is_weekly:
         yield from _week_refusals(draft, bounds)
     for key in ("account_id", *(key for key in stream.keys if key != "period")):

@@ -172,13 +172,37 @@ def reads_days(pattern: str) -> bool:
         return False
 
 
+def reads_weeks(pattern: str) -> bool:
+    """Whether a format names a week by its year and number: %Y%W, or %G-W%V for the weeks of ISO 8601."""
+    probes = [date(2026, 6, 29), date(2031, 12, 1)]  # Mondays, which both kinds of week start on
+    try:
+        return _names_week(pattern) and [_day(day.strftime(pattern), pattern) for day in probes] == probes
+    except ValueError:
+        return False
+
+
+def _names_week(pattern: str) -> bool:
+    return "%W" in pattern or "%V" in pattern
+
+
+def _day(text: str, pattern: str) -> date:
+    """The day, or a week's Monday, that a text names under a format; %W counts from the year's first Monday.
+
+    Raises:
+        ValueError: it names none.
+    """
+    if _names_week(pattern):
+        text, pattern = f"{text} 1", f"{pattern} %u"
+    return datetime.strptime(text, pattern).date()  # noqa: DTZ007 - a day has no zone
+
+
 def read_day(text: str, formats: Sequence[str]) -> date | None:
     """The day a text names under the first format that reads it."""
     bare = text.strip()
     for candidate in (bare, _MIDNIGHT.sub("", bare)):
         for pattern in formats:
             try:
-                return datetime.strptime(candidate, pattern).date()  # noqa: DTZ007 - a day has no zone
+                return _day(candidate, pattern)
             except ValueError:
                 continue
     return None

@@ -33,6 +33,8 @@ class Stream:
     campaign_key: str | None = None
     # Periods are the weeks of the media mix: whole, on the settings' first day, one outcome a track.
     is_weekly: bool = False
+    # Arms of split tests: of any time, and of no account that money could be decided for.
+    is_experiment: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,8 @@ class Stream:
         """Keys without which a row means nothing; the others may be `__none__`."""
         if self.is_weekly:
             return tuple(key for key in self.keys if key != "period")
+        if self.is_experiment:
+            return ("test_id", "arm")
         return (self.campaign_key,) if self.campaign_key is not None else self.keys[:1]
 
     @property
@@ -458,6 +462,38 @@ STREAMS: Mapping[str, Stream] = {
             click_conversions="conversions_click",
             campaign_key="channel",
             is_weekly=True,
+        ),
+        Stream(
+            tables.EXPERIMENT_ARMS,
+            {
+                "period_start": "date",
+                "period_end": "date",
+                "test_name": "text",
+                "kind": "text",
+                "track": "text",
+                "primary_metric": "text",
+                "planned_share": "quantity",
+                "is_control": "boolean",
+                "headline": "text",
+                "body": "text",
+                "description": "text",
+                "image_id": "text",
+                "creative_id": "text",
+                "users": "count",
+                "impressions": "count",
+                "link_clicks": "count",
+                "conversions_click": "quantity",
+                "conversions_view": "quantity",
+                "orders": "quantity",
+                "positive_answers": "count",
+                "negative_answers": "count",
+                "spend": "spend",
+            },
+            impressions="impressions",
+            clicks="link_clicks",
+            # A newer file about one test leaves the account's other tests as they are.
+            campaign_key="test_id",
+            is_experiment=True,
         ),
         Stream(
             tables.ORDERS,

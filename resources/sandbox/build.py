@@ -19,6 +19,7 @@ from resources.sandbox.kernel import simulate
 from resources.sandbox.ledger import Ledger
 from resources.sandbox.media_history import write_media_history
 from resources.sandbox.orders import Orders, backend_orders
+from resources.sandbox.split_tests import write_split_tests
 from resources.sandbox.studies import weekly_series, write_studies
 from resources.sandbox.truth import write_truth
 from resources.sandbox.world import Business
@@ -109,6 +110,7 @@ def build_sandbox(
     files = write_exports(business, ledger, orders, drop_folder, images, without)
     weeks = weekly_series(business, ledger, orders)
     files.append(write_media_history(business, ledger, weeks, drop_folder))
+    files.append(write_split_tests(business, drop_folder))
     written = time.perf_counter()
     rows = {} if studies is None else write_studies(business, weeks, studies, truth)
     if truth is not None:

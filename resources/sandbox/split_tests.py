@@ -6,14 +6,17 @@ delivery (`kernel`); a test's users are a sample set aside for it.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from resources.sandbox import laws
+from resources.sandbox import backend_frames, laws
 from resources.sandbox.catalogue import META, PLATFORMS, REMARKETING, TRACKS
+from resources.sandbox.exports import ExportedFile
 from resources.sandbox.world import Business
 
 DEVICES = ("mobile", "desktop")
@@ -165,6 +168,18 @@ def _row(
         "orders": orders,
         "spend": round(impressions * 0.0135 * mood, 2),
     }
+
+
+def write_split_tests(business: Business, folder: Path) -> ExportedFile:
+    """Write all tests into `folder`/experiments, made on the morning after the history."""
+    frame = split_test_rows(business)
+    span = f"{frame['report_date'].min()}_to_{frame['report_date'].max()}"
+    path = folder / "experiments" / f"{business.today:%Y-%m-%d}_split_tests_{span}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.write_csv(path, float_precision=2)
+    made = backend_frames.moment(business, business.days - 1, 35)
+    os.utime(path, (made, made))
+    return ExportedFile("experiments/split_tests", path, frame.height)
 
 
 def split_test_truth(business: Business) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from aelp_assets.metadata import asset_key
 from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     CREATIVES,
+    EXPERIMENT_ARMS,
     GOOGLE_ADS_AD_PERFORMANCE,
     LEVERS,
     LINKEDIN_AD_ANALYTICS,
@@ -41,6 +42,7 @@ EXPORTED = (
     TIKTOK_ADS_REPORT,
     LINKEDIN_AD_ANALYTICS,
     MEDIA_HISTORY,
+    EXPERIMENT_ARMS,
     ORDERS,
     CREATIVES,
     LEVERS,

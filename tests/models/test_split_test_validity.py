@@ -16,6 +16,7 @@ from models.experiments.split_test_validity import (
     discovery_rate,
     split_test_validity,
 )
+from resources.files.values import read_day
 from resources.sandbox.business import draw_business
 from resources.sandbox.catalogue import SCALES
 from resources.sandbox.split_tests import split_test_rows, split_test_truth
@@ -227,14 +228,13 @@ def test_the_sandbox_s_broken_test_is_found_and_the_sound_ones_are_not_called_br
 @pytest.mark.real_data
 def test_upworthy_s_broken_weeks_are_found(shared_data):
     arms = pl.read_parquet(shared_data / "upworthy" / "upworthy_tests_to_201452.parquet")
-    # Weeks are %W: numbered from the year's first Monday, days before it are week 0.
-    monday = (pl.col("test_week").cast(pl.String) + "1").str.to_date("%Y%W%u")
+    monday = pl.Series([read_day(str(week), ["%Y%W"]) for week in arms["test_week"]])
     frame = arms.select(
         pl.lit("upworthy").alias("platform"),
         pl.lit("site").alias("account_id"),
         pl.col("clickability_test_id").alias("test_id"),
         pl.col("index").cast(pl.String).alias("arm"),
-        monday.alias("period_start"),
+        pl.lit(monday).alias("period_start"),
         *(
             pl.lit(None, dtype=CELL_SCHEMA[name]).alias(name)
             for name in ("hour", "segment", "planned_share", "users")

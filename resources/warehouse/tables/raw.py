@@ -145,6 +145,12 @@ MEDIA_HISTORY = _raw(
     "repeated on each of its rows. An agency's history file.",
     ("track", "channel", "period"),
 )
+EXPERIMENT_ARMS = _raw(
+    "experiment_arms",
+    "Split tests by arm and period (a day, a week), cut further by hour, segment or user where an export "
+    "does; what an arm showed stands on its rows.",
+    ("test_id", "arm", "hour", "segment", "unit_id", "period"),
+)
 ORDERS = _raw("orders", "Backend orders by the account-local day they were placed.", ("order_id",))
 CREATIVES = _raw("creatives", "Creative objects as of a snapshot day.", ("creative_id",))
 CREATIVE_ASSETS = _raw(

@@ -42,6 +42,8 @@ HEADERS = {
     "Conversions (post-click),Conversions (post-view),Total Conversion Value",
     "agency/media_history": "week_start,track,channel,currency,spend,impressions,clicks,conversions_click,"
     "conversions_view,promotion_share,new_customers,revenue",
+    "experiments/split_tests": "test_id,test_name,platform,account_id,track,kind,primary_metric,arm,"
+    "planned_share,report_date,device,users,impressions,link_clicks,conversions_click,conversions_view,orders,spend",
     "backend/orders": "order_id,store_id,ordered_at,customer_id,currency,value,is_new_customer,track,"
     "refunded_at,trial_started_at,paid_at,utm_source,utm_campaign,utm_content",
     "creatives/creatives": "source,account_id,snapshot_date,creative_id,creative_name,format,headline,body,"
