@@ -561,6 +561,7 @@ def _run(started: float, with_weekly: bool = False) -> None:
     from aelp_assets.file_report import print_landing, read_landings, rows_added, terminal
     from aelp_assets.runner import (
         MorningFailed,
+        judge_split_tests,
         open_instance,
         run_after,
         run_morning,
@@ -580,6 +581,8 @@ def _run(started: float, with_weekly: bool = False) -> None:
             if with_weekly:
                 run_after("backtest", defs, instance, morning, say)
                 run_after("fit_media_mix", defs, instance, morning, say)
+                today = clock.now().astimezone(settings.timezone).date()
+                judge_split_tests(defs, instance, warehouse, morning, today, say)
             run_after("review", defs, instance, morning, say)
     except MorningFailed as failure:
         landing = rows_added(landed_before, read_landings(warehouse))

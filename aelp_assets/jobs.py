@@ -63,6 +63,11 @@ fit_media_mix = dg.define_asset_job(
     selection=dg.AssetSelection.groups("media_mix"),
     description="Weekly: fit each track's media mix: curves, channel envelopes, tests worth running.",
 )
+judge_experiments = dg.define_asset_job(
+    "judge_experiments",
+    selection=dg.AssetSelection.groups("experiments"),
+    description="Weekly: are split tests valid, what did their arms do, who won.",
+)
 review = dg.define_asset_job(
     "review",
     selection=dg.AssetSelection.groups("monitoring"),
@@ -98,6 +103,7 @@ JOBS = [
     guard_spend,
     backtest,
     fit_media_mix,
+    judge_experiments,
     review,
     watch,
     audit,

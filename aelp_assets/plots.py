@@ -524,6 +524,33 @@ def _short(label: str) -> str:
     return cut.replace("$", r"\$")  # a dollar sign would open mathematics in a matplotlib label
 
 
+def split_test_lifts(results: pl.DataFrame, experiments: pl.DataFrame) -> Figure:
+    """Lifts over the control with the intervals that hold at every look, primary metric, newest tests on top.
+
+    Args:
+        results, experiments: `ab_results` and `ab_experiments` of a morning.
+    """
+    key = ["platform", "account_id", "test_id"]
+    about = experiments.select(*key, "last_day", "winner", name=pl.coalesce("test_name", "test_id"))
+    told = results.filter("is_primary", pl.col("lift").is_not_null()).join(about, on=key)
+    if told.is_empty():
+        return _nothing("Lifts of split tests", "no test has enough outcomes in two arms")
+    rows = told.sort("last_day", "test_id", "arm", descending=[True, False, False]).head(_SHOWN_LEVERS)
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    for place, row in enumerate(rows.iter_rows(named=True)):
+        colour = _MUTED if not row["is_valid"] else _GOOD if row["winner"] == row["arm"] else _INK
+        axis.plot([100 * row["lift_low"], 100 * row["lift_high"]], [place, place], color=_BAND, linewidth=5)
+        axis.plot(100 * row["lift"], place, "o" if row["is_valid"] else "x", color=colour, markersize=5)
+    axis.axvline(0, color=_MUTED, linewidth=1)
+    _label_rows(axis, [f"{row['name']} · {row['arm']}" for row in rows.iter_rows(named=True)], rows.height)
+    axis.set_xscale("symlog", linthresh=20)
+    axis.set_xlabel(
+        f"lift over the control, %; green won, × invalid{_left_out(told, rows, 'arms')}", fontsize=7
+    )
+    axis.set_title("Lifts of split tests", fontsize=9)
+    return figure
+
+
 def lift_sequences(sequences: Mapping[tuple[str, str], pl.DataFrame]) -> Figure:
     """The lift after each window with the interval that holds at all of them, a panel per comparison.
 

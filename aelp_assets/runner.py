@@ -292,6 +292,27 @@ _AFTER = {
 }
 
 
+def judge_split_tests(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    morning: Morning,
+    today: date,
+    say: Say,
+) -> None:
+    """Judge the split tests as of today, whichever mornings were decided: archives are of any time.
+
+    Raises:
+        MorningFailed: the job failed.
+    """
+    is_new = bool(morning.transformed or morning.decided)
+    if not is_new or not warehouse.exists(TableName("intermediate", "int_experiment_cells")):
+        return
+    say(f"Judging split tests as of {today}")
+    tags = {"dagster/partition": today.isoformat()}
+    _timed(morning, "experiments", lambda: _execute(defs, instance, "judge_experiments", tags))
+
+
 def run_after(
     job: str, defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say
 ) -> None:

@@ -1,4 +1,4 @@
-"""The clock's part: review, decision, weekly backtest and media mix, hourly pull, in the business's zone.
+"""The clock's part, in the business's zone: review, decision, hourly pull; weekly backtest, media mix, tests.
 
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
@@ -9,7 +9,15 @@ from datetime import UTC
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from aelp_assets.jobs import backtest, decide, fit_media_mix, guard_spend, review, watch
+from aelp_assets.jobs import (
+    backtest,
+    decide,
+    fit_media_mix,
+    guard_spend,
+    judge_experiments,
+    review,
+    watch,
+)
 from resources.settings import load_settings, read_environment
 from sensors.attempts import is_under_way
 
@@ -41,6 +49,15 @@ def weekly_media_mix(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
     """Fit the media mix every Wednesday before the day's decision."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"media-mix-{morning}", partition_key=morning)
+
+
+@dg.schedule(
+    job=judge_experiments, cron_schedule="0 5 * * 4", execution_timezone=_timezone, default_status=_ON
+)
+def weekly_experiments(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Judge the split tests every Thursday before creative work begins."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"experiments-{morning}", partition_key=morning)
 
 
 @dg.schedule(job=review, cron_schedule="0 7 * * *", execution_timezone=_timezone, default_status=_ON)
@@ -91,4 +108,4 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, weekly_media_mix]
+SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, weekly_media_mix, weekly_experiments]

@@ -229,7 +229,7 @@ def _with_units(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _parts_off(told: pl.DataFrame, part: str) -> pl.DataFrame:
-    """How many parts of a test (of how many) have shares that are not as planned; tests with several parts."""
+    """How many parts of a test have shares that are not as planned, of how many; tests with several parts."""
     name = {"segment": "segments", "period_start": "periods"}[part]
     several = told.filter(pl.col(part).n_unique().over(TEST) > 1)
     off = pl.col("sample_ratio_q") <= FALSE_DISCOVERIES

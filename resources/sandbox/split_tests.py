@@ -173,7 +173,8 @@ def _row(
 def write_split_tests(business: Business, folder: Path) -> ExportedFile:
     """Write all tests into `folder`/experiments, made on the morning after the history."""
     frame = split_test_rows(business)
-    span = f"{frame['report_date'].min()}_to_{frame['report_date'].max()}"
+    days = frame["report_date"].sort()
+    span = f"{days[0]}_to_{days[-1]}"
     path = folder / "experiments" / f"{business.today:%Y-%m-%d}_split_tests_{span}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.write_csv(path, float_precision=2)

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from aelp_assets import plots
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
+    AB_EXPERIMENTS,
+    AB_RESULTS,
     APPLY_HOLD_LIFT,
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
@@ -58,6 +60,7 @@ DRAWN = {
     "coverage": (FORECAST_ACCURACY, plots.coverage_intervals),
     "waterfall": (PERFORMANCE_CHANGES, plots.change_waterfall),
     "review": (FORECAST_REVIEWS, plots.forecast_review),
+    "split_tests": (AB_RESULTS, lambda rows: plots.split_test_lifts(rows, rows_of(AB_EXPERIMENTS))),
     "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
 }
 
@@ -102,7 +105,13 @@ def test_every_figure_is_tried_with_an_empty_frame():
     tried = {"baseline_ranges", "outlook_fan", "forecast_by_lever", "cac_by_lever"}
     tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
     tried |= {"media_mix_curves", "channel_returns", "channel_allocations"}
-    assert ours == tried | {"context_rates", "creative_rates", "lift_sequences", "response_curves"}
+    assert ours == tried | {
+        "context_rates",
+        "creative_rates",
+        "lift_sequences",
+        "response_curves",
+        "split_test_lifts",
+    }
     assert len(DRAWN) == len(ours)
 
 

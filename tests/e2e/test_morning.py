@@ -17,6 +17,7 @@ from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     CREATIVES,
     EXPERIMENT_ARMS,
+    EXPERIMENT_TABLES,
     GOOGLE_ADS_AD_PERFORMANCE,
     LEVERS,
     LINKEDIN_AD_ANALYTICS,
@@ -76,7 +77,7 @@ DECIDED = [
 ]
 # The weekly backtest's and media mix's, and the review's.
 LATER = {"gaelp_training/forecast_accuracy", "ops/notifications"} | {
-    str(table.name).replace(".", "/") for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES)
+    str(table.name).replace(".", "/") for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES, *EXPERIMENT_TABLES)
 }
 MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - LATER
 
