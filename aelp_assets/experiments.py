@@ -60,7 +60,6 @@ _COUNTS = sorted({column for metric in METRICS for column in (metric.outcomes, m
         dg.AssetCheckSpec(
             "an_invalid_test_has_no_winner",
             asset=asset_key(_EXPERIMENTS),
-            blocking=True,
             description="Only a valid test has a winner, and it has one exactly where its verdict says so.",
         ),
         dg.AssetCheckSpec(
@@ -71,7 +70,6 @@ _COUNTS = sorted({column for metric in METRICS for column in (metric.outcomes, m
         dg.AssetCheckSpec(
             "intervals_hold_their_lift",
             asset=asset_key(_RESULTS),
-            blocking=True,
             description="Each lift lies inside its interval, and each test and metric has one control.",
         ),
     ],

@@ -75,7 +75,7 @@ DECIDED = [
         "gaelp_training.arm_decisions",
     )
 ]
-# The weekly backtest's and media mix's, and the review's.
+# The weekly backtest's, media mix's and split tests', and the review's.
 LATER = {"gaelp_training/forecast_accuracy", "ops/notifications"} | {
     str(table.name).replace(".", "/") for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES, *EXPERIMENT_TABLES)
 }

@@ -679,6 +679,22 @@ EXPECTED: dict[str, Expected] = {
         2026-06-08  p1          e5          2026-06-08 16:00  u2                   u2.08          -               -      10
         2026-06-09  p1          e6          2026-06-09 09:00  u1                   u1.09          -               g      7
     """),
+    "staging.stg_files__experiment_arms": Expected("""
+        platform  account_id  test_id  arm      period_start  headline      image_id  hour      segment   unit_id   users  impressions  link_clicks  is_control  unreadable_numbers
+        archive   x2          t1       0        2013-06-24    Look at 0     i1        __none__  __none__  __none__  -      2500         31           -           0
+        archive   x2          t1       1        2013-06-24    Look at 1     i1        __none__  __none__  __none__  -      2500         40           -           0
+        survey    x1          lift     control  2026-05-20    -             -         15        Chrome    u1        1      -            -            true        0
+        survey    x1          lift     control  2026-05-20    -             -         15        Chrome    u2        1      -            -            true        0
+        survey    x1          lift     exposed  2026-05-20    -             -         15        Chrome    u3        1      -            -            false       0
+    """),
+    # Two people of one arm, hour and browser add up; what a file does not tell is not 0.
+    "intermediate.int_experiment_cells": Expected("""
+        platform  account_id  test_id  arm      period_start  period_end  hour  segment  planned_share  is_control  users  impressions  link_clicks  positive_answers  answers
+        archive   x2          t1       0        2013-06-24    2013-06-30  -     -        -              false       -      2500         31           -                 -
+        archive   x2          t1       1        2013-06-24    2013-06-30  -     -        -              false       -      2500         40           -                 -
+        survey    x1          lift     control  2026-05-20    2026-05-20  15    Chrome   0.5            true        2      -            -            1                 1
+        survey    x1          lift     exposed  2026-05-20    2026-05-20  15    Chrome   0.5            false       1      -            -            0                 1
+    """),
     "staging.stg_vendor_files__creatives": Expected("""
         date        account_id  creative_id  row_no  headline  created_on
         2026-06-08  acme        v1           1       Öl        2026-06-01

@@ -42,7 +42,11 @@ AB_EXPERIMENTS = Table(
         ("is_valid", "BOOL", "Nothing speaks against judging it.", True),
         ("verdict", "STRING", "winner, no_difference, too_little_data or invalid.", True),
         ("winner", "STRING", "The arm shown to be best; NULL without one."),
-        ("winner_lift", "FLOAT64", "Its lift over the control to be expected, luck of winning taken off."),
+        (
+            "winner_lift",
+            "FLOAT64",
+            "Its lift over the control to be expected, luck of winning taken off; NULL: the control won.",
+        ),
         ("reasons", "STRING", "What speaks against the test, or is missing, in words."),
     ),
     grain=("as_of_date", "platform", "account_id", "test_id"),

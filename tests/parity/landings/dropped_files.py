@@ -148,4 +148,57 @@ DROPPED_FILES: tuple[Landing, ...] = (
             )
         ],
     ),
+    # A survey of one row per person, and a weekly archive that tells impressions alone.
+    Landing(
+        1,
+        "b01",
+        "experiment_arms",
+        "survey",
+        "x1",
+        None,
+        "none",
+        [
+            (
+                ("lift", arm, "15", "Chrome", person, "2026-05-20..2026-05-20"),
+                {
+                    "period_start": "2026-05-20",
+                    "period_end": "2026-05-20",
+                    "planned_share": "0.5",
+                    "is_control": control,
+                    "users": "1",
+                    "positive_answers": yes,
+                    "negative_answers": no,
+                },
+            )
+            for arm, person, control, yes, no in (
+                ("control", "u1", "true", "1", "0"),
+                ("control", "u2", "true", "0", "0"),
+                ("exposed", "u3", "false", "0", "1"),
+            )
+        ],
+    ),
+    Landing(
+        1,
+        "b01",
+        "experiment_arms",
+        "archive",
+        "x2",
+        None,
+        "none",
+        [
+            (
+                ("t1", arm, "__none__", "__none__", "__none__", "2013-06-24..2013-06-30"),
+                {
+                    "period_start": "2013-06-24",
+                    "period_end": "2013-06-30",
+                    "headline": f"Look at {arm}",
+                    "body": "<p>This</p>",
+                    "image_id": "i1",
+                    "impressions": "2500",
+                    "link_clicks": clicks,
+                },
+            )
+            for arm, clicks in (("0", "31"), ("1", "40"))
+        ],
+    ),
 )
