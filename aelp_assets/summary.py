@@ -22,6 +22,7 @@ from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 
 _SHOWN_MORNINGS = 3
+_SHOWN_TESTS = 5
 _COMPARED = ("_difference", "_difference_low", "_difference_high")
 _BESIDE_OURS = ("− aelp's", "95 % interval")
 
@@ -60,6 +61,7 @@ def print_summary(
         _media_mix(console, warehouse, morning)
         _review(console, warehouse, morning)
     _accuracy(console, warehouse)
+    _split_tests(console, warehouse)
     console.print(
         f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks.",
         soft_wrap=True,
@@ -151,6 +153,27 @@ def _media_mix(console: Console, warehouse: Warehouse, morning: date) -> None:
         console.print(
             f"Media mix of {fit['track']} ({fit['model']}, {fit['weeks']} weeks): {said}.", soft_wrap=True
         )
+
+
+def _split_tests(console: Console, warehouse: Warehouse) -> None:
+    """What became of the split tests when they were last judged: how many, then each of the newest."""
+    tests = _read(warehouse, "gaelp_training.ab_experiments")
+    if tests.is_empty():
+        return
+    newest = tests.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
+    verdicts = Counter(newest["verdict"].to_list())
+    counts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in sorted(verdicts.items()))
+    console.print(f"Split tests: {counts}.", soft_wrap=True)
+    shown = newest.sort("last_day", "test_id", descending=[True, False]).head(_SHOWN_TESTS)
+    for test in shown.iter_rows(named=True):
+        said = test["verdict"].replace("_", " ")
+        if test["winner"] is not None:
+            said += f" {test['winner']}"
+        if test["winner_lift"] is not None:
+            said += f", {test['winner_lift']:+.0%} {test['metric']} to be expected"
+        if test["reasons"] is not None:
+            said += f": {test['reasons']}"
+        console.print(f"  {test['test_name'] or test['test_id']}: {said}", soft_wrap=True)
 
 
 def _lever_names(warehouse: Warehouse, morning: date) -> dict[tuple[str, str, str], str]:

@@ -12,6 +12,7 @@ from aelp_assets.summary import print_summary
 from resources.warehouse.interface import Append, Warehouse
 from resources.warehouse.schema import Column, Table, TableName
 from resources.warehouse.tables import (
+    AB_EXPERIMENTS,
     ACCOUNT_AUDITS,
     BANDIT_DECISIONS,
     DECISION_ACCOUNTS,
@@ -198,3 +199,20 @@ def test_what_came_of_other_choices_is_told_once_there_are_any(decided, tmp_envi
     assert "What came of other choices than the proposed ones" in told
     assert said in told
     assert "Changes taken back" not in told
+
+
+def test_split_tests_are_told_as_they_were_last_judged(decided, tmp_environment, capsys):
+    told = {"test_id": "t1", "verdict": "winner", "winner": "bold", "winner_lift": 0.12, "metric": "link_ctr"}
+    write(
+        decided,
+        AB_EXPERIMENTS,
+        row(AB_EXPERIMENTS, as_of_date=DAY, test_id="t0", verdict="no_difference"),
+        row(AB_EXPERIMENTS, as_of_date=NEXT, **told),
+        row(AB_EXPERIMENTS, as_of_date=NEXT, test_id="t2", verdict="invalid", reasons="shares are off"),
+    )
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out
+    assert "Split tests: 1 invalid, 1 winner." in said
+    assert "t1: winner bold, +12% link_ctr to be expected" in said
+    assert "t2: invalid: shares are off" in said
+    assert "no difference" not in said

@@ -141,3 +141,20 @@ def test_the_forecaster_is_scored_on_both_horizons_beside_every_rival(decided):
     assert scores["pinball"].null_count() == scores["crps"].null_count() == 0
     (said,) = decided.said
     assert "Backtest display_firm" in said
+
+
+def test_tests_whose_randomisation_broke_have_no_winner_and_the_others_are_judged(decided):
+    verdicts = decided.sql(
+        "select platform, broken_window, verdict, count(*) as tests, min(first_day) as first_day,"
+        " max(last_day) as last_day, count(winner) as winners"
+        " from gaelp_training.ab_experiments group by all"
+    )
+    (survey,) = verdicts.filter(platform="adsmart").to_dicts()
+    assert (survey["verdict"], survey["tests"]) == ("invalid", 1)
+    upworthy = verdicts.filter(platform="upworthy")
+    assert upworthy["tests"].sum() == 4_210
+    # As published, 25 June 2013 to 10 January 2014; here to the week.
+    (broken,) = upworthy.filter("broken_window").to_dicts()
+    assert (broken["first_day"], broken["last_day"]) == (date(2013, 6, 24), date(2014, 1, 12))
+    assert broken["winners"] == 0
+    assert upworthy.filter(verdict="winner")["tests"].sum() > 50
