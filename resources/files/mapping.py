@@ -277,6 +277,9 @@ class Mapping(Section):
             raise ValueError(f"{stream.name} needs `period` and takes no `date`")
         if stream.is_weekly and not (isinstance(self.period, PeriodColumn) and self.period.days == 7):
             raise ValueError(f"{stream.name} holds weeks: `period: {{column: ..., days: 7}}`")
+        is_daily = isinstance(self.period, PeriodColumn) and self.period.days == 1
+        if is_daily and not stream.is_experiment:
+            raise ValueError(f"{stream.name} holds periods of 2 days and more; single days are `date`")
         if stream.is_experiment and not isinstance(self.period, PeriodColumn):
             raise ValueError(
                 f"{stream.name} needs to know when: `period: {{column: ..., days: 1}}`, or 7 for weeks"

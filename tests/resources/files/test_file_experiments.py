@@ -95,6 +95,17 @@ def test_weeks_may_be_numbered(bench, pattern, cell, period):
     assert bench.payloads(STREAM)[0]["headline"] == "Look"
 
 
+def test_single_days_of_other_streams_are_no_period(bench):
+    bench.put(
+        "_mappings/days.yaml",
+        "name: days\ntitle: Days\nstream: file_period_performance\nsource: {constant: x}\n"
+        "account_id: {constant: a}\ncurrency: {constant: USD}\nperiod: {column: day, days: 1}\n"
+        "keys: {campaign_id: campaign}\nfields: {cost: cost}\n",
+    )
+    with pytest.raises(ValueError, match="single days are `date`"):
+        bench.land()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
