@@ -62,6 +62,7 @@ def studies() -> dict[str, Measure]:
     from benchmarks.mmm_recovery import mmm_recovery
     from benchmarks.mmm_reference import mmm_reference
     from benchmarks.mmm_sampling import mmm_sampling
+    from benchmarks.upworthy_ranking import upworthy_ranking
 
     return {
         "bandit_study": bandit_study,
@@ -76,6 +77,7 @@ def studies() -> dict[str, Measure]:
         "mmm_recovery": mmm_recovery,
         "mmm_reference": mmm_reference,
         "mmm_sampling": mmm_sampling,
+        "upworthy_ranking": upworthy_ranking,
     }
 
 
