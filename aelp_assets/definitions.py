@@ -20,6 +20,7 @@ from aelp_assets import (
     bandits,
     baselines,
     contexts,
+    creative_embeddings,
     creative_rates,
     experiments,
     forecast_review,
@@ -49,7 +50,7 @@ from resources.settings import Settings, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
 from resources.work_files import StepFiles
-from sensors.automation import CONDITIONS, model_refresh
+from sensors.automation import CONDITIONS, UNDATED_CONDITIONS, creative_refresh, model_refresh
 from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
 from sensors.restated_days import restated_days
@@ -59,6 +60,7 @@ from sensors.sending import approved_changes
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
     transform,
+    creative_embeddings.creative_embeddings,
     account_audits,
     decision_accounts,
     baselines.placement_baselines,
@@ -138,11 +140,12 @@ def asleep(waking: Waking) -> Waking:
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The code location; `resources` override the environment's by name."""
+    conditions = CONDITIONS | UNDATED_CONDITIONS
     conditioned = [
         asset.map_asset_specs(
             lambda spec: (
-                spec.replace_attributes(automation_condition=CONDITIONS[spec.key])
-                if spec.key in CONDITIONS
+                spec.replace_attributes(automation_condition=conditions[spec.key])
+                if spec.key in conditions
                 else spec
             )
         )
@@ -166,6 +169,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             decided_proposals,
             approved_changes,
             model_refresh if follows_today else asleep(model_refresh),
+            creative_refresh,
         ],
         resources=used,
         executor=dg.in_process_executor,

@@ -30,6 +30,11 @@ transform_days = dg.define_asset_job(
     selection=dg.AssetSelection.assets(transform),
     description="Staging and marts for a range of report days, in one dbt run.",
 )
+read_creatives = dg.define_asset_job(
+    "read_creatives",
+    selection=dg.AssetSelection.groups("creatives"),
+    description="What is new in texts and images of creatives, read once.",
+)
 decide = dg.define_asset_job(
     "decide",
     selection=dg.AssetSelection.groups(
@@ -98,6 +103,7 @@ def pull_sources(sources: Sequence[SourceName]) -> UnresolvedAssetJobDefinition:
 JOBS = [
     land_files,
     transform_days,
+    read_creatives,
     decide,
     mirror_governance,
     guard_spend,

@@ -144,6 +144,10 @@ def run_morning(
         _timed(morning, "marts", lambda tags=tags: _execute(defs, instance, "transform_days", tags))  # type: ignore[misc]
         morning.transformed.append((first, last))
 
+    if warehouse.exists(TableName("gaelp_training", "creative_objects")):
+        say("Reading what is new in creatives")
+        _timed(morning, "creatives", lambda: _execute(defs, instance, "read_creatives", {}))
+
     mornings = decision_mornings(warehouse, settings, clock)
     if not mornings:
         say("Nothing to decide: no account with daily data has a campaign in a configured track")

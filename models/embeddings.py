@@ -1,7 +1,7 @@
 """What an embedder is, and the arithmetic all of them share.
 
-Here: the interface, reading a specification, batching, mean pooling, unit length. Not here: weights, running
-a network, decoding an image (`resources.embedders`).
+Here: the interface, reading a specification, batching, mean pooling, unit length, vectors as texts. Not here:
+weights, running a network, decoding an image (`resources.embedders`).
 
 Vectors of two embedders never mix: whoever keeps one keeps the specification and the hash of the weights too.
 """
@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -170,3 +171,29 @@ def unit_length(vectors: npt.NDArray[np.floating]) -> FloatArray:
     if wrong.size:
         raise ValueError(f"vector {wrong[0]} has length {lengths[wrong[0], 0]}: it cannot be scaled to 1")
     return np.asarray(vectors / lengths, dtype=np.float32)
+
+
+def packed(vectors: FloatArray) -> pl.Series:
+    """Vectors as texts, one a row: float32, little-endian, base64. Nothing is rounded.
+
+    A warehouse keeps them as they are, in a column that every engine has: of 384 numbers 2,048 characters.
+
+    Args:
+        vectors: shape (items, dimensions).
+    """
+    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    return pl.Series([row.tobytes() for row in rows], dtype=pl.Binary).bin.encode("base64")
+
+
+def unpacked(texts: pl.Series, dimensions: int) -> FloatArray:
+    """The vectors that `packed` wrote, shape (texts, dimensions).
+
+    Raises:
+        ValueError: a text of another length: vectors of another embedder are among them.
+    """
+    rows = texts.str.decode("base64")
+    wrong = (rows.bin.size() != dimensions * 4).fill_null(value=True)
+    if wrong.any():
+        raise ValueError(f"{wrong.sum()} of {len(rows)} vectors have no {dimensions} dimensions")
+    found = np.frombuffer(b"".join(rows.to_list()), dtype="<f4")
+    return found.reshape(len(rows), dimensions).astype(np.float32, copy=False)

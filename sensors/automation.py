@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from aelp_assets.metadata import asset_key
+from resources.warehouse.tables import CREATIVE_TABLES
 
 # Their blocking checks decide whether a morning's inputs may be used at all.
 GATED = [asset_key("ops.account_audits"), asset_key("ops.decision_accounts")]
@@ -50,6 +51,10 @@ _KEYS = [
 ]
 CONDITIONS = dict.fromkeys(_KEYS, refresh_once_per_change())
 
+_CREATIVES = [asset_key(str(table.name)) for table in CREATIVE_TABLES]
+UNDATED_CONDITIONS = dict.fromkeys(_CREATIVES, refresh_once_per_change())
+"""Of assets without mornings: what a creative is like does not depend on the day."""
+
 model_refresh = dg.AutomationConditionSensorDefinition(
     "model_refresh",
     # An asset's checks come with it; the gates ask to run whenever their asset does (`aelp_assets.checks`).
@@ -57,4 +62,12 @@ model_refresh = dg.AutomationConditionSensorDefinition(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Refreshes today's audits, baselines, curves and forecasts when the marts change.",
+)
+
+creative_refresh = dg.AutomationConditionSensorDefinition(
+    "creative_refresh",
+    target=dg.AssetSelection.assets(*_CREATIVES),
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reads texts and images of creatives when their mart changes; nothing new costs seconds.",
 )

@@ -10,6 +10,7 @@ from resources.embedders.opening import (
     TEXT_EMBEDDER,
     open_image_embedder,
     open_text_embedder,
+    weights_sha256,
 )
 
-__all__ = ["IMAGE_EMBEDDER", "TEXT_EMBEDDER", "open_image_embedder", "open_text_embedder"]
+__all__ = ["IMAGE_EMBEDDER", "TEXT_EMBEDDER", "open_image_embedder", "open_text_embedder", "weights_sha256"]

@@ -17,9 +17,7 @@ from models.embeddings import FloatArray, Image, Progress, unit_length, untold
 from resources.embedders.legacy_checkpoint import read_legacy_checkpoint
 from resources.embedders.lite0 import DIMENSIONS, FEATURES, INPUT, lite0_graph
 from resources.embedders.sessions import open_session
-from resources.embedders.weights import EFFICIENTNET_LITE0, WEIGHTS_FOLDER, verified
-
-LITE0 = "bundled:efficientnet-lite0"
+from resources.embedders.weights import EFFICIENTNET_LITE0, LITE0, WEIGHTS_FOLDER, verified
 
 _PIXELS = 224**2  # what the network was trained on
 _MOST_STRETCHED = 8.0  # beyond it the short side would keep too few pixels for the network's five halvings

@@ -1,14 +1,13 @@
 """Opening an embedder by its specification.
 
-Here: which specification means what. Not here: any embedder.
+Here: which specification means what, and the hash of its weights without opening it. Not here: any embedder;
+each is imported when it is asked for, so that naming one costs nothing.
 """
 
 from __future__ import annotations
 
 from models.embeddings import Embedder, Image, Specification, parse_specification
-from resources.embedders.checkpoints import ImageCheckpoint, TextCheckpoint
-from resources.embedders.image import LITE0, EfficientNetLite0
-from resources.embedders.text import MINILM, MiniLM
+from resources.embedders.weights import LITE0, MINILM, bundled_sha256
 
 TEXT_EMBEDDER = MINILM
 IMAGE_EMBEDDER = LITE0
@@ -27,8 +26,12 @@ def open_text_embedder(specification: str = TEXT_EMBEDDER, threads: int = 1) -> 
     """
     asked = parse_specification(specification)
     if asked.kind != "bundled":
+        from resources.embedders.checkpoints import TextCheckpoint  # noqa: PLC0415
+
         return TextCheckpoint(asked, threads)
     _known(asked, TEXT_EMBEDDER, "texts")
+    from resources.embedders.text import MiniLM  # noqa: PLC0415
+
     return MiniLM(threads)
 
 
@@ -36,9 +39,33 @@ def open_image_embedder(specification: str = IMAGE_EMBEDDER, threads: int = 1) -
     """The embedder of decoded pictures a specification names; arguments and errors as for texts."""
     asked = parse_specification(specification)
     if asked.kind != "bundled":
+        from resources.embedders.checkpoints import ImageCheckpoint  # noqa: PLC0415
+
         return ImageCheckpoint(asked, threads)
     _known(asked, IMAGE_EMBEDDER, "pictures")
+    from resources.embedders.image import EfficientNetLite0  # noqa: PLC0415
+
     return EfficientNetLite0(threads)
+
+
+def weights_sha256(specification: str) -> str:
+    """The `weights_sha256` of the embedder that a specification names, without opening it.
+
+    Files of a checkpoint are read through; the bundled ones are told by their pinned hashes and verified when
+    they are opened.
+
+    Raises:
+        ValueError: an unknown specification.
+        EmbedderUnavailable: the checkpoint is absent.
+    """
+    asked = parse_specification(specification)
+    if asked.kind != "bundled":
+        from resources.embedders.checkpoints import checkpoint_folder, checkpoint_sha256  # noqa: PLC0415
+
+        return checkpoint_sha256(checkpoint_folder(asked))
+    if specification not in (TEXT_EMBEDDER, IMAGE_EMBEDDER):
+        raise ValueError(f"embedder {specification!r}: bundled are {TEXT_EMBEDDER!r} and {IMAGE_EMBEDDER!r}")
+    return bundled_sha256(specification)
 
 
 def _known(asked: Specification, bundled: str, what: str) -> None:

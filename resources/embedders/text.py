@@ -19,15 +19,20 @@ from models.embeddings import (
     FloatArray,
     Progress,
     batches_by_length,
-    combined_sha256,
     mean_of_tokens,
     unit_length,
     untold,
 )
 from resources.embedders.sessions import open_session
-from resources.embedders.weights import MINILM_INT8, MINILM_TOKENIZER, WEIGHTS_FOLDER, verified
+from resources.embedders.weights import (
+    MINILM,
+    MINILM_INT8,
+    MINILM_TOKENIZER,
+    WEIGHTS_FOLDER,
+    bundled_sha256,
+    verified,
+)
 
-MINILM = "bundled:minilm-l6-v2-int8"
 DIMENSIONS = 384
 MOST_TOKENS = 256
 """What the model was trained to read; the rest of a longer text is left out."""
@@ -59,9 +64,7 @@ class MiniLM:
         self._tokenizer.no_padding()
         self._session = open_session(verified(MINILM_INT8, folder), threads)
         self._tokens_per_batch = tokens_per_batch
-        self.weights_sha256 = combined_sha256(
-            {file.path: file.sha256 for file in (MINILM_INT8, MINILM_TOKENIZER)}
-        )
+        self.weights_sha256 = bundled_sha256(MINILM)
 
     def embed(self, items: Sequence[str], progress: Progress = untold) -> FloatArray:
         """Vectors of texts; see `models.embeddings.Embedder`. The empty text has a vector too."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from models.embeddings import combined_sha256
+
 WEIGHTS_FOLDER = Path(sys.prefix) / "weights"
 """`make` puts the packages with weights here, apart from those whose code runs."""
 
@@ -96,6 +98,11 @@ NUDITY = WeightFile(
     "open_nsfw by Yahoo, converted by Gustavo Gawryszewski",
 )
 
+MINILM = "bundled:minilm-l6-v2-int8"
+LITE0 = "bundled:efficientnet-lite0"
+BUNDLED_EMBEDDERS = {MINILM: (MINILM_INT8, MINILM_TOKENIZER), LITE0: (EFFICIENTNET_LITE0,)}
+"""The files that each bundled embedder's vectors depend on, by its specification."""
+
 ALL_WEIGHTS = (
     MINILM_TOKENIZER,
     MINILM_INT8,
@@ -106,6 +113,11 @@ ALL_WEIGHTS = (
     FACES_FULL_RANGE,
     NUDITY,
 )
+
+
+def bundled_sha256(specification: str) -> str:
+    """Hash of all files that the vectors of a bundled embedder depend on; reads none of them."""
+    return combined_sha256({file.path: file.sha256 for file in BUNDLED_EMBEDDERS[specification]})
 
 
 def verified(file: WeightFile, folder: Path = WEIGHTS_FOLDER) -> Path:

@@ -20,6 +20,7 @@ from typing_extensions import is_typeddict
 
 from resources.settings.calendar import CalendarEvent
 from resources.settings.creative_texts import CreativeTexts
+from resources.settings.creatives import Creatives
 from resources.settings.decisions import Arms, Bandit, Baselines, Contexts, Forecast, Overlap
 from resources.settings.governance import Governance, Monitoring
 from resources.settings.guardrails import Guardrails, Pacing
@@ -52,6 +53,7 @@ class Settings(Section):
     launches: Launches = Launches()
     policy: Policy = Policy()
     creative_texts: CreativeTexts = CreativeTexts()
+    creatives: Creatives = Creatives()
     arms: Arms = Arms()
     contexts: Contexts = Contexts()
     pacing: Pacing = Pacing()
