@@ -7,18 +7,23 @@ Here: from a content's hash to its file and its pixels, rows of `ops.quarantine`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import polars as pl
 
+from models.embeddings import Image
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_media.images import DecodedImage, decode_image
 from resources.creative_media.refusals import Reason, Refused
 from resources.warehouse.interface import Append, Warehouse
 from resources.warehouse.tables import CREATIVE_ASSETS, QUARANTINE
+
+Shown = Callable[[dict[str, Any], Image], None]
+"""Told of each new image: its row in the contents, its pixels."""
 
 STREAM = CREATIVE_ASSETS.name.table
 
@@ -53,22 +58,29 @@ class CreativeImages:
     def __init__(self, contents: pl.DataFrame, aside: pl.Series, store: AssetStore, moment: datetime) -> None:
         is_aside = pl.col("content_sha256").is_in(aside.implode())
         self.to_read = contents.filter(~is_aside)
-        self.unshown = Unshown(aside=contents.height - self.to_read.height)
+        self.refused: list[str] = contents.filter(is_aside)["content_sha256"].to_list()
+        """Hashes of what was set aside, by this run or an earlier one."""
+        self.unshown = Unshown(aside=len(self.refused))
         self._store = store
         self._moment = moment
         self._rows: list[dict[str, Any]] = []
 
-    def decoded(self) -> Iterator[tuple[dict[str, Any], DecodedImage]]:
-        """Each content's row and its pixels; the others are left out, and counted."""
-        for content in self.to_read.iter_rows(named=True):
-            image = self._decode(content)
-            if image is not None:
-                yield content, image
+    def parts(self, size: int) -> Iterator[list[tuple[dict[str, Any], DecodedImage]]]:
+        """Each content's row and its pixels, so many at a time; the others are left out, and counted."""
+        decoded = self._decoded()
+        while part := list(islice(decoded, size)):
+            yield part
 
     def set_aside(self) -> list[Append]:
         """The write of what was refused since the last call; nothing where nothing was."""
         rows, self._rows = self._rows, []
         return [Append(QUARANTINE, pl.DataFrame(rows, schema=QUARANTINE.polars_schema))] if rows else []
+
+    def _decoded(self) -> Iterator[tuple[dict[str, Any], DecodedImage]]:
+        for content in self.to_read.iter_rows(named=True):
+            image = self._decode(content)
+            if image is not None:
+                yield content, image
 
     def _decode(self, content: dict[str, Any]) -> DecodedImage | None:
         path = self._store.path(content["content_sha256"])
@@ -83,6 +95,7 @@ class CreativeImages:
             self.unshown.missing += 1
         else:
             self.unshown.refused[image.reason.value] += 1
+            self.refused.append(content["content_sha256"])
             self._rows.append(self._quarantined(content, f"{FOLDER}/{path.parent.name}/{path.name}", image))
         self._say(f"{path.name}: {image.detail}")
         return None

@@ -10,25 +10,21 @@ read, so a run that is killed is continued by the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import polars as pl
 
 from models.embeddings import Embedder, FloatArray, Image, packed, unpacked
 from resources import embedders
-from resources.creative_images import CreativeImages
+from resources.creative_images import CreativeImages, Shown
 from resources.warehouse.interface import Append, Warehouse
 from resources.warehouse.retrying import waited_for
 from resources.warehouse.tables import CREATIVE_EMBEDDINGS
 
 Say = Callable[[str], None]
-Item = TypeVar("Item")
-Shown = Callable[[dict[str, Any], Image], None]
-"""Told of each new image: its row in the contents, its pixels."""
 
 _TEXTS_PER_PART = 2048
 _IMAGES_PER_PART = 16  # decoded ones are held together, up to 8 MB each
@@ -131,7 +127,7 @@ class VectorKeeper:
         """
         started, done = time.monotonic(), 0
         embedder: Embedder[Image] | None = None
-        for part in _in_parts(images.decoded(), _IMAGES_PER_PART):
+        for part in images.parts(_IMAGES_PER_PART):
             if embedder is None:
                 embedder = embedders.open_image_embedder(space.embedder, self._threads)
                 _check_weights(embedder, space)
@@ -182,12 +178,6 @@ def read_vectors(
     rows = warehouse.query(_VECTORS, {**space.parameters(), "since": since}).sort("content_sha256")
     dimensions = 0 if rows.is_empty() else int(rows["dimensions"][0])
     return rows["content_sha256"], unpacked(rows["vector"], dimensions)
-
-
-def _in_parts(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    waiting = iter(items)
-    while part := list(islice(waiting, size)):
-        yield part
 
 
 def _check_weights(embedder: Embedder[Any], space: VectorSpace) -> None:
