@@ -86,6 +86,7 @@ def creative_embeddings(
     spaces = _stored(warehouse)
     return dg.MaterializeResult(
         metadata={
+            "preview": markdown_table(spaces),
             "contact_sheet": sheet.markdown(),
             **{f"new_{name}": reading.new for name, reading in readings.items()},
             **{f"known_{name}": reading.known for name, reading in readings.items()},
@@ -93,7 +94,6 @@ def creative_embeddings(
             "refused_images": dict(images.unshown.refused),
             "missing_images": images.unshown.missing,
             "images_set_aside_before": images.unshown.aside,
-            "embedders": markdown_table(spaces),
             "dagster/row_count": int(spaces["vectors"].sum()),
         },
         check_results=[

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from aelp_assets.contact_sheet import ContactSheet
-from aelp_assets.metadata import asset_key, check, markdown_table, table_metadata
+from aelp_assets.metadata import PREVIEW_ROWS, asset_key, check, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import WAREHOUSE_POOL
 from models.creatives.contents import CREATIVE, image_contents
@@ -75,6 +75,7 @@ def creative_features(
     states = keeper.states(creative_objects)
     return dg.MaterializeResult(
         metadata={
+            "preview": markdown_table(keeper.newest(PREVIEW_ROWS)),
             "contact_sheet": sheet.markdown(),
             "new_creatives": measured.pairs,
             "known_creatives": states.height - pairs.height,

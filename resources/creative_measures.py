@@ -55,6 +55,21 @@ select content_hash, content_sha256, image_status
 from gaelp_training.creative_features
 where text_version = $text_version and image_version = $image_version
 """
+_NEWEST = """
+select
+    content_hash,
+    image_status,
+    text_words,
+    text_flesch_reading_ease,
+    text_sentiment_compound,
+    image_brightness,
+    image_text_share,
+    image_face_count
+from gaelp_training.creative_features
+where text_version = $text_version and image_version = $image_version
+order by measured_at desc, content_hash
+limit 50
+"""
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,10 @@ class FeatureKeeper:
         )
         wanted = measured.join(pairs, on="content_sha256", how="semi")
         return wanted.unique("content_sha256", maintain_order=True)
+
+    def newest(self, rows: int) -> pl.DataFrame:
+        """Some of the rows measured last, with what tells most of them."""
+        return self._warehouse.query(_NEWEST, self._versions.parameters()).head(rows)
 
     def measure(
         self, pairs: pl.DataFrame, known: pl.DataFrame, images: CreativeImages, shown: Shown

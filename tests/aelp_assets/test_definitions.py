@@ -34,7 +34,8 @@ def test_everything_is_awake_by_the_system_s_clock():
 def test_a_simulated_or_historic_account_decides_no_calendar_day_by_itself(clock, settings):
     assert not decides_today(clock, settings)
     asleep = build_defs({"clock": clock, "settings": settings})
-    assert running(asleep) == {"dropped_files", "restated_days", "decided_proposals"}
+    # What reads creatives decides no day.
+    assert running(asleep) == {"dropped_files", "restated_days", "decided_proposals", "creative_refresh"}
     awake = build_defs({"clock": SystemClock(), "settings": BUSINESS})
     assert "model_refresh" in running(awake), "the one is a copy of the other"
 

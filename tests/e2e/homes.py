@@ -50,6 +50,8 @@ VOLATILE = {
     "last_landed_at",
     "landed_at",
     "quarantined_at",
+    "embedded_at",
+    "measured_at",
     "ledger_completed_at",
 }
 
