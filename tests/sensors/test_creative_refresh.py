@@ -1,4 +1,4 @@
-"""When creatives are read by themselves: once for each change of their mart, on the real keys and conditions."""
+"""When creatives are read by themselves: once for each change of their mart, on the real conditions."""
 
 from __future__ import annotations
 
