@@ -1,0 +1,137 @@
+"""Scores of ads that have not run: on their placement's scale, bounded, or refused with a reason."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import spearmanr
+
+from models.ranking.ad_scores import AD_SCORES_SCHEMA, AdScores, ScoringRules, ad_scores
+from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS
+
+_PLACES = ("feed", "reels")
+_LEVEL = {"feed": -4.5, "reels": -5.5}
+_RULES = ScoringRules(screening_impressions=8_000)
+_KERNEL = {"kernel": CANDIDATES["kernel"], "ridge": CANDIDATES["ridge"]}
+
+
+class Account:
+    """Creatives of one track; the last `new` of them never ran."""
+
+    def __init__(self, seed: int, creatives: int = 240, new: int = 60, impressions: int = 20_000) -> None:
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(creatives, 6))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        traits = rng.normal(size=(creatives, 2))
+        self.truth = 0.6 * vectors[:, 0] + 0.15 * traits[:, 0]
+        self.values = {TEXT: vectors, TRAITS: traits, WORDS: [f"offer {i % 9}" for i in range(creatives)]}
+        self.new = np.arange(creatives) >= creatives - new
+        rows = []
+        for creative in np.flatnonzero(~self.new).tolist():
+            for place in _PLACES:
+                rate = 1 / (1 + np.exp(-(_LEVEL[place] + self.truth[creative])))
+                shown = int(rng.poisson(impressions))
+                clicks = int(rng.binomial(shown, rate))
+                rows.append(
+                    {
+                        "creative": creative,
+                        "track": "security",
+                        "platform": "meta",
+                        "campaign_id": f"c{creative % 6}",
+                        "placement": place,
+                        "first_day": date(2026, 1, 1) + timedelta(days=creative),
+                        "impressions": shown,
+                        "clicks": clicks,
+                        "conversions": float(rng.binomial(clicks, 0.05)),
+                    }
+                )
+        self.deliveries = pl.DataFrame(rows)
+        self.creatives = pl.DataFrame({"track": ["security"] * creatives, "platform": ["meta"] * creatives})
+
+    def scored(self, rules: ScoringRules = _RULES, deliveries: pl.DataFrame | None = None) -> AdScores:
+        return ad_scores(
+            self.creatives,
+            self.values,
+            np.arange(len(self.truth)),
+            self.deliveries if deliveries is None else deliveries,
+            champions={},
+            rules=rules,
+            generator=np.random.default_rng(1),
+            candidates=_KERNEL,
+        )
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def account(request: pytest.FixtureRequest) -> Account:
+    return Account(request.param)
+
+
+@pytest.fixture(scope="module")
+def found(account: Account) -> AdScores:
+    return account.scored()
+
+
+def test_ads_that_never_ran_are_ranked_as_they_truly_are(account: Account, found: AdScores) -> None:
+    for place in _PLACES:
+        rows = found.scores.filter(pl.col("placement") == place).sort("creative")
+        score = rows["ctr_score"].to_numpy()[account.new]
+        assert spearmanr(score, account.truth[account.new]).statistic > 0.8
+
+
+def test_scores_are_on_the_placement_s_scale(account: Account, found: AdScores) -> None:
+    for place in _PLACES:
+        rows = found.scores.filter(pl.col("placement") == place).sort("creative")
+        true = 1 / (1 + np.exp(-(_LEVEL[place] + account.truth[account.new])))
+        off = np.log(rows["ctr_score"].to_numpy()[account.new] / true)
+        assert abs(off.mean()) < 0.1
+        assert off.std() < 0.2
+
+
+def test_the_lower_bound_is_below_and_mostly_holds(account: Account, found: AdScores) -> None:
+    rows = found.scores.filter(pl.col("placement") == "feed").sort("creative")
+    lower = rows["ctr_lower_bound"].to_numpy()[account.new]
+    true = 1 / (1 + np.exp(-(_LEVEL["feed"] + account.truth[account.new])))
+    assert np.all(lower < rows["ctr_score"].to_numpy()[account.new])
+    assert np.mean(true >= lower) >= 0.85
+
+
+def test_every_creative_has_a_row_on_every_placement_of_its_track(account: Account, found: AdScores) -> None:
+    assert found.scores.schema == AD_SCORES_SCHEMA
+    assert found.scores.height == 2 * len(account.truth)
+    assert found.scores.select("placement", "creative").is_unique().all()
+    assert found.click.promotion is not None
+    assert set(found.click.promotion.judged) == {"kernel", "ridge"}
+
+
+def test_too_few_rivals_score_nothing_and_say_so() -> None:
+    small = Account(5, creatives=30, new=5).scored()
+    assert small.click.reasons == ("25 creatives competed with enough delivery; 40 are needed.",)
+    assert small.scores["ctr_score"].is_nan().all()
+
+
+def test_a_rate_that_nothing_explains_is_not_scored() -> None:
+    account = Account(6)
+    rng = np.random.default_rng(60)
+    account.values = {
+        TEXT: rng.normal(size=(240, 6)),
+        TRAITS: rng.normal(size=(240, 2)),
+        WORDS: ["offer"] * 240,
+    }
+    scored = account.scored()
+    judged = scored.click.promotion
+    assert judged is not None
+    assert judged.judged[judged.champion].figures.significant_pairs < 0.65
+
+
+def test_the_same_account_gives_the_same_scores() -> None:
+    account = Account(7)
+    shuffled = account.deliveries.sample(fraction=1.0, shuffle=True, seed=3)
+    assert account.scored().scores.equals(account.scored(deliveries=shuffled).scores)
+
+
+def test_impossible_rules_are_refused() -> None:
+    with pytest.raises(ValueError, match="later_share"):
+        ScoringRules(later_share=1.0)
+    with pytest.raises(ValueError, match="1 or more"):
+        ScoringRules(fewest_clicks=0)
