@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from aelp_assets import (
+    ad_scores,
     apply_hold,
     arm_proposals,
     arms,
@@ -73,6 +74,7 @@ ASSETS: list[dg.AssetsDefinition] = [
     media_mix.mmm_fit,
     media_mix.media_mix,
     experiments.split_tests,
+    ad_scores.ranking,
     response.response,
     bandits.bandit,
     planning.slates,

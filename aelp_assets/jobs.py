@@ -68,6 +68,11 @@ fit_media_mix = dg.define_asset_job(
     selection=dg.AssetSelection.groups("media_mix"),
     description="Weekly: fit each track's media mix: curves, channel envelopes, tests worth running.",
 )
+rank_creatives = dg.define_asset_job(
+    "rank_creatives",
+    selection=dg.AssetSelection.groups("ranking"),
+    description="Weekly: judge who ranks new ads best, and score every creative by the champion.",
+)
 judge_experiments = dg.define_asset_job(
     "judge_experiments",
     selection=dg.AssetSelection.groups("experiments"),
@@ -110,6 +115,7 @@ JOBS = [
     backtest,
     fit_media_mix,
     judge_experiments,
+    rank_creatives,
     review,
     watch,
     audit,

@@ -30,6 +30,7 @@ WAREHOUSE_POOL = "warehouse"
 HISTORY_DAYS = 180
 EVENT_DAYS = 800  # two of what comes once a year
 BASELINE_DAYS = _settings.baselines.window_days + _settings.attribution.maturity_days
+RANKING_DAYS = 120  # of deliveries that ads are ranked by: taste moves, and a quarter has enough rivals
 LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days + 30
 
 same_morning = dg.IdentityPartitionMapping()

@@ -524,6 +524,32 @@ def _short(label: str) -> str:
     return cut.replace("$", r"\$")  # a dollar sign would open mathematics in a matplotlib label
 
 
+def ad_scores(scores: pl.DataFrame) -> Figure:
+    """Score and lower bound of the creatives expected to click best, on the placement with most of them.
+
+    Args:
+        scores: `ad_scores` of a morning.
+    """
+    told = scores.filter(pl.col("ctr_score").is_not_null())
+    if told.is_empty():
+        return _nothing("Scores of creatives", "nobody may score yet: see ranker_evaluations")
+    track, placement = told.group_by("track", "placement").len().sort("len", "track", "placement").row(-1)[:2]
+    there = told.filter(track=track, placement=placement)
+    rows = there.sort("ctr_score", "creative_id", descending=[True, False]).head(_SHOWN_LEVERS)
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    for place, row in enumerate(rows.iter_rows(named=True)):
+        ends = [100 * row["ctr_lower_bound"], 100 * row["ctr_score"]]
+        axis.plot(ends, [place, place], color=_BAND, linewidth=5)
+        axis.plot(ends[1], place, "o", color=_INK if row["delivered_impressions"] else _GOOD, markersize=5)
+    _label_rows(axis, rows["creative_id"].to_list(), rows.height)
+    axis.set_xlabel(
+        f"expected CTR and its lower bound, %; green never ran there{_left_out(there, rows, 'creatives')}",
+        fontsize=7,
+    )
+    axis.set_title(f"Scores of creatives: {track}, {placement}", fontsize=9)
+    return figure
+
+
 def split_test_lifts(results: pl.DataFrame, experiments: pl.DataFrame) -> Figure:
     """Lifts over the control with the intervals that hold at every look, primary metric, newest tests on top.
 

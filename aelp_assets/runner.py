@@ -292,6 +292,7 @@ def _timed(morning: Morning, stage: str, work: Callable[[], Outcome]) -> Outcome
 _AFTER = {
     "backtest": ("backtest", "Scoring the forecaster as of"),
     "fit_media_mix": ("media mix", "Fitting the media mix as of"),
+    "rank_creatives": ("ranking", "Ranking creatives as of"),
     "review": ("review", "Reviewing the day before"),
 }
 
@@ -320,7 +321,7 @@ def judge_split_tests(
 def run_after(
     job: str, defs: dg.Definitions, instance: dg.DagsterInstance, morning: Morning, say: Say
 ) -> None:
-    """Run backtest, fit_media_mix (it bounds the mornings after) or review for every morning just decided.
+    """Run a job of `_AFTER` (fit_media_mix bounds the mornings after it) for every morning just decided.
 
     Raises:
         MorningFailed: the job failed.

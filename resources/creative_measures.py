@@ -55,6 +55,11 @@ select content_hash, content_sha256, image_status
 from gaelp_training.creative_features
 where text_version = $text_version and image_version = $image_version
 """
+_PRESENT = """
+select *
+from gaelp_training.creative_features
+where text_version = $text_version and image_version = $image_version
+"""
 _NEWEST = """
 select
     content_hash,
@@ -98,6 +103,11 @@ def lexicons_of(settings: Settings) -> TextLexicons:
         regulated_terms=settings.policy.regulated_terms,
         length_limits=dict(settings.policy.text_limits.items()),
     )
+
+
+def read_features(warehouse: Warehouse, lexicons: TextLexicons) -> pl.DataFrame:
+    """CREATIVE_FEATURES of the present versions."""
+    return warehouse.query(_PRESENT, present_versions(lexicons).parameters())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from aelp_assets.jobs import (
     fit_media_mix,
     guard_spend,
     judge_experiments,
+    rank_creatives,
     review,
     watch,
 )
@@ -42,6 +43,13 @@ def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
+
+
+@dg.schedule(job=rank_creatives, cron_schedule="30 5 * * 2", execution_timezone=_timezone, default_status=_ON)
+def weekly_ranking(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Train and judge who ranks new ads every Tuesday, and score every creative."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"ranking-{morning}", partition_key=morning)
 
 
 @dg.schedule(job=fit_media_mix, cron_schedule="0 5 * * 3", execution_timezone=_timezone, default_status=_ON)
@@ -108,4 +116,12 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     return tick
 
 
-SCHEDULES = [daily_review, daily_decision, daily_watch, weekly_backtest, weekly_media_mix, weekly_experiments]
+SCHEDULES = [
+    daily_review,
+    daily_decision,
+    daily_watch,
+    weekly_backtest,
+    weekly_ranking,
+    weekly_media_mix,
+    weekly_experiments,
+]

@@ -89,7 +89,7 @@ class _Ridge:
     coefficients: FloatArray
 
     def scores(self, values: Mapping[str, Values]) -> Scores:
-        mean = np.asarray(values[TEXT], dtype=np.float64) @ self.coefficients
+        mean = _known(values[TEXT]) @ self.coefficients
         return Scores(mean, np.full(len(mean), np.nan))
 
 
@@ -99,7 +99,7 @@ def fit_ridge_of(penalty: float) -> Fit:
     def fit(values: Mapping[str, Values], arms: Arms, generator: np.random.Generator) -> Ranker:
         del generator
         even = np.ones(len(arms))
-        vectors = within_groups(np.asarray(values[TEXT], dtype=np.float64), arms.numbered, even)
+        vectors = within_groups(_known(values[TEXT]), arms.numbered, even)
         target = within_groups(arms.log_odds, arms.numbered, even)
         penalised = vectors.T @ vectors + penalty * np.eye(vectors.shape[1])
         return _Ridge(np.asarray(np.linalg.solve(penalised, vectors.T @ target), dtype=np.float64))
@@ -140,6 +140,11 @@ def fit_trees(values: Mapping[str, Values], arms: Arms, generator: np.random.Gen
     }
     data = lightgbm.Dataset(_columns(values, names), label=target, weight=weights)
     return _Trees(lightgbm.train(parameters, data, num_boost_round=200), names)
+
+
+def _known(vectors: Values) -> FloatArray:
+    """Vectors, of length zero where there is no text."""
+    return np.nan_to_num(np.asarray(vectors, dtype=np.float64))
 
 
 def _columns(values: Mapping[str, Values], names: tuple[str, ...]) -> FloatArray:

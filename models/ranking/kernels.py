@@ -175,7 +175,8 @@ class KernelMap:
         self._blocks = {
             block.name: _LIKENESSES[block.likeness](block, values[block.name]) for block in blocks
         }
-        chosen = np.sort(generator.choice(count, min(landmarks, count), replace=False))
+        distinct = _first_of_each([values[name] for name in self._blocks], count)
+        chosen = np.sort(generator.choice(distinct, min(landmarks, len(distinct)), replace=False))
         self._landmarks = {name: chosen_rows(values[name], chosen) for name in self._blocks}
         among = self._likeness(self._landmarks)
         among[np.diag_indices_from(among)] += _JITTER * np.trace(among) / len(among)
@@ -194,6 +195,20 @@ class KernelMap:
     def _likeness(self, values: Mapping[str, Values]) -> FloatArray:
         parts = [block.likeness(values[name], self._landmarks[name]) for name, block in self._blocks.items()]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+
+
+def _first_of_each(blocks: Sequence[Values], count: int) -> IntArray:
+    """Rows of distinct creatives: one that ran in ten campaigns is one landmark."""
+    seen: dict[tuple[object, ...], int] = {}
+    for row in range(count):
+        seen.setdefault(
+            tuple(
+                of_block[row].tobytes() if isinstance(of_block, np.ndarray) else of_block[row]
+                for of_block in blocks
+            ),
+            row,
+        )
+    return np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
 
 
 def chosen_rows(values: Values, numbers: IntArray) -> Values:

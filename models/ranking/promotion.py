@@ -134,9 +134,13 @@ def judge(
         expected_calibration_error(
             np.concatenate([probability, 1.0 - probability]), np.concatenate([z > 0, z < 0])
         ),
-        tuple(float(covered[strata == number].mean()) for number in numbers),
+        tuple(_share(covered[strata == number]) for number in numbers),
         tuple(int((strata == number).sum()) for number in numbers),
     )
+
+
+def _share(found: npt.NDArray[np.bool_]) -> float:
+    return float(found.mean()) if len(found) else float("nan")
 
 
 def promote(

@@ -15,6 +15,7 @@ from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
     AB_EXPERIMENTS,
     AB_RESULTS,
+    AD_SCORES,
     APPLY_HOLD_LIFT,
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
@@ -60,6 +61,7 @@ DRAWN = {
     "coverage": (FORECAST_ACCURACY, plots.coverage_intervals),
     "waterfall": (PERFORMANCE_CHANGES, plots.change_waterfall),
     "review": (FORECAST_REVIEWS, plots.forecast_review),
+    "ad_scores": (AD_SCORES, plots.ad_scores),
     "split_tests": (AB_RESULTS, lambda rows: plots.split_test_lifts(rows, rows_of(AB_EXPERIMENTS))),
     "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
 }
@@ -106,6 +108,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     tried |= {"budget_moves", "slate_budgets", "coverage_intervals", "change_waterfall", "forecast_review"}
     tried |= {"media_mix_curves", "channel_returns", "channel_allocations"}
     assert ours == tried | {
+        "ad_scores",
         "context_rates",
         "creative_rates",
         "lift_sequences",

@@ -29,6 +29,7 @@ from resources.warehouse.tables import (
     MONITORING_TABLES,
     ORDERS,
     PYTHON_TABLES,
+    RANKING_TABLES,
     TIKTOK_ADS_REPORT,
 )
 from tests.e2e import homes
@@ -78,7 +79,8 @@ DECIDED = [
 ]
 # The weekly backtest's, media mix's and split tests', and the review's.
 LATER = {"gaelp_training/forecast_accuracy", "ops/notifications"} | {
-    str(table.name).replace(".", "/") for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES, *EXPERIMENT_TABLES)
+    str(table.name).replace(".", "/")
+    for table in (*MONITORING_TABLES, *MEDIA_MIX_TABLES, *EXPERIMENT_TABLES, *RANKING_TABLES)
 }
 MORNINGS_TABLES = {str(table.name).replace(".", "/") for table in MODEL_TABLES} - LATER
 

@@ -1,0 +1,256 @@
+"""Ranking assets: which new ads deserve a try, and how far whoever says so may be trusted.
+
+Here: reading creatives with their vectors, measures and deliveries, calling `models.ranking`, drawing. Not
+here: the mathematics, what creatives are like (`creative_features`, `creative_embeddings`).
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from aelp_assets import plots
+from aelp_assets.metadata import asset_key, check, result, table_out
+from aelp_assets.ownership import MARKETING_SCIENCE, WEEKLY_FRESHNESS
+from aelp_assets.partitions import (
+    RANKING_DAYS,
+    WAREHOUSE_POOL,
+    days_before,
+    decision_days,
+    morning_of,
+    seeded_rng,
+)
+from models.creatives.contents import CREATIVE
+from models.policy import TEXTS
+from models.ranking.ad_scores import AdScores, RateRanking, ScoringRules, ad_scores
+from models.ranking.blocks import Vectors, creative_blocks
+from models.ranking.candidates import TEXT
+from models.ranking.kernels import Values, chosen_rows
+from models.ranking.splits import near_duplicate_clusters
+from resources.code_version import module_hash
+from resources.creative_measures import lexicons_of, read_features
+from resources.creative_vectors import read_vectors, space_of
+from resources.settings import Settings
+from resources.warehouse.interface import Warehouse
+from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
+
+_SCORES, _EVALUATIONS = str(AD_SCORES.name), str(RANKER_EVALUATIONS.name)
+_SHOWN = [
+    *("track", "creative_id", "placement", "ctr_score", "ctr_lower_bound", "cvr_score"),
+    *("p_above_placement", "delivered_impressions"),
+]
+_EVALUATIONS_SHOWN = [
+    *("rate", "candidate", "is_champion", "may_score", "significant_pairs_right", "top_one"),
+    *("calibration_error", "lowest_coverage", "reasons"),
+]
+_REWORDED = 0.95  # of one shop's texts: 0.8 is how alike any two of them are, and would chain all of them
+_DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
+
+
+@dg.multi_asset(
+    name="ranking",
+    ins={
+        "creative_objects": dg.AssetIn(
+            key=["gaelp_training", "creative_objects"],
+            metadata={"columns": [*CREATIVE, *TEXTS, "content_hash", "content_sha256"]},
+        ),
+        "int_creative_placement_daily": dg.AssetIn(
+            key=["intermediate", "int_creative_placement_daily"], partition_mapping=days_before(RANKING_DAYS)
+        ),
+    },
+    outs={
+        table.name.table: table_out(
+            str(table.name), MARKETING_SCIENCE, WEEKLY_FRESHNESS, module_hash("models.ranking")
+        )
+        for table in (RANKER_EVALUATIONS, AD_SCORES)
+    },
+    deps=[asset_key("gaelp_training.creative_embeddings"), asset_key("gaelp_training.creative_features")],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "a_ranker_may_score",
+            asset=asset_key(_EVALUATIONS),
+            description="CTR and CVR each have a ranker that the gate lets score.",
+        ),
+        dg.AssetCheckSpec(
+            "bounds_lie_below_scores",
+            asset=asset_key(_SCORES),
+            description="0 <= ctr_lower_bound <= ctr_score <= 1, and 0 <= cvr_score <= 1.",
+        ),
+    ],
+    group_name="ranking",
+    partitions_def=decision_days,
+    pool=WAREHOUSE_POOL,
+)
+def ranking(
+    context: dg.AssetExecutionContext,
+    creative_objects: pl.DataFrame,
+    int_creative_placement_daily: pl.DataFrame,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> Iterator[dg.MaterializeResult]:
+    """Candidates judged on later ads, and the champion\'s scores of every creative and placement."""
+    morning = morning_of(context)
+    spaces = {
+        "text": space_of("text", settings.creatives.text_embedder),
+        "image": space_of("image", settings.creatives.image_embedder),
+    }
+    vectors = {name: Vectors(*read_vectors(warehouse, space)) for name, space in spaces.items()}
+    blocks = creative_blocks(
+        creative_objects,
+        vectors["text"],
+        vectors["image"],
+        read_features(warehouse, lexicons_of(settings)),
+    )
+    evaluations, scores = rank_creatives(
+        creative_objects,
+        blocks,
+        int_creative_placement_daily.filter(pl.col("track").is_in(list(settings.tracks))),
+        morning,
+        maturity_days=settings.attribution.maturity_days,
+        embedders="+".join(f"{space.embedder}@{space.weights_sha256[:8]}" for space in spaces.values()),
+        generator=seeded_rng(settings.seed, "ranking", morning),
+    )
+    refused = evaluations.filter(pl.col("is_champion") & ~pl.col("may_score"))
+    yield result(
+        evaluations,
+        checks=[
+            check(
+                "a_ranker_may_score",
+                refused.is_empty(),
+                "; ".join(f"{row['rate']}: {row['reasons']}" for row in refused.to_dicts()),
+                _EVALUATIONS,
+                severity=dg.AssetCheckSeverity.WARN,
+            )
+        ],
+        columns=_EVALUATIONS_SHOWN,
+        key=_EVALUATIONS,
+    )
+    wrong = scores.filter(
+        ~pl.col("ctr_lower_bound").is_between(0, pl.col("ctr_score"))
+        | ~pl.col("ctr_score").is_between(0, 1)
+        | ~pl.col("cvr_score").is_between(0, 1)
+    ).height
+    yield result(
+        scores,
+        plots.ad_scores(scores),
+        [check("bounds_lie_below_scores", wrong == 0, f"{wrong} rows break their bounds.", _SCORES)],
+        _SHOWN,
+        _SCORES,
+        creatives=scores["creative_id"].n_unique(),
+        scored=int(scores["ctr_score"].is_not_null().sum()),
+    )
+
+
+def rank_creatives(
+    creatives: pl.DataFrame,
+    blocks: dict[str, Values],
+    days: pl.DataFrame,
+    morning: date,
+    *,
+    maturity_days: int,
+    embedders: str,
+    generator: np.random.Generator,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """RANKER_EVALUATIONS and AD_SCORES of a morning.
+
+    Args:
+        creatives: keys, texts and hashes; row i is row i of the blocks.
+        days: int_creative_placement_daily before the morning. Clicks and conversions of days younger than
+            `maturity_days` are left out of CVR.
+        embedders: noted in model_version.
+    """
+    mature = pl.col("date").cast(pl.Date) < pl.lit(morning) - pl.duration(days=maturity_days)
+    sums = days.group_by(_DELIVERY).agg(
+        first_day=pl.col("date").min().cast(pl.Date),
+        impressions=pl.col("impressions").sum().cast(pl.Int64),
+        clicks=pl.col("clicks").sum().cast(pl.Int64),
+        matured_clicks=pl.col("clicks").filter(mature).sum().cast(pl.Int64),
+        conversions=pl.col("conversions_click").filter(mature).sum().cast(pl.Float64),
+    )
+    ran = sums.select(*CREATIVE, "track").unique()
+    # A creative that never ran is scored for every track its account advertises.
+    tracks = sums.select("platform", "account_id", "track").unique()
+    numbered = creatives.select(CREATIVE).with_row_index("row")
+    never_ran = numbered.join(ran, on=CREATIVE, how="anti").join(tracks, on=["platform", "account_id"])
+    asked = (
+        pl.concat([numbered.join(ran, on=CREATIVE), never_ran], how="diagonal")
+        .sort("track", *CREATIVE)
+        .with_row_index("creative")
+        .cast({"creative": pl.Int64})
+    )
+    rows = asked["row"].to_numpy().astype(np.int64)
+    values = {name: chosen_rows(of_block, rows) for name, of_block in blocks.items()}
+    text = values.get(TEXT, np.zeros((len(rows), 1)))
+    image = creatives["content_sha256"].rank("dense").fill_null(-1).to_numpy().astype(np.int64)[rows]
+    scored = ad_scores(
+        asked.select("track", "platform"),
+        values,
+        near_duplicate_clusters(np.asarray(text), [image, rows], likeness=_REWORDED),
+        sums.join(asked.select("creative", "track", *CREATIVE), on=[*CREATIVE, "track"]),
+        champions={},
+        rules=ScoringRules(),
+        generator=generator,
+    )
+    return _evaluations(scored, morning), _scores(scored, asked, sums, morning, embedders)
+
+
+def _scores(
+    scored: AdScores, asked: pl.DataFrame, sums: pl.DataFrame, morning: date, embedders: str
+) -> pl.DataFrame:
+    rankers = "+".join(_named(found) for found in (scored.click, scored.conversion))
+    shown = sums.group_by(*CREATIVE, "track", "placement").agg(
+        delivered_impressions=pl.col("impressions").sum()
+    )
+    return AD_SCORES.conform(
+        scored.scores.join(asked.select("creative", *CREATIVE), on=["creative", "platform"])
+        .join(shown, on=[*CREATIVE, "track", "placement"], how="left")
+        .with_columns(
+            pl.col("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement").fill_nan(None),
+            pl.col("delivered_impressions").fill_null(0),
+            as_of_date=pl.lit(morning),
+            model_version=pl.lit(f"{rankers}|{embedders}"),
+        )
+        .sort(AD_SCORES.grain)
+        .select(AD_SCORES.column_names)
+    )
+
+
+def _named(found: RateRanking) -> str:
+    return found.promotion.champion if found.ranker is not None and found.promotion is not None else "none"
+
+
+def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
+    rows = []
+    for rate, found in (("ctr", scored.click), ("cvr", scored.conversion)):
+        reasons = "; ".join(found.reasons) or None
+        common = {"as_of_date": morning, "rate": rate}
+        if found.promotion is None:
+            rows.append(
+                common | {"candidate": "none", "is_champion": True, "may_score": False, "reasons": reasons}
+            )
+            continue
+        for name, judged in found.promotion.judged.items():
+            champion = name == found.promotion.champion
+            rows.append(
+                common
+                | {
+                    "candidate": name,
+                    "is_champion": champion,
+                    "may_score": champion and not found.reasons,
+                    "reasons": reasons if champion else None,
+                    "pairs_right": judged.figures.pairs,
+                    "significant_pairs_right": judged.figures.significant_pairs,
+                    "area_under_curve": judged.figures.area_under_curve,
+                    "top_one": judged.figures.top_one,
+                    "precision_at_5": judged.precision_at_5,
+                    "precision_at_10": judged.precision_at_10,
+                    "calibration_error": judged.calibration_error,
+                    "lowest_coverage": min(judged.coverage, default=float("nan")),
+                }
+            )
+    frame = pl.DataFrame(rows, schema=RANKER_EVALUATIONS.polars_schema)
+    return RANKER_EVALUATIONS.conform(
+        frame.with_columns(pl.selectors.float().fill_nan(None)).sort(RANKER_EVALUATIONS.grain)
+    )

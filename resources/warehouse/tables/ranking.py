@@ -1,0 +1,65 @@
+"""Scores of ads before they run, and how well those who score do.
+
+Here: the tables of the weekly ranking. Not here: what creatives are like (`creatives`), slates (`decisions`).
+"""
+
+from __future__ import annotations
+
+from resources.warehouse.schema import Table, TableName
+from resources.warehouse.tables.columns import AS_OF, columns
+
+AD_SCORES = Table(
+    name=TableName("gaelp_training", "ad_scores"),
+    description="What each creative may be expected to do on each placement of its track, from what it is, "
+    "not from what it did. NULL where nothing may score; ranker_evaluations says why.",
+    columns=columns(
+        AS_OF,
+        ("track", "STRING", "Track.", True),
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("creative_id", "STRING", "Creative in creative_objects.", True),
+        ("placement", "STRING", "Placement where the track's ads ran.", True),
+        ("ctr_score", "FLOAT64", "Expected link clicks per impression, a fraction."),
+        (
+            "ctr_lower_bound",
+            "FLOAT64",
+            "Below the observed CTR of nine such ads in ten, at screening traffic.",
+        ),
+        ("cvr_score", "FLOAT64", "Expected platform conversions by click per link click, a fraction."),
+        ("p_above_placement", "FLOAT64", "P(CTR above the placement's average ad); NULL: not told."),
+        (
+            "delivered_impressions",
+            "INT64",
+            "Of the creative there in the window: with many, look at its own rates.",
+            True,
+        ),
+        (
+            "model_version",
+            "STRING",
+            "Rankers and vectors behind the row: CTR's, CVR's, text and image embedder.",
+            True,
+        ),
+    ),
+    grain=("as_of_date", "track", "platform", "account_id", "creative_id", "placement"),
+)
+RANKER_EVALUATIONS = Table(
+    name=TableName("gaelp_training", "ranker_evaluations"),
+    description="Candidates for scoring ads, each judged on ads that began after those it learnt from.",
+    columns=columns(
+        AS_OF,
+        ("rate", "STRING", "ctr or cvr.", True),
+        ("candidate", "STRING", "Its name; none: there was too little to judge any.", True),
+        ("is_champion", "BOOL", "The one that scores, or would if it might.", True),
+        ("may_score", "BOOL", "The gate lets it score.", True),
+        ("reasons", "STRING", "Why nothing scores; NULL where it may."),
+        ("pairs_right", "FLOAT64", "Share of pairs of a campaign and placement that are ranked right."),
+        ("significant_pairs_right", "FLOAT64", "Of those that differ by more than chance."),
+        ("area_under_curve", "FLOAT64", "Of the score difference for the better of a significant pair."),
+        ("top_one", "FLOAT64", "Share of groups whose best ad was scored highest."),
+        ("precision_at_5", "FLOAT64", "Of the five ads leading their group most, the share above its mean."),
+        ("precision_at_10", "FLOAT64", "The same of ten."),
+        ("calibration_error", "FLOAT64", "Mean gap between P(better) and how often it was."),
+        ("lowest_coverage", "FLOAT64", "Of 90 % lower bounds, in the traffic stratum where they hold least."),
+    ),
+    grain=("as_of_date", "rate", "candidate"),
+)

@@ -1,0 +1,141 @@
+"""Scores of creatives from the mart's rows: every creative of an account, on each track it may run in."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from aelp_assets import plots
+from aelp_assets.ad_scores import rank_creatives
+from models.creatives.contents import text_sha256
+from models.ranking.blocks import Vectors, creative_blocks
+from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
+from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
+
+MORNING = date(2026, 7, 1)
+EMBEDDERS = "text@1+image@2"
+
+
+class Shop:
+    """An account whose creatives click better the further their text's vector points one way."""
+
+    def __init__(self, seed: int, creatives: int = 160, never_ran: int = 30) -> None:
+        rng = np.random.default_rng(seed)
+        names = [f"{index:03d}" for index in range(creatives)]
+        self.creatives = pl.DataFrame(
+            {
+                "platform": "meta",
+                "account_id": "1",
+                "creative_id": names,
+                "headline": [f"Headline {name}" for name in names],
+                "body": None,
+                "call_to_action": None,
+                "content_hash": [f"h{name}" for name in names],
+                "content_sha256": [None if index % 3 else f"i{name}" for index, name in enumerate(names)],
+            },
+            schema_overrides={"body": pl.String, "call_to_action": pl.String, "content_sha256": pl.String},
+        )
+        vectors = rng.normal(size=(creatives, 12)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        hashes = pl.Series([text_sha256(f"Headline {name}") for name in names])
+        order = hashes.arg_sort().to_numpy()
+        self.text = Vectors(hashes.gather(order), vectors[order])
+        images = self.creatives["content_sha256"].drop_nulls().sort()
+        self.image = Vectors(images, rng.normal(size=(len(images), 4)).astype(np.float32))
+        self.features = self.creatives.select(
+            "content_hash", "content_sha256", text_words=pl.lit(2.0), image_contrast=pl.lit(None, pl.Float64)
+        )
+        self.truth = vectors[:, 0].astype(float)
+        self.ran = creatives - never_ran
+        rows = []
+        for index in range(self.ran):
+            for age in (3, 60):
+                shown = int(rng.poisson(9_000))
+                clicks = rng.binomial(shown, 1 / (1 + np.exp(4.5 - 1.2 * self.truth[index])))
+                rows.append(
+                    {
+                        "date": MORNING - timedelta(days=age + index % 40),
+                        "platform": "meta",
+                        "account_id": "1",
+                        "creative_id": names[index],
+                        "track": "security" if index % 2 else "balance",
+                        "campaign_id": f"c{index % 4}",
+                        "placement": "facebook_feed",
+                        "impressions": shown,
+                        "clicks": int(clicks),
+                        "cost": 1.0,
+                        "conversions_click": float(rng.binomial(clicks, 0.04)),
+                        "conversions_view": 0.0,
+                    }
+                )
+        self.days = pl.DataFrame(rows)
+
+    def ranked(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return rank_creatives(
+            self.creatives,
+            creative_blocks(self.creatives, self.text, self.image, self.features),
+            self.days,
+            MORNING,
+            maturity_days=14,
+            embedders=EMBEDDERS,
+            generator=np.random.default_rng(1),
+        )
+
+
+def test_creatives_become_blocks_with_nothing_guessed() -> None:
+    shop = Shop(1)
+    blocks = creative_blocks(shop.creatives, shop.text, shop.image, shop.features)
+    assert set(blocks) == {TEXT, IMAGE, TRAITS, WORDS}
+    assert np.allclose(np.asarray(blocks[TEXT])[:, 0], shop.truth, atol=1e-6)
+    assert np.isnan(np.asarray(blocks[IMAGE])[1]).all()
+    assert np.isfinite(np.asarray(blocks[IMAGE])[0]).all()
+    assert blocks[WORDS][0] == "Headline 000"
+
+
+def test_a_creative_that_never_ran_is_scored_for_each_track_of_its_account() -> None:
+    shop = Shop(2)
+    evaluations, scores = shop.ranked()
+    assert scores.schema == AD_SCORES.polars_schema
+    new = scores.filter(pl.col("delivered_impressions") == 0)
+    assert new.height == 2 * (160 - shop.ran)
+    assert scores.height == shop.ran + new.height
+    champion = evaluations.filter("is_champion", rate="ctr").row(0, named=True)
+    assert champion["may_score"]
+    assert scores["model_version"].unique().to_list() == [
+        f"{champion['candidate']}+{_cvr(evaluations)}|{EMBEDDERS}"
+    ]
+    order = new.filter(track="security").sort("creative_id")["ctr_score"].to_numpy()
+    assert np.corrcoef(order, shop.truth[shop.ran :])[0, 1] > 0.7
+    assert (scores["ctr_lower_bound"] < scores["ctr_score"]).all()
+
+
+def test_an_account_without_deliveries_has_no_scores_and_a_reason() -> None:
+    shop = Shop(3)
+    shop.days = shop.days.clear()
+    evaluations, scores = shop.ranked()
+    assert scores.is_empty()
+    assert evaluations.schema == RANKER_EVALUATIONS.polars_schema
+    assert evaluations["may_score"].to_list() == [False, False]
+    assert evaluations["reasons"].str.contains("0 creatives competed").all()
+
+
+def test_no_creatives_at_all_is_no_error() -> None:
+    shop = Shop(4)
+    shop.creatives = shop.creatives.clear()
+    shop.features = shop.features.clear()
+    evaluations, scores = shop.ranked()
+    assert scores.is_empty()
+    assert evaluations.height == 2
+
+
+def test_the_figure_shows_the_best_and_their_bounds() -> None:
+    _, scores = Shop(5).ranked()
+    title = plots.ad_scores(scores).axes[0].get_title()
+    assert "facebook_feed" in title
+
+
+def _cvr(evaluations: pl.DataFrame) -> str:
+    champion = evaluations.filter("is_champion", rate="cvr").row(0, named=True)
+    return champion["candidate"] if champion["may_score"] else "none"
