@@ -28,6 +28,7 @@ def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
     from benchmarks.creative_embeddings import creative_embeddings
     from benchmarks.creative_features import creative_features
+    from benchmarks.creative_reruns import creative_reruns
     from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
@@ -43,6 +44,7 @@ def small_measurements() -> dict[str, Measure]:
         "closed_form_tails": closed_form_tails,
         "thompson_choices": thompson_choices,
         "creative_features": creative_features,
+        "creative_reruns": creative_reruns,
         "warehouse_throughput": warehouse_throughput,
         "insights_pull": insights_pull,
     }

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.accounts import TODAY, Account, Home
 from benchmarks.creative_embeddings import creative_embeddings
+from benchmarks.creative_reruns import creative_reruns
 from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
 from benchmarks.forecast_draws import forecast_draws
 from benchmarks.insights_pull import insights_pull
@@ -79,6 +80,15 @@ def test_embeddings_are_counted_and_a_large_account_reckoned_from_them() -> None
     per_second = found["texts, bundled:minilm-l6-v2-int8"]
     assert found["52,000 texts, reckoned"] * 60 * per_second == pytest.approx(52_000)
     assert found["pictures, bundled:efficientnet-lite0"] > 0
+
+
+def test_runs_over_creatives_are_timed_and_leave_no_file_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELP_BENCH", str(tmp_path))
+    found = figures(creative_reruns(creatives=20, new=2))
+    assert found["both, nothing new"] == found["embeddings, nothing new"] + found["features, nothing new"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_warehouse_throughput_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
