@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,10 @@ from models.embeddings import (
     batches_by_length,
     combined_sha256,
     mean_of_tokens,
+    packed,
     parse_specification,
     unit_length,
+    unpacked,
 )
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -94,3 +97,13 @@ def test_the_hash_of_several_files_is_that_of_what_sha256sum_prints(tmp_path):
     assert combined_sha256(hashes) != combined_sha256({"a": hashes["b"], "b": hashes["a"]})
     with pytest.raises(ValueError, match="no files"):
         combined_sha256({})
+
+
+def test_packed_vectors_come_back_to_the_last_bit_and_no_other_length_among_them():
+    vectors = np.array([[1.5, -2e-30], [np.float32(1) / 3, 7e20]], dtype=np.float32)
+    kept = packed(vectors)
+    assert (unpacked(kept, 2) == vectors).all()
+    assert unpacked(kept[:0], 2).shape == (0, 2)
+    mixed = pl.concat([kept, packed(np.ones((1, 3), dtype=np.float32))])
+    with pytest.raises(ValueError, match="1 of 3 vectors have no 2 dimensions"):
+        unpacked(mixed, 2)

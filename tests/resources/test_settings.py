@@ -98,6 +98,13 @@ def test_an_impossible_value_is_refused_with_path_and_range(write, section, key,
         load_settings(path)
 
 
+@pytest.mark.parametrize("embedder", ["minilm", "hf:sentence/model@main", "path:here", "bundled:"])
+def test_an_embedder_is_named_in_one_of_three_ways(write, embedder):
+    path = write(lambda document: document.update(creatives={"text_embedder": embedder}))
+    with pytest.raises(SettingsError, match=r"creatives.text_embedder: must be bundled:NAME, hf:"):
+        load_settings(path)
+
+
 def test_every_fault_is_named_at_once(write):
     def break_two(document):
         document["business_timezone"] = "Mars/Olympus"
