@@ -76,7 +76,7 @@ rank_creatives = dg.define_asset_job(
 judge_experiments = dg.define_asset_job(
     "judge_experiments",
     selection=dg.AssetSelection.groups("experiments"),
-    description="Weekly: are split tests valid, what did their arms do, who won.",
+    description="Weekly: are split tests valid, who won; every experiment and when the next may run.",
 )
 review = dg.define_asset_job(
     "review",

@@ -9,6 +9,7 @@ and they say that there is nothing to draw.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import matplotlib as mpl
@@ -575,6 +576,50 @@ def split_test_lifts(results: pl.DataFrame, experiments: pl.DataFrame) -> Figure
     )
     axis.set_title("Lifts of split tests", fontsize=9)
     return figure
+
+
+def experiment_calendar(experiments: pl.DataFrame) -> Figure:
+    """Days of the experiments that go on and of those that are planned, a bar each, what begins first on top.
+
+    Args:
+        experiments: `experiments` of a morning.
+    """
+    is_open = pl.col("status").is_in(["running", "planned"]) | (
+        (pl.col("status") == "invalid") & pl.col("last_day").is_null()
+    )
+    told = experiments.filter(is_open, pl.col("first_day").is_not_null())
+    if told.is_empty():
+        return _nothing("Experiments", "none goes on, and none has a week to begin in")
+    rows = told.sort("first_day", "experiment_id").head(_SHOWN_MOVES)
+    morning = rows["as_of_date"][0]
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    for place, row in enumerate(rows.iter_rows(named=True)):
+        last = row["last_day"] or max(morning, row["first_day"])
+        colour = {"running": _INK, "planned": _BAND}.get(row["status"], _MUTED)
+        ends = last + timedelta(days=1)
+        axis.plot([row["first_day"], ends], [place, place], color=colour, linewidth=7, solid_capstyle="butt")
+        if row["last_day"] is None:
+            axis.plot(ends, place, ">", color=colour, markersize=8)
+    axis.axvline(morning, color=_BAD, linewidth=1)
+    _label_rows(axis, [_bar_name(row) for row in rows.iter_rows(named=True)], rows.height)
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    waiting = experiments.filter(pl.col("status") == "planned", pl.col("first_day").is_null()).height
+    axis.set_xlabel(
+        "dark: under way, light: planned, grey: invalid; an arrow: no end told"
+        + (f"; {waiting} planned without a free week" if waiting else "")
+        + _left_out(told, rows, "experiments"),
+        fontsize=7,
+    )
+    axis.set_title("Experiments", fontsize=9)
+    return figure
+
+
+def _bar_name(row: Mapping[str, Any]) -> str:
+    price = "" if row["price"] is None else f" · {row['price']:,.0f} dollars"
+    power = "" if row["power"] is None else f" · power {row['power']:.0%}"
+    return f"{row['kind']}: {row['compared']}{power}{price}"
 
 
 def lift_sequences(sequences: Mapping[tuple[str, str], pl.DataFrame]) -> Figure:

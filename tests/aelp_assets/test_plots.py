@@ -21,6 +21,7 @@ from resources.warehouse.tables import (
     BANDIT_POSTERIORS,
     CONTEXT_RATES,
     CREATIVE_RATES,
+    EXPERIMENTS,
     FORECAST_ACCURACY,
     FORECAST_OUTLOOK,
     FORECAST_RESULTS,
@@ -63,6 +64,7 @@ DRAWN = {
     "review": (FORECAST_REVIEWS, plots.forecast_review),
     "ad_scores": (AD_SCORES, plots.ad_scores),
     "split_tests": (AB_RESULTS, lambda rows: plots.split_test_lifts(rows, rows_of(AB_EXPERIMENTS))),
+    "experiments": (EXPERIMENTS, plots.experiment_calendar),
     "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
 }
 
@@ -111,6 +113,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
         "ad_scores",
         "context_rates",
         "creative_rates",
+        "experiment_calendar",
         "lift_sequences",
         "response_curves",
         "split_test_lifts",

@@ -1,4 +1,4 @@
-"""Split tests: whether each may be judged, what its arms did, and the verdict.
+"""Split tests and what was judged of them; experiments of every kind and when planned ones may run.
 
 Here: the tables of the weekly judgement. Not here: raw arms (`raw`), AELP's own randomised holds
 (`monitoring`).
@@ -84,5 +84,41 @@ AB_RESULTS = Table(
         ("confidence", "FLOAT64", "Probability that no lift interval of test and metric ever fails.", True),
     ),
     grain=("as_of_date", "platform", "account_id", "test_id", "metric", "arm"),
+    partition="as_of_date",
+)
+EXPERIMENTS = Table(
+    name=TableName("gaelp_training", "experiments"),
+    description="Every experiment: split tests, media-mix tests, draws of apply or hold. Planned ones have "
+    "the first days on which nothing disturbs them.",
+    columns=columns(
+        AS_OF,
+        ("experiment_id", "STRING", "Names it among all kinds, the same every morning.", True),
+        ("kind", "STRING", "split_test, media_mix or apply_hold.", True),
+        ("status", "STRING", "planned, running, finished or invalid.", True),
+        ("compared", "STRING", "What is held against what, in words.", True),
+        ("unit", "STRING", "What is split or changed, such as users, weeks, lever windows.", True),
+        ("metric", "STRING", "What it is judged by; NULL where not told."),
+        ("track", "STRING", "Track; NULL: several, or not told."),
+        ("first_day", "DATE", "First day; NULL: planned but no week is free, or never told."),
+        ("last_day", "DATE", "Last day; NULL without a first day, and while it goes on with no end told."),
+        ("verdict", "STRING", "What it showed so far; NULL: nothing yet, or see reference."),
+        ("reference", "STRING", "Where its numbers stand."),
+        ("power", "FLOAT64", "P(it shows what it looks for), as planned; NULL: not known."),
+        ("price", "FLOAT64", "Dollars it is expected to cost; NULL: not known."),
+        (
+            "value_per_dollar",
+            "FLOAT64",
+            "Dollars of regret removed per dollar of price; NULL: not valued.",
+        ),
+        (
+            "occupies",
+            "STRING",
+            "JSON list of places: platform, account_id, track, channel, lever_id; a part left out is all of "
+            "it. No two experiments share a place at once.",
+            True,
+        ),
+        ("conflicts", "STRING", "What kept a planned one from an earlier week, and from when it could run."),
+    ),
+    grain=("as_of_date", "experiment_id"),
     partition="as_of_date",
 )
