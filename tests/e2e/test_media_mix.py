@@ -1,4 +1,4 @@
-"""From weeks by channel to the bandits' decision: a believed mix bounds it, another stops before curves."""
+"""From weeks by channel to decisions and experiments; a mix that is not believed stops before curves."""
 
 from __future__ import annotations
 
@@ -62,3 +62,23 @@ def test_envelopes_reach_the_decision_of_the_morning(short: Home) -> None:
     assert "raise" not in asked["type"].to_list()
     assert "cut" in asked["type"].to_list()
     assert asked["less"].all()
+
+
+def test_tests_worth_running_are_registered_beside_split_tests_with_days_of_their_own(short: Home) -> None:
+    assert short.execute("fit_media_mix", TODAY, MORNINGS).success
+    outcome = short.execute("judge_experiments", TODAY, MORNINGS)
+    assert outcome.success
+    assert verdicts(outcome)["planned_experiments_disturb_nothing"]
+    rows = short.sql("select * from gaelp_training.experiments order by experiment_id")
+    landed = short.sql("select count(*) as n from gaelp_training.ab_experiments")["n"][0]
+    assert landed > 0
+    assert rows.filter(pl.col("reference") == "gaelp_training.ab_results").height == landed
+    best = short.sql("select distinct track, channel from gaelp_training.mmm_tests where worth_it")
+    planned = rows.filter(pl.col("kind") == "media_mix", pl.col("status") == "planned")
+    assert planned.height == best.height > 0
+    assert planned["price"].null_count() == planned["power"].null_count() == 0
+    assert planned["first_day"].drop_nulls().len() > 0
+    assert (planned["first_day"].drop_nulls() > TODAY).all()
+    asked = short.sql("select count(*) as n from gaelp_training.arm_decisions where type = 'split_test'")
+    proposed = rows.filter(pl.col("kind") == "split_test", pl.col("status") == "planned")
+    assert proposed.height == asked["n"][0]
