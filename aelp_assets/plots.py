@@ -619,7 +619,7 @@ def experiment_calendar(experiments: pl.DataFrame) -> Figure:
 def _bar_name(row: Mapping[str, Any]) -> str:
     price = "" if row["price"] is None else f" · {row['price']:,.0f} dollars"
     power = "" if row["power"] is None else f" · power {row['power']:.0%}"
-    return f"{row['kind']}: {row['compared']}{power}{price}"
+    return f"{row['kind']} · {row['track'] or 'all tracks'}: {row['compared']}{power}{price}"
 
 
 def lift_sequences(sequences: Mapping[tuple[str, str], pl.DataFrame]) -> Figure:

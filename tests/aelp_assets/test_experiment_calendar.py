@@ -119,8 +119,8 @@ def test_the_calendar_draws_what_is_open_and_counts_what_waits():
     axis = figure.axes[0]
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == [
-        "split_test: now",
-        "media_mix: soon at -50% of its…d · power 80% · 1,234 dollars",
+        "split_test · all tracks: now",
+        "media_mix · security: soon at …d · power 80% · 1,234 dollars",
     ]
     assert sum(line.get_marker() == ">" for line in axis.lines) == 1
     assert "1 planned without a free week" in axis.get_xlabel()
