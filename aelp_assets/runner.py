@@ -146,7 +146,10 @@ def run_morning(
 
     if warehouse.exists(TableName("gaelp_training", "creative_objects")):
         say("Reading what is new in creatives")
-        _timed(morning, "creatives", lambda: _execute(defs, instance, "read_creatives", {}))
+        try:
+            _timed(morning, "creatives", lambda: _execute(defs, instance, "read_creatives", {}))
+        except MorningFailed as failure:  # no decision rests on it
+            say(str(failure))
 
     mornings = decision_mornings(warehouse, settings, clock)
     if not mornings:
