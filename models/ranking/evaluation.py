@@ -31,7 +31,7 @@ class Ranking:
         significant_pairs: of those whose difference is more than chance.
         area_under_curve: probability that a pair's score difference is larger where the first was
             significantly better than where it was significantly worse.
-        top_one: of the groups, the highest-scored arm had the highest rate.
+        top_one: of the groups with a choice, the highest-scored arm had the highest rate.
         gain: mean relative gain in rate of the highest-scored arm over its group's mean (observed rates).
     """
 
@@ -126,10 +126,13 @@ class _Choices:
         chosen = score >= highest[arms.numbered]
         among = np.bincount(arms.numbered[chosen], minlength=groups)
         hit = (arms.rate >= best[arms.numbered])[chosen]
-        self.top = np.bincount(arms.numbered[chosen], hit, minlength=groups) / among
+        top = np.bincount(arms.numbered[chosen], hit, minlength=groups) / among
         chosen_rate = np.bincount(arms.numbered[chosen], arms.rate[chosen], minlength=groups) / among
-        mean_rate = np.bincount(arms.numbered, arms.rate) / np.bincount(arms.numbered)
-        self.gain = np.divide(chosen_rate, mean_rate, out=np.ones(groups), where=mean_rate > 0) - 1.0
+        sizes = np.bincount(arms.numbered)
+        mean_rate = np.bincount(arms.numbered, arms.rate) / sizes
+        gain = np.divide(chosen_rate, mean_rate, out=np.ones(groups), where=mean_rate > 0) - 1.0
+        several = np.flatnonzero(sizes > 1)  # the only arm of a group is its best without any choice
+        self.top, self.gain = (top[several], several), (gain[several], several)
 
 
 def _figures(choices: _Choices, weight: FloatArray) -> Ranking:
@@ -142,8 +145,8 @@ def _figures(choices: _Choices, weight: FloatArray) -> Ranking:
         mean(choices.pairs),
         mean(choices.significant),
         _area(choices, weight),
-        float(np.average(choices.top, weights=weight)),
-        float(np.average(choices.gain, weights=weight)),
+        mean(choices.top),
+        mean(choices.gain),
     )
 
 
