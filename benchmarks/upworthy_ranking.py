@@ -29,7 +29,7 @@ from models.ranking.evaluation import (
     precision_at,
     ranking,
 )
-from models.ranking.evidence import Arms, difference_in_standard_errors, pairs_within
+from models.ranking.evidence import Arms, pairs_that_differ
 from models.ranking.kernels import Values
 from models.ranking.promotion import bound_of, expected_successes, relative_log_odds, relative_score
 from models.ranking.splits import cluster_folds, earlier_and_later, near_duplicate_clusters
@@ -161,8 +161,8 @@ def _aimed(name: str, value: float, aim: float) -> Figure:
 
 def _calibrated(score: FloatArray, arms: Arms, fold: IntArray) -> list[Figure]:
     """Calibration error of P(better), each fold read against the others' held-out scores."""
-    left, right = pairs_within(arms.numbered)
-    difference, z = score[left] - score[right], difference_in_standard_errors(arms, left, right)
+    left, right, z = pairs_that_differ(arms)
+    difference = score[left] - score[right]
     probability = np.empty(len(difference))
     for number in np.unique(fold):
         inside = fold[left] == number

@@ -72,7 +72,12 @@ def pairwise_calibration(difference: FloatArray, better: BoolArray) -> Calibrati
 
 
 def expected_calibration_error(probability: FloatArray, outcome: BoolArray) -> float:
-    """Mean |share of outcomes - mean probability| over ten bins of equal count, weighted by count."""
+    """Mean |share of outcomes - mean probability| over ten bins of equal count, weighted by count.
+
+    NaN without outcomes.
+    """
+    if not len(outcome):
+        return float("nan")
     order = np.argsort(probability, kind="stable")
     bins = np.array_split(order, min(_BINS, len(order)))
     gaps = [abs(float(outcome[part].mean() - probability[part].mean())) * len(part) for part in bins]

@@ -109,3 +109,15 @@ def difference_in_standard_errors(arms: Arms, left: IntArray, right: IntArray) -
     variance = pooled * (1.0 - pooled) * (1.0 / trials[left] + 1.0 / trials[right])
     difference = arms.rate[left] - arms.rate[right]
     return np.divide(difference, np.sqrt(variance), out=np.zeros_like(difference), where=variance > 0)
+
+
+def pairs_that_differ(arms: Arms) -> tuple[IntArray, IntArray, FloatArray]:
+    """Pairs of `pairs_within` one of which did better, and their z; shape (pairs,) each.
+
+    Ties are left out: counted as the right one's, they would teach which arm stands first in the data, and
+    where successes are rare most pairs are ties.
+    """
+    left, right = pairs_within(arms.numbered)
+    z = difference_in_standard_errors(arms, left, right)
+    unequal = z != 0
+    return left[unequal], right[unequal], z[unequal]

@@ -23,7 +23,7 @@ from models.ranking.evaluation import (
     precision_at,
     ranking,
 )
-from models.ranking.evidence import Arms, difference_in_standard_errors, pairs_within, within_groups
+from models.ranking.evidence import Arms, pairs_that_differ, within_groups
 from models.ranking.kernels import Values
 from models.ranking.splits import cluster_folds
 
@@ -114,12 +114,9 @@ def judge(
     """
     rate = float(arms.successes.sum() / arms.trials.sum())
     bound = bound_of(learnt, arms, placement, rate)
-    left, right = pairs_within(arms.numbered)
-    calibration = pairwise_calibration(
-        learnt[left] - learnt[right], difference_in_standard_errors(arms, left, right) > 0
-    )
-    one, other = pairs_within(later.numbered)
-    z = difference_in_standard_errors(later, one, other)
+    left, right, z_learnt = pairs_that_differ(arms)
+    calibration = pairwise_calibration(learnt[left] - learnt[right], z_learnt > 0)
+    one, other, z = pairs_that_differ(later)
     probability = calibration.probability(later_score[one] - later_score[other])
     traffic = expected_successes(later, rate)
     lower = relative_score(later_score, later) - bound.margin(later_placement, traffic)
@@ -181,7 +178,8 @@ def promote(
     best = max(judged, key=lambda name: judged[name].figures.significant_pairs)
     if champion in judged and champion != best:
         gain = better_by(scores[best], scores[champion], after, cluster[later], generator)
-        if gain["significant_pairs"][1] <= 0:
+        # Where no pair is significant the interval is not a number, and proves nothing.
+        if not gain["significant_pairs"][1] > 0:
             best = champion
     return Promotion(best, judged, refusals(judged[best]))
 

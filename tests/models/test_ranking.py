@@ -15,8 +15,8 @@ from models.ranking.calibration import (
 from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS, fit_kernel
 from models.ranking.conformal import EVERY, conformal_bound
 from models.ranking.evaluation import better_by, held_out_scores, precision_at, ranking
-from models.ranking.evidence import Arms, pairs_within, within_groups
-from models.ranking.promotion import Judged, Promotion, promote, refusals
+from models.ranking.evidence import Arms, pairs_that_differ, pairs_within, within_groups
+from models.ranking.promotion import Judged, Promotion, judge, promote, refusals
 from models.ranking.splits import cluster_folds, earlier_and_later, near_duplicate_clusters
 
 _WORDS = ("alpha", "beta", "gamma", "delta", "kappa", "sigma")
@@ -146,6 +146,8 @@ def test_figures_are_what_they_say() -> None:
     assert (undecided.pairs, undecided.area_under_curve) == (0.5, 0.5)
     assert undecided.top_one == pytest.approx((1 / 3 + 1 / 2) / 2)
     assert precision_at(np.array([0.0, 0.0, 9.0, 0.0, 0.0]), arms, 1) == 1.0
+    beside_one = Arms(np.append(arms.group, 2), np.append(arms.trials, 1.0), np.append(arms.successes, 1.0))
+    assert ranking(np.array([3.0, 2.0, 1.0, 1.0, 0.0, 9.0]), beside_one) == wrong, "no choice is no success"
 
 
 def test_a_better_ranker_is_told_from_luck(world: World) -> None:
@@ -223,6 +225,33 @@ def test_the_best_on_later_weeks_is_promoted(world: World) -> None:
 def test_a_champion_stays_unless_it_is_beaten_by_more_than_luck() -> None:
     world = World(11, groups=60)
     assert _promoted(world, champion="kernel").champion == "kernel"
+
+
+def test_a_champion_stays_where_nothing_is_significant() -> None:
+    world = World(11, groups=60, trials=20.0)
+    found = _promoted(world, champion="ridge")
+    assert np.isnan(found.judged["kernel"].figures.significant_pairs)
+    assert found.champion == "ridge"
+    assert "ranked right" in found.refusals[0]
+
+
+def test_ties_say_nothing_of_which_arm_is_better() -> None:
+    rng = np.random.default_rng(12)
+    score = rng.normal(size=8_000)
+    seldom = Arms(np.arange(8_000) // 4, np.full(8_000, 50.0), (rng.random(8_000) < 0.05).astype(float))
+    left, _, _ = pairs_that_differ(seldom)
+    assert len(left) < 0.15 * len(pairs_within(seldom.group)[0])
+    judged = judge(score, seldom, ["feed"] * 8_000, score, seldom, ["feed"] * 8_000)
+    assert judged.calibration_error < 0.1, "of noise, every probability is a half"
+
+
+def test_later_arms_without_rivals_promote_nobody() -> None:
+    world = World(9, groups=60)
+    alone = world.arms.subset(np.arange(0, 240, 4))
+    score = np.random.default_rng(1).normal(size=240)
+    judged = judge(score, world.arms, ["feed"] * 240, score[::4], alone, ["feed"] * 60)
+    assert np.isnan(judged.calibration_error)
+    assert len(refusals(judged)) == 2
 
 
 def test_a_ranker_of_noise_is_no_better_than_a_coin() -> None:
