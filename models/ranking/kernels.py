@@ -179,7 +179,8 @@ class KernelMap:
         chosen = np.sort(generator.choice(distinct, min(landmarks, len(distinct)), replace=False))
         self._landmarks = {name: chosen_rows(values[name], chosen) for name in self._blocks}
         among = self._likeness(self._landmarks)
-        among[np.diag_indices_from(among)] += _JITTER * np.trace(among) / len(among)
+        # Nothing known of any creative leaves zeros: 1 keeps the map finite, and its features nothing.
+        among[np.diag_indices_from(among)] += _JITTER * (np.trace(among) / len(among) or 1.0)
         self._root = cholesky(among, lower=True)
 
     def features(self, values: Mapping[str, Values]) -> FloatArray:

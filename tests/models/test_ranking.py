@@ -102,6 +102,14 @@ def test_without_rivals_there_is_nothing_to_learn() -> None:
         fit_kernel({TEXT: np.eye(5)}, arms, np.random.default_rng(1))
 
 
+def test_creatives_nothing_is_known_of_score_alike() -> None:
+    arms = Arms(np.repeat(np.arange(5), 2), np.full(10, 100.0), np.arange(10.0))
+    unknown = {TEXT: np.full((10, 4), np.nan), TRAITS: np.full((10, 2), np.nan), WORDS: [""] * 10}
+    scored = fit_kernel(unknown, arms, np.random.default_rng(1)).scores(unknown)
+    assert scored.mean.tolist() == [0.0] * 10
+    assert (scored.variance > 0).all()
+
+
 def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and the trials"):
         Arms(np.zeros(2, int), np.array([10.0, 10.0]), np.array([11.0, 1.0]))
