@@ -99,8 +99,8 @@ def split_test_validity(cells: pl.DataFrame) -> pl.DataFrame:
 def sample_ratio(told: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Pearson's chi-square of the arms' units against their planned shares, per test and part of it.
 
-    Where no share is planned for some arm, all arms' are equal. Units are taken to be independent: users
-    are, impressions are where a person meets a test about once.
+    Where no share is planned for some arm, or none at all, all arms' are equal. Units are taken to be
+    independent: users are, impressions are where a person meets a test about once.
 
     Args:
         told: cells with `units`, `unit`.
@@ -108,20 +108,18 @@ def sample_ratio(told: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     Returns:
         TEST, `by`, arms, units, smallest_arm, share_gap, sample_ratio_p, sample_ratio_q (the false discovery
         rate over all rows at which this one is called broken); p and q null where an arm's expected count is
-        below `SMALLEST_EXPECTED`.
+        below `SMALLEST_EXPECTED` (but for an arm that none was planned for), share_gap without units.
     """
     arms = told.group_by(*TEST, "arm").agg(pl.col("planned_share").mean())
-    share = (
-        pl.when(pl.col("planned_share").is_null().any().over(TEST))
-        .then(pl.lit(1.0))
-        .otherwise(pl.col("planned_share"))
-    )
+    is_unplanned = pl.col("planned_share").is_null().any() | (pl.col("planned_share").sum() <= 0)
+    share = pl.when(is_unplanned.over(TEST)).then(pl.lit(1.0)).otherwise(pl.col("planned_share"))
     arms = arms.with_columns((share / share.sum().over(TEST)).alias("planned"))
     counted = told.drop_nulls(by).group_by(*TEST, *by, "arm").agg(pl.col("units").sum())
     # An arm that a part never showed has no row there, and is what the check is for.
     parts = counted.select(*TEST, *by).unique().join(arms, on=TEST)
     total = pl.col("units").sum().over([*TEST, *by])
     expected = total * pl.col("planned")
+    off = pl.col("units") - pl.col("expected")
     ratios = (
         parts.join(counted, on=[*TEST, *by, "arm"], how="left", nulls_equal=True)
         .with_columns(pl.col("units").fill_null(0.0))
@@ -131,9 +129,10 @@ def sample_ratio(told: pl.DataFrame, by: list[str]) -> pl.DataFrame:
             pl.len().cast(pl.Int64).alias("arms"),
             pl.col("units").sum(),
             pl.col("units").min().alias("smallest_arm"),
-            ((pl.col("units") - pl.col("expected")).abs().max() / pl.col("units").sum()).alias("share_gap"),
-            ((pl.col("units") - pl.col("expected")) ** 2 / pl.col("expected")).sum().alias("statistic"),
-            pl.col("expected").min().alias("least"),
+            (off.abs().max() / pl.col("units").sum()).fill_nan(None).alias("share_gap"),
+            # An arm that no share was planned for and that has units is infinitely far off.
+            pl.when(off != 0).then(off**2 / pl.col("expected")).sum().alias("statistic"),
+            pl.col("expected").filter(pl.col("planned") > 0).min().alias("least"),
         )
         .sort(*TEST, *by)
     )

@@ -59,6 +59,25 @@ def test_shares_are_held_against_the_plan():
     assert not verdict(cells(**shares))["valid"]
 
 
+def test_an_arm_no_share_was_planned_for_has_no_users_or_the_test_is_invalid():
+    found = verdict(cells(arm=["a", "b", "c"], users=[1_000, 5_000, 5_000], planned_share=[0.0, 0.5, 0.5]))
+    assert words(found) == "shares of 11000 users are 9.09 points from the plan"
+    kept = verdict(cells(arm=["a", "b", "c"], users=[0, 5_000, 5_000], planned_share=[0.0, 0.5, 0.5]))
+    assert kept["sample_ratio_p"] == 1.0
+
+
+def test_a_plan_of_nothing_is_none_and_leaves_the_other_tests_judged():
+    even = cells(arm=["a", "b"], users=[5_000, 5_000], planned_share=[0.0, 0.0])
+    other = cells("u", arm=["a", "b"], users=[5_000, 5_000])
+    assert split_test_validity(pl.concat([even, other]))["valid"].to_list() == [True, True]
+
+
+def test_without_units_no_share_is_off():
+    found = verdict(cells(arm=["a", "b"], users=[0, 0]))
+    assert found["share_gap"] is None
+    assert not found["valid"]
+
+
 def test_impressions_stand_in_where_users_are_not_told_of_every_arm():
     assert verdict(cells(arm=["a", "b"], users=[500, None], impressions=[900, 910]))["unit"] == "impressions"
     holdout = verdict(cells(arm=["a", "b"], users=[500, 510], impressions=[0, 900]))
