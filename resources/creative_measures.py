@@ -206,13 +206,16 @@ class FeatureKeeper:
 
     def _keep(self, measured: pl.DataFrame, *others: Append) -> None:
         """Write pairs that have their images' columns, with their texts measured, and `others`."""
-        writes = [
-            *others,
-            *(Append(CREATIVE_FEATURES, self._rows(part)) for part in measured.iter_slices(_TEXTS_PER_PART)),
-        ]
-        if writes:
-            waited_for(lambda: self._warehouse.write(*writes))
+        made = [self._rows(part) for part in measured.iter_slices(_TEXTS_PER_PART)]
+        if made or others:
+            waited_for(lambda: self._write(made, others))
         self._written += measured.height
+
+    def _write(self, made: list[pl.DataFrame], others: tuple[Append, ...]) -> None:
+        """All but the rows that another run has kept meanwhile."""
+        known = self._warehouse.query(_KNOWN, self._versions.parameters())
+        new = [rows.join(known, on=PAIR, how="anti", nulls_equal=True) for rows in made]
+        self._warehouse.write(*others, *(Append(CREATIVE_FEATURES, rows) for rows in new))
 
     def _rows(self, measured: pl.DataFrame) -> pl.DataFrame:
         return pl.concat(

@@ -113,7 +113,7 @@ class VectorKeeper:
         for part in new.iter_slices(_TEXTS_PER_PART):
             vectors = embedder.embed(part["text"].to_list())
             hashes = part["content_sha256"].to_list()
-            self._write(vector_rows(space, hashes, vectors, self._moment))
+            self._keep(space, vector_rows(space, hashes, vectors, self._moment))
             done += part.height
             self._say_progress("texts", done, new.height, started)
         return Reading(done, known, time.monotonic() - started)
@@ -135,10 +135,11 @@ class VectorKeeper:
                 shown(content, image.pixels)
             vectors = embedder.embed([image.pixels for _, image in part])
             hashes = [content["content_sha256"] for content, _ in part]
-            self._write(vector_rows(space, hashes, vectors, self._moment), *images.set_aside())
+            self._keep(space, vector_rows(space, hashes, vectors, self._moment), *images.set_aside())
             done += len(part)
             self._say_progress("images", done, images.to_read.height, started)
-        self._write(*images.set_aside())
+        if aside := images.set_aside():
+            waited_for(lambda: self._warehouse.write(*aside))
         return Reading(done, known, time.monotonic() - started)
 
     def without_vector(self, contents: pl.DataFrame, space: VectorSpace) -> pl.DataFrame:
@@ -146,23 +147,29 @@ class VectorKeeper:
         known = self._warehouse.query(_KEYS, space.parameters())
         return contents.join(known, on="content_sha256", how="anti", maintain_order="left")
 
-    def _write(self, *writes: Append) -> None:
-        if writes:
-            waited_for(lambda: self._warehouse.write(*writes))
+    def _keep(self, space: VectorSpace, made: pl.DataFrame, *others: Append) -> None:
+        """Write vectors and `others`; vectors that another run has kept meanwhile are left out."""
+
+        def write() -> None:
+            rows = self.without_vector(made, space)
+            self._warehouse.write(Append(CREATIVE_EMBEDDINGS, rows), *others)
+
+        waited_for(write)
 
     def _say_progress(self, what: str, done: int, of: int, started: float) -> None:
         rate = done / max(time.monotonic() - started, 1e-9)
         self._say(f"{done:,} of {of:,} new {what} read, {rate:,.0f} a second")
 
 
-def vector_rows(space: VectorSpace, hashes: Sequence[str], vectors: FloatArray, moment: datetime) -> Append:
-    """The write that keeps vectors, shape (contents, dimensions), in the order of their contents' hashes."""
-    frame = pl.DataFrame({"content_sha256": list(hashes), "vector": packed(vectors)}).with_columns(
+def vector_rows(
+    space: VectorSpace, hashes: Sequence[str], vectors: FloatArray, moment: datetime
+) -> pl.DataFrame:
+    """CREATIVE_EMBEDDINGS of vectors, shape (contents, dimensions), in the order of their hashes."""
+    return pl.DataFrame({"content_sha256": list(hashes), "vector": packed(vectors)}).with_columns(
         **{name: pl.lit(value) for name, value in space.parameters().items()},
         dimensions=pl.lit(vectors.shape[1], dtype=pl.Int64),
         embedded_at=pl.lit(moment).cast(pl.Datetime("us", "UTC")),
     )
-    return Append(CREATIVE_EMBEDDINGS, frame)
 
 
 def read_vectors(

@@ -13,6 +13,8 @@ from models.creatives.contents import joined_text, text_contents
 from models.embeddings import unit_length
 from resources import embedders
 from resources.creative_vectors import VectorSpace, read_vectors, space_of, vector_rows
+from resources.warehouse.interface import Append
+from resources.warehouse.tables import CREATIVE_EMBEDDINGS
 from tests.aelp_assets.creative_examples import MOMENT, Studio, photograph
 
 TABLE = "gaelp_training.creative_embeddings"
@@ -187,12 +189,27 @@ def test_a_run_that_is_stopped_midway_is_continued_by_the_next(studio, quick, mo
     assert studio.read(creative_embeddings).metadata["new_texts"] == 1
 
 
+def test_two_runs_at_once_keep_each_vector_once(studio, quick, monkeypatch):
+    studio.choose(text_embedder="path:/quick")
+    honest = Hashing.embed
+
+    def overtaken(self, items, progress=None):
+        monkeypatch.setattr(Hashing, "embed", honest)
+        assert studio.read(creative_embeddings).metadata["new_texts"] == 2
+        return honest(self, items)
+
+    monkeypatch.setattr(Hashing, "embed", overtaken)
+    assert studio.read(creative_embeddings).failed == set()
+    assert studio.rows(TABLE).height == 2
+
+
 def test_a_content_that_stands_twice_fails_its_check(studio, quick):
     studio.choose(text_embedder="path:/quick")
     studio.read(creative_embeddings)
     space = space_of("text", "path:/quick")
     hashes, vectors = read_vectors(studio.warehouse, space)
-    studio.warehouse.write(vector_rows(space, hashes[:1], vectors[:1], MOMENT))
+    rows = vector_rows(space, hashes[:1].to_list(), vectors[:1], MOMENT)
+    studio.warehouse.write(Append(CREATIVE_EMBEDDINGS, rows))
     assert studio.read(creative_embeddings).failed == {"each_content_once"}
 
 

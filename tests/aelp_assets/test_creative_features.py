@@ -133,6 +133,20 @@ def test_an_image_that_the_embeddings_set_aside_is_not_set_aside_twice(studio):
     assert studio.rows("ops.quarantine").height == 1
 
 
+def test_two_runs_at_once_keep_each_row_once(studio, monkeypatch):
+    studio.show("c1", photograph(1))
+    honest = creative_measures._Detectors.look_at
+
+    def overtaken(self, pixels):
+        monkeypatch.setattr(creative_measures._Detectors, "look_at", honest)
+        studio.read(creative_features)
+        return honest(self, pixels)
+
+    monkeypatch.setattr(creative_measures._Detectors, "look_at", overtaken)
+    assert studio.read(creative_features).failed == set()
+    assert studio.rows(TABLE).height == 4
+
+
 def test_a_missing_file_is_waited_for(studio):
     sha256 = studio.show("c1", photograph(1))
     studio.store.path(sha256).unlink()
