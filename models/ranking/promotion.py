@@ -114,10 +114,8 @@ def judge(
     """
     rate = float(arms.successes.sum() / arms.trials.sum())
     bound = bound_of(learnt, arms, placement, rate)
-    left, right, z_learnt = pairs_that_differ(arms)
-    calibration = pairwise_calibration(learnt[left] - learnt[right], z_learnt > 0)
     one, other, z = pairs_that_differ(later)
-    probability = calibration.probability(later_score[one] - later_score[other])
+    probability = _probability_better(learnt, arms, later_score[one] - later_score[other])
     traffic = expected_successes(later, rate)
     lower = relative_score(later_score, later) - bound.margin(later_placement, traffic)
     covered = relative_log_odds(later) >= lower
@@ -138,6 +136,14 @@ def judge(
 
 def _share(found: npt.NDArray[np.bool_]) -> float:
     return float(found.mean()) if len(found) else float("nan")
+
+
+def _probability_better(learnt: FloatArray, arms: Arms, difference: FloatArray) -> FloatArray:
+    """Of the first of two arms, by their scores' difference; a half where no earlier pair differs."""
+    left, right, z = pairs_that_differ(arms)
+    if not len(z) or not len(difference):
+        return np.full(len(difference), 0.5)
+    return pairwise_calibration(learnt[left] - learnt[right], z > 0).probability(difference)
 
 
 def promote(

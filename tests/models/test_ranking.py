@@ -262,6 +262,12 @@ def test_later_arms_without_rivals_promote_nobody() -> None:
     assert len(refusals(judged)) == 2
 
 
+def test_arms_without_a_single_success_promote_nobody() -> None:
+    world = World(9, groups=60)
+    world.arms = Arms(world.arms.group, world.arms.trials, np.zeros(240))
+    assert _promoted(world, champion=None).refusals
+
+
 def test_a_ranker_of_noise_is_no_better_than_a_coin() -> None:
     world = World(9)
     world.values = {TEXT: np.random.default_rng(99).normal(size=(1_200, 8))}
