@@ -30,7 +30,6 @@ from models.ranking.candidates import TEXT
 from models.ranking.kernels import Values, chosen_rows
 from models.ranking.splits import near_duplicate_clusters
 from resources.code_version import module_hash
-from resources.creative_measures import lexicons_of, read_features
 from resources.creative_vectors import read_vectors, space_of
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse
@@ -90,7 +89,9 @@ def ranking(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[dg.MaterializeResult]:
-    """Candidates judged on later ads, and the champion\'s scores of every creative and placement."""
+    """Candidates judged on later ads, and the champion's scores of every creative and placement."""
+    from resources.creative_measures import lexicons_of, read_features  # noqa: PLC0415 - OpenCV
+
     morning = morning_of(context)
     spaces = {
         "text": space_of("text", settings.creatives.text_embedder),

@@ -7,10 +7,13 @@ scores (`candidates`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
+
+if TYPE_CHECKING:
+    from sklearn.isotonic import IsotonicRegression
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -56,6 +59,8 @@ class Calibration:
 
     @staticmethod
     def _isotonic(score: FloatArray, outcome: FloatArray) -> IsotonicRegression:
+        from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - a second to import
+
         return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(score, outcome)
 
 

@@ -19,7 +19,6 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -123,6 +122,8 @@ class _Words:
     """Cosine of tf-idf over words and pairs of words."""
 
     def __init__(self, block: Block, values: Values) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - a second to import
+
         self._block = block
         self._known = TfidfVectorizer(ngram_range=(1, 2), min_df=_RARE, sublinear_tf=True)
         try:
