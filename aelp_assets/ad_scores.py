@@ -6,6 +6,7 @@ here: the mathematics, what creatives are like (`creative_features`, `creative_e
 
 from collections.abc import Iterator
 from datetime import date
+from math import isfinite
 
 import dagster as dg
 import numpy as np
@@ -248,7 +249,7 @@ def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
                     "precision_at_5": judged.precision_at_5,
                     "precision_at_10": judged.precision_at_10,
                     "calibration_error": judged.calibration_error,
-                    "lowest_coverage": min(judged.coverage, default=float("nan")),
+                    "lowest_coverage": min(filter(isfinite, judged.coverage), default=None),
                 }
             )
     frame = pl.DataFrame(rows, schema=RANKER_EVALUATIONS.polars_schema)

@@ -106,8 +106,9 @@ def lexicons_of(settings: Settings) -> TextLexicons:
 
 
 def read_features(warehouse: Warehouse, lexicons: TextLexicons) -> pl.DataFrame:
-    """CREATIVE_FEATURES of the present versions."""
-    return warehouse.query(_PRESENT, present_versions(lexicons).parameters())
+    """CREATIVE_FEATURES of the present versions, a row per pair."""
+    rows = warehouse.query(_PRESENT, present_versions(lexicons).parameters())
+    return rows.sort(*PAIR, "measured_at").unique(PAIR, keep="first", maintain_order=True)
 
 
 @dataclass(frozen=True)

@@ -117,11 +117,14 @@ def ad_scores(
         creatives: track, platform; row i is creative i.
         values: blocks of the creatives, one row each.
         cluster: creatives that may not be parted (`near_duplicate_clusters`), shape (creatives,).
-        deliveries: creative (row number), track, platform, campaign_id, placement, first_day, impressions,
-            clicks, conversions (matured, may be fractional); one row per creative, campaign and placement.
+        deliveries: creative (row number), track, platform, account_id, campaign_id, placement, first_day,
+            impressions, clicks, conversions (matured, may be fractional); one row per creative, campaign and
+            placement.
         champions: candidate that scored so far by "ctr" and "cvr"; None at first.
     """
-    deliveries = deliveries.sort(*_PLACE, "campaign_id", "creative")  # sums must not follow the input's order
+    deliveries = deliveries.sort(
+        *_PLACE, "account_id", "campaign_id", "creative"
+    )  # sums must not follow the input's order
     paid = pl.col("conversions").clip(0, pl.col("clicks"))
     shown = deliveries.filter(pl.col("impressions") >= rules.fewest_impressions).with_columns(
         trials=pl.col("impressions"), successes=pl.min_horizontal("clicks", "impressions")
@@ -164,7 +167,7 @@ def _ranking_by(
     generator: np.random.Generator,
     candidates: Mapping[str, Fit],
 ) -> RateRanking:
-    group = ["campaign_id", "placement"]
+    group = ["platform", "account_id", "track", "campaign_id", "placement"]
     rivals = rows.filter(pl.col("creative").n_unique().over(group) >= _FEWEST_PAIRED).sort(*group, "creative")
     count = rivals["creative"].n_unique()
     if count < rules.fewest_creatives:

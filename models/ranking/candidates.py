@@ -89,7 +89,7 @@ class _Ridge:
     coefficients: FloatArray
 
     def scores(self, values: Mapping[str, Values]) -> Scores:
-        mean = _known(values[TEXT]) @ self.coefficients
+        mean = _vectors(values) @ self.coefficients
         return Scores(mean, np.full(len(mean), np.nan))
 
 
@@ -99,7 +99,7 @@ def fit_ridge_of(penalty: float) -> Fit:
     def fit(values: Mapping[str, Values], arms: Arms, generator: np.random.Generator) -> Ranker:
         del generator
         even = np.ones(len(arms))
-        vectors = within_groups(_known(values[TEXT]), arms.numbered, even)
+        vectors = within_groups(_vectors(values), arms.numbered, even)
         target = within_groups(arms.log_odds, arms.numbered, even)
         penalised = vectors.T @ vectors + penalty * np.eye(vectors.shape[1])
         return _Ridge(np.asarray(np.linalg.solve(penalised, vectors.T @ target), dtype=np.float64))
@@ -142,9 +142,11 @@ def fit_trees(values: Mapping[str, Values], arms: Arms, generator: np.random.Gen
     return _Trees(lightgbm.train(parameters, data, num_boost_round=200), names)
 
 
-def _known(vectors: Values) -> FloatArray:
-    """Vectors, of length zero where there is no text."""
-    return np.nan_to_num(np.asarray(vectors, dtype=np.float64))
+def _vectors(values: Mapping[str, Values]) -> FloatArray:
+    """Vectors of the texts, of length zero where there is none."""
+    if TEXT not in values:
+        return np.zeros((len(next(iter(values.values()))), 1))
+    return np.nan_to_num(np.asarray(values[TEXT], dtype=np.float64))
 
 
 def _columns(values: Mapping[str, Values], names: tuple[str, ...]) -> FloatArray:

@@ -73,13 +73,13 @@ class Promotion:
 
 
 def relative_log_odds(arms: Arms) -> FloatArray:
-    """Observed log-odds less the group's mean, weighted by how well each arm is known; shape (arms,)."""
-    return within_groups(arms.log_odds, arms.numbered, 1.0 / arms.log_odds_variance)
+    """Observed log-odds less the group's mean by trials; shape (arms,)."""
+    return within_groups(arms.log_odds, arms.numbered, arms.trials)
 
 
 def relative_score(score: FloatArray, arms: Arms) -> FloatArray:
-    """Scores less the group's mean, weighted as `relative_log_odds`; shape (arms,)."""
-    return within_groups(score, arms.numbered, 1.0 / arms.log_odds_variance)
+    """Scores less the group's mean by trials, which are known before anything is clicked; shape (arms,)."""
+    return within_groups(score, arms.numbered, arms.trials)
 
 
 def expected_successes(arms: Arms, rate: float) -> FloatArray:

@@ -38,6 +38,7 @@ class Account:
                         "creative": creative,
                         "track": "security",
                         "platform": "meta",
+                        "account_id": "1",
                         "campaign_id": f"c{creative % 6}",
                         "placement": place,
                         "first_day": date(2026, 1, 1) + timedelta(days=creative),
@@ -135,3 +136,25 @@ def test_impossible_rules_are_refused() -> None:
         ScoringRules(later_share=1.0)
     with pytest.raises(ValueError, match="1 or more"):
         ScoringRules(fewest_clicks=0)
+
+
+def test_equal_campaign_ids_of_two_accounts_are_two_campaigns() -> None:
+    account = Account(8)
+    # The other account's ads all click twice as well: levels are no merit of its creatives.
+    other = pl.col("creative") % 2 == 0
+    split = account.deliveries.with_columns(
+        account_id=pl.when(other).then(pl.lit("2")).otherwise(pl.lit("1")),
+        campaign_id=pl.lit("c1"),
+        clicks=pl.when(other).then(2 * pl.col("clicks")).otherwise("clicks"),
+    )
+    scores = account.scored(deliveries=split).scores.filter(placement="feed").sort("creative")
+    new = scores["ctr_score"].to_numpy()[account.new]
+    assert spearmanr(new, account.truth[account.new]).statistic > 0.7
+
+
+def test_creatives_without_any_text_are_ranked_by_what_they_have() -> None:
+    account = Account(9)
+    account.values = {TRAITS: np.column_stack([account.truth, account.truth**2])}
+    scored = account.scored()
+    assert scored.click.promotion is not None
+    assert scored.click.promotion.champion == "kernel"
