@@ -27,14 +27,15 @@ from benchmarks.mmm_recovery import Fitters, compiled_fitters, interval_over_wor
 from benchmarks.mmm_worlds import World, simulate
 from benchmarks.peer_environments import is_installed
 from benchmarks.processes import measured
-from benchmarks.record import Figure, Record, code_hash
+from benchmarks.record import RESULTS, Figure, Record, code_hash
 from models.mmm.diagnostics import MOST_RHAT, chains_of
 from models.mmm.posterior import MediaPosterior
 from resources.code_version import source_hash
-from resources.settings import PROJECT_ROOT, read_environment
+from resources.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "benchmarks" / "mmm_peers"
 MERIDIAN_ENVIRONMENT = PROJECT_ROOT / ".venv-meridian"
+PEER_FITS = RESULTS / "mmm_peers"
 CHAINS, DRAWS = 4, 400
 OURS, TESTED = "ours", "ours with two experiments"
 TIMES_AIM = 20.0
@@ -149,8 +150,8 @@ def fit_peer(peer: Peer, seeds: Sequence[int], draws: int) -> bool:
 
 
 def peer_file(peer: Peer) -> Path:
-    """Where a peer's fits outlive a run, unlike the scratch folder: AELP_HOME/mmm_peers."""
-    return read_environment().home / "mmm_peers" / f"{peer.module}.jsonl"
+    """Where a peer's fits outlive a run and a machine: beside the other figures."""
+    return PEER_FITS / f"{peer.module}.jsonl"
 
 
 def _peer_rows(peer: Peer, draws: int) -> dict[int, dict[str, Any]]:

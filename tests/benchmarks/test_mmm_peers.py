@@ -68,7 +68,7 @@ def test_a_report_is_of_the_worst_parameter() -> None:
 def test_a_peers_fits_are_kept_until_the_peer_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AELP_HOME", str(tmp_path))
+    monkeypatch.setattr(study, "PEER_FITS", tmp_path)
     fitted: list[int] = []
 
     def fit(peer: study.Peer, world: World, draws: int) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def believed(weeks: MediaWeeks, seed: int) -> MediaPosterior:
 
 
 def test_a_study_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AELP_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(study, "PEER_FITS", tmp_path / "fits")
     monkeypatch.setenv("AELP_BENCH", str(tmp_path / "bench"))
     done: list[tuple[str, int]] = []
 
