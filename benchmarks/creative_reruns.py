@@ -133,7 +133,7 @@ def _fill(warehouse: Warehouse, rows: pl.DataFrame, versions: dict[str, str]) ->
         for start in range(0, len(hashes), 8192):
             part = hashes[start : start + 8192]
             vectors = unit_length(rng.normal(size=(len(part), dimensions)))
-            warehouse.write(vector_rows(space, part, vectors, _EARLIER))
+            warehouse.write(Append(CREATIVE_EMBEDDINGS, vector_rows(space, part, vectors, _EARLIER)))
     known = {
         "image_status": "measured",
         "measured_at": _EARLIER,
