@@ -571,6 +571,7 @@ def split_test_lifts(results: pl.DataFrame, experiments: pl.DataFrame) -> Figure
     axis.axvline(0, color=_MUTED, linewidth=1)
     _label_rows(axis, [f"{row['name']} · {row['arm']}" for row in rows.iter_rows(named=True)], rows.height)
     axis.set_xscale("symlog", linthresh=20)
+    axis.xaxis.set_major_formatter("{x:+.0f}")
     axis.set_xlabel(
         f"lift over the control, %; green won, × invalid{_left_out(told, rows, 'arms')}", fontsize=7
     )

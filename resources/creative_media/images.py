@@ -81,10 +81,12 @@ class RecognisedImage:
 
 
 def decode_image(content: bytes | Path, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) -> DecodedImage | Refused:
-    """The pixels of an image, or why there are none; whatever the bytes, nothing is raised.
+    """The pixels of an image, or why there are none; whatever the bytes, nothing else is raised.
 
     Args:
         content: the file's bytes, or where it lies.
+    Raises:
+        MemoryError: there is not enough of it now.
     """
     read = read_file(content, limits.most_bytes)
     if isinstance(read, Refused):
@@ -102,6 +104,8 @@ def decode_image(content: bytes | Path, limits: ImageLimits = DEFAULT_IMAGE_LIMI
             pixels = _pixels(_shrunk(_on_white(upright), limits.longest_side))
     except _Refusal as refusal:
         return refusal.refused
+    except MemoryError:  # says nothing of the file, and a refusal is for good
+        raise
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         return _broken(error)
     return DecodedImage(pixels, width, height, frames, content_type)
@@ -117,6 +121,8 @@ def recognise_image(content: bytes, limits: ImageLimits = DEFAULT_IMAGE_LIMITS) 
             image.load()
     except _Refusal as refusal:
         return refusal.refused
+    except MemoryError:  # says nothing of the file, and a refusal is for good
+        raise
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         return _broken(error)
     return RecognisedImage(content_type, extension)

@@ -195,3 +195,15 @@ def test_no_bytes_whatever_raise(content, edits, kept):
     found = decode_image(content[: int(kept * len(content)) + 1], ImageLimits(most_pixels=1_000_000))
     assert isinstance(found, DecodedImage | Refused)
     assert isinstance(decode_image(content, ImageLimits(most_pixels=1_000_000)), DecodedImage | Refused)
+
+
+def test_a_moment_without_memory_is_not_held_against_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = saved(picture(), "PNG")
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", exhausted)
+    for read in (decode_image, recognise_image):
+        with pytest.raises(MemoryError):
+            read(content)
