@@ -209,7 +209,7 @@ def _scores(
         scored.scores.join(asked.select("creative", *CREATIVE), on=["creative", "platform"])
         .join(shown, on=[*CREATIVE, "track", "placement"], how="left")
         .with_columns(
-            pl.col("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement").fill_nan(None),
+            pl.col("^(ctr|cvr)_.*$", "p_above_placement").fill_nan(None),
             pl.col("delivered_impressions").fill_null(0),
             as_of_date=pl.lit(morning),
             model_version=pl.lit(f"{rankers}|{embedders}"),

@@ -12,6 +12,7 @@ from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
 from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
     BASELINE_DAYS,
+    SCORE_DAYS,
     WAREHOUSE_POOL,
     days_before,
     decision_days,
@@ -21,12 +22,13 @@ from aelp_assets.partitions import (
 from models.eligibility import maturity_by_account, of_eligible
 from models.forecasting import creatives
 from models.quantiles import out_of_order
+from models.ranking.multipliers import multipliers_in_force
 from resources.code_version import module_hash
 from resources.settings import Settings
 
 _SHOWN = [
     *("track", "creative_id", "placement", "impressions"),
-    *("cpm_p50", "ctr_p10", "ctr_p50", "ctr_p90", "cvr_p50", "own_weight"),
+    *("cpm_p50", "ctr_p10", "ctr_p50", "ctr_p90", "cvr_p50", "score_multiplier", "own_weight"),
 ]
 
 
@@ -40,6 +42,10 @@ _SHOWN = [
         "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
         "placement_baselines": dg.AssetIn(
             key=["gaelp_training", "placement_baselines"], partition_mapping=same_morning
+        ),
+        "ad_scores": dg.AssetIn(
+            key=["gaelp_training", "ad_scores"],
+            partition_mapping=days_before(SCORE_DAYS, and_the_morning=True),
         ),
     },
     check_specs=[
@@ -55,7 +61,7 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.creative_rates"),
-    code_version=module_hash("models.forecasting", "models.eligibility"),
+    code_version=module_hash("models.forecasting", "models.eligibility", "models.ranking.multipliers"),
     pool=WAREHOUSE_POOL,
 )
 def creative_rates(
@@ -63,6 +69,7 @@ def creative_rates(
     int_creative_placement_daily: pl.DataFrame,
     decision_accounts: pl.DataFrame,
     placement_baselines: pl.DataFrame,
+    ad_scores: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """CPM, CTR and CVR per creative and placement: p10, p50, p90, pooled to the placement."""
@@ -75,6 +82,7 @@ def creative_rates(
         maturity_days=maturity_by_account(decision_accounts),
         click_incrementality=settings.reward.click_incrementality_mean,
         view_incrementality=settings.reward.view_incrementality_mean,
+        multipliers=multipliers_in_force(ad_scores),
     )
     wrong = out_of_order(rows, ["cpm", "ctr", "cvr"])
     return result(
@@ -90,4 +98,5 @@ def creative_rates(
         ],
         _SHOWN,
         creatives=rows["creative_id"].n_unique(),
+        scored=int((rows["score_multiplier"] != 1.0).sum()),
     )

@@ -33,6 +33,8 @@ BASELINE_DAYS = _settings.baselines.window_days + _settings.attribution.maturity
 RANKING_DAYS = 120  # of deliveries that ads are ranked by: taste moves, and a quarter has enough rivals
 LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days + 30
 
+SCORE_DAYS = 13  # a weekly ranking may be missed once before its scores count no longer
+
 same_morning = dg.IdentityPartitionMapping()
 
 

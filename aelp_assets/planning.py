@@ -17,6 +17,8 @@ from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import (
     LEVER_DAYS,
+    RANKING_DAYS,
+    SCORE_DAYS,
     WAREHOUSE_POOL,
     days_before,
     decision_days,
@@ -25,7 +27,9 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models import slates as slating
+from models.creatives.contents import CREATIVE
 from models.eligibility import of_eligible
+from models.ranking.multipliers import multipliers_in_force
 from resources.clock import Clock
 from resources.code_version import module_hash
 from resources.control.launch_reserves import Standing, of_earlier_mornings
@@ -35,7 +39,7 @@ from resources.settings import Environment, Settings
 
 _SHOWN = [
     *("track", "rank", "creative_id", "role", "budget"),
-    *("p_best", "p_meets_cap", "signups_p50", "cac_p50"),
+    *("score_multiplier", "p_best", "p_meets_cap", "signups_p50", "cac_p50"),
 ]
 _CREATIVE = ["track", "platform", "account_id", "creative_id"]
 _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
@@ -52,8 +56,15 @@ _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
         "bandit_decisions": dg.AssetIn(
             key=["gaelp_training", "bandit_decisions"], partition_mapping=same_morning
         ),
+        "ad_scores": dg.AssetIn(
+            key=["gaelp_training", "ad_scores"],
+            partition_mapping=days_before(SCORE_DAYS, and_the_morning=True),
+        ),
+        "creative_objects": dg.AssetIn(
+            key=["gaelp_training", "creative_objects"],
+            metadata={"columns": [*CREATIVE, "created_on", "first_seen"]},
+        ),
     },
-    deps=[["gaelp_training", "creative_objects"]],
     check_specs=[
         dg.AssetCheckSpec(
             "budgets_within_launch_share",
@@ -69,7 +80,12 @@ _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.slates"),
-    code_version=module_hash("models.slates", "models.eligibility", "resources.control.launch_reserves"),
+    code_version=module_hash(
+        "models.slates",
+        "models.eligibility",
+        "models.ranking.multipliers",
+        "resources.control.launch_reserves",
+    ),
     pool=WAREHOUSE_POOL,
 )
 def slates(
@@ -77,6 +93,8 @@ def slates(
     int_creative_daily: pl.DataFrame,
     decision_accounts: pl.DataFrame,
     bandit_decisions: pl.DataFrame,
+    ad_scores: pl.DataFrame,
+    creative_objects: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
@@ -117,6 +135,7 @@ def slates(
         draws=settings.bandit.draws,
         rng=seeded_rng(settings.seed, "slates", morning),
         launched=launched,
+        multipliers=_of_young(multipliers_in_force(ad_scores), creative_objects, morning),
     )
     since = morning - timedelta(days=settings.bandit.window_days)
     left_out = _delivering(int_creative_daily, since).join(launched, on=_CREATIVE, how="semi")
@@ -146,6 +165,15 @@ def slates(
         creatives_left_out=left_out.height,
         budget_held={track: float(amount) for track, amount in held.items()},
     )
+
+
+def _of_young(multipliers: pl.DataFrame, creatives: pl.DataFrame, morning: date) -> pl.DataFrame:
+    """Without creatives that did not run because they were retired before deliveries are ranked by."""
+    known = pl.coalesce("created_on", "first_seen")
+    young = creatives.filter(known.is_between(morning - timedelta(days=RANKING_DAYS), morning))
+    return multipliers.join(
+        young.select(*CREATIVE, is_young=pl.lit(value=True)), on=list(CREATIVE), how="left"
+    ).filter(pl.col("has_run") | pl.col("is_young").fill_null(value=False))
 
 
 def _delivering(creative_days: pl.DataFrame, since: date) -> pl.DataFrame:

@@ -8,6 +8,10 @@ its track's rate with a weight fitted to how much creatives of the track really 
 marginal likelihood), and every number of a slate is read from that posterior: a lucky creative with little
 spend is pulled almost all the way back to its track. A posterior under the population it was drawn from is
 not biased by selection.
+
+Scores. A scored creative starts at its track's rate times multiplier^trust, and may compete before it ever
+ran. Trust, from 0 to 1, is how much of the promise the track's own creatives kept in signups per dollar, by
+the same likelihood that fits the weight; multipliers know nothing of the results they are held against.
 """
 
 from __future__ import annotations
@@ -40,7 +44,12 @@ _EVEN_SHARE = 0.5
 _SAMPLES = 20_000_000
 _BLOCK_CELLS = 250_000
 _CANDIDATES = 256
+_TRUSTS = np.linspace(0.0, 1.0, 5)
 
+_SCORED = pl.Schema(
+    dict.fromkeys(("track", *_KEY), pl.String())
+    | {"has_run": pl.Boolean(), "promise": pl.Float64(), "ctr_multiplier": pl.Float64()}
+)
 _SLATE_SCHEMA = pl.Schema(
     {
         "as_of_date": pl.Date(),
@@ -55,6 +64,7 @@ _SLATE_SCHEMA = pl.Schema(
         **dict.fromkeys(("p_best", "p_meets_cap", "p_one_click"), pl.Float64()),
         **{f"{metric}_p{level}": pl.Float64() for metric in ("signups", "cac") for level in (10, 50, 90)},
         **dict.fromkeys(("signups_per_click_conversion", "signups_per_view_conversion"), pl.Float64()),
+        "score_multiplier": pl.Float64(),
     }
 )
 
@@ -136,11 +146,12 @@ def build_slates(
     draws: int,
     rng: np.random.Generator,
     launched: pl.DataFrame | None = None,
+    multipliers: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The best creatives per track with launch budgets, all paused.
 
-    A creative competes if it had impressions in the last `window_days` days and no earlier launch carries it
-    (it still teaches its track's rate). It is judged on the matured
+    A creative competes if it had impressions in the last `window_days` days, or is scored and never ran, and
+    no earlier launch carries it (it still teaches its track's rate). It is judged on the matured
     window of its account (as levers are). Left out: P(CAC > cap) above `stop_probability`, and judged
     creatives above `freeze_probability`. exploit: matured spend of at least `stop_spend_caps` caps; explore:
     less. `explore_slots` go to the best exploring creatives, and each role fills what the other cannot.
@@ -160,11 +171,13 @@ def build_slates(
         draws: joint draws behind p_best in a field of up to 5,000 creatives.
         rng: the only source of randomness; row order does not matter.
         launched: track, platform, account_id, creative_id of what earlier launches carry; None: nothing.
+        multipliers: of `models.ranking.multipliers.multipliers_in_force`; None: nothing is scored.
 
     Returns:
         The columns of `gaelp_training.slates`, sorted by track and rank (rank 1 has the highest p_best).
         p_best is over all competing creatives of the track. Signups are those of one day, the day's luck
-        included; CAC is the creative's own rate, 1/λ.
+        included; CAC is the creative's own rate, 1/λ. score_multiplier: what its score moves the rate by that
+        it starts from.
 
     Raises:
         ValueError: negative measures, or a track of `caps` without a budget.
@@ -172,6 +185,18 @@ def build_slates(
     if missing := [track for track in caps if track not in budgets]:
         raise ValueError(f"budgets: nothing given for tracks {missing}")
     recent = _recent_delivery(creative_days, accounts, as_of_date, window_days, list(caps))
+    scores = _by_creative(multipliers, accounts)
+    new = scores.filter(~pl.col("has_run"), pl.col("track").is_in(list(caps))).join(
+        recent, on=["track", *_KEY], how="anti"
+    )
+    recent = (
+        pl.concat(
+            [recent, new.select("track", *_KEY, impressions=pl.lit(0), clicks=pl.lit(0)).cast(recent.schema)]
+        )
+        .join(scores.drop("has_run"), on=["track", *_KEY], how="left")
+        .with_columns(pl.col("promise", "ctr_multiplier").fill_null(1.0))
+        .sort("track", *_KEY)
+    )
     if launched is not None:
         recent = recent.join(launched, on=["track", *_KEY], how="anti", maintain_order="left")
     windows = evidence_windows(accounts, as_of_date, window_days)
@@ -217,6 +242,22 @@ def _recent_delivery(
     )
 
 
+def _by_creative(multipliers: pl.DataFrame | None, accounts: pl.DataFrame) -> pl.DataFrame:
+    """track, key, has_run, promise (CTR times CVR) and ctr_multiplier, over the placements of a creative."""
+    if multipliers is None:
+        return pl.DataFrame(schema=_SCORED)
+    return (
+        multipliers.join(accounts.select("platform", "account_id"), on=["platform", "account_id"], how="semi")
+        .group_by("track", *_KEY)
+        .agg(
+            pl.col("has_run").any(),
+            (pl.col("ctr_multiplier") * pl.col("cvr_multiplier")).log().mean().exp().alias("promise"),
+            pl.col("ctr_multiplier").log().mean().exp(),
+        )
+        .cast(dict(_SCORED))
+    )
+
+
 class _Field:
     """The competing creatives of one track and their gamma posteriors."""
 
@@ -232,16 +273,18 @@ class _Field:
         self.cap, self.reward = cap, reward
         totals = [float(matured[name].sum()) for name in SUMS]
         self.pooled = pooled_rate(totals[0], totals[1], totals[2], cap, prior_conversions, reward)
-        self.strength = _pooling_weight(
+        promised = matured.join(recent.select(*_KEY, "promise"), on=_KEY, how="left")["promise"]
+        self.strength, trust = _pooling_weight(
             reward.mean_reward(
                 matured["click_conversions"].cast(pl.Float64), matured["view_conversions"].cast(pl.Float64)
             ),
             matured["spend"].cast(pl.Float64).to_numpy(),
             self.pooled,
             prior_conversions,
+            promised.fill_null(1.0).to_numpy(),
         )
         self.rows = recent.join(matured.drop("track"), on=_KEY, how="left").with_columns(
-            pl.col(SUMS).fill_null(0).cast(pl.Float64)
+            pl.col(SUMS).fill_null(0).cast(pl.Float64), score_multiplier=pl.col("promise") ** trust
         )
         self.size = len(self.rows)
 
@@ -252,7 +295,7 @@ class _Field:
         rows = self.rows if which is None else self.rows[which]
         spend, clicks, views = (rows[name].to_numpy() for name in SUMS)
         shape = np.full(len(rows), self.strength)
-        return spend, clicks, views, shape, shape / self.pooled
+        return spend, clicks, views, shape, shape / (self.pooled * rows["score_multiplier"].to_numpy())
 
     def p_best(self, draws: int, rng: np.random.Generator) -> FloatArray:
         """P(lowest CAC of the field), summing to 1. Creatives without a chance of 1e-7 are not drawn."""
@@ -275,24 +318,30 @@ class _Field:
         return share
 
 
-def _pooling_weight(rewards: FloatArray, spend: FloatArray, pooled: float, prior_conversions: float) -> float:
-    """Conversions' worth of the track that a creative starts with, by marginal likelihood.
+def _pooling_weight(
+    rewards: FloatArray, spend: FloatArray, pooled: float, prior_conversions: float, promise: FloatArray
+) -> tuple[float, float]:
+    """Conversions' worth of the track that a creative starts with, and the trust in scores.
 
-    reward ~ Poisson(λ spend), λ ~ Gamma(κ, κ/pooled): negative binomial in κ. On a grid from 0.5 to 500, with
-    a wide log-normal prior around `prior_conversions` that decides while there are few creatives.
+    reward ~ Poisson(λ spend), λ ~ Gamma(κ, κ/(pooled promise^trust)): negative binomial in κ. On a grid of κ
+    from 0.5 to 500, with a wide log-normal prior around `prior_conversions` that decides while there are few
+    creatives, and of trust from 0 to 1, of which the mean is taken: half, where nothing tells.
     """
-    grid = np.geomspace(0.5, 500.0, 40)
+    grid = np.geomspace(0.5, 500.0, 40)[:, None, None]
     delivered = spend > 0
-    rewards, spend = rewards[delivered][:, None], spend[delivered][:, None]
-    rate = grid / pooled
+    rewards, spend = rewards[delivered], spend[delivered]
+    rate = grid / (pooled * promise[delivered] ** _TRUSTS[:, None])
     likelihood = (
         gammaln(grid + rewards)
         - gammaln(grid)
         + grid * np.log(rate)
         - (grid + rewards) * np.log(rate + spend)
-    ).sum(axis=0)
-    prior = -0.5 * (np.log(grid / prior_conversions) / 1.5) ** 2
-    return float(grid[np.argmax(likelihood + prior)])
+    ).sum(axis=2)
+    prior = -0.5 * (np.log(grid[..., 0] / prior_conversions) / 1.5) ** 2
+    belief = likelihood + prior
+    belief = np.exp(belief - belief.max())
+    weight = grid[belief.sum(axis=1).argmax(), 0, 0]
+    return float(weight), float((belief.sum(axis=0) * _TRUSTS).sum() / belief.sum())
 
 
 def _slate(
@@ -334,6 +383,7 @@ def _slate(
         **{f"cac_p{level}": finite_or_none(cac[i]) for i, level in enumerate((10, 50, 90))},
         "signups_per_click_conversion": np.repeat(field.reward.mean_reward([1], [0]), len(chosen)),
         "signups_per_view_conversion": np.repeat(field.reward.mean_reward([0], [1]), len(chosen)),
+        "score_multiplier": rows["score_multiplier"],
     }
     return pl.DataFrame(columns, schema_overrides=dict(_SLATE_SCHEMA.items())).select(_SLATE_SCHEMA.names())
 
@@ -392,13 +442,14 @@ def _split(
 def _p_one_click(field: _Field, rows: pl.DataFrame, impressions: int) -> FloatArray:
     """P(at least one click in N impressions), beta-binomial: 1 - B(α, β + N) / B(α, β).
 
-    The prior is the track's CTR worth two clicks; without any data 0.5 %, where screening draws its line.
+    The prior is the track's CTR, times what the creative's score expects, worth two clicks; without any data
+    0.5 %, where screening draws its line.
     """
     clicks, shown = (rows[name].cast(pl.Float64).to_numpy() for name in ("clicks", "impressions"))
     track_ctr = (float(field.rows["clicks"].sum()) + 1) / (float(field.rows["impressions"].sum()) + 200)
-    track_ctr = min(track_ctr, 0.5)
+    expected = np.minimum(track_ctr * rows["ctr_multiplier"].to_numpy(), 0.5)
     alpha = 2 + clicks
-    beta = 2 / track_ctr - 2 + np.maximum(shown - clicks, 0)
+    beta = 2 / expected - 2 + np.maximum(shown - clicks, 0)
     log_none = (
         gammaln(beta + impressions)
         + gammaln(alpha + beta)

@@ -9,8 +9,8 @@ S being the baseline's spread of days (whose skewness is kept). A new creative s
 counts where the placement's rate lets e expect, thinned by the creative's own day-to-day luck to d k and d e,
 a gamma prior of shape α = 1/P² gives
     log rate = log median + log((α + d k) / (α + d e)),   variance 1 / (α + d k).
-CPM has no counts: its log moves by w = P² / (P² + S²/days). Nothing scores creatives yet: one without
-delivery is expected to do as its placement does.
+CPM has no counts: its log moves by w = P² / (P² + S²/days). A score moves the median that a creative starts
+from, on CTR and CVR; how wide it starts is found beyond the scores, so that useless ones narrow nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from models.forecasting.panel import FloatArray
 RATES = ("cpm", "ctr", "cvr")
 _CREATIVE = ["track", "platform", "account_id", "creative_id"]
 _CELL = [*_CREATIVE, "placement"]
+_MULTIPLIERS = ["ctr_multiplier", "cvr_multiplier"]
+_SCORED = pl.Schema(dict.fromkeys(_CELL, pl.String()) | dict.fromkeys(_MULTIPLIERS, pl.Float64()))
 _Z90 = 1.2815515655446004
 _BETWEEN_PRIOR_VARIANCE = 0.25
 _BETWEEN_PRIOR_CREATIVES = 3.0
@@ -41,6 +43,7 @@ def creative_rates(
     maturity_days: Mapping[tuple[str, str], int],
     click_incrementality: float,
     view_incrementality: float,
+    multipliers: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """p10, p50, p90 of CPM, CTR and CVR per creative and placement of its platform.
 
@@ -51,9 +54,10 @@ def creative_rates(
         as_of_date: the window is the `window_days` days before it.
         maturity_days: age from which a cohort feeds CVR, by (platform, account_id).
         click_incrementality, view_incrementality: signups per platform conversion.
+        multipliers: of `models.ranking.multipliers.multipliers_in_force`; None: no creative is scored.
     Returns:
-        CREATIVE_RATES, sorted by its grain: every creative with delivery in the window on every placement
-        where its account's track delivered. NULL where the placement has no baseline of a rate.
+        CREATIVE_RATES, sorted by its grain: every creative that is scored or delivered in the window, on every
+        placement where its account's track delivered. NULL where the placement has no baseline of a rate.
     Raises:
         ValueError: window_days not positive, or a negative measure.
     """
@@ -63,12 +67,15 @@ def creative_rates(
         creative_days, as_of_date, window_days, maturity_days, click_incrementality, view_incrementality
     )
     places = sums.select("track", "platform", "account_id", "placement").unique()
+    scored = pl.DataFrame(schema=_SCORED) if multipliers is None else multipliers.select(_SCORED.names())
     cells = (
-        sums.select(_CREATIVE)
+        pl.concat([sums.select(_CREATIVE), scored.select(_CREATIVE)])
         .unique()
         .join(places, on=["track", "platform", "account_id"])
         .join(sums, on=_CELL, how="left")
         .with_columns(pl.col(_MEASURES).fill_null(0.0))
+        .join(scored, on=_CELL, how="left")
+        .with_columns(pl.col(_MULTIPLIERS).fill_null(1.0))
         .join(
             baselines.filter(pl.col("weighting") == "equal").select(
                 "track", "placement", pl.col(f"^({'|'.join(RATES)})_p(10|50|90)$")
@@ -90,6 +97,7 @@ def creative_rates(
         pl.col("impressions", "clicks").round().cast(pl.Int64),
         "conversions",
         *(values.alias(name) for name, values in found.items()),
+        (pl.col("ctr_multiplier") * pl.col("cvr_multiplier")).alias("score_multiplier"),
         pl.Series("own_weight", np.mean(weights, axis=0)),
     )
 
@@ -148,6 +156,8 @@ def _pooled(cells: pl.DataFrame, rate: str) -> tuple[FloatArray, FloatArray]:
             np.log(cells[f"{rate}_p{level}"].cast(pl.Float64).to_numpy()) for level in (10, 50, 90)
         )
     below, above = (centre - low) / _Z90, (high - centre) / _Z90
+    if rate != "cpm":
+        centre = centre + np.log(cells[f"{rate}_multiplier"].to_numpy())
     spread = ((below + above) / 2.0) ** 2
     of_days = np.maximum(spread, _SMALLEST_VARIANCE) / np.maximum(cells["days"].to_numpy(), 1.0)
     happened, exposed = factor * cells[numerator].to_numpy(), cells[denominator].to_numpy()

@@ -20,22 +20,32 @@ from scipy.special import expit, logit, ndtr
 
 from models.ranking.candidates import CANDIDATES, Fit, Ranker
 from models.ranking.conformal import ConformalBound
-from models.ranking.evaluation import held_out_scores
+from models.ranking.evaluation import fold_rankers, scores_by
 from models.ranking.evidence import Arms
 from models.ranking.kernels import Values, chosen_rows
+from models.ranking.multipliers import kept_share
 from models.ranking.promotion import Promotion, bound_of, promote
 from models.ranking.splits import cluster_folds, earlier_and_later
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _PLACE = ["track", "platform", "placement"]
+_RATED = ("score", "lower_bound", "p_above", "multiplier")
 _FEWEST_PAIRED = 2
+_ALL = -1
+"""Number of the ranker that learnt from every arm: it scores what no arm, and nothing like one, was."""
 
 AD_SCORES_SCHEMA = pl.Schema(
     {
         **dict.fromkeys(("track", "platform", "placement"), pl.String()),
         "creative": pl.Int64(),
-        **dict.fromkeys(("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement"), pl.Float64()),
+        **dict.fromkeys(
+            (
+                *("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement"),
+                *("ctr_multiplier", "cvr_multiplier"),
+            ),
+            pl.Float64(),
+        ),
     }
 )
 
@@ -70,6 +80,21 @@ class ScoringRules:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """Scores that own no part of what they foretell: near-duplicates' results are left out too.
+
+    Attributes:
+        rankers: by fold of the creatives they did not learn from; _ALL learnt from every arm.
+        number: which of them scores each creative, shape (creatives,).
+        kept: see `kept_share`.
+    """
+
+    rankers: Mapping[int, Ranker]
+    number: IntArray
+    kept: float
+
+
+@dataclass(frozen=True)
 class RateRanking:
     """Who ranks by one rate.
 
@@ -78,12 +103,14 @@ class RateRanking:
         bound: of its held-out scores; None without a ranker.
         promotion: how the candidates did; None where there was too little to judge them by.
         reasons: why nothing scores; empty where it may.
+        unseen: for multipliers; None without a ranker.
     """
 
     ranker: Ranker | None
     bound: ConformalBound | None
     promotion: Promotion | None
     reasons: tuple[str, ...]
+    unseen: Unseen | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +178,8 @@ def ad_scores(
             ctr_lower_bound=rated["lower_bound"],
             cvr_score=paid_for["score"],
             p_above_placement=rated["p_above"],
+            ctr_multiplier=rated["multiplier"],
+            cvr_multiplier=paid_for["multiplier"],
         )
         .cast(AD_SCORES_SCHEMA),
         click,
@@ -202,9 +231,19 @@ def _ranking_by(
         return RateRanking(None, None, promotion, promotion.refusals)
     fit = candidates[promotion.champion]
     fold = cluster_folds(clusters, rules.folds, generator)
-    held_out = held_out_scores(fit, of_arms, arms, fold, generator).mean
+    rankers = fold_rankers(fit, of_arms, arms, fold, generator)
+    held_out = scores_by(rankers, of_arms, fold).mean
     rate = float(arms.successes.sum() / arms.trials.sum())
-    return RateRanking(fit(of_arms, arms, generator), bound_of(held_out, arms, places, rate), promotion, ())
+    ranker = fit(of_arms, arms, generator)
+    fold_of_cluster = dict(zip(clusters.tolist(), fold.tolist(), strict=True))
+    number = np.array([fold_of_cluster.get(kind, _ALL) for kind in cluster.tolist()], dtype=np.int64)
+    return RateRanking(
+        ranker,
+        bound_of(held_out, arms, places, rate),
+        promotion,
+        (),
+        Unseen({**rankers, _ALL: ranker}, number, kept_share(held_out, arms)),
+    )
 
 
 def _too_few(
@@ -230,14 +269,34 @@ def _rated(
     found: RateRanking,
     rules: ScoringRules,
 ) -> dict[str, FloatArray]:
-    """Rate, its lower bound and P(above the placement's average ad), for each row of `asked`."""
-    names = ("score", "lower_bound", "p_above")
-    if found.ranker is None or found.bound is None:
-        return {name: np.full(asked.height, np.nan) for name in names}
+    """Rate, its bound, P(above the placement's average ad) and multiplier, for each row of `asked`."""
+    if found.ranker is None or found.bound is None or found.unseen is None:
+        return {name: np.full(asked.height, np.nan) for name in _RATED}
     scored = found.ranker.scores(values)
-    # The average ad of a placement: what its delivered ads score, by trials.
+    rate, relative = _beside_the_average(asked, rows, scored.mean)
+    creative = asked["creative"].to_numpy()
+    traffic = np.nan_to_num(rate) * rules.screening_impressions
+    margin = found.bound.margin(asked["placement"].to_list(), traffic)
+    level = logit(rate)
+    unseen = np.empty(asked.height)
+    for number, ranker in found.unseen.rankers.items():
+        mean = scored.mean if number == _ALL else ranker.scores(values).mean
+        of_number = found.unseen.number[creative] == number
+        unseen[of_number] = _beside_the_average(asked, rows, mean)[1][of_number]
+    return {
+        "score": expit(level + relative),
+        "lower_bound": expit(level + relative - margin),
+        "p_above": _above(relative, scored.variance[creative]),
+        "multiplier": expit(level + found.unseen.kept * unseen) / rate,
+    }
+
+
+def _beside_the_average(
+    asked: pl.DataFrame, rows: pl.DataFrame, score: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The placement's rate, and how far a creative's score lies above that of its average ad, by trials."""
     places = (
-        rows.with_columns(score=pl.Series(scored.mean)[rows["creative"]])
+        rows.with_columns(score=pl.Series(score)[rows["creative"]])
         .group_by(_PLACE, maintain_order=True)
         .agg(
             average=(pl.col("score") * pl.col("trials")).sum() / pl.col("trials").sum(),
@@ -247,16 +306,7 @@ def _rated(
     )
     at = asked.join(places, on=_PLACE, how="left", maintain_order="left")
     rate = ((at["successes"] + 0.5) / (at["trials"] + 1.0)).to_numpy().astype(np.float64)
-    creative = at["creative"].to_numpy()
-    relative = scored.mean[creative] - at["average"].to_numpy().astype(np.float64)
-    traffic = np.nan_to_num(rate) * rules.screening_impressions
-    margin = found.bound.margin(at["placement"].to_list(), traffic)
-    level = logit(rate)
-    return {
-        "score": expit(level + relative),
-        "lower_bound": expit(level + relative - margin),
-        "p_above": _above(relative, scored.variance[creative]),
-    }
+    return rate, score[at["creative"].to_numpy()] - at["average"].to_numpy().astype(np.float64)
 
 
 def _above(relative: FloatArray, variance: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.ranking.candidates import Fit, Scores
+from models.ranking.candidates import Fit, Ranker, Scores
 from models.ranking.evidence import Arms, difference_in_standard_errors, pairs_within
 from models.ranking.kernels import Values, chosen_rows
 
@@ -46,10 +46,24 @@ def held_out_scores(
     fit: Fit, values: Mapping[str, Values], arms: Arms, fold: IntArray, generator: np.random.Generator
 ) -> Scores:
     """Scores of each arm by a ranker that learnt from the other folds."""
-    mean, variance = np.full(len(arms), np.nan), np.full(len(arms), np.nan)
-    for number in np.unique(fold):
-        inside = fold == number
-        ranker = fit(chosen_values(values, ~inside), arms.subset(~inside), generator)
+    return scores_by(fold_rankers(fit, values, arms, fold, generator), values, fold)
+
+
+def fold_rankers(
+    fit: Fit, values: Mapping[str, Values], arms: Arms, fold: IntArray, generator: np.random.Generator
+) -> dict[int, Ranker]:
+    """For each fold the ranker that learnt from all the others."""
+    return {
+        number: fit(chosen_values(values, fold != number), arms.subset(fold != number), generator)
+        for number in np.unique(fold).tolist()
+    }
+
+
+def scores_by(rankers: Mapping[int, Ranker], values: Mapping[str, Values], number: IntArray) -> Scores:
+    """Scores of creatives, each by the ranker of its number; shape (creatives,)."""
+    mean, variance = np.full(len(number), np.nan), np.full(len(number), np.nan)
+    for name, ranker in rankers.items():
+        inside = number == name
         scored = ranker.scores(chosen_values(values, inside))
         mean[inside], variance[inside] = scored.mean, scored.variance
     return Scores(mean, variance)

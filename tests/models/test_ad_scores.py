@@ -9,6 +9,8 @@ from scipy.stats import spearmanr
 
 from models.ranking.ad_scores import AD_SCORES_SCHEMA, AdScores, ScoringRules, ad_scores
 from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS
+from models.ranking.evidence import Arms
+from models.ranking.multipliers import kept_share
 
 _PLACES = ("feed", "reels")
 _LEVEL = {"feed": -4.5, "reels": -5.5}
@@ -158,3 +160,41 @@ def test_creatives_without_any_text_are_ranked_by_what_they_have() -> None:
     scored = account.scored()
     assert scored.click.promotion is not None
     assert scored.click.promotion.champion == "kernel"
+
+
+def test_multipliers_of_new_ads_are_what_their_rates_truly_are_beside_the_average(
+    account: Account, found: AdScores
+) -> None:
+    rows = found.scores.filter(pl.col("placement") == "feed").sort("creative")
+    promised = np.log(rows["ctr_multiplier"].to_numpy()[account.new])
+    beside = account.truth[account.new] - account.truth[~account.new].mean()
+    # As large as the truth says, not only in its order: nothing is promised that does not show.
+    assert 0.7 < np.polyfit(promised, beside, 1)[0] < 1.4
+    assert abs(np.mean(promised - beside)) < 0.1
+
+
+def test_a_multiplier_knows_nothing_of_its_own_ad_s_results() -> None:
+    account = Account(3)
+    lucky = pl.col("creative") == 0
+    twice = account.deliveries.with_columns(
+        clicks=pl.when(lucky).then(2 * pl.col("clicks")).otherwise("clicks")
+    )
+    plain, after = (
+        account.scored(deliveries=rows).scores.filter(placement="feed", creative=0).row(0, named=True)
+        for rows in (account.deliveries, twice)
+    )
+    assert after["ctr_score"] / plain["ctr_score"] > 1.1
+    assert after["ctr_multiplier"] / plain["ctr_multiplier"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_scores_that_promise_nothing_multiply_by_nothing() -> None:
+    rng = np.random.default_rng(11)
+    arms = Arms(
+        np.repeat(np.arange(200), 4), np.full(800, 5_000.0), rng.binomial(5_000, 0.01, 800).astype(float)
+    )
+    assert kept_share(rng.normal(size=800), arms) < 0.05
+    truth = rng.normal(0.0, 0.4, 800)
+    clicked = rng.binomial(5_000, 1 / (1 + np.exp(4.5 - truth))).astype(float)
+    told = Arms(arms.group, arms.trials, clicked)
+    assert kept_share(truth, told) == pytest.approx(1.0, abs=0.05)
+    assert kept_share(2.0 * truth, told) == pytest.approx(0.5, abs=0.05)

@@ -38,7 +38,7 @@ PLACEMENT_BASELINES = Table(
 CREATIVE_RATES = Table(
     name=TableName("gaelp_training", "creative_rates"),
     description="CPM, CTR and CVR to expect of each creative on each placement of its platform, pooled to "
-    "the placement; where it has not run they are the placement's, for no score moves them yet.",
+    "the placement; where it has not run they are the placement's, moved by its score where one may be given.",
     columns=columns(
         AS_OF,
         ("track", "STRING", "Track.", True),
@@ -52,6 +52,12 @@ CREATIVE_RATES = Table(
         *quantiles("cpm", "Dollars per 1,000 impressions"),
         *quantiles("ctr", "Clicks per impression"),
         *quantiles("cvr", "Conversions per click"),
+        (
+            "score_multiplier",
+            "FLOAT64",
+            "CTR times CVR that its score expects before it runs, over the placement's; 1: not scored.",
+            True,
+        ),
         ("own_weight", "FLOAT64", "Mean share of the estimates that is the creative's own.", True),
     ),
     grain=("as_of_date", "track", "platform", "account_id", "creative_id", "placement"),

@@ -29,6 +29,7 @@ SLATES = Table(
         *quantiles("cac", "Account currency per signup; NULL when infinite"),
         ("signups_per_click_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
         ("signups_per_view_conversion", "FLOAT64", "Mean incrementality these numbers count with."),
+        ("score_multiplier", "FLOAT64", "What its score moves the rate by that it starts from; 1: nothing."),
     ),
     grain=("as_of_date", "track", "rank"),
     partition="as_of_date",

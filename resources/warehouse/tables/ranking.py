@@ -28,6 +28,13 @@ AD_SCORES = Table(
         ("cvr_score", "FLOAT64", "Expected platform conversions by click per link click, a fraction."),
         ("p_above_placement", "FLOAT64", "P(CTR above the placement's average ad); NULL: not told."),
         (
+            "ctr_multiplier",
+            "FLOAT64",
+            "Expected CTR over that of the placement's average ad, by rankers that did not learn from this "
+            "creative or one like it: what forecasts and slates may multiply by.",
+        ),
+        ("cvr_multiplier", "FLOAT64", "The same of the CVR."),
+        (
             "delivered_impressions",
             "INT64",
             "Of the creative there in the window: with many, look at its own rates.",
