@@ -205,6 +205,8 @@ def build_slates(
         .filter(pl.col("track").is_in(list(caps)))
         .group_by("track", *_KEY)
         .agg(pl.col(SUMS).sum())
+        .join(scores.select("track", *_KEY, "promise"), on=["track", *_KEY], how="left")
+        .with_columns(pl.col("promise").fill_null(1.0))
     )
     parts = []
     for track in sorted(caps):
@@ -273,7 +275,6 @@ class _Field:
         self.cap, self.reward = cap, reward
         totals = [float(matured[name].sum()) for name in SUMS]
         self.pooled = pooled_rate(totals[0], totals[1], totals[2], cap, prior_conversions, reward)
-        promised = matured.join(recent.select(*_KEY, "promise"), on=_KEY, how="left")["promise"]
         self.strength, trust = _pooling_weight(
             reward.mean_reward(
                 matured["click_conversions"].cast(pl.Float64), matured["view_conversions"].cast(pl.Float64)
@@ -281,9 +282,9 @@ class _Field:
             matured["spend"].cast(pl.Float64).to_numpy(),
             self.pooled,
             prior_conversions,
-            promised.fill_null(1.0).to_numpy(),
+            matured["promise"].to_numpy(),
         )
-        self.rows = recent.join(matured.drop("track"), on=_KEY, how="left").with_columns(
+        self.rows = recent.join(matured.drop("track", "promise"), on=_KEY, how="left").with_columns(
             pl.col(SUMS).fill_null(0).cast(pl.Float64), score_multiplier=pl.col("promise") ** trust
         )
         self.size = len(self.rows)

@@ -56,7 +56,7 @@ def creative_rates(
         click_incrementality, view_incrementality: signups per platform conversion.
         multipliers: of `models.ranking.multipliers.multipliers_in_force`; None: no creative is scored.
     Returns:
-        CREATIVE_RATES, sorted by its grain: every creative that is scored or delivered in the window, on every
+        CREATIVE_RATES, sorted by its grain: every creative scored or delivered in the window, on every
         placement where its account's track delivered. NULL where the placement has no baseline of a rate.
     Raises:
         ValueError: window_days not positive, or a negative measure.

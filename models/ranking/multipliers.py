@@ -1,7 +1,7 @@
 """How much of a score's promise comes true: what a new ad's rate may be multiplied by.
 
-Here: the slope of held-out results on held-out scores, the multipliers in force on a morning. Not here: scores
-(`ad_scores`), what a multiplier does to forecasts (`models.forecasting`) and slates (`models.slates`).
+Here: the slope of held-out results on held-out scores, the multipliers in force on a morning. Not here:
+scores (`ad_scores`), what a multiplier does to forecasts (`models.forecasting`) and slates (`models.slates`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def multipliers_in_force(scores: pl.DataFrame) -> pl.DataFrame:
         scores: rows of AD_SCORES, of one morning or several.
     Returns:
         track, platform, account_id, creative_id, placement, ctr_multiplier, cvr_multiplier (within
-        LARGEST_MULTIPLIER of 1, which stands for a rate that nothing may score) of the creatives with either,
-        and has_run: whether it delivered anywhere in its track; no row where the newest ranking scored nothing.
+        LARGEST_MULTIPLIER of 1, which is a rate that nothing may score) of the creatives with either, and
+        has_run: whether it delivered anywhere in its track. No row where the newest ranking scored nothing.
     """
     rates = ["ctr_multiplier", "cvr_multiplier"]
     return (

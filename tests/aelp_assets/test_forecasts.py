@@ -16,6 +16,7 @@ from aelp_assets.response import past_curves
 from models import forecasting
 from resources.settings import PROJECT_ROOT, CalendarEvent, load_settings
 from resources.warehouse.tables import (
+    AD_SCORES,
     CREATIVE_RATES,
     DECISION_ACCOUNTS,
     FORECAST_OUTLOOK,
@@ -118,6 +119,7 @@ def test_a_morning_without_an_eligible_account_has_no_creative_rates_and_says_so
         pl.DataFrame(schema={**LEVER_DAYS, "creative_id": pl.String, "placement": pl.String}),
         pl.DataFrame(schema=DECISION_ACCOUNTS.polars_schema),
         pl.DataFrame(schema=PLACEMENT_BASELINES.polars_schema),
+        pl.DataFrame(schema=AD_SCORES.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
     )
     assert CREATIVE_RATES.conform(made.value).is_empty()

@@ -17,8 +17,14 @@ from resources.clock import FixedClock
 from resources.control.governance import Approver, Governance
 from resources.control.store import OUTBOX, control_url, open_control_store
 from resources.settings import PROJECT_ROOT, Environment, Settings, load_settings, read_environment
+from resources.warehouse.tables import AD_SCORES
 from tests.resources.control.proposing import LAUNCH, MORNING, NINE, TEN, governing, put_launches
 
+NO_SCORES = pl.DataFrame(schema=AD_SCORES.polars_schema)
+NO_CREATIVES = pl.DataFrame(
+    schema=dict.fromkeys(("platform", "account_id", "creative_id"), pl.String)
+    | dict.fromkeys(("created_on", "first_seen"), pl.Date)
+)
 TODAY, AT_NINE = MORNING + timedelta(days=1), NINE + timedelta(days=1)
 MONEY = pl.Decimal(38, 9)
 COUNTED = ("cost", "conversions_click", "conversions_view")
@@ -78,6 +84,8 @@ def slate_of(
     mode: str = "sandbox",
     day: date = TODAY,
     at: datetime = AT_NINE,
+    scores: pl.DataFrame = NO_SCORES,
+    known: pl.DataFrame = NO_CREATIVES,
 ) -> dg.MaterializeResult:
     eligible = {"platform": "meta", "account_id": "a1", "maturity_days": 14, "eligible": True}
     return slates(
@@ -85,6 +93,8 @@ def slate_of(
         int_creative_daily=creative_days(),
         decision_accounts=pl.DataFrame([eligible | {"as_of_date": day}]),
         bandit_decisions=decisions,
+        ad_scores=scores,
+        creative_objects=known,
         settings=settings_in(mode),
         environment=environment,
         clock=FixedClock(at),
@@ -163,3 +173,27 @@ def test_what_no_longer_stands_or_did_not_yet_is_free(environment, engine, end):
     assert creatives(found) == {"c1", "c2", "c3", "c4"}
     assert room_of(found) == Decimal(1_000)
     assert found.metadata["creatives_left_out"] == 0
+
+
+def test_a_scored_creative_that_never_ran_is_slated_while_it_is_young(environment: Environment) -> None:
+    score = {
+        **dict.fromkeys(("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement"), 0.01),
+        **{"as_of_date": TODAY, "track": "security", "platform": "meta", "account_id": "a1"},
+        **{"placement": "feed", "ctr_multiplier": 1.8, "cvr_multiplier": None, "delivered_impressions": 0},
+        "model_version": "kernel",
+    }
+    names = ["fresh", "stale", "tomorrow"]
+    scores = pl.DataFrame([score | {"creative_id": name} for name in names], schema=AD_SCORES.polars_schema)
+    known = NO_CREATIVES.vstack(
+        pl.DataFrame(
+            {
+                "platform": "meta",
+                "account_id": "a1",
+                "creative_id": names,
+                "created_on": [TODAY - timedelta(days=age) for age in (5, 400, -1)],
+                "first_seen": TODAY,
+            }
+        ).cast(dict(NO_CREATIVES.schema))
+    )
+    slated = slate_of(environment, decided(), scores=scores, known=known)
+    assert creatives(slated) - creatives(slate_of(environment, decided())) == {"fresh"}

@@ -148,3 +148,31 @@ def test_bad_input_is_refused() -> None:
             maturity_days=MATURITY,
             **REWARD,
         )
+
+
+def test_a_score_moves_what_a_new_creative_starts_from_and_own_data_take_over() -> None:
+    days, _ = world(1)
+    promised = pl.DataFrame(
+        {
+            "track": "security",
+            "platform": "meta",
+            "account_id": "a1",
+            "creative_id": ["c00", "new"],
+            "placement": "stories",
+            "ctr_multiplier": 1.3,
+            "cvr_multiplier": 0.9,
+            "has_run": [True, False],
+        }
+    )
+    plain, baselines = rates_of(days)
+    moved, _ = rates_of(days, multipliers=promised)
+    place, new = baseline(baselines, "stories"), at(moved, "new", "stories")
+    for rate, factor in (("cpm", 1.0), ("ctr", 1.3), ("cvr", 0.9)):
+        assert new[f"{rate}_p50"] == pytest.approx(factor * place[f"{rate}_p50"], rel=1e-9)
+    assert new["score_multiplier"] == pytest.approx(1.17)
+    assert new["impressions"] == new["own_weight"] == 0
+    # Where it was not scored it starts where the placement does.
+    assert at(moved, "new", "feed")["ctr_p50"] == pytest.approx(baseline(baselines, "feed")["ctr_p50"])
+    known, before = at(moved, "c00", "stories"), at(plain, "c00", "stories")
+    assert 1.0 < known["ctr_p50"] / before["ctr_p50"] < 1.15
+    assert moved.select(CREATIVE_RATES.column_names).equals(moved)

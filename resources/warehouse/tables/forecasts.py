@@ -38,7 +38,7 @@ PLACEMENT_BASELINES = Table(
 CREATIVE_RATES = Table(
     name=TableName("gaelp_training", "creative_rates"),
     description="CPM, CTR and CVR to expect of each creative on each placement of its platform, pooled to "
-    "the placement; where it has not run they are the placement's, moved by its score where one may be given.",
+    "the placement; where it has not run they are the placement's, moved by its score if it has one.",
     columns=columns(
         AS_OF,
         ("track", "STRING", "Track.", True),
