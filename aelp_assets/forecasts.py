@@ -24,6 +24,7 @@ from aelp_assets.ownership import DECISION_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import (
     EVENT_DAYS,
     HISTORY_DAYS,
+    SCORE_DAYS,
     WAREHOUSE_POOL,
     days_before,
     decision_days,
@@ -37,6 +38,7 @@ from models.eligibility import maturity_by_account, of_eligible
 from models.forecasting.delivery import days_of_known_budget
 from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
+from models.ranking.multipliers import lever_multipliers, multipliers_in_force
 from models.response_curves import curves_of_levers
 from resources.code_version import module_hash
 from resources.settings import Settings
@@ -63,7 +65,10 @@ _BY_TRACK_SHOWN = [
     *("track", "target_date", "spend_p50", "signups_p10", "signups_p50", "signups_p90"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap"),
 ]
-_CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility", "models.response_curves")
+_CODE = module_hash(
+    *("models.forecasting", "models.bandits", "models.eligibility"),
+    *("models.response_curves", "models.ranking.multipliers"),
+)
 
 
 @dg.multi_asset(
@@ -85,6 +90,11 @@ _CODE = module_hash("models.forecasting", "models.bandits", "models.eligibility"
             name: dg.AssetIn(key=["gaelp_training", name], partition_mapping=same_morning)
             for name in ("lever_clusters", "response_curves")
         },
+        "ad_scores": dg.AssetIn(
+            key=["gaelp_training", "ad_scores"],
+            partition_mapping=days_before(SCORE_DAYS, and_the_morning=True),
+        ),
+        "int_arm_levers": dg.AssetIn(key=["intermediate", "int_arm_levers"]),
     },
     outs={
         "forecast_results": table_out(
@@ -121,6 +131,8 @@ def forecast(
     platform_vs_backend: pl.DataFrame,
     lever_clusters: pl.DataFrame,
     response_curves: pl.DataFrame,
+    ad_scores: pl.DataFrame,
+    int_arm_levers: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
 ) -> tuple[dg.MaterializeResult, dg.MaterializeResult]:
     """Forecast per lever and the outlook, from the same fitted rates and the same joint draws."""
@@ -136,6 +148,7 @@ def forecast(
         ages=int_conversion_ages,
         backend=platform_vs_backend,
         curves=curves_of_levers(lever_clusters, response_curves),
+        multipliers=lever_multipliers(multipliers_in_force(ad_scores), int_arm_levers),
     )
     caps = cac_caps(settings)
     identity = forecasting.cac_identity(placement_baselines, outlook)
@@ -154,6 +167,7 @@ def forecast_morning(
     ages: pl.DataFrame | None = None,
     backend: pl.DataFrame | None = None,
     curves: pl.DataFrame | None = None,
+    multipliers: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """FORECAST_RESULTS and FORECAST_OUTLOOK of a morning, from one fit and the same joint draws.
 
@@ -162,6 +176,7 @@ def forecast_morning(
         delay, ages: `conversion_delay` and `int_conversion_ages`; None: only matured days say how rates are.
         backend: `platform_vs_backend`; None: CAC as platforms claim it, alone.
         curves: of `curves_of_levers`; None: each account's days alone say how it answers to spend.
+        multipliers: of `lever_multipliers`; None: nothing is scored.
     """
     days, levers, delivery = lever_inputs(lever_days, budget_levers, accounts, settings, morning)
     panel = forecasting.build_panel(days, morning, levers=levers)
@@ -175,6 +190,7 @@ def forecast_morning(
         events=calendar(settings, track_days, morning + timedelta(days=rules.outlook_days)),
         history=track_history(track_days, accounts, settings, morning),
         curves=curves,
+        multipliers=multipliers,
     )
     shared: dict[str, Any] = {
         "cac_caps": cac_caps(settings),

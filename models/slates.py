@@ -256,7 +256,7 @@ def _by_creative(multipliers: pl.DataFrame | None, accounts: pl.DataFrame) -> pl
             (pl.col("ctr_multiplier") * pl.col("cvr_multiplier")).log().mean().exp().alias("promise"),
             pl.col("ctr_multiplier").log().mean().exp(),
         )
-        .cast(dict(_SCORED))
+        .cast(_SCORED)
     )
 
 

@@ -20,8 +20,6 @@ from models.forecasting.panel import KEYS, FloatArray
 from models.forecasting.rates import Link, RateModel
 from models.quantiles import quantile_rows
 
-SCORE_MULTIPLIER = 1.0
-"""Creative scores shift signups once they exist; until then every creative is its placement's average."""
 _CENT = Decimal("0.01")
 _EARNED = ("platform_cac", "backend_cac", "incremental_cac", "contribution_margin")
 METRICS = ("spend", "impressions", "clicks", "signups", "cac", *_EARNED)
@@ -102,7 +100,8 @@ def forecast_levers(
                 economics, book.levers[block.positions].select(KEYS), first // BLOCK, draws, seed
             )
         _summarise(model, book, block, ratios[block.positions], caps, earned, quantiles, within_cap)
-    return _frame(book, as_of_date, multipliers, budgets, quantiles, within_cap, draws)
+    scored = model.score_multiplier[book.rows]
+    return _frame(book, as_of_date, multipliers, budgets, scored, quantiles, within_cap, draws)
 
 
 def _rounded_budgets(book: LeverBook, multipliers: FloatArray) -> list[list[Decimal]]:
@@ -183,6 +182,7 @@ def _frame(
     as_of_date: date,
     multipliers: FloatArray,
     budgets: list[list[Decimal]],
+    scored: FloatArray,
     quantiles: dict[str, FloatArray],
     within_cap: FloatArray,
     draws: int,
@@ -207,6 +207,7 @@ def _frame(
         for index, level in enumerate(("p10", "p50", "p90")):
             columns[f"{metric}_{level}"] = quantiles[metric][..., index].ravel()
     columns["p_cac_within_cap"] = within_cap.ravel()
+    columns["score_multiplier"] = np.repeat(scored, repeat)
     frame = pl.DataFrame(
         {name: pl.Series(values, dtype=pl.String) for name, values in keys.items()} | columns,
         schema_overrides={"target_date": pl.Date},
@@ -215,7 +216,6 @@ def _frame(
     return (
         frame.with_columns(
             pl.lit(as_of_date).alias("as_of_date"),
-            pl.lit(SCORE_MULTIPLIER).alias("score_multiplier"),
             pl.lit(draws, dtype=pl.Int64).alias("draws"),
             *(
                 pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name)

@@ -12,7 +12,7 @@ clicks per dollar over impressions per dollar, and 1 / (clicks per dollar · CVR
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import IntEnum
 
@@ -68,6 +68,7 @@ class RateModel:
         slopes: of each log rate on log spend, shape (links, series); 0 for SPEND.
         weekdays: log effects, shape (links, series, 7), Monday first.
         usual: dollars per day the slopes refer to, shape (series,).
+        score_multiplier: what scores move signups per dollar by before a series has run, shape (series,).
         known: whether anything at all is known of a link, per Link; else forecasts are NaN.
         coming_events: what events that have not ended do to the rates of their days.
     """
@@ -80,6 +81,7 @@ class RateModel:
     slopes: FloatArray
     weekdays: FloatArray
     usual: FloatArray
+    score_multiplier: FloatArray
     known: tuple[bool, ...]
     coming_events: tuple[ComingEvent, ...] = ()
 
@@ -99,6 +101,7 @@ def fit_rates(
     events: Sequence[Event] = (),
     history: Panel | None = None,
     curves: pl.DataFrame | None = None,
+    multipliers: pl.DataFrame | None = None,
 ) -> RateModel:
     """Fit the four links.
 
@@ -114,6 +117,8 @@ def fit_rates(
         curves: platform, account_id, lever_id (unique), cluster, elasticity_mean: series with a curve answer
             to spend as their cluster does. What of it lies in clicks per dollar is learnt from the cluster,
             the rest is laid on conversions per click. Others learn both from their account.
+        multipliers: of `models.ranking.multipliers.lever_multipliers`: a series starts from its track's rate
+            times its multiplier, and its own days take over from there; None: nothing is scored.
         history: where earlier events are looked for, if not in `panel`: a longer panel of the same accounts
             that ends on the same day, its series as coarse as whole tracks.
     Raises:
@@ -131,6 +136,8 @@ def fit_rates(
     pool, answers = _curves(panel, curves, elasticity)
     loss = 1.0 - answers
     first_weekday = panel.first_day.weekday()
+
+    promised = _promised(panel, multipliers)
 
     slopes = np.zeros((len(Link), panel.series.height))
     weekdays = np.zeros((len(Link), panel.series.height, WEEK))
@@ -167,7 +174,8 @@ def fit_rates(
         counts, exposure = all_counts * ordinary, all_exposure * ordinary
         known.append(bool(exposure.sum() > 0 and (link is Link.SIGNUPS or counts.sum() > 0)))
         unsure = completion.log_sd if link is Link.SIGNUPS else np.zeros_like(exposure)
-        levels.append(_level(link, panel, counts, exposure, unsure))
+        level = _level(link, panel, counts, exposure * np.exp(promised[link])[:, None], unsure)
+        levels.append(replace(level, log_rate=level.log_rate + promised[link]))
 
     tracks = tuple(panel.series["track"].unique().sort().to_list())
     return RateModel(
@@ -179,11 +187,23 @@ def fit_rates(
         slopes=slopes,
         weekdays=weekdays,
         usual=usual,
+        score_multiplier=np.exp(promised.sum(axis=0)),
         known=tuple(known),
         coming_events=tuple(
             ComingEvent(event, effects[0, index], effects[1, index]) for index, event in enumerate(ahead)
         ),
     )
+
+
+def _promised(panel: Panel, multipliers: pl.DataFrame | None) -> FloatArray:
+    """Log multiplier of each link and series, shape (links, series): CTR moves clicks, CVR signups."""
+    promised = np.zeros((len(Link), panel.series.height))
+    if multipliers is not None:
+        keys = ["platform", "account_id", "lever_id"]
+        rows = panel.series.join(multipliers, on=keys, how="left", maintain_order="left")
+        for link, name in ((Link.CLICKS, "ctr_multiplier"), (Link.SIGNUPS, "cvr_multiplier")):
+            promised[link] = rows[name].log().fill_null(0.0).to_numpy()
+    return promised
 
 
 def _curves(panel: Panel, curves: pl.DataFrame | None, elasticity: float) -> tuple[IntArray, FloatArray]:

@@ -21,14 +21,15 @@ _CREATIVE = ["track", "platform", "account_id", "creative_id"]
 
 
 def multipliers_in_force(scores: pl.DataFrame) -> pl.DataFrame:
-    """What rates of creatives are expected to be beside their placement's, by the newest scores.
+    """What creatives' rates are expected to be beside their placement's, by the newest scores.
 
     Args:
         scores: rows of AD_SCORES, of one morning or several.
     Returns:
         track, platform, account_id, creative_id, placement, ctr_multiplier, cvr_multiplier (within
-        LARGEST_MULTIPLIER of 1, which is a rate that nothing may score) of the creatives with either, and
-        has_run: whether it delivered anywhere in its track. No row where the newest ranking scored nothing.
+        LARGEST_MULTIPLIER of 1, which is a rate that nothing may score) of the creatives with either,
+        delivered_impressions, and has_run: whether it delivered anywhere in its track. No row where the
+        newest ranking scored nothing.
     """
     rates = ["ctr_multiplier", "cvr_multiplier"]
     return (
@@ -38,8 +39,38 @@ def multipliers_in_force(scores: pl.DataFrame) -> pl.DataFrame:
             *_CREATIVE,
             "placement",
             pl.col(rates).fill_null(1.0).clip(1.0 / LARGEST_MULTIPLIER, LARGEST_MULTIPLIER),
+            "delivered_impressions",
             (pl.col("delivered_impressions").sum().over(_CREATIVE) > 0).alias("has_run"),
         )
+    )
+
+
+def lever_multipliers(multipliers: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFrame:
+    """What the scores of a lever's creatives say of its CTR and CVR, beside its track's levers.
+
+    The mean over its ads, by what their creatives delivered; an ad without a score counts as 1.
+
+    Args:
+        multipliers: of `multipliers_in_force`.
+        arms: platform, account_id, ad_id, creative_id, lever_id, track (int_arm_levers).
+    Returns:
+        platform, account_id, lever_id, ctr_multiplier, cvr_multiplier of levers with a scored creative.
+    """
+    rates = ["ctr_multiplier", "cvr_multiplier"]
+    by_creative = multipliers.group_by(_CREATIVE).agg(
+        pl.col(rates).log().mean().exp(), pl.col("delivered_impressions").sum()
+    )
+    ads = (
+        arms.filter(pl.col("lever_id").is_not_null())
+        .join(by_creative, on=_CREATIVE, how="left")
+        .with_columns(weight=pl.col("delivered_impressions").fill_null(0) + 1.0)
+    )
+    lever = ["platform", "account_id", "lever_id"]
+    return (
+        ads.filter(pl.col("ctr_multiplier").is_not_null().any().over(lever))
+        .group_by(lever)
+        .agg((pl.col(rates).fill_null(1.0) * pl.col("weight")).sum() / pl.col("weight").sum())
+        .sort(lever)
     )
 
 

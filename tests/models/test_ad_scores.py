@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from models.ranking.ad_scores import AD_SCORES_SCHEMA, AdScores, ScoringRules, ad_scores
 from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS
 from models.ranking.evidence import Arms
-from models.ranking.multipliers import kept_share
+from models.ranking.multipliers import kept_share, lever_multipliers, multipliers_in_force
 
 _PLACES = ("feed", "reels")
 _LEVEL = {"feed": -4.5, "reels": -5.5}
@@ -198,3 +198,32 @@ def test_scores_that_promise_nothing_multiply_by_nothing() -> None:
     told = Arms(arms.group, arms.trials, clicked)
     assert kept_share(truth, told) == pytest.approx(1.0, abs=0.05)
     assert kept_share(2.0 * truth, told) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_lever_s_multiplier_is_that_of_its_ads_by_what_their_creatives_delivered() -> None:
+    keys = {"track": "security", "platform": "meta", "account_id": "1"}
+    rows = [("a", 1.4, 1.0, 999), ("b", 3.0, None, 0), ("c", None, None, 5_000)]
+    mornings = [
+        keys
+        | {"as_of_date": day, "creative_id": name, "placement": "feed", "ctr_multiplier": ctr}
+        | {"cvr_multiplier": cvr, "delivered_impressions": shown}
+        for day in (date(2026, 1, 6), date(2026, 1, 13))
+        for name, ctr, cvr, shown in rows
+    ]
+    mornings[0]["ctr_multiplier"] = 0.6
+    found = multipliers_in_force(pl.DataFrame(mornings))
+    # The newest ranking alone; nothing beyond twice the placement; what was not scored has no row.
+    assert found.select("creative_id", "ctr_multiplier", "cvr_multiplier", "has_run").rows() == [
+        ("a", 1.4, 1.0, True),
+        ("b", 2.0, 1.0, False),
+    ]
+    arms = pl.DataFrame(
+        [
+            keys | {"ad_id": f"{lever}{name}", "creative_id": name, "lever_id": lever}
+            for lever, name in (("mixed", "a"), ("mixed", "b"), ("plain", "c"), (None, "a"))
+        ]
+    )
+    levers = lever_multipliers(found, arms)
+    assert levers["lever_id"].to_list() == ["mixed"]
+    assert levers["ctr_multiplier"][0] == pytest.approx((1_000 * 1.4 + 2.0) / 1_001)
+    assert levers["cvr_multiplier"][0] == 1.0

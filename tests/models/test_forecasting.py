@@ -508,3 +508,33 @@ def test_series_answer_to_spend_as_the_curve_of_their_cluster_says(ad_world: Cal
         first = rows.filter(pl.col("target_date") == pl.col("target_date").min()).sort("budget")
         gain[name] = first["signups_p50"][-1] / first["signups_p50"][0]
     assert gain["curved"] < gain["plain"]
+
+
+def test_scores_move_what_a_lever_starts_from_and_its_own_days_take_over(
+    ad_world: Callable[..., Any],
+) -> None:
+    world = ad_world(6, levers=8, days=60, spend=4000.0)
+    levers = world.levers("4000.00")
+    # One lever ran, the other was set up this morning.
+    old, new = levers["lever_id"].sort().head(2)
+    daily = world.daily.filter(pl.col("lever_id") != new)
+    panel = build_panel(daily, world.as_of_date, levers=levers)
+    promised = levers.filter(pl.col("lever_id").is_in([old, new])).select(
+        "platform", "account_id", "lever_id", ctr_multiplier=pl.lit(1.5), cvr_multiplier=pl.lit(0.8)
+    )
+    rules: dict[str, Any] = {"maturity_days": 7, "elasticity": 0.7}
+    plain, scored = fit_rates(panel, **rules), fit_rates(panel, **rules, multipliers=promised)
+    rows = {name: panel.series["lever_id"].to_list().index(name) for name in (old, new)}
+    moved = {
+        link: scored.levels[link].log_rate - plain.levels[link].log_rate
+        for link in (Link.SPEND, Link.IMPRESSIONS, Link.CLICKS, Link.SIGNUPS)
+    }
+    assert moved[Link.CLICKS][rows[new]] == pytest.approx(np.log(1.5), abs=0.1)
+    assert moved[Link.SIGNUPS][rows[new]] == pytest.approx(np.log(0.8), abs=0.1)
+    assert abs(moved[Link.CLICKS][rows[old]]) < 0.05
+    assert not moved[Link.SPEND].any()
+    assert not moved[Link.IMPRESSIONS].any()
+    told = results_of(world, levers, scored).group_by("lever_id").agg(pl.col("score_multiplier").unique())
+    said = dict(told.select("lever_id", pl.col("score_multiplier").list.first()).iter_rows())
+    assert said[new] == said[old] == pytest.approx(1.2)
+    assert set(said.values()) - {said[new]} == {1.0}

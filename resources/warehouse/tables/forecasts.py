@@ -120,7 +120,12 @@ FORECAST_RESULTS = Table(
         ),
         *quantiles("incremental_cac", "Account currency per signup caused; NULL when infinite"),
         *quantiles("contribution_margin", "Signups x contribution per signup - spend, account currency"),
-        ("score_multiplier", "FLOAT64", "Creative score multiplier; 1 until scores exist.", True),
+        (
+            "score_multiplier",
+            "FLOAT64",
+            "What its creatives' scores move signups per dollar by before it has run; 1: nothing.",
+            True,
+        ),
         ("draws", "INT64", "Joint draws behind the quantiles.", True),
     ),
     grain=("as_of_date", "target_date", "platform", "account_id", "lever_id", "budget"),
