@@ -56,7 +56,6 @@ def test_tests_older_than_history_start_land(bench):
         ("t1,meta,120,,0.5,2026-06-01,mobile,100,190,3,1", "line 2: arm is empty."),
         (",meta,120,a,0.5,2026-06-01,mobile,100,190,3,1", "line 2: test_id is empty."),
         ("t1,meta,120,a,0.5,2026-08-01,mobile,100,190,3,1", "which lies in the future"),
-        ("t1,meta,120,a,0.5,0213-06-24,mobile,100,190,3,1", "before history_start"),
         ("t1,meta,120,a,0.5,2026-06-01,mobile,1.5,190,3,1", "users is 1.5; a count must be a whole number"),
     ],
 )
@@ -65,6 +64,15 @@ def test_a_row_that_is_no_arm_of_a_test_is_refused(bench, row, reason):
     (file,) = bench.land().files
     assert file.outcome == "refused"
     assert reason in str(file.fault)
+
+
+def test_a_day_no_test_can_have_run_on_is_refused_and_no_setting_is_blamed(bench):
+    bench.put("tests.csv", rows("t1,meta,120,a,0.5,0213-06-24,mobile,100,190,3,1"))
+    (file,) = bench.land().files
+    assert file.path == "tests.csv"
+    assert 'line 2: the date is "0213-06-24", before 1990-01-01' in str(file.fault)
+    assert "mend the date" in str(file.fault)
+    assert "history_start" not in str(file.fault)
 
 
 def test_a_file_about_one_test_leaves_the_others_and_restates_its_own(bench):
