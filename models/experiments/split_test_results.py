@@ -36,7 +36,8 @@ within a tenth of the narrowest possible where standard errors are 0.04 to 0.25.
 TYPICAL_LIFT = 0.1
 """Spread of true log ratios where few tests tell of it."""
 SMALLEST_COUNT = 30
-"""Outcomes an arm needs before its log rate is close to normal; no lift is told below."""
+"""Outcomes, and exposures, an arm needs before its log rate is close to normal; no lift is told below. A user
+may order twice, so enough outcomes need not come of enough users."""
 SMALLEST_DAYS = 7
 """Days a test must have run before a lift is told: weekdays differ, and fewer days tell no noise."""
 SMALLEST_PERIODS = 7
@@ -87,7 +88,8 @@ def split_test_results(cells: pl.DataFrame, *, alpha: float) -> pl.DataFrame:
         alpha: chance that any of a test and metric's lift intervals ever leaves out the true lift.
     Returns:
         `RESULT_COLUMNS`, sorted by test, metric and arm. lift is a fraction (0.1: a tenth more); it, its
-        interval and p are null for the control and where an arm has fewer than `SMALLEST_COUNT` outcomes.
+        interval and p are null for the control and where an arm has fewer than `SMALLEST_COUNT` outcomes or
+        exposures.
         dispersion is the variance of the log ratio over that of Poisson counts; null where days do not tell.
     Raises:
         ValueError: alpha outside (0, 1).
@@ -122,8 +124,9 @@ def split_test_results(cells: pl.DataFrame, *, alpha: float) -> pl.DataFrame:
     own = _variance(pl.lit(1.0) / pl.col("outcomes"), "spread", found)
     poisson = pl.lit(1.0) / pl.col("outcomes") + pl.lit(1.0) / pl.col("control_outcomes")
     variance = _variance(poisson, "paired_spread", found)
-    told = (pl.col("outcomes") >= SMALLEST_COUNT) & (pl.col("days") >= SMALLEST_DAYS)
-    compared = told & ~pl.col("is_control") & (pl.col("control_outcomes") >= SMALLEST_COUNT)
+    told = _has_enough("outcomes", "exposures") & (pl.col("days") >= SMALLEST_DAYS)
+    against_enough = _has_enough("control_outcomes", "control_exposures")
+    compared = told & ~pl.col("is_control") & against_enough
     rate = pl.col("outcomes") / pl.col("exposures")
     ratio = rate / (pl.col("control_outcomes") / pl.col("control_exposures"))
     found = found.with_columns(
@@ -184,9 +187,11 @@ def shrunk_lifts(log_lift: pl.Series, standard_error: pl.Series) -> pl.Series:
 def split_test_verdicts(tests: pl.DataFrame, results: pl.DataFrame, *, alpha: float) -> pl.DataFrame:
     """One verdict per test on its primary metric; an invalid test never has a winner.
 
-    winner: the arm with the highest rate, shown to beat the control, or the control, shown to beat each other
-    arm. no_difference: nothing of the kind is shown. too_little_data: fewer than `SMALLEST_DAYS` days, or no
-    arm with `SMALLEST_COUNT` outcomes beside a control with as many. invalid: it has reasons against it.
+    winner: of the arms with `SMALLEST_COUNT` outcomes and exposures, the one with the highest rate, shown to
+    beat the control, or the control, shown to beat each other one. A smaller arm is never best, and does not
+    keep another from it: it is named, and three lucky orders would. no_difference: nothing of the kind is
+    shown. too_little_data: fewer than `SMALLEST_DAYS` days, or no arm to hold against the control. invalid:
+    it has reasons against it.
     Other metrics are shown and never judged, so several of them are no further chances to win.
 
     Args:
@@ -206,7 +211,8 @@ def split_test_verdicts(tests: pl.DataFrame, results: pl.DataFrame, *, alpha: fl
     )
     better = (pl.col("p_adjusted") <= alpha) & (pl.col("log_lift") > 0)
     worse = (pl.col("p_adjusted") <= alpha) & (pl.col("log_lift") < 0)
-    best = pl.col("rate").arg_max()
+    enough = _has_enough("outcomes", "exposures")
+    best = pl.when(enough).then("rate").arg_max()
     others = ~pl.col("is_control")
     control = pl.col("arm").filter("is_control").first()
     found = judged.group_by(TEST).agg(
@@ -214,12 +220,12 @@ def split_test_verdicts(tests: pl.DataFrame, results: pl.DataFrame, *, alpha: fl
         control.alias("control_arm"),
         pl.len().alias("arms_told"),
         pl.col("days").max(),
-        pl.col("arm").filter(pl.col("outcomes") < SMALLEST_COUNT).sort().alias("small"),
+        pl.col("arm").filter(~enough).sort().alias("small"),
         pl.col("log_lift").count().alias("compared"),
         pl.col("arm").filter(worse.fill_null(False)).sort().alias("worse"),
         pl.when(better.fill_null(False).get(best))
         .then(pl.col("arm").get(best))
-        .when((worse.fill_null(False) | ~others).all())
+        .when((worse.fill_null(False) | ~others | ~enough).all())
         .then(control)
         .alias("best"),
     )
@@ -244,7 +250,8 @@ def split_test_verdicts(tests: pl.DataFrame, results: pl.DataFrame, *, alpha: fl
         (
             pl.col("small").list.len() > 0,
             pl.format(
-                "fewer than {} outcomes in {}", pl.lit(SMALLEST_COUNT), pl.col("small").list.join(", ")
+                "fewer than {} outcomes or exposures in {}",
+                pl.lit(SMALLEST_COUNT), pl.col("small").list.join(", "),
             ),
         ),
         (
@@ -265,6 +272,10 @@ def split_test_verdicts(tests: pl.DataFrame, results: pl.DataFrame, *, alpha: fl
         pl.when(pl.col("verdict") == "winner").then("best").alias("winner"),
         pl.concat_list("reasons", told).alias("verdict_reasons"),
     )
+
+
+def _has_enough(outcomes: str, exposures: str) -> pl.Expr:
+    return pl.min_horizontal(outcomes, exposures) >= SMALLEST_COUNT
 
 
 def _metric_days(cells: pl.DataFrame) -> pl.DataFrame:

@@ -223,10 +223,40 @@ def test_too_little_data_is_said_with_what_is_missing():
     assert found["verdict"] == "too_little_data"
     assert found["verdict_reasons"] == ["it has run for 6 days; 7 are needed"]
     few = judged(world(1, tests=1, users=20))
-    assert few["verdict_reasons"] == ["fewer than 30 outcomes in arm0, arm1"]
+    assert few["verdict_reasons"] == ["fewer than 30 outcomes or exposures in arm0, arm1"]
     assert judged(world(1, tests=1), metric="link_ctr")["verdict_reasons"] == [
         "fewer than two arms tell its primary metric"
     ]
+
+
+def with_a_small_arm(frame: pl.DataFrame, users: float, orders: float) -> pl.DataFrame:
+    """The test's arms beside a third, which has as many users and orders a day."""
+    third = frame.filter(arm="arm0").with_columns(
+        pl.lit("tiny").alias("arm"), pl.lit(users).alias("users"), pl.lit(orders).alias("orders")
+    )
+    return pl.concat([frame, third])
+
+
+@pytest.mark.parametrize(
+    ("users", "orders"), [(1.0, 0.5), (0.5, 2.0)], ids=["few orders", "many orders of few users"]
+)
+def test_a_lucky_arm_of_few_outcomes_or_users_is_never_best_and_keeps_no_other_from_it(users, orders):
+    frame = with_a_small_arm(world(1, tests=1, lift=0.4), users, orders)
+    results = split_test_results(frame, alpha=ALPHA)
+    assert results["arm"][results["rate"].arg_max()] == "tiny"
+    assert results.filter(arm="tiny")["lift"].item() is None
+    found = judged(frame)
+    assert (found["verdict"], found["winner"]) == ("winner", "arm1")
+    assert found["verdict_reasons"] == ["fewer than 30 outcomes or exposures in tiny"]
+    control = judged(with_a_small_arm(world(1, tests=1, lift=-0.4), users, orders))
+    assert control["winner"] == "arm0"
+
+
+def test_beside_a_control_of_few_users_nothing_is_told():
+    alone = world(1, tests=1).filter(pl.col("arm") == "arm0")
+    few = alone.with_columns(pl.lit("control").alias("arm"), pl.lit(1.0).alias("users"))
+    found = judged(pl.concat([alone, few]))
+    assert (found["verdict"], found["winner"]) == ("too_little_data", None)
 
 
 def test_only_the_primary_metric_is_judged():
