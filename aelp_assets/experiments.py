@@ -176,7 +176,14 @@ def judge_split_tests(cells: pl.DataFrame, morning: date) -> tuple[pl.DataFrame,
     )
     experiments = won.with_columns(
         pl.col("valid").alias("is_valid"),
-        pl.col("verdict_reasons").list.join("; ").replace("", None).alias("reasons"),
+        pl.concat_str(
+            pl.col("verdict_reasons").list.join("; ").replace("", None),
+            "time_note",
+            separator="; ",
+            ignore_nulls=True,
+        )
+        .replace("", None)
+        .alias("reasons"),
     )
     return (
         AB_EXPERIMENTS.conform(

@@ -60,10 +60,11 @@ def split_test_validity(cells: pl.DataFrame) -> pl.DataFrame:
         one row per test, sorted: TEST, week (Monday of its first period), arms, unit (users or impressions),
         units, smallest_arm, share_gap (largest |observed - planned| of an arm), sample_ratio_p and _q (null
         where counts are too small to tell), segments_off and periods_off (segments and periods whose shares
-        are not as planned), time_imbalance (Cramér's V), time_p (null with one time), broken_window (it
-        began in one), valid, reasons (list of text).
+        are not as planned), time_imbalance (Cramér's V), time_p (both null where times cannot be compared),
+        broken_window (it began in one), valid, reasons (list of text), time_note (in words, where arms' hours
+        are not told alike; null elsewhere).
     """
-    told = _with_units(cells)
+    told = _with_comparable_hours(_with_units(cells))
     planned_shares = (
         told.group_by(*TEST, "arm")
         .agg(pl.col("planned_share").drop_nulls().n_unique())
@@ -79,6 +80,7 @@ def split_test_validity(cells: pl.DataFrame) -> pl.DataFrame:
         .join(_parts_off(told, "segment"), on=TEST, how="left")
         .join(_parts_off(told, "period_start"), on=TEST, how="left")
         .join(time_balance(told), on=TEST, how="left")
+        .join(_time_notes(told), on=TEST, how="left")
         .with_columns(pl.col("segments_off", "periods_off").fill_null(0))
         .sort(TEST)
     )
@@ -87,11 +89,17 @@ def split_test_validity(cells: pl.DataFrame) -> pl.DataFrame:
             _in_broken_window(found).alias("broken_window"), discovery_rate(found["time_p"]).alias("time_q")
         )
         .with_columns(_reasons().alias("reasons"))
-        .with_columns((pl.col("reasons").list.len() == 0).alias("valid"))
+        .with_columns(
+            (pl.col("reasons").list.len() == 0).alias("valid"),
+            pl.when(pl.col("time_p").is_null())
+            .then(pl.format("{}, so times are not available", "hours_untold"))
+            .otherwise(pl.format("{}, so times are compared by period", "hours_untold"))
+            .alias("time_note"),
+        )
         .select(
             *(*TEST, "week", "arms", "unit", "units", "smallest_arm", "share_gap"),
             *("sample_ratio_p", "sample_ratio_q", "segments_off", "segments", "periods_off", "periods"),
-            *("time_imbalance", "time_p", "time_cell", "broken_window", "valid", "reasons"),
+            *("time_imbalance", "time_p", "time_cell", "broken_window", "valid", "reasons", "time_note"),
         )
     )
 
@@ -150,9 +158,11 @@ def time_balance(told: pl.DataFrame) -> pl.DataFrame:
     The size is Cramér's V without its bias (Bergsma 2013, Journal of the Korean Statistical Society 42(3)),
     so it does not grow with the number of users, nor with that of hours. Thin times are taken together.
 
+    Args:
+        told: cells with `units`; an hour counts where the row tells one.
     Returns:
         TEST, time_imbalance, time_p, time_cell (where an arm is furthest from the others, in words); tests
-        with a single time are left out.
+        with a single arm or time, or with too few units for two, are left out.
     """
     arm_total, time_total, total = (
         pl.col("units").sum().over(over) for over in ([*TEST, "arm"], [*TEST, "time"], TEST)
@@ -224,6 +234,28 @@ def _with_units(cells: pl.DataFrame) -> pl.DataFrame:
     return cells.with_columns(
         pl.when(in_users).then("users").otherwise(pl.col("impressions").fill_null(0)).alias("units"),
         pl.when(in_users).then(pl.lit("users")).otherwise(pl.lit("impressions")).alias("unit"),
+    )
+
+
+def _with_comparable_hours(told: pl.DataFrame) -> pl.DataFrame:
+    """Cells whose hours count only where each row with units tells one, with `hour_untold` for each row.
+
+    Beside an arm told by the hour, one told by the day would seem to have met no hour of it.
+    """
+    untold = pl.col("hour").is_null() & (pl.col("units") > 0)
+    return told.with_columns(
+        (untold & pl.col("hour").is_not_null().any().over(TEST)).alias("hour_untold"),
+        pl.when(~untold.any().over(TEST)).then("hour").alias("hour"),
+    )
+
+
+def _time_notes(told: pl.DataFrame) -> pl.DataFrame:
+    """TEST, hours_untold: whose hours are not told, in words; of tests in which others' are."""
+    arms = pl.col("arm").unique().sort().str.join(", ")
+    return (
+        told.filter("hour_untold")
+        .group_by(TEST)
+        .agg(pl.format("not every row of {} tells its hour", arms).alias("hours_untold"))
     )
 
 

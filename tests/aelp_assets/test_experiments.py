@@ -52,6 +52,16 @@ def test_the_sandbox_s_tests_get_the_verdicts_their_truth_allows(seed):
     assert results.filter(~pl.col("is_valid"))["expected_lift"].drop_nulls().is_empty()
 
 
+def test_an_arm_without_hours_beside_one_with_them_is_said_and_not_held_against_the_test():
+    hours = pl.when(pl.col("arm") == "number").then(pl.lit("09")).alias("hour")
+    rows = cells(1).filter(test_id="exp-001")
+    (told,) = judge_split_tests(rows, TODAY)[0].to_dicts()
+    (found,) = judge_split_tests(rows.with_columns(hours), TODAY)[0].to_dicts()
+    assert found["time_p"] == told["time_p"]
+    assert (found["is_valid"], found["verdict"]) == (told["is_valid"], told["verdict"])
+    assert "tells its hour, so times are compared by period" in found["reasons"]
+
+
 def test_a_winner_s_expected_lift_is_smaller_than_what_it_showed():
     experiments, results = judge_split_tests(cells(2), TODAY)
     (won,) = experiments.filter(test_id="exp-002").to_dicts()

@@ -159,6 +159,52 @@ def test_many_thin_hours_are_no_imbalance():
     assert verdict(in_hours([1 / 500] * 500, [1 / 500] * 500, 600))["time_imbalance"] is None
 
 
+def hours_of(*arms: tuple[str, list[str | None], int], day: date = FIRST) -> pl.DataFrame:
+    return pl.concat(cells(arm=arm, hour=hours, users=users, period_start=day) for arm, hours, users in arms)
+
+
+def test_an_arm_told_by_the_day_beside_one_told_by_the_hour_is_no_imbalance():
+    by_hour = [f"{hour:02}" for hour in range(24)]
+    one_day = verdict(hours_of(("a", by_hour, 100), ("b", [None], 2_400)))
+    assert one_day["valid"]
+    assert (one_day["time_imbalance"], one_day["time_p"], one_day["time_cell"]) == (None, None, None)
+    assert one_day["time_note"] == "not every row of b tells its hour, so times are not available"
+    days = [hours_of(("a", by_hour, 100), ("b", [None], 2_400), day=FIRST + timedelta(day)) for day in (0, 1)]
+    two_days = verdict(pl.concat(days))
+    assert two_days["time_p"] == 1.0
+    assert two_days["time_note"] == "not every row of b tells its hour, so times are compared by period"
+
+
+def test_an_arm_that_met_other_days_is_flagged_though_one_arm_tells_no_hours():
+    early = hours_of(("a", ["00", "12"], 500), ("b", [None], 100))
+    late = hours_of(("a", ["00", "12"], 50), ("b", [None], 1_000), day=FIRST + timedelta(1))
+    assert "arms did not run at the same times" in words(verdict(pl.concat([early, late])))
+
+
+def test_tests_whose_hours_are_told_alike_have_no_note():
+    assert verdict(in_hours([0.5, 0.5], [0.5, 0.5], 1_000))["time_note"] is None
+    assert verdict(cells(arm=["a", "b"], users=[500, 500]))["time_note"] is None
+    # An hour with nobody in it says nothing that would need an hour.
+    silent = hours_of(("a", ["00", "12", None], 0), ("a", ["00", "12"], 200), ("b", ["00", "12"], 200))
+    assert verdict(silent)["time_note"] is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_a_test_lacks_a_check_is_told_or_empty_but_never_nan(seed):
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(1, 10))
+    days = [FIRST + timedelta(days=int(day)) for day in rng.integers(0, 3, rows)]
+    frame = cells(
+        arm=rng.choice(["a", "b", "c"], rows).tolist(),
+        hour=rng.choice(["00", "01", None], rows).tolist(),
+        period_start=days,
+        users=rng.choice([0, 1, 2, 10, 100], rows).tolist(),
+        impressions=rng.choice([0, 50, None], rows).tolist(),
+    )
+    found = verdict(frame)
+    assert not [name for name, value in found.items() if isinstance(value, float) and not np.isfinite(value)]
+
+
 # --- weeks in which randomisation broke ------------------------------------------------------------------
 
 
