@@ -31,10 +31,12 @@ from models.mmm.weeks import MediaWeeks, refusals
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from models.mmm.collapsed import CompiledMix, Progress
+    from models.mmm.collapsed import CompiledMix, OnProgress, Progress
     from models.mmm.diagnostics import Diagnosis
 
 FIT_FOLDER = "media_mix"
+_SECONDS_APART = 4.0
+"""Between two lines on how far sampling is. A fit of hours has some hundred: each waits a twentieth more."""
 _EVIDENCE = {
     **dict.fromkeys(("track", "channel", "source"), pl.String),
     **dict.fromkeys(("spend", "change", "lift", "error"), pl.Float64),
@@ -174,7 +176,7 @@ class Fitter:
 
     Args:
         readings: of `randomised_readings`, by track.
-        say: told what takes long: compiling, and every few seconds how far sampling is.
+        say: told what takes long: compiling, and every few seconds, later minutes, how far sampling is.
         clock: seconds, from any moment on.
     """
 
@@ -237,9 +239,10 @@ class Fitter:
 
         chosen = self.settings.media_mix
         channels = len(weeks.channels)
-        if chosen.sampler == "nutpie" and channels not in self._compiled:
+        if channels not in self._compiled:
             self._say(f"{track}: compiling the model of {channels} channels")
-            self._compiled[channels] = CompiledMix(weeks, specification)
+            if chosen.sampler == "nutpie":
+                self._compiled[channels] = CompiledMix(weeks, specification)
         sampling = Sampling(
             derived_seed(self.settings.seed, f"mmm_fit {track}", self.morning),
             chosen.sampler,
@@ -247,17 +250,34 @@ class Fitter:
             chosen.draws,
             chosen.tune,
         )
-        began = self._clock()
         posterior = fit(
             weeks,
             specification,
             sampling,
             tests,
             self._compiled.get(channels),
-            on_progress=lambda at: self._say(progress_message(track, at, self._clock() - began)),
+            on_progress=self._watch(track),
         )
         rng = seeded_rng(self.settings.seed, f"mmm_diagnose {track}", self.morning)
         return posterior, diagnose(posterior, specification, rng)
+
+    def _watch(self, track: str) -> OnProgress:
+        """Says how far sampling is: the beginning, the end, and between them ever more seldom.
+
+        The pace counts from the beginning, which PyMC and NumPyro tell when they have compiled.
+        """
+        began = told = self._clock()
+
+        def say(at: Progress) -> None:
+            nonlocal began, told
+            now = self._clock()
+            if at.done == 0:
+                began = now
+            if at.done in (0, at.total) or now - told >= max(_SECONDS_APART, (now - began) / 20):
+                told = now
+                self._say(progress_message(track, at, now - began))
+
+        return say
 
     def _second_rng(self, track: str) -> np.random.Generator:
         return seeded_rng(self.settings.seed, f"mmm_bootstrap {track}", self.morning)

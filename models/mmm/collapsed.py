@@ -55,7 +55,8 @@ class Sampling:
     """How to sample; the seed decides every draw.
 
     Attributes:
-        report_seconds: at least between two reports of progress.
+        report_seconds: at least between two reports of progress by nutpie; PyMC tells each 40th of the
+            draws, NumPyro each 20th of a chain's.
     """
 
     seed: int
@@ -65,7 +66,6 @@ class Sampling:
     tune: int = 1000
     cores: int = 2
     target_accept: float = 0.9
-    progress: bool = False
     report_seconds: float = 5.0
 
 
@@ -86,6 +86,8 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+_REPORTS = 40
+"""Of a fit by PyMC, which tells of each draw."""
 
 
 def build(
@@ -144,7 +146,8 @@ class CompiledMix:
         """ArviZ's inference data of the sampled parameters.
 
         Args:
-            on_progress: told every `report_seconds`, and of the end; draws are the same without it.
+            on_progress: told of the beginning, every `report_seconds`, and of the end; draws are the same
+                without it.
 
         Raises:
             ValueError: another number of channels than compiled for; as `fitted_data`.
@@ -162,7 +165,7 @@ class CompiledMix:
             seed=sampling.seed,
             target_accept=sampling.target_accept,
             save_warmup=False,
-            progress_bar=sampling.progress,
+            progress_bar=False,
             blocking=False,
         )
         try:
@@ -185,7 +188,8 @@ def fit(
 
     Args:
         compiled: of the same specification and number of channels, to leave compiling out; nutpie's alone.
-        on_progress: told how far sampling is; by nutpie alone.
+        on_progress: told that sampling begins (compiling is over), how far it is, and of the end; draws are
+            the same without it.
 
     Raises:
         ValueError: a compiled model of another form or for another sampler; as `fitted_data`.
@@ -280,6 +284,7 @@ def _return_density(data: dict[str, Any], added: Any) -> Any:
 def _told(sampler: Any, sampling: Sampling, on_progress: OnProgress) -> Any:
     """Wait for nutpie's background sampler and say meanwhile how far it is."""
     total = sampling.chains * (sampling.tune + sampling.draws)
+    on_progress(Progress(sampling.chains, 0, total, 0))
     while True:
         try:
             trace = sampler.wait(timeout=sampling.report_seconds)
@@ -323,7 +328,10 @@ def _sample(
             "the sampler numpyro needs the package numpyro, which only developers install: "
             "`pip install numpyro`, or choose nutpie"
         )
-    with build(weeks, specification, tests, returns):
+    model = build(weeks, specification, tests, returns)
+    if sampling.sampler == "numpyro":
+        return _by_numpyro(model, sampling, on_progress)
+    with model:
         return pm.sample(
             draws=sampling.draws,
             tune=sampling.tune,
@@ -331,8 +339,45 @@ def _sample(
             cores=sampling.cores,
             random_seed=sampling.seed,
             target_accept=sampling.target_accept,
-            nuts_sampler=sampling.sampler,
-            progressbar=sampling.progress,
+            progressbar=False,
+            callback=None if on_progress is None else _counted(sampling, on_progress),
             compute_convergence_checks=False,
             compile_kwargs={"mode": "NUMBA"},  # PyTensor's C mode finds no BLAS beside pip's numpy
         )
+
+
+def _by_numpyro(model: pm.Model, sampling: Sampling, on_progress: OnProgress | None) -> Any:
+    from models.mmm.numpyro_chains import numpyro_trace  # noqa: PLC0415 - developers alone have it
+
+    total = sampling.chains * (sampling.tune + sampling.draws)
+
+    def report(done: int, divergences: int) -> None:
+        if on_progress is not None:
+            on_progress(Progress(sampling.chains, done, total, divergences))
+
+    return numpyro_trace(
+        model,
+        seed=sampling.seed,
+        chains=sampling.chains,
+        draws=sampling.draws,
+        tune=sampling.tune,
+        target_accept=sampling.target_accept,
+        on_piece=report,
+    )
+
+
+def _counted(sampling: Sampling, on_progress: OnProgress) -> Callable[..., None]:
+    """PyMC's callback, called for each draw in this process, whichever process draws."""
+    total = sampling.chains * (sampling.tune + sampling.draws)
+    done = divergences = 0
+
+    def count(*, trace: Any, draw: Any) -> None:
+        nonlocal done, divergences
+        if done == 0:
+            on_progress(Progress(sampling.chains, 0, total, 0))
+        done += 1
+        divergences += not draw.tuning and any(each["diverging"] for each in draw.stats)
+        if done * _REPORTS // total > (done - 1) * _REPORTS // total:
+            on_progress(Progress(sampling.chains, done, total, divergences))
+
+    return count

@@ -129,6 +129,41 @@ def test_a_fit_says_how_far_its_chains_are(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+@pytest.mark.parametrize("sampler", ["nutpie", "pymc", "numpyro"])
+def test_whichever_sampler_draws_compiling_is_said_and_hours_of_sampling_fill_no_log(
+    monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    from models.mmm import collapsed
+    from models.mmm.quick_look import quick_look
+
+    compiling, hours = 100.0, 4.0
+    seconds = [0.0]
+
+    def fit(weeks, specification, sampling, *_, on_progress):  # type: ignore[no-untyped-def]
+        seconds[0] += compiling
+        for done in range(8001):
+            seconds[0] += hours * 3600 / 8001
+            on_progress(collapsed.Progress(4, done, 8000, 0))
+        return quick_look(weeks, specification, np.random.default_rng(1))
+
+    monkeypatch.setattr(collapsed, "CompiledMix", lambda *_: None)
+    monkeypatch.setattr(collapsed, "fit", fit)
+    media_mix = SHIPPED.media_mix.model_copy(update={"sampler": sampler})
+    said: list[str] = []
+    Fitter(
+        SHIPPED.model_copy(update={"media_mix": media_mix}),
+        MORNING,
+        say=said.append,
+        clock=lambda: seconds[0],
+    ).fit("security", weeks(60))
+    assert said[0] == "security: compiling the model of 2 channels"
+    assert said[1] == "security: 4 chains, 0% of 8,000 draws, 0 divergences"
+    # The pace is that of sampling: a minute or two of compiling does not make it hours longer.
+    assert 14_300 < float(said[2].split("~")[1].split(" s")[0]) < 14_500
+    assert said[-1].startswith("security: 4 chains, 100%")
+    assert len(said) < 150
+
+
 def test_a_kept_fit_answers_as_it_did(found: TrackFit, tmp_path: Path) -> None:
     sha256 = keep_fit(tmp_path, found, SHIPPED, MORNING)
     assert sha256 is not None

@@ -264,7 +264,12 @@ def test_a_lift_below_nothing_is_evidence_of_little(weeks, compiled, posterior):
 
 def test_pymc_s_own_sampler_draws_from_the_same_posterior(weeks, posterior):
     """NumPyro compiles for as long again: it stands in the study `mmm_reference`."""
-    found = fit(weeks, FORM, Sampling(seed=3, sampler="pymc", chains=2, draws=500, tune=500, cores=1))
+    told = []
+    sampling = Sampling(seed=3, sampler="pymc", chains=2, draws=500, tune=500, cores=1)
+    found = fit(weeks, FORM, sampling, on_progress=told.append)
+    assert [each.done for each in told] == list(range(0, 2001, 50))
+    assert {each.total for each in told} == {2000}
+    assert told[-1].divergences == found.divergences
     spread = posterior.return_on_spend().std(axis=0)
     apart = found.return_on_spend().mean(axis=0) - posterior.return_on_spend().mean(axis=0)
     assert apart / spread == pytest.approx(np.zeros(3), abs=0.25)
