@@ -81,7 +81,7 @@ def creative_embeddings(
         "texts": keeper.read_texts(texts, of_text),
         "images": keeper.read_images(images, of_image, shown.height - new.height, sheet.add),
     }
-    if images.unshown.refused:
+    if images.changes_quarantine:
         context.log_event(dg.AssetMaterialization(asset_key(str(QUARANTINE.name))))
     spaces = _stored(warehouse)
     return dg.MaterializeResult(

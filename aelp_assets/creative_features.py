@@ -70,7 +70,7 @@ def creative_features(
     new = image_contents(pairs).join(known, on="content_sha256", how="anti", maintain_order="left")
     images = CreativeImages(new, aside, AssetStore(environment.home / FOLDER), moment)
     measured = keeper.measure(pairs, known, images, sheet.add)
-    if images.unshown.refused:
+    if images.changes_quarantine:
         context.log_event(dg.AssetMaterialization(asset_key(str(QUARANTINE.name))))
     states = keeper.states(creative_objects)
     return dg.MaterializeResult(

@@ -12,6 +12,7 @@ from datetime import datetime
 import polars as pl
 from rich.console import Console
 
+from resources.creative_images import still_set_aside
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import FILE_LANDINGS, QUARANTINE
@@ -115,13 +116,13 @@ def print_files(console: Console, warehouse: Warehouse) -> None:
 
 
 def print_quarantine(console: Console, warehouse: Warehouse, file: str | None, rows: int) -> None:
-    """Rows and files set aside, newest first: line, reason and the record as it was read.
+    """Rows and files that are set aside, newest first: line, reason and the record as it was read.
 
     Args:
         file: only this file, as `aelp files` writes it or its bare name; None: all.
         rows: at most so many.
     """
-    aside = _read(warehouse, QUARANTINE)
+    aside = still_set_aside(_read(warehouse, QUARANTINE))
     if file is not None:
         path = pl.col("file")
         chosen = aside.filter((path == file) | path.str.ends_with(f"/{file}"))

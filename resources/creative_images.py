@@ -6,16 +6,19 @@ Here: from a content's hash to its file and its pixels, rows of `ops.quarantine`
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
 import polars as pl
 
 from models.embeddings import Image
+from resources.code_version import module_hash
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_media.images import DecodedImage, decode_image
 from resources.creative_media.refusals import Reason, Refused
@@ -26,6 +29,28 @@ Shown = Callable[[dict[str, Any], Image], None]
 """Told of each new image: its row in the contents, its pixels."""
 
 STREAM = CREATIVE_ASSETS.name.table
+_READ = "read"
+
+
+def image_reader() -> str:
+    """Which reader of images this is: the code that decodes them, and Pillow's version.
+
+    Bytes are refused for good by one reader alone: a mended one may read them.
+    """
+    return f"{module_hash('resources.creative_media.images')}+pillow-{version('pillow')}"
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Hashes of images that were refused before.
+
+    Attributes:
+        standing: by the present reader, which would refuse the same bytes again.
+        outdated: by an earlier reader; they are tried again.
+    """
+
+    standing: frozenset[str]
+    outdated: frozenset[str]
 
 
 @dataclass
@@ -52,15 +77,18 @@ class CreativeImages:
 
     Args:
         contents: `models.creatives.contents.image_contents`, without what need not be read.
-        aside: hashes that an earlier run refused: the same bytes would be refused again.
+        aside: what earlier runs refused.
     """
 
-    def __init__(self, contents: pl.DataFrame, aside: pl.Series, store: AssetStore, moment: datetime) -> None:
-        is_aside = pl.col("content_sha256").is_in(aside.implode())
+    def __init__(self, contents: pl.DataFrame, aside: SetAside, store: AssetStore, moment: datetime) -> None:
+        is_aside = pl.col("content_sha256").is_in(list(aside.standing))
         self.to_read = contents.filter(~is_aside)
         self.refused: list[str] = contents.filter(is_aside)["content_sha256"].to_list()
         """Hashes of what was set aside, by this run or an earlier one."""
         self.unshown = Unshown(aside=len(self.refused))
+        self.read_after_all = 0
+        """How many were decoded that an earlier reader had refused."""
+        self._outdated = aside.outdated
         self._store = store
         self._moment = moment
         self._rows: list[dict[str, Any]] = []
@@ -71,8 +99,12 @@ class CreativeImages:
         while part := list(islice(decoded, size)):
             yield part
 
+    @property
+    def changes_quarantine(self) -> bool:
+        return bool(self.unshown.refused or self.read_after_all)
+
     def set_aside(self) -> list[Append]:
-        """The write of what was refused since the last call; nothing where nothing was."""
+        """The write of what was refused, or read after all, since the last call; nothing where none was."""
         rows, self._rows = self._rows, []
         return [Append(QUARANTINE, pl.DataFrame(rows, schema=QUARANTINE.polars_schema))] if rows else []
 
@@ -89,21 +121,26 @@ class CreativeImages:
             self._say(f"{FOLDER} holds no file {content['content_sha256']}; the next pull fetches it again")
             return None
         image = decode_image(path)
+        file = f"{FOLDER}/{path.parent.name}/{path.name}"
         if not isinstance(image, Refused):
+            if content["content_sha256"] in self._outdated:
+                self.read_after_all += 1
+                said = "The image is read now: what refused it before has been mended."
+                self._rows.append(self._quarantined(content, file, _READ, said))
             return image
         if image.reason is Reason.MISSING:
             self.unshown.missing += 1
         else:
             self.unshown.refused[image.reason.value] += 1
             self.refused.append(content["content_sha256"])
-            self._rows.append(self._quarantined(content, f"{FOLDER}/{path.parent.name}/{path.name}", image))
+            self._rows.append(self._quarantined(content, file, "refused", image.detail))
         self._say(f"{path.name}: {image.detail}")
         return None
 
     def _say(self, words: str) -> None:
         self.unshown.first = self.unshown.first or words
 
-    def _quarantined(self, content: dict[str, Any], file: str, refused: Refused) -> dict[str, Any]:
+    def _quarantined(self, content: dict[str, Any], file: str, severity: str, reason: str) -> dict[str, Any]:
         return {
             "source": content["platform"],
             "stream": STREAM,
@@ -111,16 +148,35 @@ class CreativeImages:
             "file": file,
             "file_hash": content["content_sha256"],
             "line": None,
-            "severity": "refused",
-            "reason": refused.detail,
-            "record": None,
+            "severity": severity,
+            "reason": reason,
+            "record": json.dumps({"reader": image_reader()}),
             "quarantined_at": self._moment,
         }
 
 
-def images_set_aside(warehouse: Warehouse) -> pl.Series:
-    """Hashes of the images that were refused before."""
-    found = warehouse.query(
-        "select distinct file_hash from ops.quarantine where stream = $stream", {"stream": STREAM}
+def images_set_aside(warehouse: Warehouse) -> SetAside:
+    """The images that were refused before, by which reader, but for those that were read later."""
+    rows = warehouse.query(
+        "select file_hash, stream, severity, record, quarantined_at from ops.quarantine "
+        "where stream = $stream",
+        {"stream": STREAM},
     )
-    return found["file_hash"]
+    aside = set(still_set_aside(rows)["file_hash"])
+    by = rows["record"].str.json_path_match("$.reader")
+    refused = (by == image_reader()) & (rows["severity"] != _READ)
+    standing = aside.intersection(rows.filter(refused.fill_null(False))["file_hash"])
+    return SetAside(frozenset(standing), frozenset(aside - standing))
+
+
+def still_set_aside(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `ops.quarantine` less those on images that a later row speaks of: refused again, or read."""
+    is_image = pl.col("stream").eq_missing(pl.lit(STREAM))
+    # At one moment, of two runs, what one of them has read is not set aside.
+    last = (
+        rows.filter(is_image)
+        .sort("quarantined_at", pl.col("severity") == _READ)
+        .unique("file_hash", keep="last", maintain_order=True)
+        .filter(pl.col("severity") != _READ)
+    )
+    return pl.concat([rows.filter(~is_image), last])

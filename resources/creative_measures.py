@@ -32,7 +32,7 @@ from models.creatives.text_features import (
 )
 from models.embeddings import Image, combined_sha256
 from models.policy import TEXTS, as_read
-from resources.creative_images import CreativeImages, Shown
+from resources.creative_images import CreativeImages, Shown, image_reader
 from resources.creative_media.detectors import FaceDetector, TextDetector, UnsafeContentDetector
 from resources.creative_media.images import DecodedImage
 from resources.embedders.weights import FACES_FULL_RANGE, NUDITY, TEXT_DETECTOR, verified
@@ -53,12 +53,16 @@ _IMAGE_COLUMNS = [
 _KNOWN = """
 select content_hash, content_sha256, image_status
 from gaelp_training.creative_features
-where text_version = $text_version and image_version = $image_version
+where text_version = $text_version and (
+    (image_version = $image_version and image_status <> 'refused') or image_version = $refused_version
+)
 """
 _PRESENT = """
 select *
 from gaelp_training.creative_features
-where text_version = $text_version and image_version = $image_version
+where text_version = $text_version and (
+    (image_version = $image_version and image_status <> 'refused') or image_version = $refused_version
+)
 """
 _NEWEST = """
 select
@@ -71,7 +75,7 @@ select
     image_text_share,
     image_face_count
 from gaelp_training.creative_features
-where text_version = $text_version and image_version = $image_version
+where text_version = $text_version and image_version in ($image_version, $refused_version)
 order by measured_at desc, content_hash
 limit 50
 """
@@ -87,6 +91,15 @@ class Versions:
     def parameters(self) -> dict[str, str]:
         """The columns that tell its rows from others."""
         return {"text_version": self.text, "image_version": self.image}
+
+    @property
+    def refused(self) -> str:
+        """The image_version of what the present reader refuses: another reader's refusals are tried again."""
+        return f"{self.image}-{image_reader()}"
+
+    def asked(self) -> dict[str, str]:
+        """Parameters of the queries here."""
+        return self.parameters() | {"refused_version": self.refused}
 
 
 def present_versions(lexicons: TextLexicons) -> Versions:
@@ -107,7 +120,7 @@ def lexicons_of(settings: Settings) -> TextLexicons:
 
 def read_features(warehouse: Warehouse, lexicons: TextLexicons) -> pl.DataFrame:
     """CREATIVE_FEATURES of the present versions, a row per pair."""
-    rows = warehouse.query(_PRESENT, present_versions(lexicons).parameters())
+    rows = warehouse.query(_PRESENT, present_versions(lexicons).asked())
     return rows.sort(*PAIR, "measured_at").unique(PAIR, keep="first", maintain_order=True)
 
 
@@ -151,7 +164,7 @@ class FeatureKeeper:
         Returns:
             the columns given and image_status, null where no row of the present versions is kept.
         """
-        known = self._warehouse.query(_KNOWN, self._versions.parameters())
+        known = self._warehouse.query(_KNOWN, self._versions.asked())
         pairs = creatives.sort(CREATIVE).unique(PAIR, keep="first", maintain_order=True)
         return pairs.join(known, on=PAIR, how="left", nulls_equal=True, maintain_order="left")
 
@@ -174,7 +187,7 @@ class FeatureKeeper:
 
     def newest(self, rows: int) -> pl.DataFrame:
         """Some of the rows measured last, with what tells most of them."""
-        return self._warehouse.query(_NEWEST, self._versions.parameters()).head(rows)
+        return self._warehouse.query(_NEWEST, self._versions.asked()).head(rows)
 
     def measure(
         self, pairs: pl.DataFrame, known: pl.DataFrame, images: CreativeImages, shown: Shown
@@ -214,7 +227,7 @@ class FeatureKeeper:
 
     def _write(self, made: list[pl.DataFrame], others: tuple[Append, ...]) -> None:
         """All but the rows that another run has kept meanwhile."""
-        known = self._warehouse.query(_KNOWN, self._versions.parameters())
+        known = self._warehouse.query(_KNOWN, self._versions.asked())
         new = [rows.join(known, on=PAIR, how="anti", nulls_equal=True) for rows in made]
         self._warehouse.write(*others, *(Append(CREATIVE_FEATURES, rows) for rows in new))
 
@@ -223,7 +236,10 @@ class FeatureKeeper:
             [measured.select(*PAIR, *_IMAGE_COLUMNS), self._text_columns(measured)], how="horizontal"
         ).with_columns(
             pl.col("image_status").fill_null("none"),
-            **{name: pl.lit(version) for name, version in self._versions.parameters().items()},
+            text_version=pl.lit(self._versions.text),
+            image_version=pl.when(pl.col("image_status") == "refused")
+            .then(pl.lit(self._versions.refused))
+            .otherwise(pl.lit(self._versions.image)),
             measured_at=pl.lit(self._moment).cast(pl.Datetime("us", "UTC")),
         )
 

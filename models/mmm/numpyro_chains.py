@@ -16,7 +16,7 @@ import arviz
 import jax
 import numpy as np
 import pymc as pm
-from numpyro.infer import NUTS
+from numpyro.infer import NUTS  # type: ignore[import-untyped]  # it has no types
 from pymc.sampling.jax import get_jaxified_graph, get_jaxified_logp
 
 PIECES = 20

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
+import pytest
 
+from resources import creative_images
 from resources.clock import FixedClock
 from resources.creative_assets import FOLDER, AssetStore
+from resources.creative_media.images import DecodedImage
+from resources.creative_media.refusals import Reason, Refused
 from resources.settings import PROJECT_ROOT, Environment, Settings, load_settings
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
@@ -123,3 +128,16 @@ class Outcome:
 def photograph(seed: int = 1) -> bytes:
     """A whole PNG."""
     return saved(picture(120, 90, seed=seed), "PNG")
+
+
+def worse_reader(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
+    """An earlier Pillow, which could not read some image."""
+    honest = creative_images.decode_image
+
+    def decode(path: Path) -> DecodedImage | Refused:
+        if path.read_bytes() == refused:
+            return Refused(Reason.BROKEN, "The image is cut off or corrupt (unknown chunk).")
+        return honest(path)
+
+    monkeypatch.setattr(creative_images, "decode_image", decode)
+    monkeypatch.setattr(creative_images, "version", lambda package: "1.0")

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from aelp_assets.creative_embeddings import creative_embeddings
+from aelp_assets.file_report import print_quarantine, terminal
 from models.creatives.contents import joined_text, text_contents
 from models.embeddings import unit_length
 from resources import embedders
 from resources.creative_vectors import VectorSpace, read_vectors, space_of, vector_rows
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import CREATIVE_EMBEDDINGS
-from tests.aelp_assets.creative_examples import MOMENT, Studio, photograph
+from tests.aelp_assets.creative_examples import MOMENT, Studio, photograph, worse_reader
 
 TABLE = "gaelp_training.creative_embeddings"
 
@@ -147,6 +148,42 @@ def test_a_corrupt_image_is_set_aside_with_its_reason_and_the_rest_goes_on(studi
     assert second.metadata["refused_images"] == {}, "the same bytes are not tried again"
     assert second.failed == {"every_image_is_shown"}, "and not forgotten"
     assert studio.rows("ops.quarantine").height == 1
+
+
+def told_of_quarantine(studio, capsys) -> str:
+    capsys.readouterr()
+    print_quarantine(terminal(), studio.warehouse, None, 20)
+    return capsys.readouterr().out
+
+
+def test_what_an_earlier_reader_refused_is_read_by_a_better_one_and_no_longer_set_aside(studio, capsys):
+    sha256 = studio.show("c1", photograph(1))
+    with pytest.MonkeyPatch.context() as earlier:
+        worse_reader(earlier, photograph(1))
+        assert studio.read(creative_embeddings).metadata["refused_images"] == {"broken": 1}
+        assert studio.read(creative_embeddings).metadata["images_set_aside_before"] == 1
+        assert f"{sha256}.png, set aside" in told_of_quarantine(studio, capsys)
+    better = studio.read(creative_embeddings)
+    assert better.metadata["new_images"] == 1
+    assert better.failed == set()
+    assert told_of_quarantine(studio, capsys) == "Nothing is set aside.\n"
+    refused, read = studio.rows("ops.quarantine").sort("severity", descending=True).to_dicts()
+    assert (refused["severity"], read["severity"]) == ("refused", "read")
+    assert studio.read(creative_embeddings).metadata["known_images"] == 1
+    assert studio.rows("ops.quarantine").height == 2
+
+
+def test_what_a_better_reader_refuses_too_stays_set_aside_and_counts_once(studio, capsys):
+    sha256 = studio.show("c1", photograph(1)[:2000])
+    with pytest.MonkeyPatch.context() as earlier:
+        worse_reader(earlier, photograph(1)[:2000])
+        studio.read(creative_embeddings)
+    tried = studio.read(creative_embeddings)
+    assert tried.metadata["refused_images"] == {"broken": 1}
+    for _ in range(2):
+        again = studio.read(creative_embeddings)
+        assert (again.metadata["refused_images"], again.metadata["images_set_aside_before"]) == ({}, 1)
+    assert told_of_quarantine(studio, capsys).count(f"{sha256}.png, set aside") == 1
 
 
 def test_an_image_whose_file_is_gone_is_told_of_and_looked_for_again(studio):

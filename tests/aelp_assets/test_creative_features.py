@@ -11,9 +11,9 @@ from aelp_assets.creative_features import creative_features
 from models.creatives.image_features import IMAGE_FEATURES
 from models.creatives.text_features import TEXT_FEATURES, text_features
 from resources import creative_measures
-from resources.creative_measures import lexicons_of
+from resources.creative_measures import lexicons_of, read_features
 from resources.warehouse.tables import CREATIVE_FEATURES
-from tests.aelp_assets.creative_examples import Studio, photograph
+from tests.aelp_assets.creative_examples import Studio, photograph, worse_reader
 from tests.resources.creative_media.media import saved
 
 TABLE = "gaelp_training.creative_features"
@@ -131,6 +131,22 @@ def test_an_image_that_the_embeddings_set_aside_is_not_set_aside_twice(studio):
     assert measured.metadata["refused_images"] == {}
     assert row(studio, "c1")["image_status"] == "refused"
     assert studio.rows("ops.quarantine").height == 1
+
+
+def test_an_image_refused_by_an_earlier_reader_is_measured_by_a_better_one(studio):
+    studio.show("c1", photograph(1))
+    with pytest.MonkeyPatch.context() as earlier:
+        worse_reader(earlier, photograph(1))
+        studio.read(creative_features)
+        assert row(studio, "c1")["image_status"] == "refused"
+        assert studio.read(creative_features).metadata["new_creatives"] == 0
+    better = studio.read(creative_features)
+    assert (better.metadata["new_creatives"], better.metadata["new_images"]) == (1, 1)
+    assert better.failed == set()
+    known = read_features(studio.warehouse, lexicons_of(studio.settings))
+    assert known.height == 4
+    assert known.filter(pl.col("content_sha256").is_not_null())["image_status"].to_list() == ["measured"]
+    assert studio.read(creative_features).metadata["new_creatives"] == 0
 
 
 def test_two_runs_at_once_keep_each_row_once(studio, monkeypatch):

@@ -124,7 +124,12 @@ CREATIVE_FEATURES = Table(
         ("content_hash", "STRING", "What a viewer sees, as in creative_objects.", True),
         ("content_sha256", "STRING", "Image, as in creative_objects; NULL where none was fetched."),
         ("text_version", "STRING", "Formulas and lists that measured the text.", True),
-        ("image_version", "STRING", "Formulas, detectors and weights that measured the image.", True),
+        (
+            "image_version",
+            "STRING",
+            "Formulas, detectors and weights that measured the image; of a refused one, its reader beside.",
+            True,
+        ),
         ("image_status", "STRING", "measured, refused (ops.quarantine says why) or none.", True),
         ("image_content_type", "STRING", "What the image's bytes are, whatever its file is called."),
         ("image_frames", "INT64", "1, or frames of an animation; the first is measured."),

@@ -33,7 +33,8 @@ INGEST_SLICES = Table(
 )
 QUARANTINE = Table(
     name=TableName("ops", "quarantine"),
-    description="Rows and files refused at landing, with file, line and reason.",
+    description="Rows and files refused at landing, and images of creatives that cannot be read, with file, "
+    "line and reason.",
     columns=columns(
         ("source", "STRING", "Platform or file label; NULL where the file was not recognised."),
         ("stream", "STRING", "Raw table it was meant for; NULL where unknown."),
@@ -41,12 +42,17 @@ QUARANTINE = Table(
         ("file", "STRING", "Path relative to the drop folder.", True),
         ("file_hash", "STRING", "sha256 of the file's bytes.", True),
         ("line", "INT64", "1-based line in the file, header included; NULL for a whole file."),
-        ("severity", "STRING", "refused (not loaded) or flagged (loaded and marked).", True),
+        (
+            "severity",
+            "STRING",
+            "refused (not loaded), flagged (loaded and marked) or read (an image, now).",
+            True,
+        ),
         ("reason", "STRING", "What is wrong and how to mend it.", True),
-        ("record", "STRING", "The row as JSON text, where there is one."),
+        ("record", "STRING", "The row as JSON text, where there is one; of an image, its reader's version."),
         ("quarantined_at", "TIMESTAMP", "When it was set aside.", True),
     ),
-    grain=("file_hash", "line", "reason"),
+    grain=("file_hash", "line", "reason", "quarantined_at"),
 )
 FILE_LANDINGS = Table(
     name=TableName("ops", "file_landings"),
