@@ -19,10 +19,12 @@ from aelp_assets.file_report import newest_landing, print_landing, read_landings
 from resources.control.records import OPEN
 from resources.settings import Environment
 from resources.warehouse.interface import Warehouse
-from resources.warehouse.schema import TableName
+from resources.warehouse.schema import Table, TableName
+from resources.warehouse.tables import AB_EXPERIMENTS, AD_SCORES, EXPERIMENTS, RANKER_EVALUATIONS
 
 _SHOWN_MORNINGS = 3
 _SHOWN_TESTS = 5
+_SHOWN_EXPERIMENTS = 5
 _COMPARED = ("_difference", "_difference_low", "_difference_high")
 _BESIDE_OURS = ("− aelp's", "95 % interval")
 
@@ -30,7 +32,7 @@ _BESIDE_OURS = ("− aelp's", "95 % interval")
 def print_summary(
     warehouse: Warehouse, environment: Environment, landing: pl.DataFrame | None = None
 ) -> None:
-    """Print a landing, then each morning's accounts, outlook, allocation and slates.
+    """Print a landing, then each morning's accounts, outlook, allocation and slates, then what is weekly.
 
     Args:
         landing: what this run's landing said of each file; None: the newest landing that met files.
@@ -61,7 +63,9 @@ def print_summary(
         _media_mix(console, warehouse, morning)
         _review(console, warehouse, morning)
     _accuracy(console, warehouse)
+    _ad_scores(console, warehouse)
     _split_tests(console, warehouse)
+    _experiments(console, warehouse)
     console.print(
         f"Everything is in {environment.home}; `make ui` opens the graph with its plots and checks.",
         soft_wrap=True,
@@ -155,12 +159,26 @@ def _media_mix(console: Console, warehouse: Warehouse, morning: date) -> None:
         )
 
 
+def _ad_scores(console: Console, warehouse: Warehouse) -> None:
+    """How many creatives were scored before they run, by whom, or why none was."""
+    rankers = _newest(warehouse, RANKER_EVALUATIONS).filter("is_champion")
+    scores = _newest(warehouse, AD_SCORES)
+    creatives = pl.struct("platform", "account_id", "creative_id")
+    total = scores.select(creatives.n_unique()).item()
+    for ranker in rankers.sort("rate", descending=True).iter_rows(named=True):
+        scored = scores.drop_nulls(f"{ranker['rate']}_score").select(creatives.n_unique()).item()
+        by = f", by {ranker['candidate']}" if ranker["may_score"] else ""
+        why = f". {ranker['reasons']}" if ranker["reasons"] else by
+        console.print(
+            f"Ad scores ({ranker['rate'].upper()}): {scored} of {total} creatives{why}", soft_wrap=True
+        )
+
+
 def _split_tests(console: Console, warehouse: Warehouse) -> None:
     """What became of the split tests when they were last judged: how many, then each of the newest."""
-    tests = _read(warehouse, "gaelp_training.ab_experiments")
-    if tests.is_empty():
+    newest = _newest(warehouse, AB_EXPERIMENTS)
+    if newest.is_empty():
         return
-    newest = tests.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
     verdicts = Counter(newest["verdict"].to_list())
     counts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in sorted(verdicts.items()))
     console.print(f"Split tests: {counts}.", soft_wrap=True)
@@ -174,6 +192,38 @@ def _split_tests(console: Console, warehouse: Warehouse) -> None:
         if test["reasons"] is not None:
             said += f": {test['reasons']}"
         console.print(f"  {test['test_name'] or test['test_id']}: {said}", soft_wrap=True)
+
+
+def _experiments(console: Console, warehouse: Warehouse) -> None:
+    """The calendar as it was last made: what is planned when, and at what price."""
+    calendar = _newest(warehouse, EXPERIMENTS)
+    if calendar.is_empty():
+        return
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(Counter(calendar["status"]).items()))
+    planned = calendar.filter(pl.col("status") == "planned").sort(
+        "first_day", "experiment_id", nulls_last=True
+    )
+    priced = planned["price"].drop_nulls()
+    price = f"; the planned cost {_amount(priced.sum())} dollars as expected" if len(priced) else ""
+    unpriced = f", {len(planned) - len(priced)} of them not priced" if 0 < len(priced) < len(planned) else ""
+    console.print(f"Experiments: {counts}{price}{unpriced}.", soft_wrap=True)
+    for test in planned.head(_SHOWN_EXPERIMENTS).iter_rows(named=True):
+        said = f"{test['first_day']} to {test['last_day']}"
+        if test["first_day"] is None:
+            said = f"no free week. {test['conflicts'] or ''}".rstrip()
+        elif test["price"] is not None:
+            said += f", {_amount(test['price'])} dollars"
+        console.print(f"  {test['compared']}: {said}", soft_wrap=True)
+    if planned.height > _SHOWN_EXPERIMENTS:
+        console.print(f"  and {planned.height - _SHOWN_EXPERIMENTS} more in gaelp_training.experiments")
+
+
+def _newest(warehouse: Warehouse, table: Table) -> pl.DataFrame:
+    """Rows of the newest morning; none in a home that the table is not yet in."""
+    if not warehouse.exists(table.name):
+        return pl.DataFrame(schema=table.polars_schema)
+    rows = warehouse.read(table.name)
+    return rows.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
 
 
 def _lever_names(warehouse: Warehouse, morning: date) -> dict[tuple[str, str, str], str]:

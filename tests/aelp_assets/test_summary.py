@@ -14,8 +14,10 @@ from resources.warehouse.schema import Column, Table, TableName
 from resources.warehouse.tables import (
     AB_EXPERIMENTS,
     ACCOUNT_AUDITS,
+    AD_SCORES,
     BANDIT_DECISIONS,
     DECISION_ACCOUNTS,
+    EXPERIMENTS,
     FORECAST_ACCURACY,
     MMM_ALLOCATIONS,
     MMM_FIT_DIAGNOSTICS,
@@ -23,6 +25,7 @@ from resources.warehouse.tables import (
     OVERRIDE_LEARNINGS,
     PROPOSALS,
     PYTHON_TABLES,
+    RANKER_EVALUATIONS,
 )
 
 DAY, NEXT = date(2026, 6, 30), date(2026, 7, 1)
@@ -216,3 +219,82 @@ def test_split_tests_are_told_as_they_were_last_judged(decided, tmp_environment,
     assert "t1: winner bold, +12% link_ctr to be expected" in said
     assert "t2: invalid: shares are off" in said
     assert "no difference" not in said
+
+
+def test_ad_scores_say_how_many_creatives_have_one_by_whom_or_why_none(decided, tmp_environment, capsys):
+    few = "22 creatives competed with enough delivery; 40 are needed."
+    write(
+        decided,
+        RANKER_EVALUATIONS,
+        row(
+            RANKER_EVALUATIONS,
+            as_of_date=DAY,
+            rate="ctr",
+            candidate="none",
+            is_champion=True,
+            reasons="earlier",
+        ),
+        row(
+            RANKER_EVALUATIONS,
+            **{
+                "as_of_date": NEXT,
+                "rate": "ctr",
+                "candidate": "trees",
+                "is_champion": True,
+                "may_score": True,
+            },
+        ),
+        row(RANKER_EVALUATIONS, as_of_date=NEXT, rate="ctr", candidate="ridge"),
+        row(RANKER_EVALUATIONS, as_of_date=NEXT, rate="cvr", candidate="none", is_champion=True, reasons=few),
+    )
+    ads = [("c1", "feed", 0.01), ("c1", "story", 0.02), ("c2", "feed", 0.01), ("c3", "feed", None)]
+    write(
+        decided,
+        AD_SCORES,
+        row(AD_SCORES, as_of_date=DAY, creative_id="gone", ctr_score=0.01),
+        *(
+            row(AD_SCORES, as_of_date=NEXT, creative_id=creative, placement=placement, ctr_score=score)
+            for creative, placement, score in ads
+        ),
+    )
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out.splitlines()
+    assert "Ad scores (CTR): 2 of 3 creatives, by trees" in said
+    assert f"Ad scores (CVR): 0 of 3 creatives. {few}" in said
+    assert not any("earlier" in line for line in said)
+
+
+def test_the_calendar_says_what_is_planned_when_and_at_what_price(decided, tmp_environment, capsys):
+    def planned(name: str, first: date | None, price: float | None, **more: object) -> dict:
+        told = {"experiment_id": name, "compared": name, "status": "planned", "first_day": first}
+        return row(EXPERIMENTS, as_of_date=NEXT, **told, last_day=first, price=price, **more)
+
+    write(
+        decided,
+        EXPERIMENTS,
+        row(EXPERIMENTS, as_of_date=DAY, experiment_id="yesterday", compared="gone", status="planned"),
+        row(EXPERIMENTS, as_of_date=NEXT, experiment_id="r", compared="headlines", status="running"),
+        planned("pause search", date(2026, 7, 13), 1250.0),
+        planned("raise meta", date(2026, 7, 6), 800.0),
+        planned("two layouts", date(2026, 7, 6), None),
+        planned("waits", None, None, conflicts="freeze window all year"),
+    )
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out
+    assert (
+        "Experiments: 4 planned, 1 running; the planned cost 2,050 dollars as expected, 2 of them not priced."
+        in said
+    )
+    assert said.index("raise meta: 2026-07-06 to 2026-07-06, 800 dollars") < said.index(
+        "pause search: 2026-07-13"
+    )
+    assert "  two layouts: 2026-07-06 to 2026-07-06\n" in said
+    assert "waits: no free week. freeze window all year" in said
+    assert "gone" not in said
+
+
+def test_a_home_without_scores_or_experiments_says_nothing_of_them(decided, tmp_environment, capsys):
+    print_summary(decided, tmp_environment)
+    said = capsys.readouterr().out
+    assert "Ad scores" not in said
+    assert "Experiments" not in said
