@@ -165,7 +165,7 @@ def _ad_scores(console: Console, warehouse: Warehouse) -> None:
     scores = _newest(warehouse, AD_SCORES)
     creatives = pl.struct("platform", "account_id", "creative_id")
     total = scores.select(creatives.n_unique()).item()
-    for ranker in rankers.sort("rate", descending=True).iter_rows(named=True):
+    for ranker in rankers.sort("rate").iter_rows(named=True):
         scored = scores.drop_nulls(f"{ranker['rate']}_score").select(creatives.n_unique()).item()
         by = f", by {ranker['candidate']}" if ranker["may_score"] else ""
         why = f". {ranker['reasons']}" if ranker["reasons"] else by
