@@ -2,7 +2,7 @@
 
 Here: reading what knows of experiments, settings as closed days, the check and the picture. Not here: rows
 and placing (`models.experiments`), judging split tests (`experiments`), planning tests (`media_mix`, `arms`).
-It plans and tells; nothing that is launched or netted asks it.
+It plans and tells: the desk names what goes on beside a proposal, and nothing is refused for it.
 """
 
 from datetime import date, timedelta

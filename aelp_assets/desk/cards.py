@@ -51,6 +51,7 @@ class Card:
         added: dollars a day. may_be_held: approving it draws whether it is held.
         is_alone: the approver's signature is enough. has_signed: the approver did.
         objections: of the guardrails, now.
+        disturbs: experiments going on that it would disturb.
     """
 
     proposal: Record
@@ -73,6 +74,7 @@ class Card:
     has_signed: bool
     signed_by: Sequence[Record]
     objections: Sequence[str]
+    disturbs: Sequence[str]
     call: str
 
     @property
@@ -216,6 +218,7 @@ def _card(
         has_signed=any(row["approver"] == view.approver for row in signed),
         signed_by=signed,
         objections=objections(view.governance, proposal, view.now),
+        disturbs=() if figures.going_on is None else figures.going_on.under(proposal),
         call=json.dumps(json.loads(proposal["payload"])["request"], indent=2, ensure_ascii=False),
     )
 

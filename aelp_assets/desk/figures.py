@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from aelp_assets.desk.experiments import GoingOn, read_going_on
 from resources.control.records import LeverKey, Record, key_of
 from resources.warehouse.interface import Warehouse, WarehouseError
 from resources.warehouse.schema import TableName
@@ -31,12 +32,14 @@ class Figures:
     Attributes:
         beliefs, decisions: rows of `bandit_posteriors` and `bandit_decisions`.
         forecasts: rows of `forecast_results` on the first day forecast, by rising budget.
+        going_on: experiments; None: they cannot be told.
         missing: why there are none, in words; None: there are.
     """
 
     beliefs: Mapping[LeverKey, Record] = field(default_factory=dict)
     decisions: Mapping[LeverKey, Record] = field(default_factory=dict)
     forecasts: Mapping[LeverKey, Sequence[Record]] = field(default_factory=dict)
+    going_on: GoingOn | None = None
     missing: str | None = None
 
 
@@ -58,7 +61,8 @@ def read_figures(warehouses: Sequence[Warehouse], morning: date) -> Figures:
         by_lever: dict[LeverKey, list[Record]] = {}
         for row in first_day.iter_rows(named=True):
             by_lever.setdefault(key_of(row), []).append(row)
-        return Figures(_by_lever(beliefs), _by_lever(decisions), by_lever)
+        going_on = read_going_on(warehouse, morning)
+        return Figures(_by_lever(beliefs), _by_lever(decisions), by_lever, going_on)
     return Figures(missing=said[-1] if said else "There is no warehouse here yet.")
 
 

@@ -341,6 +341,24 @@ def apply_hold_draws(
     return found
 
 
+def going_on_at(registry: pl.DataFrame, place: Place, day: date) -> list[str]:
+    """Running experiments that touch a place on a day, in words: changed there meanwhile, they tell less.
+
+    Args:
+        registry: `REGISTRY_SCHEMA`, of one morning.
+    """
+    running = registry.filter(
+        pl.col("status") == "running", pl.col("last_day").is_null() | (pl.col("last_day") >= day)
+    )
+    found = []
+    for row in running.sort("experiment_id").iter_rows(named=True):
+        shared = [Place(**told).shared_with(place) for told in json.loads(row["occupies"])]
+        if words := [each for each in shared if each is not None]:
+            until = "its end is not told" if row["last_day"] is None else f"until {row['last_day']}"
+            found.append(f"{row['compared']} ({min(words)}; {until})")
+    return found
+
+
 def registry_frame(experiments: Sequence[Experiment], conflicts: Mapping[str, str]) -> pl.DataFrame:
     """One row per experiment: what goes on first, then what is planned in its order, then what is over.
 

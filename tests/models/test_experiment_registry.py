@@ -25,6 +25,7 @@ from models.experiments.registry import (
     MeasuredTest,
     Place,
     apply_hold_draws,
+    going_on_at,
     landed_split_tests,
     measured_media_mix_tests,
     planned_media_mix_tests,
@@ -409,3 +410,22 @@ def test_the_register_has_a_row_each_what_goes_on_first():
     assert json.loads(rows["occupies"][0]) == [{"platform": "meta", "account_id": "1", "lever_id": "l1"}]
     assert rows.filter(experiment_id="never")["conflicts"].item() == "a sale"
     assert registry_frame([], {}).schema == REGISTRY_SCHEMA
+
+
+def test_what_goes_on_at_a_place_is_told_until_it_ends():
+    def running(name: str, place: Place, last: date | None = None, status: str = "running") -> Experiment:
+        told = {"days": None, "first_day": date(2026, 1, 1), "last_day": last}
+        return experiment(name, place, status=status, **told)
+
+    known = [
+        running("hooks", Place("meta", "1", "balance")),
+        running("pause", Place("meta", "1", "balance", "prospecting"), MORNING),
+        running("over", Place("meta", "1"), MORNING - timedelta(days=1)),
+        running("bad", Place("meta", "1"), None, "invalid"),
+        running("elsewhere", Place("meta", "2")),
+        running("other channel", Place("meta", "1", "balance", "search")),
+    ]
+    at = going_on_at(registry_frame(known, {}), Place("meta", "1", "balance", "prospecting", "l1"), MORNING)
+    assert len(at) == 2
+    assert "its end is not told" in at[0]
+    assert f"channel prospecting, lever l1; until {MORNING}" in at[1]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
+import json
 from decimal import Decimal
 
 import duckdb
+import polars as pl
 
 from resources.control.external_edits import withdraw_overtaken
 from resources.control.payloads import LeverValue
 from resources.control.store import open_control_store
-from resources.warehouse import publish_analyst_copy, warehouses_to_look_into
+from resources.warehouse import open_warehouse, publish_analyst_copy, warehouses_to_look_into
+from resources.warehouse.interface import Append
+from resources.warehouse.tables import EXPERIMENTS
 from tests.aelp_assets.desk.browsing import HOSTILE, Browser, desk_of, said, words
-from tests.aelp_assets.stored_figures import stored_figures
+from tests.aelp_assets.stored_figures import row_of, stored_figures
 from tests.resources.control.proposing import LAUNCH, TEN, lever, proposed, put_launches
 
 
@@ -46,6 +50,26 @@ def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(governance
     assert 'href="http://127.0.0.1:3000/assets/gaelp_training/bandit_decisions' in page
     assert 'class="cac doubtful"' in page, "the bad end lies above the cap"
     assert "nobody can approve it here: meta · l7: stop." in seen
+
+
+def test_an_experiment_that_a_raise_would_disturb_is_named_and_refuses_nothing(governance, tmp_environment):
+    proposed(governance, lever("l1"), lever("l3", p_cac_above_cap=0.95, thompson_budget=None))
+    stored_figures(tmp_environment)
+    told = {"status": "running", "last_day": None}
+    here, there = (json.dumps([{"platform": "meta", "account_id": account}]) for account in ("a1", "a2"))
+    rows = [
+        row_of(EXPERIMENTS, **told, experiment_id="1", compared="hooks: 2 arms", occupies=here),
+        row_of(EXPERIMENTS, **told, experiment_id="2", compared="pages: 2 arms", occupies=there),
+    ]
+    warehouse = open_warehouse(tmp_environment)
+    warehouse.ensure_tables([EXPERIMENTS])
+    warehouse.write(Append(EXPERIMENTS, pl.DataFrame(rows, schema=EXPERIMENTS.polars_schema)))
+    page = Browser(desk_of(governance, warehouses=lambda: warehouses_to_look_into(tmp_environment))).get()
+    seen = words(page)
+    assert "An experiment goes on here, and would tell less: hooks: 2 arms (" in seen
+    assert seen.count("An experiment goes on here") == 1, "a stop is not held against"
+    assert "pages: 2 arms" not in seen
+    assert "Approving adds 25.00 a day; your signature is enough." in seen
 
 
 def test_stops_stand_first_and_what_is_beyond_the_limit_says_so(governance):
