@@ -49,14 +49,15 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def creative_ranking(scale: str = "medium", worlds: int = 3, resamples: int = 1_000) -> Record:
+def creative_ranking(
+    scale: str = "medium", worlds: int = 3, most_images: int = 720, resamples: int = 1_000
+) -> Record:
     """Rank correlation with truth, what each block adds, bounds and choices, over unseen creatives."""
     settings = load_settings(PROJECT_ROOT / "aelp.yaml")
     folder = scratch_folder() / "creative_ranking"
     seeds = range(_SEED, _SEED + worlds)
-    parts, told = zip(
-        *(scored_world(scale, seed, folder / f"{scale}-{seed}", settings) for seed in seeds), strict=True
-    )
+    scored = [scored_world(scale, seed, most_images, folder / f"{scale}-{seed}", settings) for seed in seeds]
+    parts, told = zip(*scored, strict=True)
     unseen = together(parts)
     rng = np.random.default_rng(_SEED)
     details: dict[str, object] = {
@@ -78,7 +79,7 @@ def creative_ranking(scale: str = "medium", worlds: int = 3, resamples: int = 1_
         figures.append(Figure(f"worlds whose {rate.upper()} the gate lets score", may, f"of {worlds}"))
     return Record(
         "creative_ranking",
-        {"scale": scale, "worlds": worlds},
+        {"scale": scale, "worlds": worlds, "most_images": most_images},
         figures,
         note=f"{len(np.unique(unseen.creative)):,} unseen creatives of "
         f"{sum(world.creatives for world in told):,}, {len(unseen.group):,} arms of "

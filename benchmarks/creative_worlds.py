@@ -169,8 +169,12 @@ class Reading:
     features: pl.DataFrame
 
 
-def draw_world(scale: str, seed: int, store: AssetStore) -> CreativeWorld:
-    """Simulate an account and draw the images of all creatives that ran, into `store`."""
+def draw_world(scale: str, seed: int, store: AssetStore, most_images: int) -> CreativeWorld:
+    """Simulate an account and draw the images of all creatives that ran, into `store`.
+
+    Args:
+        most_images: creatives with any others are left out; chosen by their hash, which is as good as by lot.
+    """
     simulated = simulate_account(scale, seed, TODAY)
     business = simulated.business
     last = business.days - 1
@@ -178,7 +182,10 @@ def draw_world(scale: str, seed: int, store: AssetStore) -> CreativeWorld:
     images = {int(number): store.put(copywriting.render(business.creatives, number), "png") for number in ran}
     first = np.full(len(business.creatives), business.days)
     np.minimum.at(first, business.ads.creative, np.maximum(business.ads.first_day, 0))
-    frame = creatives_frame(business, Window(0, last, last), images, FOLDER)
+    chosen = set(sorted(set(images.values()))[:most_images])
+    kept = np.array([images[int(number)] in chosen for number in ran])
+    frame = creatives_frame(business, Window(0, last, last), images, FOLDER).filter(pl.Series(kept))
+    ran = ran[kept]
     contents = pl.concat_str([*TEXTS, "image_hash"], separator="\n")
     return CreativeWorld(
         simulated,

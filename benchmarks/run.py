@@ -26,6 +26,7 @@ Measure = Callable[[], Record]
 
 def small_measurements() -> dict[str, Measure]:
     """Measurements that need no built account: seconds each, the pull minutes."""
+    from benchmarks.creative_cold_start import creative_cold_start
     from benchmarks.creative_embeddings import creative_embeddings
     from benchmarks.creative_features import creative_features
     from benchmarks.creative_reruns import creative_reruns
@@ -36,6 +37,7 @@ def small_measurements() -> dict[str, Measure]:
     from benchmarks.storage import warehouse_throughput
 
     return {
+        "creative_cold_start": creative_cold_start,
         "creative_embeddings": creative_embeddings,
         "forecast_draws": forecast_draws,
         "mmm_allocation": mmm_allocation,
@@ -55,6 +57,7 @@ def studies() -> dict[str, Measure]:
     from benchmarks.bandit_study import bandit_study
     from benchmarks.best_creative import best_creative
     from benchmarks.closed_loop import closed_loop
+    from benchmarks.creative_ranking import creative_ranking
     from benchmarks.fault_soak import fault_soak
     from benchmarks.forecast_coverage import forecast_coverage
     from benchmarks.large_file import large_file
@@ -70,6 +73,7 @@ def studies() -> dict[str, Measure]:
         "bandit_study": bandit_study,
         "best_creative": best_creative,
         "closed_loop": closed_loop,
+        "creative_ranking": creative_ranking,
         "fault_soak": fault_soak,
         "forecast_coverage": forecast_coverage,
         "large_file": large_file,

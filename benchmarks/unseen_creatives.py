@@ -89,9 +89,11 @@ class Told:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def scored_world(scale: str, seed: int, home: Path, settings: Settings) -> tuple[Unseen, Told]:
+def scored_world(
+    scale: str, seed: int, most_images: int, home: Path, settings: Settings
+) -> tuple[Unseen, Told]:
     """One business from its draw to its unseen arms; `home` keeps what was read of its creatives."""
-    world = draw_world(scale, seed, AssetStore(home / FOLDER))
+    world = draw_world(scale, seed, AssetStore(home / FOLDER), most_images)
     reading = read_creatives(world.creatives, home, settings)
     blocks = views(world.creatives, reading)
     cluster = near_duplicate_clusters(
@@ -101,7 +103,7 @@ def scored_world(scale: str, seed: int, home: Path, settings: Settings) -> tuple
     )
     generator = np.random.default_rng(seed)
     morning = int(world.simulated.business.days * (1 - LATER_SHARE))
-    known, held, later = _held_back(world, cluster, morning, generator)
+    known, held, later = held_back(cluster, world.creatives["first_day"].to_numpy(), morning, generator)
     days = world.days(morning).join(_named(world, known), on=CREATIVE, how="semi")
     evaluations, scores = rank_creatives(
         world.creatives,
@@ -186,15 +188,19 @@ def competing(rows: pl.DataFrame, trials: str, successes: str) -> tuple[Arms, In
     )
 
 
-def _held_back(
-    world: CreativeWorld, cluster: IntArray, morning: int, generator: np.random.Generator
+def held_back(
+    cluster: IntArray, first_day: IntArray, morning: int, generator: np.random.Generator
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
-    """Creatives that teach, those held out with their cluster, and later ones that repeat nothing seen."""
-    held = cluster_folds(cluster, FOLDS, generator) == 0
-    starts_later = world.creatives["first_day"].to_numpy() >= morning
-    known = ~held & ~starts_later
-    later = starts_later & ~np.isin(cluster, cluster[known])
-    return known, held & ~starts_later, later
+    """Creatives that teach, those held out with their cluster, and later ones that repeat nothing seen.
+
+    Args:
+        cluster, first_day: of each creative, shape (creatives,).
+        morning: day of the ranking.
+    """
+    in_fold = cluster_folds(cluster, FOLDS, generator) == 0
+    starts_later = first_day >= morning
+    known = ~in_fold & ~starts_later
+    return known, in_fold & ~starts_later, starts_later & ~np.isin(cluster, cluster[known])
 
 
 def _named(world: CreativeWorld, chosen: BoolArray) -> pl.DataFrame:
