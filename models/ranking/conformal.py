@@ -21,7 +21,8 @@ IntArray = npt.NDArray[np.int64]
 FEWEST = 100
 """Calibration errors of a stratum from which its own quantile is used; below, its placement's arms are joined
 with every placement's of the same traffic, then all arms."""
-EVERY = "every"
+EVERY = None
+"""Stands for all placements: no name, because any name may be a placement's."""
 TRAFFIC_STRATA = 4
 
 
@@ -37,7 +38,7 @@ class ConformalBound:
 
     error: float
     edges: tuple[float, ...]
-    margins: Mapping[tuple[str, int], float]
+    margins: Mapping[tuple[str | None, int], float]
 
     def traffic(self, expected_successes: FloatArray) -> IntArray:
         """Stratum of traffic, 0 the least; shape (arms,)."""
@@ -84,12 +85,12 @@ def conformal_bound(
     strata = np.searchsorted(edges, expected_successes, side="right")
     shortfall = predicted - observed
     places = np.asarray(placement, dtype=object)
-    margins = {}
+    margins: dict[tuple[str | None, int], float] = {}
     for place in [EVERY, *sorted(set(placement))]:
-        there = np.ones(len(places), dtype=bool) if place == EVERY else places == place
+        there = np.ones(len(places), dtype=bool) if place is EVERY else places == place
         for stratum in range(-1, TRAFFIC_STRATA):
             errors = shortfall[there & (strata == stratum)] if stratum >= 0 else shortfall[there]
-            if len(errors) >= FEWEST and (stratum >= 0 or place == EVERY):
+            if len(errors) >= FEWEST and (stratum >= 0 or place is EVERY):
                 margins[place, stratum] = _upper_quantile(errors, error)
     return ConformalBound(error, edges, margins)
 

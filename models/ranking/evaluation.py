@@ -85,7 +85,8 @@ def better_by(
 ) -> dict[str, tuple[float, float, float]]:
     """What `score` has over `rival`, by figure: difference, and the 2.5 % and 97.5 % of a paired bootstrap.
 
-    Clusters are resampled, both rankers on the same ones.
+    Clusters are resampled, both rankers on the same ones. A figure that no resample could be told of has NaN
+    for its ends: nothing is proved.
     """
     one, other = _Choices(score, arms), _Choices(rival, arms)
     group_cluster = np.empty(int(arms.numbered.max()) + 1, dtype=np.int64)
@@ -98,10 +99,14 @@ def better_by(
         times = np.bincount(generator.integers(clusters, size=clusters), minlength=clusters)
         weight = times[group_cluster].astype(np.float64)
         drawn.append(_difference(_figures(one, weight), _figures(other, weight)))
-    ends = {
-        name: np.nanquantile([difference[name] for difference in drawn], [0.025, 0.975]) for name in observed
-    }
+    ends = {name: _middle([difference[name] for difference in drawn]) for name in observed}
     return {name: (observed[name], float(ends[name][0]), float(ends[name][1])) for name in observed}
+
+
+def _middle(drawn: list[float]) -> FloatArray:
+    """The 2.5 % and 97.5 % of what is a number; NaN where nothing is."""
+    told = np.array(drawn)[~np.isnan(drawn)]
+    return np.quantile(told, [0.025, 0.975]) if len(told) else np.full(2, np.nan)
 
 
 def precision_at(score: FloatArray, arms: Arms, count: int) -> float:

@@ -210,6 +210,16 @@ def test_a_placement_with_few_arms_borrows_the_margin_of_all() -> None:
     assert unknown.margin(["feed"], np.ones(1))[0] == np.inf
 
 
+def test_a_placement_of_any_name_has_margins_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    errors = np.r_[np.zeros(400), rng.normal(size=400)]
+    named = conformal_bound(errors, np.zeros(800), ["every"] * 400 + ["feed"] * 400, np.ones(800), error=0.1)
+    other = conformal_bound(errors, np.zeros(800), ["x"] * 400 + ["feed"] * 400, np.ones(800), error=0.1)
+    assert named.margin(["every"], np.ones(1))[0] == other.margin(["x"], np.ones(1))[0] == 0.0
+    unknown = named.margin(["stories"], np.ones(1))[0]
+    assert unknown == other.margin(["stories"], np.ones(1))[0] > 0.0
+
+
 def test_margins_are_those_of_a_library(world: World) -> None:
     rng = np.random.default_rng(8)
     errors = rng.normal(size=400)
@@ -241,6 +251,15 @@ def test_a_champion_stays_where_nothing_is_significant() -> None:
     assert np.isnan(found.judged["kernel"].figures.significant_pairs)
     assert found.champion == "ridge"
     assert "ranked right" in found.refusals[0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_is_significant_no_ranker_is_shown_to_be_better() -> None:
+    arms = Arms(np.repeat([0, 1], 2), np.full(4, 10.0), np.array([1.0, 2.0, 2.0, 1.0]))
+    rng = np.random.default_rng(1)
+    found = better_by(np.arange(4.0), -np.arange(4.0), arms, arms.group, rng)
+    assert np.isnan(found["significant_pairs"]).all()
+    assert found["pairs"][0] == 0.0
 
 
 def test_ties_say_nothing_of_which_arm_is_better() -> None:
