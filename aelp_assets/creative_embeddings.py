@@ -1,7 +1,7 @@
 """Creative asset: a vector of every text and image, made once.
 
-Here: reading creatives, calling `resources.creative_vectors`, checks, drawing. Not here: what is new, the
-networks (`resources.embedders`), what vectors are for.
+Here: reading creatives and split tests' arms, calling `resources.creative_vectors`, checks, drawing. Not
+here: what is new, the networks (`resources.embedders`), what vectors are for.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,13 @@ from aelp_assets.contact_sheet import ContactSheet
 from aelp_assets.metadata import asset_key, check, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import WAREHOUSE_POOL
-from models.creatives.contents import CREATIVE, image_contents, joined_text, text_contents
+from models.creatives.contents import (
+    CREATIVE,
+    image_contents,
+    joined_text,
+    text_contents,
+    with_arms_of_tests,
+)
 from models.policy import TEXTS
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -42,7 +48,8 @@ _CHECKS = {
         "creative_objects": dg.AssetIn(
             key=["gaelp_training", "creative_objects"],
             metadata={"columns": [*CREATIVE, *TEXTS, "content_sha256"]},
-        )
+        ),
+        "int_experiment_arms": dg.AssetIn(key=["intermediate", "int_experiment_arms"]),
     },
     check_specs=[
         dg.AssetCheckSpec(name, asset=asset_key(_NAME), description=said) for name, said in _CHECKS.items()
@@ -59,24 +66,26 @@ _CHECKS = {
 def creative_embeddings(
     context: dg.AssetExecutionContext,
     creative_objects: pl.DataFrame,
+    int_experiment_arms: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """Vectors of new texts and images; what has one is left alone."""
+    """Vectors of new texts and images of creatives and of split tests' arms; what has one is left alone."""
+    shown_anywhere = with_arms_of_tests(creative_objects, int_experiment_arms)
     moment, sheet = clock.now(), ContactSheet()
     of_text = space_of("text", settings.creatives.text_embedder)
     of_image = space_of("image", settings.creatives.image_embedder)
     keeper = VectorKeeper(warehouse, settings.creatives.threads, moment, context.log.info)
     with tried_again_while_locked():
         warehouse.ensure_tables([CREATIVE_EMBEDDINGS, QUARANTINE])
-        shown = image_contents(creative_objects)
+        shown = image_contents(shown_anywhere)
         new = keeper.without_vector(shown, of_image)
         images = CreativeImages(
             new, images_set_aside(warehouse), AssetStore(environment.home / FOLDER), moment
         )
-    texts = text_contents(creative_objects.select(joined_text()).to_series())
+    texts = text_contents(shown_anywhere.select(joined_text()).to_series())
     readings = {
         "texts": keeper.read_texts(texts, of_text),
         "images": keeper.read_images(images, of_image, shown.height - new.height, sheet.add),

@@ -1,7 +1,7 @@
 """Creative asset: what every text and image is like, measured once.
 
-Here: reading creatives, calling `resources.creative_measures`, checks, drawing. Not here: what is new, the
-formulas (`models.creatives`), what features are for.
+Here: reading creatives and split tests' arms, calling `resources.creative_measures`, checks, drawing. Not
+here: what is new, the formulas (`models.creatives`), what features are for.
 """
 
 import dagster as dg
@@ -11,7 +11,7 @@ from aelp_assets.contact_sheet import ContactSheet
 from aelp_assets.metadata import PREVIEW_ROWS, asset_key, check, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import WAREHOUSE_POOL
-from models.creatives.contents import CREATIVE, image_contents
+from models.creatives.contents import CREATIVE, image_contents, with_arms_of_tests
 from models.policy import TEXTS
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -35,7 +35,8 @@ _CHECKS = {
         "creative_objects": dg.AssetIn(
             key=["gaelp_training", "creative_objects"],
             metadata={"columns": [*CREATIVE, *TEXTS, "content_hash", "content_sha256"]},
-        )
+        ),
+        "int_experiment_arms": dg.AssetIn(key=["intermediate", "int_experiment_arms"]),
     },
     check_specs=[
         dg.AssetCheckSpec(name, asset=asset_key(_NAME), description=said) for name, said in _CHECKS.items()
@@ -52,19 +53,24 @@ _CHECKS = {
 def creative_features(
     context: dg.AssetExecutionContext,
     creative_objects: pl.DataFrame,
+    int_experiment_arms: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """Features of new texts and images; what has a row of the present versions is left alone."""
+    """Features of new texts and images of creatives and of split tests' arms.
+
+    What has a row of the present versions is left alone.
+    """
     from resources.creative_measures import FeatureKeeper, lexicons_of  # noqa: PLC0415 - OpenCV
 
     moment, sheet = clock.now(), ContactSheet()
+    shown_anywhere = with_arms_of_tests(creative_objects, int_experiment_arms)
     keeper = FeatureKeeper(warehouse, lexicons_of(settings), moment, context.log.info)
     with tried_again_while_locked():
         warehouse.ensure_tables([CREATIVE_FEATURES, QUARANTINE])
-        pairs = keeper.unmeasured(creative_objects)
+        pairs = keeper.unmeasured(shown_anywhere)
         known = keeper.known_images(pairs)
         aside = images_set_aside(warehouse)
     new = image_contents(pairs).join(known, on="content_sha256", how="anti", maintain_order="left")
@@ -72,7 +78,7 @@ def creative_features(
     measured = keeper.measure(pairs, known, images, sheet.add)
     if images.changes_quarantine:
         context.log_event(dg.AssetMaterialization(asset_key(str(QUARANTINE.name))))
-    states = keeper.states(creative_objects)
+    states = keeper.states(shown_anywhere)
     return dg.MaterializeResult(
         metadata={
             "preview": markdown_table(keeper.newest(PREVIEW_ROWS)),

@@ -58,3 +58,16 @@ def image_contents(creatives: pl.DataFrame) -> pl.DataFrame:
     known = creatives.drop_nulls("content_sha256").sort(CREATIVE)
     firsts = [pl.col(name).first() for name in CREATIVE]
     return known.group_by("content_sha256").agg(*firsts, creatives=pl.len()).sort("content_sha256")
+
+
+def with_arms_of_tests(creatives: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFrame:
+    """Creatives and, below them, what arms of split tests showed, in the creatives' columns.
+
+    Args:
+        creatives: columns of CREATIVE, texts, content_hash, content_sha256, or some of them.
+        arms: rows of int_experiment_arms. One that names no creative is called by its test; one that shows
+            nothing known is left out.
+    """
+    known = arms.filter(joined_text().is_not_null() | pl.col("content_sha256").is_not_null())
+    named = pl.coalesce("creative_id", pl.format("{}/{}", "test_id", "arm"))
+    return pl.concat([creatives, known.with_columns(creative_id=named).select(creatives.columns)])

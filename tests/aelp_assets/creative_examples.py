@@ -27,6 +27,10 @@ from resources.warehouse.schema import TableName
 from tests.resources.creative_media.media import picture, saved
 
 MOMENT = datetime(2026, 6, 30, 13, tzinfo=UTC)
+ARM_COLUMNS = (
+    *("platform", "account_id", "test_id", "arm", "creative_id", "headline", "body", "call_to_action"),
+    *("description", "image_id", "content_hash", "content_sha256"),
+)
 COLUMNS = ("platform", "account_id", "creative_id", "headline", "body", "call_to_action", "content_hash")
 CREATIVES = {
     "c1": {
@@ -52,6 +56,8 @@ class Studio:
     creatives: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {name: dict(values) for name, values in CREATIVES.items()}
     )
+    arms: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of int_experiment_arms."""
     settings: Settings = field(default_factory=lambda: load_settings(PROJECT_ROOT / "aelp.yaml"))
 
     @property
@@ -92,9 +98,13 @@ class Studio:
         def creative_objects():
             return self.objects()
 
+        @dg.asset(key=["intermediate", "int_experiment_arms"], io_manager_key="memory")
+        def int_experiment_arms():
+            return pl.DataFrame(self.arms, schema=dict.fromkeys(ARM_COLUMNS, pl.String))
+
         with dg.DagsterInstance.ephemeral() as instance:
             ran = dg.materialize(
-                [creative_objects, asset],
+                [creative_objects, int_experiment_arms, asset],
                 instance=instance,
                 resources={
                     "settings": self.settings,

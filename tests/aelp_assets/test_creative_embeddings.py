@@ -99,6 +99,20 @@ def test_a_changed_headline_is_one_new_text(studio):
     assert again.metadata["dagster/row_count"] == 3
 
 
+def test_what_split_tests_showed_is_read_beside_the_creatives_and_once(studio):
+    shared = studio.show("c1", photograph(1))
+    arm = {"platform": "archive", "account_id": "a", "test_id": "t", "content_hash": "x"}
+    studio.arms = [
+        arm | {"arm": "0", "headline": "Sleep well tonight", "content_sha256": shared},
+        arm | {"arm": "1", "headline": "What would you change first?"},
+        arm | {"arm": "2", "description": "no text of the ad"},
+    ]
+    first = studio.read(creative_embeddings)
+    assert (first.metadata["new_texts"], first.metadata["new_images"]) == (3, 1)
+    assert first.failed == set()
+    assert studio.read(creative_embeddings).metadata["new_texts"] == 0
+
+
 def test_another_embedder_reads_everything_anew_and_is_kept_apart(studio, quick):
     studio.choose(text_embedder="path:/quick")
     studio.read(creative_embeddings)

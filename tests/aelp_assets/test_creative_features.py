@@ -88,6 +88,21 @@ def test_a_row_says_what_the_formulas_say_and_nothing_of_what_is_not_there(studi
     assert all(nothing[f"text_{name}"] is None for name in TEXT_FEATURES)
 
 
+def test_what_split_tests_showed_is_measured_beside_the_creatives_and_once(studio, looked_at):
+    shared = studio.show("c1", photograph(1))
+    arm = {"platform": "archive", "account_id": "a", "test_id": "t"}
+    studio.arms = [
+        arm | {"arm": "0", "headline": "Sleep well", "content_sha256": shared, "content_hash": "x"},
+        arm | {"arm": "1", "headline": "Sleep well", "content_hash": "y"},
+        arm | {"arm": "2", "content_hash": "z"},
+    ]
+    first = studio.read(creative_features)
+    assert first.metadata["new_creatives"] == len(studio.creatives) + 2
+    assert len(looked_at) == 1
+    assert first.failed == set()
+    assert studio.read(creative_features).metadata["new_creatives"] == 0
+
+
 def test_each_text_is_held_to_its_own_limit(studio):
     limit = studio.settings.policy.text_limits["headline"]
     studio.creatives["c2"]["headline"] = "x" * (limit + 3)

@@ -695,6 +695,13 @@ EXPECTED: dict[str, Expected] = {
         survey    x1          lift     control  2026-05-20    2026-05-20  15    Chrome   0.5            true        2      -            -            1                 1
         survey    x1          lift     exposed  2026-05-20    2026-05-20  15    Chrome   0.5            false       1      -            -            0                 1
     """),
+    "intermediate.int_experiment_arms": Expected("""
+        platform  account_id  test_id  arm      creative_id  headline   body         description  image_id  content_sha256
+        archive   x2          t1       0        -            Look at 0  <p>This</p>  -            i1        -
+        archive   x2          t1       1        -            Look at 1  <p>This</p>  -            i1        -
+        survey    x1          lift     control  -            -          -            -            -         -
+        survey    x1          lift     exposed  -            -          -            -            -         -
+    """),
     "staging.stg_vendor_files__creatives": Expected("""
         date        account_id  creative_id  row_no  headline  created_on
         2026-06-08  acme        v1           1       Öl        2026-06-01
