@@ -1,10 +1,11 @@
 """Ranking assets: which new ads deserve a try, and how far whoever says so may be trusted.
 
 Here: reading creatives with their vectors, measures and deliveries, calling `models.ranking`, drawing. Not
-here: the mathematics, what creatives are like (`creative_features`, `creative_embeddings`).
+here: the mathematics, what creatives are like (`creative_features`, `creative_embeddings`), what split tests
+teach and who ranked before (`ranking_evidence`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from math import isfinite
 
@@ -16,6 +17,7 @@ from aelp_assets import plots
 from aelp_assets.metadata import asset_key, check, result, table_out
 from aelp_assets.ownership import MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import (
+    JUDGED_DAYS,
     RANKING_DAYS,
     WAREHOUSE_POOL,
     days_before,
@@ -23,13 +25,19 @@ from aelp_assets.partitions import (
     morning_of,
     seeded_rng,
 )
+from aelp_assets.ranking_evidence import (
+    clusters,
+    everything_read,
+    newest_teaching_arms,
+    previous_champions,
+)
 from models.creatives.contents import CREATIVE
 from models.policy import TEXTS
 from models.ranking.ad_scores import AdScores, RateRanking, ScoringRules, ad_scores
 from models.ranking.blocks import Vectors, creative_blocks
 from models.ranking.candidates import TEXT
 from models.ranking.kernels import Values, chosen_rows
-from models.ranking.splits import near_duplicate_clusters
+from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
 from resources.settings import Settings
@@ -42,10 +50,9 @@ _SHOWN = [
     *("p_above_placement", "delivered_impressions"),
 ]
 _EVALUATIONS_SHOWN = [
-    *("rate", "candidate", "is_champion", "may_score", "significant_pairs_right", "top_one"),
+    *("rate", "candidate", "judged_on", "is_champion", "may_score", "significant_pairs_right", "top_one"),
     *("calibration_error", "lowest_coverage", "reasons"),
 ]
-_REWORDED = 0.95  # of one shop's texts: 0.8 is how alike any two of them are, and would chain all of them
 _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
 
 
@@ -59,6 +66,12 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
         "int_creative_placement_daily": dg.AssetIn(
             key=["intermediate", "int_creative_placement_daily"], partition_mapping=days_before(RANKING_DAYS)
         ),
+        "ab_experiments": dg.AssetIn(
+            key=["gaelp_training", "ab_experiments"],
+            partition_mapping=days_before(JUDGED_DAYS, and_the_morning=True),
+        ),
+        "int_experiment_cells": dg.AssetIn(key=["intermediate", "int_experiment_cells"]),
+        "int_experiment_arms": dg.AssetIn(key=["intermediate", "int_experiment_arms"]),
     },
     outs={
         table.name.table: table_out(
@@ -87,6 +100,9 @@ def ranking(
     context: dg.AssetExecutionContext,
     creative_objects: pl.DataFrame,
     int_creative_placement_daily: pl.DataFrame,
+    ab_experiments: pl.DataFrame,
+    int_experiment_cells: pl.DataFrame,
+    int_experiment_arms: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[dg.MaterializeResult]:
@@ -99,8 +115,9 @@ def ranking(
         "image": space_of("image", settings.creatives.image_embedder),
     }
     vectors = {name: Vectors(*read_vectors(warehouse, space)) for name, space in spaces.items()}
+    tests = newest_teaching_arms(ab_experiments, int_experiment_cells, int_experiment_arms)
     blocks = creative_blocks(
-        creative_objects,
+        everything_read(creative_objects, tests),
         vectors["text"],
         vectors["image"],
         read_features(warehouse, lexicons_of(settings)),
@@ -109,7 +126,9 @@ def ranking(
         creative_objects,
         blocks,
         int_creative_placement_daily.filter(pl.col("track").is_in(list(settings.tracks))),
+        tests,
         morning,
+        champions=previous_champions(warehouse, morning),
         maturity_days=settings.attribution.maturity_days,
         embedders="+".join(f"{space.embedder}@{space.weights_sha256[:8]}" for space in spaces.values()),
         generator=seeded_rng(settings.seed, "ranking", morning),
@@ -149,8 +168,10 @@ def rank_creatives(
     creatives: pl.DataFrame,
     blocks: dict[str, Values],
     days: pl.DataFrame,
+    tests: pl.DataFrame,
     morning: date,
     *,
+    champions: Mapping[str, str | None],
     maturity_days: int,
     embedders: str,
     generator: np.random.Generator,
@@ -158,9 +179,11 @@ def rank_creatives(
     """RANKER_EVALUATIONS and AD_SCORES of a morning.
 
     Args:
-        creatives: keys, texts and hashes; row i is row i of the blocks.
+        creatives: keys, texts and hashes; row i is row i of the blocks, in which the tests' arms follow.
         days: int_creative_placement_daily before the morning. Clicks and conversions of days younger than
             `maturity_days` are left out of CVR.
+        tests: `teaching_arms` of the morning.
+        champions: who scored so far, by rate.
         embedders: noted in model_version.
     """
     mature = pl.col("date").cast(pl.Date) < pl.lit(morning) - pl.duration(days=maturity_days)
@@ -182,16 +205,19 @@ def rank_creatives(
         .with_row_index("creative")
         .cast({"creative": pl.Int64})
     )
-    rows = asked["row"].to_numpy().astype(np.int64)
+    creative = asked["row"].to_numpy().astype(np.int64)
+    rows = np.concatenate([creative, creatives.height + np.arange(tests.height)])
     values = {name: chosen_rows(of_block, rows) for name, of_block in blocks.items()}
     text = values.get(TEXT, np.zeros((len(rows), 1)))
-    image = creatives["content_sha256"].rank("dense").fill_null(-1).to_numpy().astype(np.int64)[rows]
+    hashes = pl.concat([creatives["content_sha256"], tests["content_sha256"]])
+    image = hashes.rank("dense").fill_null(-1).to_numpy().astype(np.int64)[rows]
     scored = ad_scores(
         asked.select("track", "platform"),
         values,
-        near_duplicate_clusters(np.asarray(text), [image, rows], likeness=_REWORDED),
+        clusters(np.asarray(text), image, creative, tests),
         sums.join(asked.select("creative", "track", *CREATIVE), on=[*CREATIVE, "track"]),
-        champions={},
+        tests.with_columns(creative=len(creative) + pl.int_range(pl.len(), dtype=pl.Int64)),
+        champions=champions,
         rules=ScoringRules(),
         generator=generator,
     )
@@ -223,6 +249,12 @@ def _named(found: RateRanking) -> str:
     return found.promotion.champion if found.ranker is not None and found.promotion is not None else "none"
 
 
+def _learnt_from(candidate: str) -> str:
+    if candidate.endswith(OF_TESTS):
+        return TESTS
+    return f"{ADS}+{TESTS}" if candidate.endswith(WITH_TESTS) else ADS
+
+
 def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
     rows = []
     for rate, found in (("ctr", scored.click), ("cvr", scored.conversion)):
@@ -241,6 +273,9 @@ def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
                     "candidate": name,
                     "is_champion": champion,
                     "may_score": champion and not found.reasons,
+                    "judged_on": found.judged_on,
+                    "judged_arms": sum(judged.arms_in_stratum),
+                    "learnt_from": _learnt_from(name),
                     "reasons": reasons if champion else None,
                     "pairs_right": judged.figures.pairs,
                     "significant_pairs_right": judged.figures.significant_pairs,

@@ -581,9 +581,9 @@ def _run(started: float, with_weekly: bool = False) -> None:
             if with_weekly:
                 run_after("backtest", defs, instance, morning, say)
                 run_after("fit_media_mix", defs, instance, morning, say)
-                run_after("rank_creatives", defs, instance, morning, say)
                 today = clock.now().astimezone(settings.timezone).date()
                 judge_split_tests(defs, instance, warehouse, morning, today, say)
+                run_after("rank_creatives", defs, instance, morning, say)  # valid tests teach it
             run_after("review", defs, instance, morning, say)
     except MorningFailed as failure:
         landing = rows_added(landed_before, read_landings(warehouse))

@@ -31,6 +31,7 @@ HISTORY_DAYS = 180
 EVENT_DAYS = 800  # two of what comes once a year
 BASELINE_DAYS = _settings.baselines.window_days + _settings.attribution.maturity_days
 RANKING_DAYS = 120  # of deliveries that ads are ranked by: taste moves, and a quarter has enough rivals
+JUDGED_DAYS = 14  # split tests are judged weekly; a week without is bridged
 LEVER_DAYS = _settings.attribution.maturity_days + _settings.bandit.window_days + 30
 
 SCORE_DAYS = 13  # a weekly ranking may be missed once before its scores count no longer

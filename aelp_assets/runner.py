@@ -308,7 +308,7 @@ def judge_split_tests(
     today: date,
     say: Say,
 ) -> None:
-    """Judge the split tests as of today, whichever mornings were decided: archives are of any time.
+    """Judge the split tests as of each morning just decided, and as of today: archives are of any time.
 
     Raises:
         MorningFailed: the job failed.
@@ -316,9 +316,10 @@ def judge_split_tests(
     is_new = bool(morning.transformed or morning.decided)
     if not is_new or not warehouse.exists(TableName("intermediate", "int_experiment_cells")):
         return
-    say(f"Judging split tests as of {today}")
-    tags = {"dagster/partition": today.isoformat()}
-    _timed(morning, "experiments", lambda: _execute(defs, instance, "judge_experiments", tags))
+    for as_of in sorted({*morning.decided, today}):
+        say(f"Judging split tests as of {as_of}")
+        tags = {"dagster/partition": as_of.isoformat()}
+        _timed(morning, "experiments", lambda tags=tags: _execute(defs, instance, "judge_experiments", tags))  # type: ignore[misc]
 
 
 def run_after(

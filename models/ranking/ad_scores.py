@@ -3,9 +3,10 @@
 Here: from deliveries and creatives' blocks to scores on the placements' scale. Not here: the candidates
 (`candidates`), who is promoted (`promotion`), what a score does to a forecast.
 
-A group is a campaign's ads in one placement. A score is relative: the log-odds a creative has beyond the
-average ad of its placement; with the placement's own rate it becomes a CTR. Nothing scores that the gate of
-`promotion` refused, nor where too little ran to judge by: the reason is given instead.
+A group is a campaign's ads in one placement, or a split test's arms of one image. A score is relative: the
+log-odds a creative has beyond the average ad of its placement; with the placement's own rate it becomes a
+CTR. Nothing scores that the gate of `promotion` refused, nor where too little ran to judge by: the reason is
+given instead.
 """
 
 from __future__ import annotations
@@ -21,17 +22,27 @@ from scipy.special import expit, logit, ndtr
 from models.ranking.candidates import CANDIDATES, Fit, Ranker
 from models.ranking.conformal import ConformalBound
 from models.ranking.evaluation import fold_rankers, scores_by
-from models.ranking.evidence import Arms
-from models.ranking.kernels import Values, chosen_rows
+from models.ranking.kernels import Values
 from models.ranking.multipliers import kept_share
+from models.ranking.populations import (
+    ADS,
+    OF_TESTS,
+    TESTS,
+    WITH_TESTS,
+    Population,
+    further_teachers,
+    population_of,
+    taught_too,
+    too_few,
+)
 from models.ranking.promotion import Promotion, bound_of, promote
 from models.ranking.splits import cluster_folds, earlier_and_later
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _PLACE = ["track", "platform", "placement"]
+_GROUP = ["platform", "account_id", "track", "campaign_id", "placement"]
 _RATED = ("score", "lower_bound", "p_above", "multiplier")
-_FEWEST_PAIRED = 2
 _ALL = -1
 """Number of the ranker that learnt from every arm: it scores what no arm, and nothing like one, was."""
 
@@ -103,13 +114,15 @@ class RateRanking:
         bound: of its held-out scores; None without a ranker.
         promotion: how the candidates did; None where there was too little to judge them by.
         reasons: why nothing scores; empty where it may.
-        unseen: for multipliers; None without a ranker.
+        judged_on: ADS or TESTS; None where there was too little.
+        unseen: for multipliers; None where split tests judged: what they promise of ads nobody has seen kept.
     """
 
     ranker: Ranker | None
     bound: ConformalBound | None
     promotion: Promotion | None
     reasons: tuple[str, ...]
+    judged_on: str | None = None
     unseen: Unseen | None = None
 
 
@@ -132,6 +145,7 @@ def ad_scores(
     values: Mapping[str, Values],
     cluster: IntArray,
     deliveries: pl.DataFrame,
+    tests: pl.DataFrame,
     *,
     champions: Mapping[str, str | None],
     rules: ScoringRules,
@@ -142,11 +156,12 @@ def ad_scores(
 
     Args:
         creatives: track, platform; row i is creative i.
-        values: blocks of the creatives, one row each.
-        cluster: creatives that may not be parted (`near_duplicate_clusters`), shape (creatives,).
+        values: blocks of the creatives, one row each, and below them of what split tests showed.
+        cluster: rows of the blocks that may not be parted (`near_duplicate_clusters`), shape (rows,).
         deliveries: creative (row number), track, platform, account_id, campaign_id, placement, first_day,
             impressions, clicks, conversions (matured, may be fractional); one row per creative, campaign and
             placement.
+        tests: creative (row of the blocks), part (arms of one part compete), first_day, impressions, clicks.
         champions: candidate that scored so far by "ctr" and "cvr"; None at first.
     """
     deliveries = deliveries.sort(
@@ -159,9 +174,21 @@ def ad_scores(
     clicked = deliveries.filter(pl.col("clicks") >= rules.fewest_clicks).with_columns(
         trials=pl.col("clicks"), successes=paid
     )
+    tested = tests.filter(pl.col("impressions") >= rules.fewest_impressions).select(
+        "creative", "part", "first_day", placement=pl.lit(TESTS), trials="impressions", successes="clicks"
+    )
     click, conversion = (
-        _ranking_by(rows, values, cluster, champions.get(name), rules, generator, candidates)
-        for name, rows in (("ctr", shown), ("cvr", clicked))
+        _ranking_by(
+            population_of(ADS, rows, _GROUP, cluster),
+            population_of(TESTS, of_tests, ["part"], cluster),
+            values,
+            champions.get(name),
+            cluster,
+            rules,
+            generator,
+            candidates,
+        )
+        for name, rows, of_tests in (("ctr", shown, tested), ("cvr", clicked, tested.clear()))
     )
     asked = (
         deliveries.select(_PLACE)
@@ -188,39 +215,37 @@ def ad_scores(
 
 
 def _ranking_by(
-    rows: pl.DataFrame,
+    own: Population,
+    tests: Population,
     values: Mapping[str, Values],
-    cluster: IntArray,
     champion: str | None,
+    cluster: IntArray,
     rules: ScoringRules,
     generator: np.random.Generator,
     candidates: Mapping[str, Fit],
 ) -> RateRanking:
-    group = ["platform", "account_id", "track", "campaign_id", "placement"]
-    rivals = rows.filter(pl.col("creative").n_unique().over(group) >= _FEWEST_PAIRED).sort(*group, "creative")
-    count = rivals["creative"].n_unique()
-    if count < rules.fewest_creatives:
-        return RateRanking(
-            None,
-            None,
-            None,
-            (f"{count} creatives competed with enough delivery; {rules.fewest_creatives} are needed.",),
+    """Judged on own ads; on split tests where own ads are too few and tests are not."""
+    ads_lack, tests_lack = (
+        too_few(
+            population,
+            fewest_creatives=rules.fewest_creatives,
+            folds=rules.folds,
+            later_share=rules.later_share,
         )
-    arms = _arms(rivals, group)
-    creative = rivals["creative"].to_numpy()
-    of_arms = {name: chosen_rows(of_block, creative) for name, of_block in values.items()}
-    clusters, places = cluster[creative], rivals["placement"].to_list()
-    period = rivals["first_day"].to_physical().to_numpy().astype(np.int64)
-    earlier, later = earlier_and_later(period, clusters, later_share=rules.later_share)
-    reasons = _too_few(arms, clusters, earlier, later, rules)
-    if reasons:
-        return RateRanking(None, None, None, reasons)
+        for population in (own, tests)
+    )
+    if ads_lack and tests_lack:
+        return RateRanking(None, None, None, ads_lack + (tests_lack if len(tests.arms) else ()))
+    judged = tests if ads_lack else own
+    earlier, later = earlier_and_later(judged.period, judged.cluster, later_share=rules.later_share)
+    rivals = _rivals(candidates, judged, tests, values, before=int(judged.period[later].min()))
+    of_arms = judged.values(values)
     promotion = promote(
-        candidates,
+        rivals,
         of_arms,
-        arms,
-        places,
-        clusters,
+        judged.arms,
+        judged.placement,
+        judged.cluster,
         earlier,
         later,
         champion=champion,
@@ -228,38 +253,44 @@ def _ranking_by(
         generator=generator,
     )
     if promotion.refusals:
-        return RateRanking(None, None, promotion, promotion.refusals)
-    fit = candidates[promotion.champion]
-    fold = cluster_folds(clusters, rules.folds, generator)
-    rankers = fold_rankers(fit, of_arms, arms, fold, generator)
+        return RateRanking(None, None, promotion, promotion.refusals, judged.name)
+    fit = _rivals(candidates, judged, tests, values, before=None)[promotion.champion]
+    fold = cluster_folds(judged.cluster, rules.folds, generator)
+    rankers = fold_rankers(fit, of_arms, judged.arms, fold, generator)
     held_out = scores_by(rankers, of_arms, fold).mean
-    rate = float(arms.successes.sum() / arms.trials.sum())
-    ranker = fit(of_arms, arms, generator)
-    fold_of_cluster = dict(zip(clusters.tolist(), fold.tolist(), strict=True))
-    number = np.array([fold_of_cluster.get(kind, _ALL) for kind in cluster.tolist()], dtype=np.int64)
+    rate = float(judged.arms.successes.sum() / judged.arms.trials.sum())
+    ranker = fit(of_arms, judged.arms, generator)
+    unseen = None
+    if judged.name == ADS:
+        fold_of_cluster = dict(zip(judged.cluster.tolist(), fold.tolist(), strict=True))
+        number = np.array([fold_of_cluster.get(kind, _ALL) for kind in cluster.tolist()], dtype=np.int64)
+        unseen = Unseen({**rankers, _ALL: ranker}, number, kept_share(held_out, judged.arms))
     return RateRanking(
         ranker,
-        bound_of(held_out, arms, places, rate),
+        bound_of(held_out, judged.arms, judged.placement, rate),
         promotion,
         (),
-        Unseen({**rankers, _ALL: ranker}, number, kept_share(held_out, arms)),
+        judged.name,
+        unseen,
     )
 
 
-def _too_few(
-    arms: Arms,
-    cluster: IntArray,
-    earlier: npt.NDArray[np.bool_],
-    later: npt.NDArray[np.bool_],
-    rules: ScoringRules,
-) -> tuple[str, ...]:
-    """Why earlier arms cannot be learnt from, or later ones cannot judge."""
-    if len(np.unique(cluster[earlier])) < rules.folds:
-        return (f"The earlier ads are fewer than {rules.folds} kinds: most are rewordings of one another.",)
-    for name, chosen in (("earlier", earlier), ("later", later)):
-        if len(np.unique(arms.group[chosen])) == int(chosen.sum()):
-            return (f"No two {name} ads competed in one campaign and placement.",)
-    return ()
+def _rivals(
+    candidates: Mapping[str, Fit],
+    judged: Population,
+    tests: Population,
+    values: Mapping[str, Values],
+    *,
+    before: int | None,
+) -> dict[str, Fit]:
+    """Candidates by what they learn from: ads with and without split tests, or split tests alone."""
+    if judged.name == TESTS:
+        return {f"{name}{OF_TESTS}": fit for name, fit in candidates.items()}
+    further = further_teachers(tests, judged, before=before)
+    if before is not None and not len(further.arms):
+        return dict(candidates)
+    taught = {f"{name}{WITH_TESTS}": taught_too(fit, values, further) for name, fit in candidates.items()}
+    return {**candidates, **taught}
 
 
 def _rated(
@@ -270,7 +301,7 @@ def _rated(
     rules: ScoringRules,
 ) -> dict[str, FloatArray]:
     """Rate, its bound, P(above the placement's average ad) and multiplier, for each row of `asked`."""
-    if found.ranker is None or found.bound is None or found.unseen is None:
+    if found.ranker is None or found.bound is None:
         return {name: np.full(asked.height, np.nan) for name in _RATED}
     scored = found.ranker.scores(values)
     rate, relative = _beside_the_average(asked, rows, scored.mean)
@@ -278,17 +309,31 @@ def _rated(
     traffic = np.nan_to_num(rate) * rules.screening_impressions
     margin = found.bound.margin(asked["placement"].to_list(), traffic)
     level = logit(rate)
-    unseen = np.empty(asked.height)
-    for number, ranker in found.unseen.rankers.items():
-        mean = scored.mean if number == _ALL else ranker.scores(values).mean
-        of_number = found.unseen.number[creative] == number
-        unseen[of_number] = _beside_the_average(asked, rows, mean)[1][of_number]
     return {
         "score": expit(level + relative),
         "lower_bound": expit(level + relative - margin),
         "p_above": _above(relative, scored.variance[creative]),
-        "multiplier": expit(level + found.unseen.kept * unseen) / rate,
+        "multiplier": _multiplier(asked, rows, values, scored.mean, level, found.unseen),
     }
+
+
+def _multiplier(
+    asked: pl.DataFrame,
+    rows: pl.DataFrame,
+    values: Mapping[str, Values],
+    score: FloatArray,
+    level: FloatArray,
+    unseen: Unseen | None,
+) -> FloatArray:
+    """Expected rate over the placement's, for each row of `asked`; NaN where nothing may be promised."""
+    relative = np.full(asked.height, np.nan)
+    if unseen is None:
+        return relative
+    number = unseen.number[asked["creative"].to_numpy()]
+    for name, ranker in unseen.rankers.items():
+        mean = score if name == _ALL else ranker.scores(values).mean
+        relative[number == name] = _beside_the_average(asked, rows, mean)[1][number == name]
+    return np.asarray(expit(level + unseen.kept * relative) / expit(level), dtype=np.float64)
 
 
 def _beside_the_average(
@@ -312,12 +357,3 @@ def _beside_the_average(
 def _above(relative: FloatArray, variance: FloatArray) -> FloatArray:
     """P(log-odds above the average ad's) under a normal posterior; NaN where a ranker has none."""
     return np.asarray(ndtr(relative / np.sqrt(variance)), dtype=np.float64)
-
-
-def _arms(rows: pl.DataFrame, group: list[str]) -> Arms:
-    numbers = rows.select(pl.struct(group).rank("dense")).to_series().to_numpy().astype(np.int64)
-    return Arms(
-        numbers,
-        rows["trials"].to_numpy().astype(np.float64),
-        rows["successes"].to_numpy().astype(np.float64),
-    )

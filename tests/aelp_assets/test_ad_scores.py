@@ -9,9 +9,12 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.ad_scores import rank_creatives
+from aelp_assets.ranking_evidence import everything_read, previous_champions
 from models.creatives.contents import text_sha256
 from models.ranking.blocks import Vectors, creative_blocks
 from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
+from models.ranking.split_tests import TEACHING_ARMS_SCHEMA
+from resources.warehouse.interface import Append
 from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
 
 MORNING = date(2026, 7, 1)
@@ -71,13 +74,46 @@ class Shop:
                     }
                 )
         self.days = pl.DataFrame(rows)
+        self.tests = pl.DataFrame(schema=TEACHING_ARMS_SCHEMA)
 
-    def ranked(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def run_split_tests(self, count: int, arms: int = 4) -> None:
+        """Split tests of some archive in which arms clicked as creatives with such texts would."""
+        rng = np.random.default_rng(count)
+        names = [f"T{number:04d}" for number in range(count * arms)]
+        vectors = rng.normal(size=(len(names), 12)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        hashes = pl.concat([self.text.content_sha256, pl.Series([text_sha256(name) for name in names])])
+        order = hashes.arg_sort().to_numpy()
+        self.text = Vectors(hashes.gather(order), np.vstack([self.text.vectors, vectors])[order])
+        test = np.repeat(np.arange(count), arms)
+        rate = 1 / (1 + np.exp(4.0 - 1.2 * vectors[:, 0]))
+        self.tests = pl.DataFrame(
+            {
+                "platform": "archive",
+                "account_id": "a",
+                "test_id": [f"t{number}" for number in test],
+                "headline": names,
+                "body": None,
+                "call_to_action": None,
+                "content_hash": [f"h{name}" for name in names],
+                "content_sha256": None,
+                "part": test,
+                "first_day": [MORNING - timedelta(days=900 - int(number)) for number in test],
+                "impressions": 9_000,
+                "clicks": rng.binomial(9_000, rate),
+            },
+            schema=TEACHING_ARMS_SCHEMA,
+        )
+
+    def ranked(self, **champions: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        read = everything_read(self.creatives, self.tests)
         return rank_creatives(
             self.creatives,
-            creative_blocks(self.creatives, self.text, self.image, self.features),
+            creative_blocks(read, self.text, self.image, self.features),
             self.days,
+            self.tests,
             MORNING,
+            champions=champions,
             maturity_days=14,
             embedders=EMBEDDERS,
             generator=np.random.default_rng(1),
@@ -134,6 +170,63 @@ def test_the_figure_shows_the_best_and_their_bounds() -> None:
     _, scores = Shop(5).ranked()
     title = plots.ad_scores(scores).axes[0].get_title()
     assert "facebook_feed" in title
+
+
+def test_split_tests_teach_where_own_ads_are_too_few_and_the_table_says_who_judged() -> None:
+    shop = Shop(6)
+    shop.days = shop.days.filter(pl.col("creative_id") < "012")
+    shop.run_split_tests(150)
+    evaluations, scores = shop.ranked()
+    ctr = evaluations.filter(rate="ctr")
+    assert set(ctr["candidate"]) == {"kernel_of_tests", "ridge_of_tests", "trees_of_tests"}
+    assert set(ctr["judged_on"]) == set(ctr["learnt_from"]) == {"split_tests"}
+    assert ctr["judged_arms"].min() > 100
+    assert ctr.filter("is_champion")["may_score"].all()
+    # Arms are no creatives of the account: they get no scores, and its creatives get theirs.
+    assert set(scores["creative_id"]) == set(shop.creatives["creative_id"])
+    new = scores.filter(pl.col("delivered_impressions") == 0, track="security").sort("creative_id")
+    truth = shop.truth[new["creative_id"].cast(pl.Int64).to_numpy()]
+    assert np.corrcoef(new["ctr_score"].to_numpy(), truth)[0, 1] > 0.7
+    (cvr,) = evaluations.filter(rate="cvr").to_dicts()
+    assert (cvr["judged_on"], cvr["may_score"]) == (None, False)
+
+
+def test_own_ads_judge_where_they_are_enough_with_and_without_split_tests() -> None:
+    shop = Shop(7)
+    shop.run_split_tests(100)
+    evaluations, _ = shop.ranked()
+    ctr = evaluations.filter(rate="ctr")
+    assert set(ctr["judged_on"]) == {"ads"}
+    told = {row["candidate"]: row for row in ctr.to_dicts()}
+    assert told["ridge"]["learnt_from"] == "ads"
+    assert told["ridge_with_tests"]["learnt_from"] == "ads+split_tests"
+    assert told["ridge_with_tests"]["significant_pairs_right"] > told["ridge"]["significant_pairs_right"]
+    assert not evaluations.filter(rate="cvr")["candidate"].str.contains("tests").any()
+
+
+def test_the_last_champion_that_scored_before_the_morning_is_known(duckdb_warehouse) -> None:
+    duckdb_warehouse.ensure_tables([RANKER_EVALUATIONS])
+    said = {"candidate": "ridge", "rate": "ctr", "is_champion": True, "may_score": True}
+    rows = [
+        said | {"as_of_date": MORNING - timedelta(days=21), "candidate": "trees"},
+        said | {"as_of_date": MORNING - timedelta(days=14)},
+        said | {"as_of_date": MORNING - timedelta(days=14), "candidate": "kernel", "is_champion": False},
+        said | {"as_of_date": MORNING - timedelta(days=7), "candidate": "kernel", "may_score": False},
+        said | {"as_of_date": MORNING, "candidate": "kernel"},
+    ]
+    frame = pl.DataFrame(rows, schema=RANKER_EVALUATIONS.polars_schema)
+    duckdb_warehouse.write(Append(RANKER_EVALUATIONS, frame))
+    assert previous_champions(duckdb_warehouse, MORNING) == {"ctr": "ridge"}
+
+
+def test_a_champion_of_last_week_stays_unless_it_is_beaten_by_more_than_luck() -> None:
+    first, _ = Shop(8).ranked()
+    losers = first.filter(~pl.col("is_champion"), rate="ctr").sort("significant_pairs_right")
+    best = first.filter("is_champion", rate="ctr")["significant_pairs_right"][0]
+    runner_up = losers.filter(pl.col("significant_pairs_right") > best - 0.02)["candidate"].to_list()
+    assert runner_up, "the example has two that luck could swap"
+    again, _ = Shop(8).ranked(ctr=runner_up[-1])
+    assert again.filter("is_champion", rate="ctr")["candidate"].to_list() == runner_up[-1:]
 
 
 def _cvr(evaluations: pl.DataFrame) -> str:

@@ -15,6 +15,12 @@ from models.ranking.multipliers import kept_share, lever_multipliers, multiplier
 _PLACES = ("feed", "reels")
 _LEVEL = {"feed": -4.5, "reels": -5.5}
 _RULES = ScoringRules(screening_impressions=8_000)
+_NO_TESTS = pl.DataFrame(
+    schema={
+        **dict.fromkeys(("creative", "part", "impressions", "clicks"), pl.Int64),
+        "first_day": pl.Date,
+    }
+)
 _KERNEL = {"kernel": CANDIDATES["kernel"], "ridge": CANDIDATES["ridge"]}
 
 
@@ -58,6 +64,7 @@ class Account:
             self.values,
             np.arange(len(self.truth)),
             self.deliveries if deliveries is None else deliveries,
+            _NO_TESTS,
             champions={},
             rules=rules,
             generator=np.random.default_rng(1),

@@ -48,17 +48,31 @@ AD_SCORES = Table(
         ),
     ),
     grain=("as_of_date", "track", "platform", "account_id", "creative_id", "placement"),
+    partition="as_of_date",
 )
 RANKER_EVALUATIONS = Table(
     name=TableName("gaelp_training", "ranker_evaluations"),
-    description="Candidates for scoring ads, each judged on ads that began after those it learnt from.",
+    description="Candidates for scoring ads, each judged on what began after all that it learnt from: the "
+    "account's own ads, or split tests where own ads are too few.",
     columns=columns(
         AS_OF,
         ("rate", "STRING", "ctr or cvr.", True),
-        ("candidate", "STRING", "Its name; none: there was too little to judge any.", True),
+        (
+            "candidate",
+            "STRING",
+            "Its name, ending in _with_tests or _of_tests where they taught it; none: too little to judge.",
+            True,
+        ),
         ("is_champion", "BOOL", "The one that scores, or would if it might.", True),
         ("may_score", "BOOL", "The gate lets it score.", True),
         ("reasons", "STRING", "Why nothing scores; NULL where it may."),
+        (
+            "judged_on",
+            "STRING",
+            "ads: the account's own later ads; split_tests: later split tests; NULL: neither are enough.",
+        ),
+        ("judged_arms", "INT64", "How many later arms it was judged on."),
+        ("learnt_from", "STRING", "ads, split_tests or both: ads+split_tests."),
         ("pairs_right", "FLOAT64", "Share of pairs of a campaign and placement that are ranked right."),
         ("significant_pairs_right", "FLOAT64", "Of those that differ by more than chance."),
         ("area_under_curve", "FLOAT64", "Of the score difference for the better of a significant pair."),
@@ -69,4 +83,5 @@ RANKER_EVALUATIONS = Table(
         ("lowest_coverage", "FLOAT64", "Of 90 % lower bounds, in the traffic stratum where they hold least."),
     ),
     grain=("as_of_date", "rate", "candidate"),
+    partition="as_of_date",
 )
