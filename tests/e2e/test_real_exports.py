@@ -8,6 +8,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from models.accuracy import METHODS
@@ -147,7 +148,8 @@ def test_tests_whose_randomisation_broke_have_no_winner_and_the_others_are_judge
     verdicts = decided.sql(
         "select platform, broken_window, verdict, count(*) as tests, min(first_day) as first_day,"
         " max(last_day) as last_day, count(winner) as winners"
-        " from gaelp_training.ab_experiments group by all"
+        " from gaelp_training.ab_experiments"
+        " where as_of_date = (select max(as_of_date) from gaelp_training.ab_experiments) group by all"
     )
     (survey,) = verdicts.filter(platform="adsmart").to_dicts()
     assert (survey["verdict"], survey["tests"]) == ("invalid", 1)
@@ -158,3 +160,16 @@ def test_tests_whose_randomisation_broke_have_no_winner_and_the_others_are_judge
     assert (broken["first_day"], broken["last_day"]) == (date(2013, 6, 24), date(2014, 1, 12))
     assert broken["winners"] == 0
     assert upworthy.filter(verdict="winner")["tests"].sum() > 50
+
+
+def test_rankers_learn_from_the_archives_tests_and_are_judged_on_its_later_ones(decided):
+    evaluations = decided.sql("select * from gaelp_training.ranker_evaluations where rate = 'ctr'")
+    assert evaluations["as_of_date"].unique().to_list() == [MORNING]
+    assert set(evaluations["candidate"]) == {"kernel_of_tests", "ridge_of_tests", "trees_of_tests"}
+    assert set(evaluations["judged_on"]) == {"split_tests"}
+    assert evaluations["judged_arms"].min() > 1_000
+    champion = evaluations.row(by_predicate=pl.col("is_champion"), named=True)
+    assert champion["may_score"], champion["reasons"]
+    assert champion["significant_pairs_right"] > 0.65
+    # Nobody's creatives are in these exports: tests teach, and there is nothing to score.
+    assert decided.sql("select count(*) as rows from gaelp_training.ad_scores")["rows"].to_list() == [0]
