@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from benchmarks import creative_cold_start as cold
+from benchmarks import creative_ranking as study
 from benchmarks import unseen_creatives
-from benchmarks.creative_ranking import Correlations, creative_ranking
+from benchmarks.creative_ranking import Correlations
 from benchmarks.creative_worlds import CreativeWorld, Reading, draw_world, read_creatives
 from benchmarks.unseen_creatives import Unseen, held_back
 from models.creatives.contents import joined_text, text_sha256
@@ -129,7 +130,8 @@ def test_a_small_study_ranks_by_what_its_reading_tells(
 
     monkeypatch.setattr(unseen_creatives, "draw_world", remembered)
     monkeypatch.setattr(unseen_creatives, "read_creatives", lambda *_: _told(drawn[-1]))
-    record = creative_ranking("demo", worlds=1, most_images=1_000, resamples=20)
+    monkeypatch.setattr(study, "_FEWEST_RANKED", 3)
+    record = study.creative_ranking("demo", worlds=1, most_images=60, resamples=20)
     found = {figure.name: figure.value for figure in record.figures}
     # Readers that know each choice rank as well as the one that is told of it.
     assert found["rank correlation, ours"] == pytest.approx(
@@ -138,7 +140,7 @@ def test_a_small_study_ranks_by_what_its_reading_tells(
     assert found["rank correlation, all that a creative shows"] > 0.5
     assert found["rank correlation, their own clicks"] > 0.5
     assert abs(found["what measured traits add"]) < 0.2
-    assert record.config == {"scale": "demo", "worlds": 1, "most_images": 1_000}
+    assert record.config == {"scale": "demo", "worlds": 1, "most_images": 60}
 
 
 def _told(world: CreativeWorld) -> Reading:
