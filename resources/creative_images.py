@@ -32,12 +32,13 @@ STREAM = CREATIVE_ASSETS.name.table
 _READ = "read"
 
 
-def image_reader() -> str:
-    """Which reader of images this is: the code that decodes them, and Pillow's version.
+def media_reader() -> str:
+    """Which reader of files this is: the code that decodes them, and its libraries' versions.
 
     Bytes are refused for good by one reader alone: a mended one may read them.
     """
-    return f"{module_hash('resources.creative_media.images')}+pillow-{version('pillow')}"
+    code = module_hash("resources.creative_media.images", "resources.creative_media.videos")
+    return "+".join([code, *(f"{package}-{version(package)}" for package in ("pillow", "av"))])
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class CreativeImages:
             "line": None,
             "severity": severity,
             "reason": reason,
-            "record": json.dumps({"reader": image_reader()}),
+            "record": json.dumps({"reader": media_reader()}),
             "quarantined_at": self._moment,
         }
 
@@ -164,7 +165,7 @@ def images_set_aside(warehouse: Warehouse) -> SetAside:
     )
     aside = set(still_set_aside(rows)["file_hash"])
     by = rows["record"].str.json_path_match("$.reader")
-    refused = (by == image_reader()) & (rows["severity"] != _READ)
+    refused = (by == media_reader()) & (rows["severity"] != _READ)
     standing = aside.intersection(rows.filter(refused.fill_null(False))["file_hash"])
     return SetAside(frozenset(standing), frozenset(aside - standing))
 

@@ -32,7 +32,7 @@ from models.creatives.text_features import (
 )
 from models.embeddings import Image, combined_sha256
 from models.policy import TEXTS, as_read
-from resources.creative_images import CreativeImages, Shown, image_reader
+from resources.creative_images import CreativeImages, Shown, media_reader
 from resources.creative_media.detectors import FaceDetector, TextDetector, UnsafeContentDetector
 from resources.creative_media.images import DecodedImage
 from resources.embedders.weights import FACES_FULL_RANGE, NUDITY, TEXT_DETECTOR, verified
@@ -95,7 +95,7 @@ class Versions:
     @property
     def refused(self) -> str:
         """The image_version of what the present reader refuses: another reader's refusals are tried again."""
-        return f"{self.image}-{image_reader()}"
+        return f"{self.image}-{media_reader()}"
 
     def asked(self) -> dict[str, str]:
         """Parameters of the queries here."""
