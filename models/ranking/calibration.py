@@ -83,7 +83,29 @@ def expected_calibration_error(probability: FloatArray, outcome: BoolArray) -> f
     """
     if not len(outcome):
         return float("nan")
-    order = np.argsort(probability, kind="stable")
-    bins = np.array_split(order, min(_BINS, len(order)))
+    bins = _bins(probability)
     gaps = [abs(float(outcome[part].mean() - probability[part].mean())) * len(part) for part in bins]
-    return sum(gaps) / len(order)
+    return sum(gaps) / len(outcome)
+
+
+def chance_calibration_error(probability: FloatArray, *, independent: float) -> float:
+    """The error above that perfect probabilities would show by chance: half-normal gaps of each bin.
+
+    Args:
+        independent: share of the outcomes that tell something of their own, in (0, 1]: pairs that share an
+            arm do not.
+    """
+    if not len(probability):
+        return float("nan")
+    gaps = [
+        np.sqrt(float((probability[part] * (1.0 - probability[part])).mean()) / (independent * len(part)))
+        * len(part)
+        for part in _bins(probability)
+    ]
+    return float(np.sqrt(2.0 / np.pi) * sum(gaps) / len(probability))
+
+
+def _bins(probability: FloatArray) -> list[npt.NDArray[np.int64]]:
+    """Ten bins of equal count; fewer where there are fewer outcomes."""
+    order = np.argsort(probability, kind="stable")
+    return np.array_split(order, min(_BINS, len(order)))

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.ranking.calibration import expected_calibration_error, pairwise_calibration
+from models.ranking.calibration import (
+    chance_calibration_error,
+    expected_calibration_error,
+    pairwise_calibration,
+)
 from models.ranking.candidates import Fit
 from models.ranking.conformal import ConformalBound, conformal_bound
 from models.ranking.evaluation import (
@@ -45,6 +49,7 @@ class Judged:
         figures: shares of choices it gets right.
         precision_at_5, precision_at_10: see `precision_at`.
         calibration_error: of P(better) between two arms of a group.
+        chance_error: the calibration error that perfect probabilities would show on as few arms.
         coverage: of 90 % lower bounds by traffic stratum, 0 the least traffic.
         arms_in_stratum: how many arms each of these shares is of.
     """
@@ -53,6 +58,7 @@ class Judged:
     precision_at_5: float
     precision_at_10: float
     calibration_error: float
+    chance_error: float
     coverage: tuple[float, ...]
     arms_in_stratum: tuple[int, ...]
 
@@ -120,15 +126,15 @@ def judge(
     lower = relative_score(later_score, later) - bound.margin(later_placement, traffic)
     covered = relative_log_odds(later) >= lower
     strata = bound.traffic(traffic)
+    # Each pair both ways round: which arm comes first in the data says nothing.
+    both_ways = np.concatenate([probability, 1.0 - probability])
     numbers = range(len(bound.edges) + 1)
     return Judged(
         ranking(later_score, later),
         precision_at(later_score, later, 5),
         precision_at(later_score, later, 10),
-        # Each pair both ways round: which arm comes first in the data says nothing.
-        expected_calibration_error(
-            np.concatenate([probability, 1.0 - probability]), np.concatenate([z > 0, z < 0])
-        ),
+        expected_calibration_error(both_ways, np.concatenate([z > 0, z < 0])),
+        chance_calibration_error(both_ways, independent=min(1.0, len(later) / max(len(z), 1))),
         tuple(_share(covered[strata == number]) for number in numbers),
         tuple(int((strata == number).sum()) for number in numbers),
     )
@@ -198,10 +204,10 @@ def refusals(judged: Judged) -> tuple[str, ...]:
             f"{judged.figures.significant_pairs:.1%} of the pairs that really differ are ranked right: "
             "no better than a coin."
         )
-    if not judged.calibration_error <= MOST_CALIBRATION_ERROR:
+    if not judged.calibration_error - judged.chance_error <= MOST_CALIBRATION_ERROR:
         said.append(
-            f"Probabilities are off by {judged.calibration_error:.3f} on average, "
-            f"{MOST_CALIBRATION_ERROR:g} at most is allowed."
+            f"Probabilities are off by {judged.calibration_error:.3f} on average, {judged.chance_error:.3f} "
+            f"of it by chance; {MOST_CALIBRATION_ERROR:g} at most beyond chance is allowed."
         )
     low, high = COVERAGE_RANGE
     for stratum, (share, count) in enumerate(zip(judged.coverage, judged.arms_in_stratum, strict=True)):

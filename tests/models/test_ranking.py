@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.ranking.calibration import (
     SMALL_SAMPLE,
     Calibration,
+    chance_calibration_error,
     expected_calibration_error,
     pairwise_calibration,
 )
@@ -296,7 +297,7 @@ def test_a_ranker_of_noise_is_no_better_than_a_coin() -> None:
 
 def test_a_ranker_that_misleads_is_refused_with_each_reason() -> None:
     figures = ranking(np.zeros(4), World(9, groups=1).arms)
-    coin = Judged(figures, 0.5, 0.5, 0.2, (0.7, 0.9), (1_000, 1_000))
+    coin = Judged(figures, 0.5, 0.5, 0.2, 0.01, (0.7, 0.9), (1_000, 1_000))
     reasons = refusals(coin)
     assert len(reasons) == 3
     assert "70.0% of the 1000 arms in traffic stratum 1" in reasons[2]
@@ -328,3 +329,16 @@ def _chosen(of_block: object, chosen: np.ndarray) -> object:
     if isinstance(of_block, np.ndarray):
         return of_block[chosen]
     return [value for value, wanted in zip(of_block, chosen, strict=True) if wanted]  # type: ignore[call-overload]
+
+
+def test_few_pairs_are_not_called_uncalibrated_for_their_fewness() -> None:
+    rng = np.random.default_rng(31)
+    errors, chances = [], []
+    for _ in range(200):
+        probability = rng.beta(2, 2, 150)
+        errors.append(expected_calibration_error(probability, rng.random(150) < probability))
+        chances.append(chance_calibration_error(probability, independent=1.0))
+    # Perfect probabilities look ten points off, all of it chance.
+    assert np.mean(errors) == pytest.approx(np.mean(chances), rel=0.05)
+    assert np.mean(errors) > 0.08
+    assert chance_calibration_error(probability, independent=0.25) == pytest.approx(2.0 * chances[-1])
