@@ -25,6 +25,7 @@ from aelp_assets.partitions import (
     morning_of,
     seeded_rng,
 )
+from aelp_assets.ranker_models import keep_rankers, models_result, reading_of
 from aelp_assets.ranking_evidence import (
     clusters,
     everything_read,
@@ -40,9 +41,9 @@ from models.ranking.kernels import Values, chosen_rows
 from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
-from resources.settings import Settings
+from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse
-from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
+from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS, RANKER_MODELS
 
 _SCORES, _EVALUATIONS = str(AD_SCORES.name), str(RANKER_EVALUATIONS.name)
 _SHOWN = [
@@ -75,9 +76,9 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
     },
     outs={
         table.name.table: table_out(
-            str(table.name), MARKETING_SCIENCE, WEEKLY_FRESHNESS, module_hash("models.ranking")
+            str(table.name), MARKETING_SCIENCE, WEEKLY_FRESHNESS, module_hash("models.ranking.ad_scores")
         )
-        for table in (RANKER_EVALUATIONS, AD_SCORES)
+        for table in (RANKER_EVALUATIONS, RANKER_MODELS, AD_SCORES)
     },
     deps=[asset_key("gaelp_training.creative_embeddings"), asset_key("gaelp_training.creative_features")],
     check_specs=[
@@ -85,6 +86,11 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
             "a_ranker_may_score",
             asset=asset_key(_EVALUATIONS),
             description="CTR and CVR each have a ranker that the gate lets score.",
+        ),
+        dg.AssetCheckSpec(
+            "kept_rankers_are_whole",
+            asset=asset_key(str(RANKER_MODELS.name)),
+            description="Each ranker's file stands, has its hash and can be read back.",
         ),
         dg.AssetCheckSpec(
             "bounds_lie_below_scores",
@@ -104,10 +110,12 @@ def ranking(
     int_experiment_cells: pl.DataFrame,
     int_experiment_arms: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
+    environment: dg.ResourceParam[Environment],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[dg.MaterializeResult]:
-    """Candidates judged on later ads, and the champion's scores of every creative and placement."""
-    from resources.creative_measures import lexicons_of, read_features  # noqa: PLC0415 - OpenCV
+    """Candidates judged on later ads, the champion kept, and its scores of every creative and placement."""
+    # OpenCV
+    from resources.creative_measures import lexicons_of, present_versions, read_features  # noqa: PLC0415
 
     morning = morning_of(context)
     spaces = {
@@ -122,15 +130,18 @@ def ranking(
         vectors["image"],
         read_features(warehouse, lexicons_of(settings)),
     )
-    evaluations, scores = rank_creatives(
+    embedders = "+".join(f"{space.embedder}@{space.weights_sha256[:8]}" for space in spaces.values())
+    days = int_creative_placement_daily.filter(pl.col("track").is_in(list(settings.tracks)))
+    maturity_days = settings.attribution.maturity_days
+    evaluations, scores, scored = rank_creatives(
         creative_objects,
         blocks,
-        int_creative_placement_daily.filter(pl.col("track").is_in(list(settings.tracks))),
+        days,
         tests,
         morning,
         champions=previous_champions(warehouse, morning),
-        maturity_days=settings.attribution.maturity_days,
-        embedders="+".join(f"{space.embedder}@{space.weights_sha256[:8]}" for space in spaces.values()),
+        maturity_days=maturity_days,
+        embedders=embedders,
         generator=seeded_rng(settings.seed, "ranking", morning),
     )
     refused = evaluations.filter(pl.col("is_champion") & ~pl.col("may_score"))
@@ -148,6 +159,17 @@ def ranking(
         columns=_EVALUATIONS_SHOWN,
         key=_EVALUATIONS,
     )
+    models = keep_rankers(
+        environment.artifacts,
+        scored,
+        blocks,
+        reading_of(spaces["text"], spaces["image"], present_versions(lexicons_of(settings))),
+        days,
+        morning,
+        maturity_days=maturity_days,
+        model_version=_model_version(scored, embedders),
+    )
+    yield models_result(models, environment.artifacts, evaluations)
     wrong = scores.filter(
         ~pl.col("ctr_lower_bound").is_between(0, pl.col("ctr_score"))
         | ~pl.col("ctr_score").is_between(0, 1)
@@ -175,8 +197,8 @@ def rank_creatives(
     maturity_days: int,
     embedders: str,
     generator: np.random.Generator,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """RANKER_EVALUATIONS and AD_SCORES of a morning.
+) -> tuple[pl.DataFrame, pl.DataFrame, AdScores]:
+    """RANKER_EVALUATIONS and AD_SCORES of a morning, and the rankers behind them.
 
     Args:
         creatives: keys, texts and hashes; row i is row i of the blocks, in which the tests' arms follow.
@@ -221,13 +243,12 @@ def rank_creatives(
         rules=ScoringRules(),
         generator=generator,
     )
-    return _evaluations(scored, morning), _scores(scored, asked, sums, morning, embedders)
+    return _evaluations(scored, morning), _scores(scored, asked, sums, morning, embedders), scored
 
 
 def _scores(
     scored: AdScores, asked: pl.DataFrame, sums: pl.DataFrame, morning: date, embedders: str
 ) -> pl.DataFrame:
-    rankers = "+".join(_named(found) for found in (scored.click, scored.conversion))
     shown = sums.group_by(*CREATIVE, "track", "placement").agg(
         delivered_impressions=pl.col("impressions").sum()
     )
@@ -238,11 +259,16 @@ def _scores(
             pl.col("^(ctr|cvr)_.*$", "p_above_placement").fill_nan(None),
             pl.col("delivered_impressions").fill_null(0),
             as_of_date=pl.lit(morning),
-            model_version=pl.lit(f"{rankers}|{embedders}"),
+            model_version=pl.lit(_model_version(scored, embedders)),
         )
         .sort(AD_SCORES.grain)
         .select(AD_SCORES.column_names)
     )
+
+
+def _model_version(scored: AdScores, embedders: str) -> str:
+    rankers = "+".join(_named(found) for found in (scored.click, scored.conversion))
+    return f"{rankers}|{embedders}"
 
 
 def _named(found: RateRanking) -> str:

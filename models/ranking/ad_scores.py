@@ -12,18 +12,18 @@ given instead.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.special import expit, logit, ndtr
 
-from models.ranking.candidates import CANDIDATES, Fit, Ranker
+from models.ranking.candidates import CANDIDATES, Fit, Ranker, Scores
 from models.ranking.conformal import ConformalBound
 from models.ranking.evaluation import fold_rankers, scores_by
 from models.ranking.kernels import Values
 from models.ranking.multipliers import kept_share
+from models.ranking.placements import PLACE, placement_levels, rate_multiplier, rated
 from models.ranking.populations import (
     ADS,
     OF_TESTS,
@@ -40,7 +40,6 @@ from models.ranking.splits import cluster_folds, earlier_and_later
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_PLACE = ["track", "platform", "placement"]
 _GROUP = ["platform", "account_id", "track", "campaign_id", "placement"]
 _RATED = ("score", "lower_bound", "p_above", "multiplier")
 _ALL = -1
@@ -115,6 +114,8 @@ class RateRanking:
         promotion: how the candidates did; None where there was too little to judge them by.
         reasons: why nothing scores; empty where it may.
         judged_on: ADS or TESTS; None where there was too little.
+        arms, creatives: how many the ranker learnt from.
+        levels: of `placement_levels`; None without a ranker.
         unseen: for multipliers; None where split tests judged: what they promise of ads nobody has seen kept.
     """
 
@@ -123,6 +124,9 @@ class RateRanking:
     promotion: Promotion | None
     reasons: tuple[str, ...]
     judged_on: str | None = None
+    arms: int = 0
+    creatives: int = 0
+    levels: pl.DataFrame | None = None
     unseen: Unseen | None = None
 
 
@@ -133,11 +137,13 @@ class AdScores:
     Attributes:
         scores: AD_SCORES_SCHEMA; null where nothing may score.
         click, conversion: rankings by CTR and by CVR.
+        rules: they were learnt by.
     """
 
     scores: pl.DataFrame
     click: RateRanking
     conversion: RateRanking
+    rules: ScoringRules
 
 
 def ad_scores(
@@ -165,7 +171,7 @@ def ad_scores(
         champions: candidate that scored so far by "ctr" and "cvr"; None at first.
     """
     deliveries = deliveries.sort(
-        *_PLACE, "account_id", "campaign_id", "creative"
+        *PLACE, "account_id", "campaign_id", "creative"
     )  # sums must not follow the input's order
     paid = pl.col("conversions").clip(0, pl.col("clicks"))
     shown = deliveries.filter(pl.col("impressions") >= rules.fewest_impressions).with_columns(
@@ -191,26 +197,27 @@ def ad_scores(
         for name, rows, of_tests in (("ctr", shown, tested), ("cvr", clicked, tested.clear()))
     )
     asked = (
-        deliveries.select(_PLACE)
+        deliveries.select(PLACE)
         .unique()
         .join(creatives.with_row_index("creative").cast({"creative": pl.Int64}), on=["track", "platform"])
-        .sort(*_PLACE, "creative")
+        .sort(*PLACE, "creative")
     )
-    rated = _rated(asked, shown, values, click, rules)
-    paid_for = _rated(asked, clicked, values, conversion, rules)
+    click, clicks = _rated(asked, shown, values, click, rules)
+    conversion, paid_for = _rated(asked, clicked, values, conversion, rules)
     return AdScores(
-        asked.select(*_PLACE, "creative")
+        asked.select(*PLACE, "creative")
         .with_columns(
-            ctr_score=rated["score"],
-            ctr_lower_bound=rated["lower_bound"],
+            ctr_score=clicks["score"],
+            ctr_lower_bound=clicks["lower_bound"],
             cvr_score=paid_for["score"],
-            p_above_placement=rated["p_above"],
-            ctr_multiplier=rated["multiplier"],
+            p_above_placement=clicks["p_above"],
+            ctr_multiplier=clicks["multiplier"],
             cvr_multiplier=paid_for["multiplier"],
         )
         .cast(AD_SCORES_SCHEMA),
         click,
         conversion,
+        rules,
     )
 
 
@@ -271,7 +278,9 @@ def _ranking_by(
         promotion,
         (),
         judged.name,
-        unseen,
+        len(judged.arms),
+        len(np.unique(judged.creative)),
+        unseen=unseen,
     )
 
 
@@ -299,61 +308,33 @@ def _rated(
     values: Mapping[str, Values],
     found: RateRanking,
     rules: ScoringRules,
-) -> dict[str, FloatArray]:
-    """Rate, its bound, P(above the placement's average ad) and multiplier, for each row of `asked`."""
+) -> tuple[RateRanking, dict[str, FloatArray]]:
+    """The ranking with its placements' levels, and what it says of each row of `asked`."""
     if found.ranker is None or found.bound is None:
-        return {name: np.full(asked.height, np.nan) for name in _RATED}
+        return found, {name: np.full(asked.height, np.nan) for name in _RATED}
     scored = found.ranker.scores(values)
-    rate, relative = _beside_the_average(asked, rows, scored.mean)
-    creative = asked["creative"].to_numpy()
-    traffic = np.nan_to_num(rate) * rules.screening_impressions
-    margin = found.bound.margin(asked["placement"].to_list(), traffic)
-    level = logit(rate)
-    return {
-        "score": expit(level + relative),
-        "lower_bound": expit(level + relative - margin),
-        "p_above": _above(relative, scored.variance[creative]),
-        "multiplier": _multiplier(asked, rows, values, scored.mean, level, found.unseen),
-    }
+    levels = placement_levels(scored.mean, rows)
+    said = rated(asked, scored, levels, found.bound, screening_impressions=rules.screening_impressions)
+    multiplier = _multiplier(asked, rows, values, scored, found.unseen)
+    return replace(found, levels=levels), said | {"multiplier": multiplier}
 
 
 def _multiplier(
     asked: pl.DataFrame,
     rows: pl.DataFrame,
     values: Mapping[str, Values],
-    score: FloatArray,
-    level: FloatArray,
+    scored: Scores,
     unseen: Unseen | None,
 ) -> FloatArray:
     """Expected rate over the placement's, for each row of `asked`; NaN where nothing may be promised."""
-    relative = np.full(asked.height, np.nan)
+    found = np.full(asked.height, np.nan)
     if unseen is None:
-        return relative
+        return found
     number = unseen.number[asked["creative"].to_numpy()]
     for name, ranker in unseen.rankers.items():
-        mean = score if name == _ALL else ranker.scores(values).mean
-        relative[number == name] = _beside_the_average(asked, rows, mean)[1][number == name]
-    return np.asarray(expit(level + unseen.kept * relative) / expit(level), dtype=np.float64)
-
-
-def _beside_the_average(
-    asked: pl.DataFrame, rows: pl.DataFrame, score: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """The placement's rate, and how far a creative's score lies above that of its average ad, by trials."""
-    places = (
-        rows.with_columns(score=pl.Series(score)[rows["creative"]])
-        .group_by(_PLACE, maintain_order=True)
-        .agg(
-            average=(pl.col("score") * pl.col("trials")).sum() / pl.col("trials").sum(),
-            successes=pl.col("successes").sum(),
-            trials=pl.col("trials").sum(),
+        by_it = scored if name == _ALL else ranker.scores(values)
+        inside = number == name
+        found[inside] = rate_multiplier(
+            asked.filter(inside), by_it.mean, placement_levels(by_it.mean, rows), kept=unseen.kept
         )
-    )
-    at = asked.join(places, on=_PLACE, how="left", maintain_order="left")
-    rate = ((at["successes"] + 0.5) / (at["trials"] + 1.0)).to_numpy().astype(np.float64)
-    return rate, score[at["creative"].to_numpy()] - at["average"].to_numpy().astype(np.float64)
-
-
-def _above(relative: FloatArray, variance: FloatArray) -> FloatArray:
-    """P(log-odds above the average ad's) under a normal posterior; NaN where a ranker has none."""
-    return np.asarray(ndtr(relative / np.sqrt(variance)), dtype=np.float64)
+    return found

@@ -49,8 +49,7 @@ def creative_blocks(
         blocks[TEXT] = text.of(hashes)
     if image.vectors.size:
         blocks[IMAGE] = image.of(creatives["content_sha256"].to_list())
-    measured = [name for name in features.columns if name.startswith(("text_", "image_"))]
-    measured = [name for name in measured if features.schema[name].is_numeric()]
+    measured = trait_names(features.schema)
     if measured and features.height:
         traits = creatives.select("content_hash", "content_sha256").join(
             features.select("content_hash", "content_sha256", *measured),
@@ -63,3 +62,8 @@ def creative_blocks(
             traits.select(pl.col(measured).cast(pl.Float64).fill_null(float("nan"))).to_numpy().copy()
         )
     return blocks
+
+
+def trait_names(features: pl.Schema) -> list[str]:
+    """Columns of CREATIVE_FEATURES that make the block of traits, in its order."""
+    return [name for name in features if name.startswith(("text_", "image_")) and features[name].is_numeric()]

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from models.ranking.evidence import Arms, within_groups
-from models.ranking.kernels import Block, KernelMap, Values
+from models.ranking.kernels import Block, KernelMap, Values, fit_kernel_map
 from models.ranking.regression import Regression, Scale, fit_regression, likeliest_scale
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 FloatArray = npt.NDArray[np.float64]
 TEXT, IMAGE, TRAITS, WORDS = "text", "image", "traits", "words"
@@ -78,17 +82,20 @@ class KernelRanker:
 def fit_kernel(values: Mapping[str, Values], arms: Arms, generator: np.random.Generator) -> KernelRanker:
     """Our candidate over every block of BLOCKS that has values; the scale is the likeliest one."""
     blocks = [block for block in BLOCKS if block.name in values]
-    few = KernelMap(blocks, values, landmarks=_SCALE_LANDMARKS, generator=generator)
+    few = fit_kernel_map(blocks, values, landmarks=_SCALE_LANDMARKS, generator=generator)
     scale: Scale = likeliest_scale(few.features(values), arms)
-    features = KernelMap(blocks, values, landmarks=LANDMARKS, generator=generator)
+    features = fit_kernel_map(blocks, values, landmarks=LANDMARKS, generator=generator)
     return KernelRanker(features, fit_regression(features.features(values), arms, scale))
 
 
 @dataclass(frozen=True)
-class _Ridge:
+class RidgeRanker:
+    """A line through the text's vector; cannot tell how unsure it is. coefficients: shape (dimensions,)."""
+
     coefficients: FloatArray
 
     def scores(self, values: Mapping[str, Values]) -> Scores:
+        """See `Ranker`."""
         mean = _vectors(values) @ self.coefficients
         return Scores(mean, np.full(len(mean), np.nan))
 
@@ -102,19 +109,33 @@ def fit_ridge_of(penalty: float) -> Fit:
         vectors = within_groups(_vectors(values), arms.numbered, even)
         target = within_groups(arms.log_odds, arms.numbered, even)
         penalised = vectors.T @ vectors + penalty * np.eye(vectors.shape[1])
-        return _Ridge(np.asarray(np.linalg.solve(penalised, vectors.T @ target), dtype=np.float64))
+        return RidgeRanker(np.asarray(np.linalg.solve(penalised, vectors.T @ target), dtype=np.float64))
 
     return fit
 
 
 @dataclass(frozen=True)
-class _Trees:
-    booster: object
+class TreesRanker:
+    """LightGBM's trees over the columns of the named blocks; cannot tell how unsure it is.
+
+    Attributes:
+        trees: LightGBM's own text, which gives back the same trees to the last bit.
+        names: of the blocks, in the order of the columns.
+    """
+
+    trees: str
     names: tuple[str, ...]
 
     def scores(self, values: Mapping[str, Values]) -> Scores:
-        mean = np.asarray(self.booster.predict(_columns(values, self.names)))  # type: ignore[attr-defined]
+        """See `Ranker`."""
+        mean = np.asarray(self._booster.predict(_columns(values, self.names), num_threads=1))
         return Scores(mean, np.full(len(mean), np.nan))
+
+    @cached_property
+    def _booster(self) -> Booster:
+        import lightgbm  # noqa: PLC0415 - a second to import
+
+        return lightgbm.Booster(model_str=self.trees)
 
 
 def fit_trees(values: Mapping[str, Values], arms: Arms, generator: np.random.Generator) -> Ranker:
@@ -139,7 +160,7 @@ def fit_trees(values: Mapping[str, Values], arms: Arms, generator: np.random.Gen
         "verbosity": -1,
     }
     data = lightgbm.Dataset(_columns(values, names), label=target, weight=weights)
-    return _Trees(lightgbm.train(parameters, data, num_boost_round=200), names)
+    return TreesRanker(lightgbm.train(parameters, data, num_boost_round=200).model_to_string(), names)
 
 
 def _vectors(values: Mapping[str, Values]) -> FloatArray:

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -57,8 +61,13 @@ Values = FloatArray | Sequence[str]
 """A block's values: shape (arms, columns), NaN where not available, or the arms' texts."""
 
 
-class _Fitted(Protocol):
+class FittedBlock(Protocol):
     """A block as its training creatives taught to read it."""
+
+    @property
+    def block(self) -> Block:
+        """What it reads."""
+        ...
 
     def likeness(self, values: Values, others: Values) -> FloatArray:
         """Prior covariance of the block's part, shape (values, others)."""
@@ -69,86 +78,157 @@ class _Fitted(Protocol):
         ...
 
 
-class _Near:
-    """Likeness of directions, learnt centre taken off; a row with a value missing is like nothing."""
+@dataclass(frozen=True)
+class NearLikeness:
+    """Likeness of directions, learnt centre taken off; a row with a value missing is like nothing.
 
-    def __init__(self, block: Block, values: Values) -> None:
-        self._block = block
+    Attributes:
+        centre: mean of the training vectors, shape (columns,).
+    """
+
+    block: Block
+    centre: FloatArray
+
+    @classmethod
+    def fitted(cls, block: Block, values: Values) -> NearLikeness:
         columns = np.asarray(values, dtype=np.float64)
         known = np.isfinite(columns).all(axis=1)
-        self._centre = columns[known].mean(axis=0) if known.any() else np.zeros(columns.shape[1])
+        return cls(block, columns[known].mean(axis=0) if known.any() else np.zeros(columns.shape[1]))
 
     def likeness(self, values: Values, others: Values) -> FloatArray:
         rows, columns = self._directions(values), self._directions(others)
         known = np.isfinite(rows[:, :1]) & np.isfinite(columns[:, 0])
         distance = 2.0 - 2.0 * np.nan_to_num(rows) @ np.nan_to_num(columns).T
-        near = np.exp(-np.maximum(distance, 0.0) / (2.0 * self._block.length**2))
-        return np.where(known, self._block.variance * near, 0.0)
+        near = np.exp(-np.maximum(distance, 0.0) / (2.0 * self.block.length**2))
+        return np.where(known, self.block.variance * near, 0.0)
 
     def own_variance(self, values: Values) -> FloatArray:
         known = np.isfinite(self._directions(values)[:, 0])
-        return np.where(known, self._block.variance, 0.0)
+        return np.where(known, self.block.variance, 0.0)
 
     def _directions(self, values: Values) -> FloatArray:
-        columns = np.asarray(values, dtype=np.float64) - self._centre
+        columns = np.asarray(values, dtype=np.float64) - self.centre
         length = np.linalg.norm(columns, axis=1, keepdims=True)
         return columns / np.where(length == 0, 1.0, length)
 
 
-class _Linear:
-    """Products of standardised columns; a missing value is an ordinary one."""
+@dataclass(frozen=True)
+class LinearLikeness:
+    """Products of standardised columns; a missing value is an ordinary one.
 
-    def __init__(self, block: Block, values: Values) -> None:
-        self._block = block
+    Attributes:
+        centre, scale: what a column is made standard by, shape (columns,) each.
+    """
+
+    block: Block
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def fitted(cls, block: Block, values: Values) -> LinearLikeness:
         columns = np.asarray(values, dtype=np.float64)
         known = np.isfinite(columns)
         count = np.maximum(known.sum(axis=0), 1)
-        self._centre = np.where(known, columns, 0.0).sum(axis=0) / count
-        spread = np.sqrt(np.where(known, (columns - self._centre) ** 2, 0.0).sum(axis=0) / count)
-        self._scale = np.where(spread > 0, spread, 1.0) * np.sqrt(columns.shape[1])
+        centre = np.where(known, columns, 0.0).sum(axis=0) / count
+        spread = np.sqrt(np.where(known, (columns - centre) ** 2, 0.0).sum(axis=0) / count)
+        return cls(block, centre, np.where(spread > 0, spread, 1.0) * np.sqrt(columns.shape[1]))
 
     def likeness(self, values: Values, others: Values) -> FloatArray:
-        return self._block.variance * self._standard(values) @ self._standard(others).T
+        return self.block.variance * self._standard(values) @ self._standard(others).T
 
     def own_variance(self, values: Values) -> FloatArray:
-        return np.asarray(self._block.variance * (self._standard(values) ** 2).sum(axis=1))
+        return np.asarray(self.block.variance * (self._standard(values) ** 2).sum(axis=1))
 
     def _standard(self, values: Values) -> FloatArray:
-        columns = (np.asarray(values, dtype=np.float64) - self._centre) / self._scale
+        columns = (np.asarray(values, dtype=np.float64) - self.centre) / self.scale
         return np.where(np.isfinite(columns), columns, 0.0)
 
 
-class _Words:
-    """Cosine of tf-idf over words and pairs of words."""
+@dataclass(frozen=True)
+class WordsLikeness:
+    """Cosine of tf-idf over words and pairs of words.
 
-    def __init__(self, block: Block, values: Values) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - a second to import
+    Attributes:
+        vocabulary: words and pairs; word i has the weight idf[i].
+        idf: inverse document frequencies, shape (words,).
+    """
 
-        self._block = block
-        self._known = TfidfVectorizer(ngram_range=(1, 2), min_df=_RARE, sublinear_tf=True)
+    block: Block
+    vocabulary: tuple[str, ...]
+    idf: FloatArray
+
+    @classmethod
+    def fitted(cls, block: Block, values: Values) -> WordsLikeness:
+        vectorizer = _vectorizer(min_df=_RARE)
         try:
-            self._known.fit(values)
+            vectorizer.fit(values)
         except ValueError:  # no word is in so many texts
-            self._known = TfidfVectorizer(vocabulary=["-"]).fit(["-"])
+            return cls(block, ("-",), np.ones(1))
+        terms = tuple(str(term) for term in vectorizer.get_feature_names_out())
+        return cls(block, terms, np.asarray(vectorizer.idf_, dtype=np.float64))
 
     def likeness(self, values: Values, others: Values) -> FloatArray:
         product = self._known.transform(values) @ self._known.transform(others).T
-        return np.asarray(self._block.variance * product.toarray(), dtype=np.float64)
+        return np.asarray(self.block.variance * product.toarray(), dtype=np.float64)
 
     def own_variance(self, values: Values) -> FloatArray:
         rows = self._known.transform(values)
-        return np.asarray(self._block.variance * rows.multiply(rows).sum(axis=1)).ravel()
+        return np.asarray(self.block.variance * rows.multiply(rows).sum(axis=1)).ravel()
+
+    @cached_property
+    def _known(self) -> TfidfVectorizer:
+        vectorizer = _vectorizer(vocabulary=list(self.vocabulary))
+        vectorizer.idf_ = self.idf
+        return vectorizer
 
 
-_LIKENESSES: Mapping[Likeness, Callable[[Block, Values], _Fitted]] = {
-    "near": _Near,
-    "linear": _Linear,
-    "words": _Words,
+def _vectorizer(**options: object) -> TfidfVectorizer:
+    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - a second to import
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **options)
+
+
+_LIKENESSES: Mapping[Likeness, Callable[[Block, Values], FittedBlock]] = {
+    "near": NearLikeness.fitted,
+    "linear": LinearLikeness.fitted,
+    "words": WordsLikeness.fitted,
 }
 
 
+@dataclass(frozen=True)
 class KernelMap:
     """Features whose products approach the sum of the blocks' likenesses.
+
+    Attributes:
+        blocks: what counts.
+        landmarks: values of the training creatives that span the map, by block name.
+        root: lower triangular root of the landmarks' likeness, shape (landmarks, landmarks).
+    """
+
+    blocks: tuple[FittedBlock, ...]
+    landmarks: Mapping[str, Values]
+    root: FloatArray
+
+    def features(self, values: Mapping[str, Values]) -> FloatArray:
+        """Shape (creatives, landmarks)."""
+        likeness = _likeness(self.blocks, values, self.landmarks)
+        whitened = solve_triangular(self.root, likeness.T, lower=True)
+        return np.ascontiguousarray(whitened.T, dtype=np.float64)
+
+    def unexplained(self, values: Mapping[str, Values], features: FloatArray) -> FloatArray:
+        """Prior variance that no landmark tells of: creatives like none before; shape (creatives,)."""
+        own = np.sum([fitted.own_variance(values[fitted.block.name]) for fitted in self.blocks], axis=0)
+        return np.asarray(np.maximum(np.asarray(own) - (features * features).sum(axis=1), 0.0))
+
+
+def fit_kernel_map(
+    blocks: Sequence[Block],
+    values: Mapping[str, Values],
+    *,
+    landmarks: int,
+    generator: np.random.Generator,
+) -> KernelMap:
+    """The map that training creatives span.
 
     Args:
         blocks: what counts.
@@ -158,45 +238,27 @@ class KernelMap:
     Raises:
         ValueError: a block without values, or fewer than two creatives.
     """
+    missing = [block.name for block in blocks if block.name not in values]
+    if missing:
+        raise ValueError(f"no values for {', '.join(missing)}")
+    count = len(values[blocks[0].name])
+    if count < 2:
+        raise ValueError("a ranker needs two creatives or more")
+    fitted = tuple(_LIKENESSES[block.likeness](block, values[block.name]) for block in blocks)
+    distinct = _first_of_each([values[block.name] for block in blocks], count)
+    chosen = np.sort(generator.choice(distinct, min(landmarks, len(distinct)), replace=False))
+    of_landmarks = {block.name: chosen_rows(values[block.name], chosen) for block in blocks}
+    among = _likeness(fitted, of_landmarks, of_landmarks)
+    # Nothing known of any creative leaves zeros: 1 keeps the map finite, and its features nothing.
+    among[np.diag_indices_from(among)] += _JITTER * (np.trace(among) / len(among) or 1.0)
+    return KernelMap(fitted, of_landmarks, np.ascontiguousarray(cholesky(among, lower=True)))
 
-    def __init__(
-        self,
-        blocks: Sequence[Block],
-        values: Mapping[str, Values],
-        *,
-        landmarks: int,
-        generator: np.random.Generator,
-    ) -> None:
-        missing = [block.name for block in blocks if block.name not in values]
-        if missing:
-            raise ValueError(f"no values for {', '.join(missing)}")
-        count = len(values[blocks[0].name])
-        if count < 2:
-            raise ValueError("a ranker needs two creatives or more")
-        self._blocks = {
-            block.name: _LIKENESSES[block.likeness](block, values[block.name]) for block in blocks
-        }
-        distinct = _first_of_each([values[name] for name in self._blocks], count)
-        chosen = np.sort(generator.choice(distinct, min(landmarks, len(distinct)), replace=False))
-        self._landmarks = {name: chosen_rows(values[name], chosen) for name in self._blocks}
-        among = self._likeness(self._landmarks)
-        # Nothing known of any creative leaves zeros: 1 keeps the map finite, and its features nothing.
-        among[np.diag_indices_from(among)] += _JITTER * (np.trace(among) / len(among) or 1.0)
-        self._root = cholesky(among, lower=True)
 
-    def features(self, values: Mapping[str, Values]) -> FloatArray:
-        """Shape (creatives, landmarks)."""
-        whitened = solve_triangular(self._root, self._likeness(values).T, lower=True)
-        return np.ascontiguousarray(whitened.T, dtype=np.float64)
-
-    def unexplained(self, values: Mapping[str, Values], features: FloatArray) -> FloatArray:
-        """Prior variance that no landmark tells of: creatives like none before; shape (creatives,)."""
-        own = np.sum([block.own_variance(values[name]) for name, block in self._blocks.items()], axis=0)
-        return np.asarray(np.maximum(np.asarray(own) - (features * features).sum(axis=1), 0.0))
-
-    def _likeness(self, values: Mapping[str, Values]) -> FloatArray:
-        parts = [block.likeness(values[name], self._landmarks[name]) for name, block in self._blocks.items()]
-        return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+def _likeness(
+    blocks: Sequence[FittedBlock], values: Mapping[str, Values], others: Mapping[str, Values]
+) -> FloatArray:
+    parts = [fitted.likeness(values[fitted.block.name], others[fitted.block.name]) for fitted in blocks]
+    return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
 def _first_of_each(blocks: Sequence[Values], count: int) -> IntArray:

@@ -59,7 +59,7 @@ def fit_regression(features: FloatArray, arms: Arms, scale: Scale) -> Regression
     precision[np.diag_indices_from(precision)] += 1.0 / scale.amplitude
     factor = cho_factor(precision, lower=True)
     coefficients = cho_solve(factor, (centred * weights[:, None]).T @ target)
-    return Regression(scale, coefficients, np.tril(factor[0]))
+    return Regression(scale, coefficients, np.ascontiguousarray(np.tril(factor[0])))
 
 
 def likeliest_scale(features: FloatArray, arms: Arms) -> Scale:

@@ -65,7 +65,7 @@ class ReadFile:
 def read_vendor_file(content: bytes) -> ReadFile:
     """Read a CSV (comma, semicolon or tab; UTF-8, or UTF-16 with its mark); its first line is the header."""
     try:
-        cells = _cells(_decoded(content))
+        cells = csv_rows(decoded(content))
         header = _header(cells[0][1] if cells else [])
     except (csv.Error, ValueError) as error:
         return ReadFile((), (), str(error))
@@ -103,7 +103,8 @@ def outcome_report(file: ReadFile) -> str:
     return out.getvalue()
 
 
-def _decoded(content: bytes) -> str:
+def decoded(content: bytes) -> str:
+    """The text of some bytes: UTF-8, or UTF-16 with its mark. Raises ValueError for any other."""
     encoding = next((name for mark, name in _BOMS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
@@ -114,8 +115,8 @@ def _decoded(content: bytes) -> str:
         ) from None
 
 
-def _cells(text: str) -> list[tuple[int, list[str]]]:
-    """Non-empty rows with the line each begins on."""
+def csv_rows(text: str) -> list[tuple[int, list[str]]]:
+    """Non-empty rows with the line each begins on. Raises ValueError for a quote that is not closed."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -85,3 +85,30 @@ RANKER_EVALUATIONS = Table(
     grain=("as_of_date", "rate", "candidate"),
     partition="as_of_date",
 )
+RANKER_MODELS = Table(
+    name=TableName("gaelp_training", "ranker_models"),
+    description="Rankers that the gate let score, each in a file of the artifacts' folder that is read only "
+    "while its hash is this one.",
+    columns=columns(
+        AS_OF,
+        ("rate", "STRING", "ctr or cvr.", True),
+        ("candidate", "STRING", "Its name in ranker_evaluations.", True),
+        ("model_version", "STRING", "That of the rows of ad_scores it gave.", True),
+        ("artifact", "STRING", "Path below the artifacts' folder.", True),
+        ("sha256", "STRING", "Of the file's bytes.", True),
+        ("bytes", "INT64", "Size of the file.", True),
+        ("text_embedder", "STRING", "Of the text vectors it learnt from.", True),
+        ("text_weights_sha256", "STRING", "Of that embedder's files.", True),
+        ("image_embedder", "STRING", "Of the image vectors it learnt from.", True),
+        ("image_weights_sha256", "STRING", "Of that embedder's files.", True),
+        ("text_version", "STRING", "Of the measures of texts: formulas and lists.", True),
+        ("image_version", "STRING", "Of the measures of images: formulas, detectors, weights.", True),
+        ("arms", "INT64", "Creatives in campaigns and placements that it learnt from.", True),
+        ("creatives", "INT64", "Distinct ones among them.", True),
+        ("learnt_through", "DATE", "Last report day of what it learnt from.", True),
+        ("format_version", "INT64", "Of the file.", True),
+        ("code_version", "STRING", "Of what fitted it.", True),
+    ),
+    grain=("as_of_date", "rate"),
+    partition="as_of_date",
+)
