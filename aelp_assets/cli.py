@@ -336,6 +336,77 @@ def mmm_what_if(
 
 
 @app.command()
+def score(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Images, .txt files of their texts, or a creatives.csv of file, headline, …"),
+    ],
+    track: Annotated[str | None, typer.Option(help="Product track; by default each.")] = None,
+    placement: Annotated[
+        str | None, typer.Option(help="Such as facebook_feed; by default each track's busiest.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the scores of every placement that was asked for here.")
+    ] = None,
+) -> None:
+    """Score new creatives before they run, by the newest rankers that may. The warehouse stays as it is."""
+    from tempfile import TemporaryDirectory
+
+    from aelp_assets.creative_scoring import (
+        busiest,
+        chosen_levels,
+        newest_judges,
+        print_scores,
+        score_folder,
+        scores_csv,
+    )
+    from aelp_assets.file_report import terminal
+    from resources.clock import clock_from_environment
+    from resources.creative_folder import FolderError, folder_files
+    from resources.embedders.checkpoints import EmbedderUnavailable
+    from resources.embedders.weights import WeightsError
+    from resources.home import recall_context
+    from resources.ranker_models import RankerFileError
+    from resources.warehouse import open_warehouse
+    from resources.whole_files import write_whole
+
+    recall_context(read_environment())  # creatives are read as they were where the rankers learnt
+    environment = read_environment()
+    settings = _settings(environment)
+    if csv is not None and not csv.absolute().parent.is_dir():
+        raise SettingsError(f"{csv}: its folder does not exist; create it, or name another place")
+    try:
+        folder_files(folder)
+        judges = newest_judges(open_warehouse(environment), environment.artifacts, settings)
+        levels = chosen_levels(judges, track, placement)
+        with TemporaryDirectory(prefix="aelp-score-") as scratch:
+            found = score_folder(
+                folder,
+                judges,
+                levels,
+                environment,
+                settings,
+                Path(scratch),
+                clock_from_environment().now(),
+                lambda line: typer.echo(line, err=True),
+            )
+    except FolderError as fault:
+        raise SettingsError(str(fault)) from None
+    except (LookupError, RankerFileError, EmbedderUnavailable, WeightsError) as fault:
+        typer.echo(str(fault), err=True)
+        raise typer.Exit(1) from None
+    print_scores(terminal(), found, judges, busiest(levels, placement))
+    if csv is not None:
+        try:
+            write_whole(csv.absolute(), scores_csv(found))
+        except OSError as fault:
+            raise SettingsError(f"{csv}: cannot be written ({fault.strerror})") from None
+        typer.echo(f"{found.scores.height:,} scores of {levels.height} placements: {csv}")
+    if found.scores.is_empty():
+        raise typer.Exit(1)
+
+
+@app.command()
 def changes() -> None:
     """List approved changes and rollbacks, newest first."""
     from aelp_assets.decision_report import print_changes
