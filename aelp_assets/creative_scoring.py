@@ -280,9 +280,7 @@ def print_scores(console: Console, found: FolderScores, judges: Judges, levels: 
         console.print(_grid(found.scores.filter(at)))
     others = found.scores.select(PLACE).unique().height - levels.height
     if others > 0:
-        console.print(
-            f"\nOn {others} more in the same order: --placement or --csv shows them."
-        )
+        console.print(f"\nOn {others} more in the same order: --placement or --csv shows them.")
     if found.set_aside:
         console.print(f"\n{len(found.set_aside)} set aside, not scored:")
     for one in found.set_aside:

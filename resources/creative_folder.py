@@ -109,8 +109,8 @@ def read_creative_folder(folder: Path, store: AssetStore) -> CreativeFolder:
     reader.set_aside += [SetAside(line.name, line.refusal) for line in listed if line.refusal is not None]
     named = [line.file for line in said if line.file]
     for line in said:
-        alone = named.count(line.file) == 1
-        reader.add(line.file if line.file and alone else line.name, line.file, line.texts)
+        name = line.file if line.file and named.count(line.file) == 1 else line.name
+        reader.add(name, line.file, line.texts)
     images = [name for name in files if name not in (*lists, *texts, *named)]
     beside = {_stem(name): name for name in texts}
     for image in images:

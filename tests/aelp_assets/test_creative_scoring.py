@@ -83,7 +83,8 @@ def test_a_draft_scores_as_the_account_s_creative_of_the_same_words_and_changes_
     wanted = before["gaelp_training.ad_scores"].filter(placement="facebook_feed").sort("creative_id")[:3]
     drafts = {row["creative"]: row for row in rows.to_dicts()}
     for name, row in zip(("0.png", "1.png", "creatives.csv line 4"), wanted.to_dicts(), strict=True):
-        for score in ("ctr_score", "ctr_lower_bound", "p_above_placement", "cvr_score"):
+        assert drafts[name]["cvr_score"] is row["cvr_score"] is None, "the gate refused CVR's ranker"
+        for score in ("ctr_score", "ctr_lower_bound", "p_above_placement"):
             assert drafts[name][score] == pytest.approx(row[score], rel=1e-9), (name, score)
     assert {name: rows.equals(stored(account)[name]) for name, rows in before.items()} == dict.fromkeys(
         before, True
@@ -187,9 +188,14 @@ def test_another_embedder_in_the_settings_scores_nothing(account, aelp, folder, 
 def test_where_the_newest_gate_refused_nothing_is_scored_and_it_says_why(account, aelp, folder):
     (folder / "one.txt").write_text("Sleep")
     before = stored(account)
+    week_ago = MORNING - timedelta(days=7)
+    earlier = before["gaelp_training.ranker_models"].with_columns(as_of_date=pl.lit(week_ago))
+    account.warehouse.write(ReplacePartitions(RANKER_MODELS, earlier, week_ago, week_ago))
     ran = account.rank(account.days.head(20))
     assert ran.success
-    assert account.warehouse.read(RANKER_MODELS.name).is_empty(), "nothing is kept where nothing may score"
+    assert account.warehouse.read(RANKER_MODELS.name).equals(earlier), (
+        "nothing is kept where nothing may score"
+    )
     (made,) = ran.asset_materializations_for_node("ranking")[1:2]
     assert set(made.metadata["not_kept"].value) == {"ctr", "cvr"}
     code, said = aelp("score", folder)
@@ -197,9 +203,7 @@ def test_where_the_newest_gate_refused_nothing_is_scored_and_it_says_why(account
     assert (
         "Nobody may score as of 2026-07-01. ctr: 10 creatives competed with enough delivery; 40 are" in said
     )
-    account.warehouse.write(
-        *(ReplaceTable(PYTHON_TABLES[name], rows) for name, rows in before.items()),
-    )
+    account.warehouse.write(*(ReplaceTable(PYTHON_TABLES[name], rows) for name, rows in before.items()))
 
 
 def test_a_home_in_which_nobody_was_judged_says_so(aelp, folder, tmp_path, monkeypatch):
@@ -208,16 +212,3 @@ def test_a_home_in_which_nobody_was_judged_says_so(aelp, folder, tmp_path, monke
     code, said = aelp("score", folder)
     assert code == 1
     assert "no ranker was judged. Run the job rank_creatives" in said
-
-
-def test_the_same_morning_ranked_again_keeps_the_same_bytes_and_other_mornings_stay(account):
-    before = account.warehouse.read(RANKER_MODELS.name)
-    day = MORNING - timedelta(days=7)
-    earlier = before.with_columns(as_of_date=pl.lit(day))
-    account.warehouse.write(ReplacePartitions(RANKER_MODELS, earlier, day, day))
-    account.rank()
-    after = account.warehouse.read(RANKER_MODELS.name)
-    assert after.filter(as_of_date=MORNING).sort("rate").equals(before.sort("rate"))
-    assert after.filter(as_of_date=day).sort("rate").equals(earlier.sort("rate"))
-    kept = {path.name for path in (account.environment.artifacts / "rankers").iterdir()}
-    assert kept == {f"{sha256}.zip" for sha256 in before["sha256"]}

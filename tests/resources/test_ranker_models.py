@@ -26,6 +26,13 @@ def test_a_ranker_comes_back_from_its_file(tmp_path, candidate):
     assert (tmp_path / kept.artifact).stat().st_size == kept.byte_count
 
 
+@pytest.mark.parametrize("candidate", ["kernel", "ridge", "trees"])
+def test_the_same_evidence_gives_the_same_bytes(tmp_path, candidate):
+    kept = [keep_ranker(tmp_path / place, fitted(candidate, blocks(1))) for place in ("one", "other")]
+    assert kept[0] == kept[1]
+    assert keep_ranker(tmp_path, fitted(candidate, blocks(3))).sha256 != kept[0].sha256
+
+
 def test_no_pickle_is_ever_written_or_read(tmp_path):
     kept = keep_ranker(tmp_path, fitted("kernel", blocks(1)))
     with zipfile.ZipFile(tmp_path / kept.artifact) as archive:
