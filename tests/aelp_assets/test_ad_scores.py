@@ -107,7 +107,7 @@ class Shop:
 
     def ranked(self, **champions: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         read = everything_read(self.creatives, self.tests)
-        return rank_creatives(
+        evaluations, scores, _ = rank_creatives(
             self.creatives,
             creative_blocks(read, self.text, self.image, self.features),
             self.days,
@@ -118,6 +118,7 @@ class Shop:
             embedders=EMBEDDERS,
             generator=np.random.default_rng(1),
         )
+        return evaluations, scores
 
 
 def test_creatives_become_blocks_with_nothing_guessed() -> None:
