@@ -1,4 +1,4 @@
-"""Images behind the links a platform lists: bytes that really are an image, or why there are none.
+"""Images and videos behind the links a platform lists: bytes that really are one, or why there are none.
 
 Here: addresses that may be called, redirects, the size limit. Not here: what is listed (each connector),
 telling what bytes are (`resources.creative_media`), where they are kept (`resources.creative_assets`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -21,10 +21,13 @@ from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.http import LOOPBACK, seconds
 from resources.creative_media.images import ImageLimits, recognise_image
 from resources.creative_media.refusals import Reason, Refused
+from resources.creative_media.videos import VideoLimits, recognise_video
 
 _LIMITS = ImageLimits()
 LARGEST_IMAGE = _LIMITS.most_bytes
 """Bytes: Meta takes no larger upload, so more is no image of an ad."""
+LARGEST_VIDEO = VideoLimits().most_bytes
+"""Bytes: what is decoded at most."""
 _MOST_REDIRECTS = 3
 _CHUNK = 65_536
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -40,6 +43,7 @@ class Outcome(StrEnum):
     MISSING = "missing"  # the platform lists no link, or the link leads to nothing
     TOO_LARGE = "too_large"
     NOT_AN_IMAGE = "not_an_image"
+    NOT_A_VIDEO = "not_a_video"
     FOREIGN_ADDRESS = "foreign_address"  # a link, or where it redirects to, is no host of the platform's
     UNAVAILABLE = "unavailable"  # no whole answer now; asked for again at the next pull
     WAITING = "waiting"  # more were new than one pull fetches; asked for at the next
@@ -47,7 +51,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Image:
-    """A whole image and what it is, whatever its server called it."""
+    """A whole image or video and what it is, whatever its server called it."""
 
     content: bytes
     content_type: str
@@ -55,8 +59,14 @@ class Image:
 
 
 NoImage = Literal[
-    Outcome.MISSING, Outcome.TOO_LARGE, Outcome.NOT_AN_IMAGE, Outcome.FOREIGN_ADDRESS, Outcome.UNAVAILABLE
+    Outcome.MISSING,
+    Outcome.TOO_LARGE,
+    Outcome.NOT_AN_IMAGE,
+    Outcome.NOT_A_VIDEO,
+    Outcome.FOREIGN_ADDRESS,
+    Outcome.UNAVAILABLE,
 ]
+Recognise = Callable[[bytes], Image | NoImage]
 
 
 _SET_ASIDE: dict[Reason, NoImage] = {
@@ -65,8 +75,24 @@ _SET_ASIDE: dict[Reason, NoImage] = {
 }
 
 
+def image_of(content: bytes) -> Image | NoImage:
+    """Bytes as the image they are."""
+    found = recognise_image(content, _LIMITS)
+    if isinstance(found, Refused):
+        return _SET_ASIDE.get(found.reason, Outcome.NOT_AN_IMAGE)
+    return Image(content, found.content_type, found.extension)
+
+
+def video_of(content: bytes) -> Image | NoImage:
+    """Bytes as the video they begin as; whether it can be shown is seen when it is decoded."""
+    found = recognise_video(content)
+    if isinstance(found, Refused):
+        return _SET_ASIDE.get(found.reason, Outcome.NOT_A_VIDEO)
+    return Image(content, found.content_type, found.extension)
+
+
 class ImageClient:
-    """Fetches images from one family of hosts, over one connection per host, without any credentials.
+    """Fetches images, or videos, from one family of hosts, one connection per host, without any credentials.
 
     Args:
         platform: name in messages.
@@ -75,6 +101,7 @@ class ImageClient:
         timeout_seconds: for connecting, and for each silence while reading.
         longest_seconds: for a whole body: one that drips is never silent.
         largest_bytes: reading stops there.
+        recognise: what bytes are: `image_of` or `video_of`.
     """
 
     def __init__(
@@ -86,8 +113,10 @@ class ImageClient:
         timeout_seconds: float,
         longest_seconds: float = 300.0,
         largest_bytes: int = LARGEST_IMAGE,
+        recognise: Recognise = image_of,
     ) -> None:
         self._platform = platform
+        self._recognise = recognise
         self._hosts = hosts
         self._allow_loopback = allow_loopback
         self._timeout = timeout_seconds
@@ -97,7 +126,7 @@ class ImageClient:
         self._session = requests.Session()
         self._session.trust_env = False
         # Compressed, a small answer could become a large one.
-        self._session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
+        self._session.headers.update({"Accept": "image/*, video/*", "Accept-Encoding": "identity"})
 
     def get(self, url: str) -> Image | NoImage:
         """The image behind a link, or why there is none.
@@ -135,7 +164,7 @@ class ImageClient:
         if status == 429:
             raise PlatformError(
                 ErrorClass.THROTTLE,
-                f"{self._platform}: HTTP 429 for an image",
+                f"{self._platform}: HTTP 429 for an image or video",
                 seconds(response.headers.get("Retry-After")),
             )
         if status >= 500 or status in _HICCUPS:
@@ -156,7 +185,7 @@ class ImageClient:
                     return Outcome.UNAVAILABLE
         except (urllib3.exceptions.HTTPError, OSError):
             return Outcome.UNAVAILABLE
-        return _recognised(bytes(content))
+        return self._recognise(bytes(content))
 
 
 def without_query(url: str) -> str:
@@ -179,10 +208,3 @@ def _split(url: str) -> SplitResult | None:
 def _declared(headers: Mapping[str, str]) -> int:
     length = headers.get("Content-Length", "")
     return int(length) if _LENGTH.fullmatch(length) else 0
-
-
-def _recognised(content: bytes) -> Image | NoImage:
-    found = recognise_image(content, _LIMITS)
-    if isinstance(found, Refused):
-        return _SET_ASIDE.get(found.reason, Outcome.NOT_AN_IMAGE)
-    return Image(content, found.content_type, found.extension)

@@ -102,8 +102,7 @@ def decode_video(content: bytes | Path, limits: VideoLimits = DEFAULT_VIDEO_LIMI
         return read
     demuxer = _demuxer(read)
     if demuxer is None:
-        detail = f"The file is no {_WANTED}, whatever it is called. Export it as one of these."
-        return Refused(Reason.NOT_A_VIDEO, detail)
+        return _no_video()
     import av  # noqa: PLC0415 - loads FFmpeg
 
     try:
@@ -112,6 +111,31 @@ def decode_video(content: bytes | Path, limits: VideoLimits = DEFAULT_VIDEO_LIMI
     except Exception as error:  # FFmpeg's errors are many, and a broken file may lead PyAV to others
         detail = f"The video is cut off or corrupt ({_said(error)}). Fetch or export it again."
         return Refused(Reason.BROKEN, detail)
+
+
+@dataclass(frozen=True)
+class VideoType:
+    """What a video's first bytes say it is. extension: of a file that holds it."""
+
+    content_type: str
+    extension: str
+
+
+_TYPES = {"mp4": VideoType("video/mp4", "mp4"), "matroska": VideoType("video/webm", "webm")}
+
+
+def recognise_video(content: bytes, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> VideoType | Refused:
+    """What bytes begin as, or why they are no video; nothing is decoded."""
+    read = read_file(content, limits.most_bytes)
+    if isinstance(read, Refused):
+        return read
+    demuxer = _demuxer(read)
+    return _no_video() if demuxer is None else _TYPES[demuxer]
+
+
+def _no_video() -> Refused:
+    detail = f"The file is no {_WANTED}, whatever it is called. Export it as one of these."
+    return Refused(Reason.NOT_A_VIDEO, detail)
 
 
 def _demuxer(content: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Images and video thumbnails of an ad account: what Meta lists, with bytes fetched once.
+"""Images, videos and their thumbnails of an ad account: what Meta lists, with bytes fetched once.
 
 Here: the lists, which assets are new, each as a row of `creative_assets`. Not here: calling a link
 (`connectors.images`), keeping bytes (`resources.creative_assets`), creatives (`entities`).
@@ -6,6 +6,7 @@ Here: the lists, which assets are new, each as a row of `creative_assets`. Not h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,6 +28,7 @@ VIDEOS = Edge(
     (
         "id",
         "title",
+        "source",
         "picture",
         "thumbnails{uri,width,height,is_preferred}",
         "length",
@@ -38,6 +40,10 @@ HOSTS = ("fbcdn.net", "fbsbx.com", "facebook.com", "cdninstagram.com")
 MOST_NEW = 1000
 """Images one pull fetches, some minutes' worth: the first pull of a large library does not keep an account's
 reports waiting; the rest comes with the next pulls."""
+MOST_NEW_VIDEOS = 100
+"""Videos one pull fetches: each is as long to fetch as dozens of images."""
+VIDEO = "video"
+"""asset_kind of a video's own file; that of its thumbnail is `VIDEOS.entity_type`."""
 _OUT_AFTER = 3  # links in a row without an answer: their hosts are down
 
 
@@ -50,18 +56,20 @@ class _Look:
     known: dict[AssetKey, KeptAsset]
     new: dict[AssetKey, KeptAsset] = field(default_factory=dict)
     first_failures: set[AssetKey] = field(default_factory=set)
-    fetched: int = 0
+    fetched: Counter[ImageClient] = field(default_factory=Counter)
     silent_in_a_row: int = 0
 
 
 class MetaAssets:
     """Reads an account's assets; remembers which links failed, since a pull is read again after a failure."""
 
-    def __init__(self, graph: Graph, store: AssetStore, images: ImageClient, most_new: int) -> None:
+    def __init__(
+        self, graph: Graph, store: AssetStore, images: ImageClient, videos: ImageClient, most_new: int
+    ) -> None:
         self._graph = graph
         self._store = store
-        self._images = images
-        self._most_new = most_new
+        self._clients = {IMAGES.entity_type: images, VIDEOS.entity_type: images, VIDEO: videos}
+        self._most_new = {images: most_new, videos: MOST_NEW_VIDEOS}
         self._failed: set[AssetKey] = set()
 
     def pages(
@@ -80,6 +88,8 @@ class MetaAssets:
             for rows, wait in listed(self._graph, account, edge, page_size=page_size):
                 try:
                     records = [self._record(edge, row, look) for row in rows]
+                    if edge is VIDEOS:
+                        records += [self._film(row, look) for row in rows if row.get("source")]
                 finally:
                     self._store.note(look.new)
                     look.known |= look.new
@@ -102,16 +112,38 @@ class MetaAssets:
         key = AssetKey("meta", look.account.account_id, edge.entity_type, asset_id)
         # Meta names an image by its content. A thumbnail may be exchanged: then its link has another file.
         version = asset_id if edge is IMAGES else PurePosixPath(without_query(link or "")).name
-        outcome, kept = self._bytes(key, version, link, look)
-        return {
-            "asset_kind": edge.entity_type,
-            "asset_id": asset_id,
+        row = {
             "name": text(named),
             "width": number(shown.get("width"), "width"),
             "height": number(shown.get("height"), "height"),
             "length_seconds": number(asset.get("length"), "length"),
             "status": text(status),
             "created_at": moment(asset.get("created_time"), look.account.timezone),
+        }
+        return self._with_bytes(row, key, version, link, look)
+
+    def _film(self, video: Mapping[str, Any], look: _Look) -> Record:
+        """A video's own file: Meta links it for whoever may see its page, and gives another cut another id."""
+        asset_id = required(video, "id")
+        row = {
+            "name": text(video.get("title")),
+            "width": None,
+            "height": None,
+            "length_seconds": number(video.get("length"), "length"),
+            "status": text(part(video, "status").get("video_status")),
+            "created_at": moment(video.get("created_time"), look.account.timezone),
+        }
+        key = AssetKey("meta", look.account.account_id, VIDEO, asset_id)
+        return self._with_bytes(row, key, asset_id, text(video.get("source")), look)
+
+    def _with_bytes(
+        self, row: Mapping[str, Any], key: AssetKey, version: str, link: str | None, look: _Look
+    ) -> Record:
+        outcome, kept = self._bytes(key, version, link, look)
+        return {
+            "asset_kind": key.kind,
+            "asset_id": key.asset_id,
+            **row,
             # As fetched: the same image is listed under the name of another server every time.
             "url": kept.url if kept is not None else without_query(link or "") or None,
             "content_sha256": kept.sha256 if kept is not None else None,
@@ -128,13 +160,14 @@ class MetaAssets:
             return (Outcome.FETCHED if kept.fetched_on == look.day else Outcome.UNCHANGED), kept
         if not link:
             return Outcome.MISSING, None
-        if look.fetched >= self._most_new:
+        client = self._clients[key.kind]
+        if look.fetched[client] >= self._most_new[client]:
             return Outcome.WAITING, None
         if look.silent_in_a_row >= _OUT_AFTER:
             return Outcome.UNAVAILABLE, None
-        found = self._images.get(link)
+        found = client.get(link)
         if isinstance(found, Image):
-            look.fetched += 1
+            look.fetched[client] += 1
             look.silent_in_a_row = 0
             sha256 = self._store.put(found.content, found.extension)
             look.new[key] = KeptAsset(

@@ -17,7 +17,7 @@ import polars as pl
 
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.http import LOOPBACK
-from resources.connectors.images import LARGEST_IMAGE, ImageClient
+from resources.connectors.images import LARGEST_IMAGE, LARGEST_VIDEO, ImageClient, video_of
 from resources.connectors.meta import entities, insights
 from resources.connectors.meta.activities import activities, activity_record, last_budget_edits
 from resources.connectors.meta.assets import HOSTS, MOST_NEW, MetaAssets
@@ -124,14 +124,23 @@ class MetaSource:
         self._jobs = InsightsJobs(
             self._graph, sleep, job_patience_seconds, np.random.default_rng() if rng is None else rng
         )
+        local = urlsplit(base_url).hostname in LOOPBACK
         images = ImageClient(
             "Meta",
             HOSTS,
-            allow_loopback=urlsplit(base_url).hostname in LOOPBACK,
+            allow_loopback=local,
             timeout_seconds=timeout_seconds,
             largest_bytes=largest_image,
         )
-        self._assets = MetaAssets(self._graph, assets, images, most_new_images)
+        videos = ImageClient(
+            "Meta",
+            HOSTS,
+            allow_loopback=local,
+            timeout_seconds=timeout_seconds,
+            largest_bytes=LARGEST_VIDEO,
+            recognise=video_of,
+        )
+        self._assets = MetaAssets(self._graph, assets, images, videos, most_new_images)
         self._creative_of: dict[str, str | None] = {}
 
     @property

@@ -1,4 +1,4 @@
-"""Images and video thumbnails of the Meta account: rows, kept bytes, and links that lead elsewhere.
+"""Images, videos and their thumbnails of the Meta account: rows, kept bytes, and links that lead elsewhere.
 
 Truth is what the loopback Graph API holds; odd links are listed by a server that says whatever a test wants.
 """
@@ -36,6 +36,7 @@ from resources.connectors.source import Account, Pull
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
 from resources.creative_assets import AssetStore
+from resources.creative_media.videos import DecodedVideo, decode_video
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
@@ -86,7 +87,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def links(server: MetaServer) -> list[Request]:
-    return [request for request in server.requests if request.path.startswith("/images/")]
+    return [request for request in server.requests if request.path.startswith(("/images/", "/videos/"))]
 
 
 # --- the simulated account ----------------------------------------------------------------------------
@@ -193,7 +194,8 @@ def test_neither_token_nor_signature_leaves_the_connector(served: ServedAccount,
     for secret in (TOKEN, *signatures):
         assert not any(secret in payload for payload in payloads)
         assert secret.encode() not in kept
-    assert all(f'"url":"{server.url}/images/' in payload for payload in payloads)
+    links_kept = (f'"url":"{server.url}/images/', f'"url":"{server.url}/videos/')
+    assert all(any(link in payload for link in links_kept) for payload in payloads)
 
 
 def test_odd_answers_are_outcomes_and_the_rest_is_kept(served: ServedAccount, tmp_path: Path) -> None:
@@ -217,6 +219,38 @@ def test_odd_answers_are_outcomes_and_the_rest_is_kept(served: ServedAccount, tm
     assert odd["url"].null_count() == 0
 
 
+def test_every_video_lies_under_the_hash_of_its_bytes_and_can_be_shown(
+    served: ServedAccount, tmp_path: Path
+) -> None:
+    with MetaServer(served, TOKEN) as server:
+        rows = read(source(server.url, tmp_path)).filter(asset_kind="video")
+        fetched = len(links(server))
+        again = read(source(server.url, tmp_path)).filter(asset_kind="video")
+        assert len(links(server)) == fetched, "a video that is kept is not fetched again"
+        assert set(rows["asset_id"]) == {video["id"] for video in server.images.ad_videos()}
+    assert rows.height
+    assert again.equals(rows)
+    for row in rows.iter_rows(named=True):
+        path = AssetStore(tmp_path).path(row["content_sha256"])
+        assert path is not None
+        assert (row["outcome"], row["content_type"], path.suffix) == ("fetched", "video/mp4", ".mp4")
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == row["content_sha256"]
+        assert isinstance(decode_video(path), DecodedVideo)
+
+
+def test_what_is_no_video_behind_a_videos_link_is_an_outcome(served: ServedAccount, tmp_path: Path) -> None:
+    with MetaServer(served, TOKEN) as server:
+        ids = [video["id"] for video in server.images.ad_videos()]
+        server.images.instead = {
+            ids[0]: Answer(b"<html>Sign in</html>", 200, {"Content-Type": "video/mp4"}),
+            ids[1]: Answer(b"", 200, {"Content-Type": "video/mp4"}),
+            ids[2]: Answer(b"gone", 404, {"Content-Type": "text/plain"}),
+        }
+        told = outcomes(read(source(server.url, tmp_path)).filter(asset_kind="video"))
+    assert [told[video] for video in ids[:3]] == ["not_a_video", "not_a_video", "missing"]
+    assert {told[video] for video in ids[3:]} == {"fetched"}
+
+
 def test_an_expired_link_is_missing(served: ServedAccount, tmp_path: Path) -> None:
     with MetaServer(served, TOKEN) as server:
         listed = server.images.ad_images()
@@ -230,6 +264,7 @@ def test_a_large_library_comes_over_several_pulls(served: ServedAccount, tmp_pat
     with MetaServer(served, TOKEN) as server:
         first = read(source(server.url, tmp_path, most_new_images=4))
         second = read(source(server.url, tmp_path, most_new_images=4))
+    first, second = (rows.filter(pl.col("asset_kind") != "video") for rows in (first, second))
     count = first.height
     assert first["outcome"].value_counts().sort("outcome").rows() == [("fetched", 4), ("waiting", count - 4)]
     assert second["outcome"].value_counts().sort("outcome").rows() == [("fetched", 8), ("waiting", count - 8)]

@@ -18,7 +18,7 @@ from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
 from resources.sandbox.servers.meta import created, wire
 from resources.sandbox.servers.meta.entities import ACCOUNT_ID, EntityStore
-from resources.sandbox.servers.meta.images import FOLDER, ImageLinks
+from resources.sandbox.servers.meta.images import FOLDER, VIDEO_FOLDER, ImageLinks
 from resources.sandbox.servers.meta.insights import InsightsTable, Question, names, read_filters
 
 VERSION = "v26.0"
@@ -91,7 +91,7 @@ class MetaServer(PlatformServer):
 
     def _answer(self, request: Request) -> Answer:
         with self._lock:
-            if request.path.startswith(f"/{FOLDER}/"):
+            if request.path.startswith((f"/{FOLDER}/", f"/{VIDEO_FOLDER}/")):
                 return self.images.answer(request, self._faults.due(request.path, _IMAGE_REFUSALS))
             try:
                 fault = self._faults.due(request.path, _REFUSALS)
