@@ -1,4 +1,4 @@
-"""Images of creatives as pixels, and what becomes of those that cannot be shown.
+"""Images and videos of creatives as pixels, and what becomes of those that cannot be shown.
 
 Here: from a content's hash to its file and its pixels, rows of `ops.quarantine`. Not here: the store
 (`creative_assets`), decoding (`creative_media`), what is read in pixels.
@@ -7,13 +7,15 @@ Here: from a content's hash to its file and its pixels, rows of `ops.quarantine`
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import polars as pl
 
@@ -22,11 +24,13 @@ from resources.code_version import module_hash
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_media.images import DecodedImage, decode_image
 from resources.creative_media.refusals import Reason, Refused
+from resources.creative_media.videos import DecodedVideo, decode_video
 from resources.warehouse.interface import Append, Warehouse
 from resources.warehouse.tables import CREATIVE_ASSETS, QUARANTINE
 
+Decoded = TypeVar("Decoded")
 Shown = Callable[[dict[str, Any], Image], None]
-"""Told of each new image: its row in the contents, its pixels."""
+"""Told of each new image or video: its row in the contents, its pixels."""
 
 STREAM = CREATIVE_ASSETS.name.table
 _READ = "read"
@@ -43,7 +47,7 @@ def media_reader() -> str:
 
 @dataclass(frozen=True)
 class SetAside:
-    """Hashes of images that were refused before.
+    """Hashes of images and videos that were refused before.
 
     Attributes:
         standing: by the present reader, which would refuse the same bytes again.
@@ -56,7 +60,7 @@ class SetAside:
 
 @dataclass
 class Unshown:
-    """Images that were not decoded.
+    """Files that were not decoded.
 
     Attributes:
         aside: set aside by an earlier run. refused: set aside by this one, by reason. missing: the file is
@@ -73,8 +77,8 @@ class Unshown:
         return self.aside + self.missing + self.refused.total()
 
 
-class CreativeImages:
-    """The images of `contents`, decoded in turn; what cannot be is remembered in `unshown` and `set_aside`.
+class CreativeFiles(ABC, Generic[Decoded]):
+    """The files of `contents`, decoded in turn; what cannot be is remembered in `unshown` and `set_aside`.
 
     Args:
         contents: `models.creatives.contents.image_contents`, without what need not be read.
@@ -94,7 +98,11 @@ class CreativeImages:
         self._moment = moment
         self._rows: list[dict[str, Any]] = []
 
-    def parts(self, size: int) -> Iterator[list[tuple[dict[str, Any], DecodedImage]]]:
+    @abstractmethod
+    def shown(self, path: Path) -> Decoded | Refused:
+        """A file as pixels, or why there are none."""
+
+    def parts(self, size: int) -> Iterator[list[tuple[dict[str, Any], Decoded]]]:
         """Each content's row and its pixels, so many at a time; the others are left out, and counted."""
         decoded = self._decoded()
         while part := list(islice(decoded, size)):
@@ -109,33 +117,33 @@ class CreativeImages:
         rows, self._rows = self._rows, []
         return [Append(QUARANTINE, pl.DataFrame(rows, schema=QUARANTINE.polars_schema))] if rows else []
 
-    def _decoded(self) -> Iterator[tuple[dict[str, Any], DecodedImage]]:
+    def _decoded(self) -> Iterator[tuple[dict[str, Any], Decoded]]:
         for content in self.to_read.iter_rows(named=True):
-            image = self._decode(content)
-            if image is not None:
-                yield content, image
+            shown = self._decode(content)
+            if shown is not None:
+                yield content, shown
 
-    def _decode(self, content: dict[str, Any]) -> DecodedImage | None:
+    def _decode(self, content: dict[str, Any]) -> Decoded | None:
         path = self._store.path(content["content_sha256"])
         if path is None:
             self.unshown.missing += 1
             self._say(f"{FOLDER} holds no file {content['content_sha256']}; the next pull fetches it again")
             return None
-        image = decode_image(path)
+        shown = self.shown(path)
         file = f"{FOLDER}/{path.parent.name}/{path.name}"
-        if not isinstance(image, Refused):
+        if not isinstance(shown, Refused):
             if content["content_sha256"] in self._outdated:
                 self.read_after_all += 1
-                said = "The image is read now: what refused it before has been mended."
+                said = "The file is read now: what refused it before has been mended."
                 self._rows.append(self._quarantined(content, file, _READ, said))
-            return image
-        if image.reason is Reason.MISSING:
+            return shown
+        if shown.reason is Reason.MISSING:
             self.unshown.missing += 1
         else:
-            self.unshown.refused[image.reason.value] += 1
+            self.unshown.refused[shown.reason.value] += 1
             self.refused.append(content["content_sha256"])
-            self._rows.append(self._quarantined(content, file, "refused", image.detail))
-        self._say(f"{path.name}: {image.detail}")
+            self._rows.append(self._quarantined(content, file, "refused", shown.detail))
+        self._say(f"{path.name}: {shown.detail}")
         return None
 
     def _say(self, words: str) -> None:
@@ -156,8 +164,22 @@ class CreativeImages:
         }
 
 
+class CreativeImages(CreativeFiles[DecodedImage]):
+    """Images of creatives."""
+
+    def shown(self, path: Path) -> DecodedImage | Refused:
+        return decode_image(path)
+
+
+class CreativeVideos(CreativeFiles[DecodedVideo]):
+    """Videos of creatives."""
+
+    def shown(self, path: Path) -> DecodedVideo | Refused:
+        return decode_video(path)
+
+
 def images_set_aside(warehouse: Warehouse) -> SetAside:
-    """The images that were refused before, by which reader, but for those that were read later."""
+    """The images and videos that were refused before, by which reader, but for those that were read later."""
     rows = warehouse.query(
         "select file_hash, stream, severity, record, quarantined_at from ops.quarantine "
         "where stream = $stream",
@@ -171,7 +193,7 @@ def images_set_aside(warehouse: Warehouse) -> SetAside:
 
 
 def still_set_aside(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `ops.quarantine` less those on images that a later row speaks of: refused again, or read."""
+    """Rows of `ops.quarantine` less those on media that a later row speaks of: refused again, or read."""
     is_image = pl.col("stream").eq_missing(pl.lit(STREAM))
     # At one moment, of two runs, what one of them has read is not set aside.
     last = (

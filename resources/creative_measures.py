@@ -104,9 +104,16 @@ class Versions:
 
 def present_versions(lexicons: TextLexicons) -> Versions:
     """The versions of the formulas, lists and networks of this process; no network is opened."""
+    return Versions(
+        f"{TEXT_FEATURES_VERSION}-{lexicons.content_hash[:12]}", measured_by(IMAGE_FEATURES_VERSION)
+    )
+
+
+def measured_by(formulas: str) -> str:
+    """Formulas, detectors and their weights as a version; no network is opened."""
     weights = combined_sha256({file.path: file.sha256 for file in _WEIGHTS})
-    measuring = "+".join([IMAGE_FEATURES_VERSION, *(detector.version for detector in _DETECTORS)])
-    return Versions(f"{TEXT_FEATURES_VERSION}-{lexicons.content_hash[:12]}", f"{measuring}-{weights[:12]}")
+    measuring = "+".join([formulas, *(detector.version for detector in _DETECTORS)])
+    return f"{measuring}-{weights[:12]}"
 
 
 def lexicons_of(settings: Settings) -> TextLexicons:
@@ -203,10 +210,10 @@ class FeatureKeeper:
         bare = pairs.filter(pl.col("content_sha256").is_null())
         self._keep(bare.join(_image_rows([]), on="content_sha256", how="left"))
         self._keep(pairs.join(known, on="content_sha256"))
-        detectors: _Detectors | None = None
+        detectors: Detectors | None = None
         read = 0
         for part in images.parts(_IMAGES_PER_PART):
-            detectors = detectors or _Detectors()
+            detectors = detectors or Detectors()
             rows = []
             for content, image in part:
                 shown(content, image.pixels)
@@ -260,8 +267,12 @@ class FeatureKeeper:
         return pl.Series(f"over_{name}_limit", over, dtype=pl.Float64)
 
 
-class _Detectors:
-    """All of them, opened together: half of one is no version."""
+class Detectors:
+    """All of them, opened together: half of one is no version.
+
+    Raises:
+        WeightsError: as `verified`.
+    """
 
     def __init__(self) -> None:
         self._faces = FaceDetector(verified(FACES_FULL_RANGE))
@@ -269,6 +280,7 @@ class _Detectors:
         self._unsafe = UnsafeContentDetector(verified(NUDITY))
 
     def look_at(self, pixels: Image) -> ImageDetections:
+        """What each finds in a picture, RGB, shape (height, width, 3)."""
         return ImageDetections(
             text_boxes=self._text.text_boxes([pixels])[0],
             faces=self._faces.faces([pixels])[0],
@@ -276,7 +288,7 @@ class _Detectors:
         )
 
 
-def _image_row(sha256: str, image: DecodedImage, detectors: _Detectors) -> dict[str, Any]:
+def _image_row(sha256: str, image: DecodedImage, detectors: Detectors) -> dict[str, Any]:
     size = (image.width, image.height)
     features = image_features(image.pixels, detectors.look_at(image.pixels), original_size=size)
     return {

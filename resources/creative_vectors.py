@@ -44,9 +44,9 @@ _EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True)
 class VectorSpace:
-    """Vectors that may be compared with one another: of texts or images, by an embedder, of its weights."""
+    """Vectors that may be compared: of texts, images or videos, by an embedder, of its weights."""
 
-    modality: Literal["text", "image"]
+    modality: Literal["text", "image", "video"]
     embedder: str
     weights_sha256: str
 

@@ -90,7 +90,7 @@ class DecodedVideo:
 
 
 def decode_video(content: bytes | Path, limits: VideoLimits = DEFAULT_VIDEO_LIMITS) -> DecodedVideo | Refused:
-    """Sampled frames of a video, or why there are none; whatever the bytes, nothing is raised.
+    """Sampled frames of a video, or why there are none; whatever the bytes, only MemoryError is raised.
 
     Where the head of a broken video decodes, that much is given, with a note.
 
@@ -109,6 +109,7 @@ def decode_video(content: bytes | Path, limits: VideoLimits = DEFAULT_VIDEO_LIMI
         with av.open(BytesIO(read), mode="r", format=demuxer, metadata_errors="ignore") as container:
             return _decoded(container, limits)
     except Exception as error:  # FFmpeg's errors are many, and a broken file may lead PyAV to others
+        _raise_own_shortage(error)
         detail = f"The video is cut off or corrupt ({_said(error)}). Fetch or export it again."
         return Refused(Reason.BROKEN, detail)
 
@@ -186,6 +187,14 @@ def _decoded(container: av.container.InputContainer, limits: VideoLimits) -> Dec
     )
 
 
+def _raise_own_shortage(error: Exception) -> None:
+    """Python's want of memory says nothing of the file, and a refusal is for good; FFmpeg's does."""
+    import av  # noqa: PLC0415
+
+    if isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError):
+        raise error
+
+
 def _said(error: Exception) -> str:
     """FFmpeg's words without its number and the name of a file that has none."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
@@ -233,6 +242,7 @@ class _Reading:
                 if self._stopped:
                     return None
         except Exception as error:  # a broken tail: what came before it is whole
+            _raise_own_shortage(error)
             return error
         return None
 

@@ -74,6 +74,12 @@ class Studio:
         self.creatives[creative]["content_sha256"] = sha256
         return sha256
 
+    def film(self, creative: str, content: bytes) -> str:
+        """A creative gets a video of these bytes; returns their hash."""
+        sha256 = self.store.put(content, "mp4")
+        self.creatives[creative]["video_sha256"] = sha256
+        return sha256
+
     def choose(self, **values: Any) -> None:
         """Other settings of the section `creatives`."""
         section = self.settings.creatives.model_copy(update=values)
@@ -87,11 +93,14 @@ class Studio:
                 "creative_id": name,
                 "content_hash": str(hash(tuple(values.items()))),
                 "content_sha256": None,
+                "video_sha256": None,
                 **values,
             }
             for name, values in self.creatives.items()
         ]
-        return pl.DataFrame(rows, schema=dict.fromkeys((*COLUMNS, "content_sha256"), pl.String))
+        return pl.DataFrame(
+            rows, schema=dict.fromkeys((*COLUMNS, "content_sha256", "video_sha256"), pl.String)
+        )
 
     def read(self, asset: dg.AssetsDefinition) -> Outcome:
         @dg.asset(key=["gaelp_training", "creative_objects"], io_manager_key="memory")

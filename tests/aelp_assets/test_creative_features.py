@@ -28,13 +28,13 @@ def studio(tmp_environment) -> Studio:
 def looked_at(monkeypatch) -> list:
     """The pictures detectors look at from now on."""
     seen: list = []
-    honest = creative_measures._Detectors.look_at
+    honest = creative_measures.Detectors.look_at
 
     def noting(self, pixels):
         seen.append(pixels)
         return honest(self, pixels)
 
-    monkeypatch.setattr(creative_measures._Detectors, "look_at", noting)
+    monkeypatch.setattr(creative_measures.Detectors, "look_at", noting)
     return seen
 
 
@@ -166,14 +166,14 @@ def test_an_image_refused_by_an_earlier_reader_is_measured_by_a_better_one(studi
 
 def test_two_runs_at_once_keep_each_row_once(studio, monkeypatch):
     studio.show("c1", photograph(1))
-    honest = creative_measures._Detectors.look_at
+    honest = creative_measures.Detectors.look_at
 
     def overtaken(self, pixels):
-        monkeypatch.setattr(creative_measures._Detectors, "look_at", honest)
+        monkeypatch.setattr(creative_measures.Detectors, "look_at", honest)
         studio.read(creative_features)
         return honest(self, pixels)
 
-    monkeypatch.setattr(creative_measures._Detectors, "look_at", overtaken)
+    monkeypatch.setattr(creative_measures.Detectors, "look_at", overtaken)
     assert studio.read(creative_features).failed == set()
     assert studio.rows(TABLE).height == 4
 

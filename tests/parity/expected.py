@@ -138,10 +138,15 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  2026-06-09  0         p1          google          cpc             (not set)         1          7
     """),
     "gaelp_training.creative_objects": Expected("""
-        platform  account_id  creative_id  headline  content_sha256  created_on  first_seen  last_seen
-        meta      m1          cr1          Néw       aa11            2026-05-01  2026-06-08  2026-06-09
-        meta      m1          cr2          Seen      cc33            -           2026-06-09  2026-06-09
-        meta      m1          cr3          Lost      cc33            -           2026-06-09  2026-06-09
+        platform  account_id  creative_id  headline  content_sha256  video_sha256  created_on  first_seen  last_seen
+        meta      m1          cr1          Néw       aa11            -             2026-05-01  2026-06-08  2026-06-09
+        meta      m1          cr2          Seen      cc33            ee55          -           2026-06-09  2026-06-09
+        meta      m1          cr3          Lost      cc33            ee55          -           2026-06-09  2026-06-09
+    """),
+    # m1's plays are known of one day alone: 900 of its 4,000 impressions.
+    "gaelp_training.creative_video_views": Expected("""
+        platform  account_id  creative_id  first_date  impressions  video_3s_views  video_thruplays  video_p25  video_p100  hook_rate  hold_rate
+        meta      m1          a1           2026-06-10  4000         900             180              -          45          0.225      0.2
     """),
     # f1's budgets: its cost over its days with data in the week, so 1.51 = (1 + 2.02) / 2 on the 9th.
     "gaelp_training.budget_levers": Expected("""

@@ -123,7 +123,7 @@ class MetaAssets:
         return self._with_bytes(row, key, version, link, look)
 
     def _film(self, video: Mapping[str, Any], look: _Look) -> Record:
-        """A video's own file: Meta links it for whoever may see its page, and gives another cut another id."""
+        """A video's own file, linked for whoever may see its page; another cut has another id."""
         asset_id = required(video, "id")
         row = {
             "name": text(video.get("title")),

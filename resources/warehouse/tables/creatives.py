@@ -10,17 +10,17 @@ from resources.warehouse.tables.columns import columns
 
 CREATIVE_EMBEDDINGS = Table(
     name=TableName("gaelp_training", "creative_embeddings"),
-    description="Vectors of the texts and images of creatives, each content once per embedder. Vectors of "
-    "two embedders, or of two weights of one, are never compared.",
+    description="Vectors of the texts, images and videos of creatives, each content once per embedder. "
+    "Vectors of two embedders, or of two weights of one, are never compared.",
     columns=columns(
         (
             "content_sha256",
             "STRING",
             "sha256 of the content: of a text's UTF-8 bytes (headline, body and call to action, a line "
-            "each), or of an image's bytes, as in creative_objects.",
+            "each), or of an image's or video's bytes, as in creative_objects.",
             True,
         ),
-        ("modality", "STRING", "text or image.", True),
+        ("modality", "STRING", "text, image, or video: of its key frames, a space of its own.", True),
         ("embedder", "STRING", "Specification of the embedder.", True),
         ("weights_sha256", "STRING", "Hash of all files the vector depends on.", True),
         ("dimensions", "INT64", "Numbers in the vector.", True),
@@ -139,4 +139,52 @@ CREATIVE_FEATURES = Table(
     ),
     grain=("content_hash", "content_sha256", "text_version", "image_version"),
     cluster=("content_hash",),
+)
+
+_AVERAGED = (
+    *("brightness", "contrast", "colourfulness", "edge_density"),
+    *("text_box_count", "text_share", "text_contrast"),
+    *("face_count", "largest_face_share", "unsafe_probability"),
+)
+_VIDEO = {
+    "duration_seconds": "Seconds of what is shown.",
+    "width": "Pixels, upright.",
+    "height": "Pixels, upright.",
+    "aspect_ratio": "Width by height.",
+    "is_portrait": "1: higher than wide.",
+    "is_square": "1: as high as wide, within a twentieth.",
+    "has_audio": "1: holds a sound track.",
+    "cuts_per_second": "Cuts a second; dissolves are none.",
+    "seconds_to_first_cut": "When the second shot begins; NULL without a cut.",
+    "motion": "Mean change of luma a second, without cuts.",
+    "hook_cuts": "Cuts in the first three seconds.",
+    "hook_motion": "Motion in the first three seconds.",
+    "hook_has_face": "1: a key frame of the first three seconds shows a face.",
+    "hook_has_text": "1: a key frame of the first three seconds shows a line of text.",
+    **{
+        f"{when}_{name}": f"{_IMAGE[name].removesuffix('.')}; mean over {said}."
+        for when, said in (("mean", "the whole"), ("hook", "the first three seconds"))
+        for name in _AVERAGED
+    },
+    "highest_unsafe_probability": "Of nudity, of any key frame.",
+    "is_unsafe": "1: from a probability of one half on.",
+}
+CREATIVE_VIDEO_FEATURES = Table(
+    name=TableName("gaelp_training", "creative_video_features"),
+    description="What the videos of creatives are like, once per creative, video and version of what "
+    "measures them. NULL is not available, never zero.",
+    columns=columns(
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account as the platform names it.", True),
+        ("creative_id", "STRING", "Creative in creative_objects, or one that has not been pulled yet.", True),
+        ("content_sha256", "STRING", "sha256 of the video's bytes.", True),
+        ("origin", "STRING", "platform: its own file; folder: dropped under creative_videos.", True),
+        ("video_version", "STRING", "Formulas, key frames, detectors and weights that measured it.", True),
+        ("video_status", "STRING", "measured, or refused (ops.quarantine says why).", True),
+        ("video_notes", "STRING", "What is missing of it, for a person; NULL: it was read to its end."),
+        *((f"video_{name}", "FLOAT64", said) for name, said in _VIDEO.items()),
+        ("measured_at", "TIMESTAMP", "When it was.", True),
+    ),
+    grain=("platform", "account_id", "creative_id", "content_sha256", "video_version"),
+    cluster=("creative_id",),
 )

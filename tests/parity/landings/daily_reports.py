@@ -132,6 +132,7 @@ DAILY_REPORTS: tuple[Landing, ...] = (
                 {
                     **_meta("4000", "160", "80", "70", "40", "6", "0"),
                     "video_3s_views": "900",
+                    "video_thruplays": "180",
                     "video_p100": "45",
                 },
             )

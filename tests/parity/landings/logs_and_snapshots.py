@@ -84,6 +84,7 @@ LOGS_AND_SNAPSHOTS: tuple[Landing, ...] = (
                             (("image", "ha"), _fetched("aa11", name="a.png", width="320")),
                             (("image", "hb"), {"outcome": "missing"}),
                             (("video_thumbnail", "v1"), _fetched("cc33", length_seconds="15.5")),
+                            (("video", "v1"), _fetched("ee55", length_seconds="15.5")),
                         ],
                     ),
                 ),

@@ -30,6 +30,8 @@ final as (
         creatives.image_hash,
         -- The image chosen for a video goes before the thumbnail its platform made.
         coalesce(images.content_sha256, thumbnails.content_sha256) as content_sha256,
+        creatives.video_id,
+        films.content_sha256 as video_sha256,
         creatives.theme,
         creatives.created_on,
         creatives.first_seen,
@@ -51,6 +53,12 @@ final as (
             and creatives.account_id = thumbnails.account_id
             and creatives.video_id = thumbnails.asset_id
             and thumbnails.asset_kind = 'video_thumbnail'
+    left join assets as films
+        on
+            creatives.platform = films.platform
+            and creatives.account_id = films.account_id
+            and creatives.video_id = films.asset_id
+            and films.asset_kind = 'video'
 )
 
 select * from final

@@ -1,4 +1,4 @@
-"""Links to images and videos of the simulated account, signed and expiring as those of Meta's delivery network.
+"""Links to images and videos of the simulated account, signed and expiring as Meta's own.
 
 Here: links in objects, and what they lead to. Not here: which images there are (`entities`).
 """
