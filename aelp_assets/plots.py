@@ -551,6 +551,37 @@ def ad_scores(scores: pl.DataFrame) -> Figure:
     return figure
 
 
+def creative_fatigue(fatigue: pl.DataFrame) -> Figure:
+    """Weekly change of the fitted click rate, p10–p90, of what tires likeliest, beside all ads there.
+
+    Args:
+        fatigue: `creative_fatigue` of a morning; rows by days, a slope per time seen is no weekly one.
+    """
+    told = fatigue.filter(pl.col("slope_p50").is_not_null() & (pl.col("basis") == "days"))
+    if told.is_empty():
+        return _nothing("Fatigue of creatives", "no creative ran for enough days with enough clicks")
+    ordered = told.sort("p_fatigues", "clicks", descending=True, maintain_order=True)
+    rows = ordered.head(_SHOWN_LEVERS)
+    figure, (axis,) = _panels(1, rows.height, width=7.0)
+    weekly = [f"{what}_p{level}" for what in ("slope", "season_slope") for level in (10, 50, 90)]
+    changes = rows.with_columns(((pl.col(weekly) * 7).exp() - 1) * 100)
+    for place, row in enumerate(changes.iter_rows(named=True)):
+        axis.plot([row["slope_p10"], row["slope_p90"]], [place, place], color=_BAND, linewidth=5)
+        axis.plot(row["slope_p50"], place, "o", color=_INK, markersize=4)
+        if row["season_slope_p50"] is not None:
+            axis.plot(row["season_slope_p50"], place, "|", color=_BAD, markersize=9)
+    axis.axvline(0, color=_MUTED, linewidth=0.8)
+    names = rows.select("track", "creative_id", "placement").iter_rows()
+    labels = [f"{track} · {creative} · {_placement(placement)}" for track, creative, placement in names]
+    _label_rows(axis, labels, rows.height)
+    axis.set_xlabel(
+        f"change of the odds of a click a week, %; red: all ads there{_left_out(told, rows, 'creatives')}",
+        fontsize=7,
+    )
+    axis.set_title("Fatigue of creatives, the likeliest first", fontsize=9)
+    return figure
+
+
 def split_test_lifts(results: pl.DataFrame, experiments: pl.DataFrame) -> Figure:
     """Lifts over the control with the intervals that hold at every look, primary metric, newest tests on top.
 

@@ -30,6 +30,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 FATIGUE_VERSION = "fatigue_v1"
+WHERE = ("platform", "account_id", "track", "placement")
+SEASON = tuple(f"season_slope_p{level}" for level in (10, 50, 90))
 _KEY = ["placement", "creative_id"]
 _LEVELS = (10, 50, 90)
 _ROUNDS = 50
@@ -116,6 +118,45 @@ def creative_fatigue(daily: pl.DataFrame, rules: FatigueRules | None = None) -> 
     else:
         found = creatives.join(fitted, on=_KEY, how="left").with_columns(*_days_to_half())
     return found.select(FATIGUE_SCHEMA.names()).cast(FATIGUE_SCHEMA).sort(_KEY)
+
+
+def delivered_fatigue(days: pl.DataFrame, rules: FatigueRules | None = None) -> pl.DataFrame:
+    """Fatigue of an account's creatives beside what happened to everything shown in the same place.
+
+    Each placement of an account and track is pooled by itself. season_slope_p* is the slope a day of all its
+    ads together over the same days: season, auction and which ads ran. A creative that falls no faster than
+    that has not tired by itself.
+
+    Args:
+        days: `WHERE`, creative_id, date, impressions, clicks (on links) and optionally reach or frequency as
+            `creative_fatigue` takes them; rows of several campaigns are added up (without reach or frequency,
+            which do not add). Days with more clicks than impressions are left out.
+    Returns:
+        `WHERE`, creative_id, the figures of `FATIGUE_SCHEMA` and `SEASON`, null where the placement has too
+        few days or clicks; sorted.
+    """
+    keys = [*WHERE, "creative_id", "date"]
+    told = [name for name in ("reach", "frequency") if name in days.columns]
+    sums = [pl.col("impressions", "clicks").sum()]
+    alone = [pl.when(pl.len() == 1).then(pl.col(name).first()).alias(name) for name in told]
+    summed = days.group_by(keys).agg(*sums, *alone).filter(pl.col("clicks") <= pl.col("impressions"))
+    places = summed.select(WHERE).unique().sort(WHERE).with_row_index("place")
+    daily = summed.join(places, on=WHERE).drop(WHERE).with_columns(placement=pl.col("place").cast(pl.String))
+    of_each = creative_fatigue(daily.drop("place"), rules)
+    together = daily.group_by("placement", "date").agg(*sums).with_columns(creative_id=pl.lit("all"))
+    # Alone in its cell, a place is not pooled with the others.
+    seasons = [creative_fatigue(place, rules) for place in together.partition_by("placement")]
+    season = pl.concat(seasons) if seasons else FATIGUE_SCHEMA.to_frame()
+    slopes = {f"slope_p{level}": f"season_slope_p{level}" for level in _LEVELS}
+    found = of_each.join(season.select("placement", *slopes).rename(slopes), on="placement", how="left")
+    placed = places.with_columns(pl.col("place").cast(pl.String)).rename({"placement": "where"})
+    joined = found.join(placed, left_on="placement", right_on="place").drop("placement")
+    figures = [name for name in FATIGUE_SCHEMA if name not in _KEY]
+    return (
+        joined.rename({"where": "placement"})
+        .select(*WHERE, "creative_id", *figures, *SEASON)
+        .sort(*WHERE, "creative_id")
+    )
 
 
 def _checked(daily: pl.DataFrame) -> pl.DataFrame:

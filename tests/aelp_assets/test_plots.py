@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from datetime import date
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
     CONTEXT_RATES,
+    CREATIVE_FATIGUE,
     CREATIVE_RATES,
     EXPERIMENTS,
     FORECAST_ACCURACY,
@@ -63,6 +65,7 @@ DRAWN = {
     "waterfall": (PERFORMANCE_CHANGES, plots.change_waterfall),
     "review": (FORECAST_REVIEWS, plots.forecast_review),
     "ad_scores": (AD_SCORES, plots.ad_scores),
+    "fatigue": (CREATIVE_FATIGUE, plots.creative_fatigue),
     "split_tests": (AB_RESULTS, lambda rows: plots.split_test_lifts(rows, rows_of(AB_EXPERIMENTS))),
     "experiments": (EXPERIMENTS, plots.experiment_calendar),
     "lift_sequences": (APPLY_HOLD_LIFT, lambda rows: plots.lift_sequences({("live", "net"): rows})),
@@ -112,6 +115,7 @@ def test_every_figure_is_tried_with_an_empty_frame():
     assert ours == tried | {
         "ad_scores",
         "context_rates",
+        "creative_fatigue",
         "creative_rates",
         "experiment_calendar",
         "lift_sequences",
@@ -220,3 +224,24 @@ def test_the_waterfall_ends_where_the_day_ended_and_shows_only_what_moved():
     heights = [(bar.get_y(), bar.get_height()) for bar in figure.axes[0].patches]
     assert heights == [(0, 112), (112, -14), (0, 98)]
     assert "No CAC" in words(figure)
+
+
+def tiring(name: str, slope: float, p_fatigues: float, basis: str = "days") -> dict:
+    return {
+        **{"track": "balance", "creative_id": name, "placement": "feed", "basis": basis, "clicks": 500},
+        **{"slope_p10": slope - 0.01, "slope_p50": slope, "slope_p90": slope + 0.01},
+        "p_fatigues": p_fatigues,
+    }
+
+
+def test_what_tires_likeliest_comes_first_and_slopes_by_frequency_are_not_weekly_ones():
+    rows = rows_of(
+        CREATIVE_FATIGUE,
+        tiring("fresh", 0.001, 0.4),
+        tiring("tired", -0.05, 0.99),
+        tiring("seen", -0.5, 1.0, "frequency"),
+    )
+    figure = rendered(plots.creative_fatigue(rows))
+    assert [label.split(" · ")[1] for label in labels(figure)] == ["tired", "fresh"]
+    drawn = [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert min(drawn) == pytest.approx(100 * (math.exp(-0.35) - 1)), "a week's change"

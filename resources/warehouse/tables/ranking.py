@@ -1,4 +1,4 @@
-"""Scores of ads before they run, and how well those who score do.
+"""Scores of ads before they run, how well those who score do, and how ads wear out.
 
 Here: the tables of the weekly ranking. Not here: what creatives are like (`creatives`), slates (`decisions`).
 """
@@ -111,4 +111,45 @@ RANKER_MODELS = Table(
     ),
     grain=("as_of_date", "rate"),
     partition="as_of_date",
+)
+_QUANTILES = {"p10": "10th percentile", "p50": "Median", "p90": "90th percentile"}
+CREATIVE_FATIGUE = Table(
+    name=TableName("gaelp_training", "creative_fatigue"),
+    description="How fast the click rate of each creative falls on each placement as people see it again. It "
+    "describes how the rate fell, not why. NULL where not_enough_data gives the reason.",
+    columns=columns(
+        AS_OF,
+        ("platform", "STRING", "Source of the account.", True),
+        ("account_id", "STRING", "Account.", True),
+        ("track", "STRING", "Track.", True),
+        ("placement", "STRING", "Placement, as in creative_rates.", True),
+        ("creative_id", "STRING", "Creative; the ad where its creative is unknown.", True),
+        ("basis", "STRING", "What the slope is by: frequency, or days where reach to date is unknown.", True),
+        ("days", "INT64", "Days with impressions in the window.", True),
+        ("impressions", "INT64", "Of these days.", True),
+        ("clicks", "INT64", "On links.", True),
+        ("exposure", "FLOAT64", "Times seen by each, or days, from the first day to the last.", True),
+        *(
+            (f"slope_{name}", "FLOAT64", f"{said}: change of log-odds CTR per unit of the basis.")
+            for name, said in _QUANTILES.items()
+        ),
+        ("p_fatigues", "FLOAT64", "P(slope below 0)."),
+        ("ctr_at_start", "FLOAT64", "Fitted CTR of the first day, a fraction."),
+        *(
+            (
+                f"days_to_half_{name}",
+                "FLOAT64",
+                f"Days until half of it, at the slope's {name}; NULL: never.",
+            )
+            for name in _QUANTILES
+        ),
+        ("placement_slope", "FLOAT64", "Mean slope of the placement's creatives of the same basis."),
+        *(
+            (f"season_slope_{name}", "FLOAT64", f"{said}: slope a day of all ads there together.")
+            for name, said in _QUANTILES.items()
+        ),
+        ("not_enough_data", "STRING", "Why nothing is said; NULL where something is."),
+        ("method_version", "STRING", "Formula behind the row.", True),
+    ),
+    grain=("as_of_date", "platform", "account_id", "track", "placement", "creative_id"),
 )

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from models.creatives.fatigue import FATIGUE_SCHEMA, FatigueRules, creative_fatigue
+from models.creatives.fatigue import FATIGUE_SCHEMA, FatigueRules, creative_fatigue, delivered_fatigue
 
 LAUNCH = date(2026, 3, 1)
 
@@ -150,3 +150,59 @@ def test_impossible_rows_are_refused_by_name():
         creative_fatigue(pl.concat([daily, daily]))
     with pytest.raises(ValueError, match="least_days"):
         FatigueRules(least_days=2)
+
+
+def delivered(daily: pl.DataFrame, account: str = "1", **values) -> pl.DataFrame:
+    where = {"platform": "meta", "account_id": account, "track": "balance"} | values
+    return daily.with_columns(**{name: pl.lit(value) for name, value in where.items()})
+
+
+def test_campaigns_of_a_creative_are_added_up():
+    daily, _ = account(3, creatives=6)
+    halves = pl.concat([delivered(daily), delivered(daily)])
+    double = delivered(daily.with_columns(pl.col("impressions", "clicks") * 2))
+    assert delivered_fatigue(halves).equals(delivered_fatigue(double))
+
+
+def test_accounts_are_not_pooled_with_each_other():
+    falling, rising = account(4, mean=-0.06, creatives=8)[0], account(5, mean=0.04, creatives=8)[0]
+    both = delivered_fatigue(pl.concat([delivered(falling, "1"), delivered(rising, "2")]))
+    for name, daily in (("1", falling), ("2", rising)):
+        alone = delivered_fatigue(delivered(daily, name))
+        assert both.filter(account_id=name)["slope_p50"].to_list() == pytest.approx(
+            alone["slope_p50"].to_list()
+        )
+    assert both["creative_id"].len() == 16
+
+
+def test_what_happens_to_all_is_told_apart_from_what_tires_one():
+    rng = np.random.default_rng(6)
+    days = np.arange(30)
+    slopes = {"a": -0.02, "b": -0.02, "c": -0.02, "tired": -0.10}
+    rows = [
+        {
+            **{"placement": "feed", "creative_id": name, "date": LAUNCH + timedelta(int(day))},
+            **{"impressions": 20_000, "clicks": int(rng.binomial(20_000, expit(-4 + slope * day)))},
+        }
+        for name, slope in slopes.items()
+        for day in days
+    ]
+    found = delivered_fatigue(delivered(pl.DataFrame(rows)))
+    by_name = {row["creative_id"]: row for row in found.to_dicts()}
+    assert by_name["tired"]["slope_p90"] < by_name["tired"]["season_slope_p10"]
+    assert by_name["a"]["slope_p90"] > by_name["a"]["season_slope_p10"]
+    assert found["season_slope_p50"].n_unique() == 1
+
+
+def test_a_day_with_more_clicks_than_impressions_is_left_out():
+    daily, _ = account(7, creatives=3)
+    odd = daily.head(1).with_columns(impressions=pl.lit(1, pl.Int64), clicks=pl.lit(2, pl.Int64))
+    spoilt = pl.concat([odd.cast(daily.schema), daily.tail(-1)])
+    assert delivered_fatigue(delivered(spoilt)).equals(delivered_fatigue(delivered(daily.tail(-1))))
+
+
+def test_nothing_delivered_gives_no_rows():
+    empty = delivered(account(8, creatives=1)[0]).clear()
+    found = delivered_fatigue(empty)
+    assert found.is_empty()
+    assert {"season_slope_p50", "days_to_half_p50", "platform"} <= set(found.columns)
