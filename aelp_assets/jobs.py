@@ -33,7 +33,7 @@ transform_days = dg.define_asset_job(
 read_creatives = dg.define_asset_job(
     "read_creatives",
     selection=dg.AssetSelection.groups("creatives"),
-    description="What is new in texts and images of creatives, read once.",
+    description="What is new in texts, images and videos of creatives, read once.",
 )
 decide = dg.define_asset_job(
     "decide",

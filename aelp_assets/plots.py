@@ -575,7 +575,7 @@ def creative_fatigue(fatigue: pl.DataFrame) -> Figure:
     labels = [f"{track} · {creative} · {_placement(placement)}" for track, creative, placement in names]
     _label_rows(axis, labels, rows.height)
     axis.set_xlabel(
-        f"change of the odds of a click a week, %; red: all ads there{_left_out(told, rows, 'creatives')}",
+        f"change of the odds of a click a week, %; red: all ads there{_left_out(told, rows, 'rows')}",
         fontsize=7,
     )
     axis.set_title("Fatigue of creatives, the likeliest first", fontsize=9)

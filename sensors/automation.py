@@ -69,5 +69,5 @@ creative_refresh = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.assets(*_CREATIVES),
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reads texts and images of creatives when their mart changes; nothing new costs seconds.",
+    description="Reads what is new in creatives when their mart changes; nothing new costs seconds.",
 )
