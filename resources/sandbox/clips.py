@@ -12,7 +12,6 @@ import hashlib
 from io import BytesIO
 from typing import Literal
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -37,6 +36,8 @@ def render_clip(picture: bytes, name: str) -> bytes:
     Args:
         picture: an image file.
     """
+    import av  # noqa: PLC0415 - loads FFmpeg
+
     with Image.open(BytesIO(picture)) as opened:
         shown = opened.convert("RGB")
     hook, file = hook_of(name), BytesIO()
