@@ -79,8 +79,9 @@ def key_frames(frames: Sequence[VideoFrame]) -> list[int]:
     """
     seconds = np.array([frame.seconds for frame in frames])
     last = float(seconds[-1])
-    later = np.linspace(_HOOK_MOMENTS[-1], last, _LATER_FRAMES + 1)[1:] if last > _HOOK_MOMENTS[-1] else []
-    moments = [*(moment for moment in _HOOK_MOMENTS if moment <= last), *later]
+    moments = [moment for moment in _HOOK_MOMENTS if moment <= last]
+    if last > _HOOK_MOMENTS[-1]:
+        moments += np.linspace(_HOOK_MOMENTS[-1], last, _LATER_FRAMES + 1)[1:].tolist()
     return sorted({int(np.abs(seconds - moment).argmin()) for moment in moments})
 
 
