@@ -146,7 +146,7 @@ EXPECTED: dict[str, Expected] = {
     # m1's plays are known of one day alone: 900 of its 4,000 impressions.
     "gaelp_training.creative_video_views": Expected("""
         platform  account_id  creative_id  first_date  impressions  video_3s_views  video_thruplays  video_p25  video_p100  hook_rate  hold_rate
-        meta      m1          a1           2026-06-10  4000         900             180              -          45          0.225      0.2
+        meta      m1          cr1          2026-06-10  4000         900             180              -          45          0.225      0.2
     """),
     # f1's budgets: its cost over its days with data in the week, so 1.51 = (1 + 2.02) / 2 on the 9th.
     "gaelp_training.budget_levers": Expected("""
