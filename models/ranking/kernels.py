@@ -28,6 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Likeness = Literal["near", "linear", "words"]
 _JITTER = 1e-6
+_ROWS = 4_096
 _RARE = 3
 """Words of fewer training texts say nothing about another one."""
 
@@ -214,6 +215,21 @@ class KernelMap:
         likeness = _likeness(self.blocks, values, self.landmarks)
         whitened = solve_triangular(self.root, likeness.T, lower=True)
         return np.ascontiguousarray(whitened.T, dtype=np.float64)
+
+    def parts(self, values: Mapping[str, Values], coefficients: FloatArray) -> dict[str, FloatArray]:
+        """What each block adds to `features(values) @ coefficients`; shape (creatives,) each."""
+        of_landmarks = solve_triangular(self.root, coefficients, lower=True, trans="T")
+        found = {}
+        for fitted in self.blocks:
+            name = fitted.block.name
+            pieces = np.array_split(np.arange(len(values[name])), 1 + len(values[name]) // _ROWS)
+            found[name] = np.concatenate(
+                [
+                    fitted.likeness(chosen_rows(values[name], rows), self.landmarks[name]) @ of_landmarks
+                    for rows in pieces
+                ]
+            )
+        return found
 
     def unexplained(self, values: Mapping[str, Values], features: FloatArray) -> FloatArray:
         """Prior variance that no landmark tells of: creatives like none before; shape (creatives,)."""
