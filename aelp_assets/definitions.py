@@ -21,6 +21,7 @@ from aelp_assets import (
     bandits,
     baselines,
     contexts,
+    creative_drift,
     creative_embeddings,
     creative_fatigue,
     creative_features,
@@ -40,6 +41,7 @@ from aelp_assets import (
     publishing,
     response,
     safety,
+    score_cards,
 )
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
@@ -80,6 +82,8 @@ ASSETS: list[dg.AssetsDefinition] = [
     experiments.split_tests,
     ad_scores.ranking,
     creative_fatigue.creative_fatigue,
+    score_cards.cards,
+    creative_drift.creative_drift,
     experiment_calendar.experiment_registry,
     response.response,
     bandits.bandit,

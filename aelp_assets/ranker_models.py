@@ -16,7 +16,7 @@ import polars as pl
 
 from aelp_assets.metadata import check, result
 from models.ranking.ad_scores import AdScores
-from models.ranking.blocks import trait_names
+from models.ranking.blocks import measured_traits
 from models.ranking.kernels import Values
 from models.ranking.storage import VERSION, RankerModel, Reading, widths_of
 from resources.code_version import module_hash
@@ -41,7 +41,7 @@ def reading_of(text: VectorSpace, image: VectorSpace, versions: Versions) -> Rea
         image.weights_sha256,
         versions.text,
         versions.image,
-        tuple(trait_names(CREATIVE_FEATURES.polars_schema)),
+        tuple(measured_traits(CREATIVE_FEATURES.polars_schema)),
     )
 
 

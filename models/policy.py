@@ -112,6 +112,28 @@ def review_creatives(
     return pl.DataFrame(rows, schema=REVIEW_SCHEMA, orient="row").sort(REVIEW_SCHEMA.names()[:4])
 
 
+def review_texts(creatives: pl.DataFrame, profiles: Mapping[str, PolicyProfile]) -> pl.DataFrame:
+    """What a track's profile says of each creative's texts alone, wherever it would lead.
+
+    Args:
+        creatives: track, platform, account_id, creative_id, headline, body, call_to_action.
+        profiles: by track.
+
+    Returns:
+        those keys, policy_profile, texts_pass (nothing blocks), text_flags (a JSON list); a row per row of
+        `creatives`, in their order.
+    """
+    rows = []
+    for row in creatives.iter_rows(named=True):
+        profile = profiles[row["track"]]
+        flags = _text_flags(row, profile)
+        passes = not any(flag.severity == "blocks" for flag in flags)
+        rows.append((profile.name, passes, json.dumps([asdict(flag) for flag in flags], ensure_ascii=False)))
+    schema = {"policy_profile": pl.String, "texts_pass": pl.Boolean, "text_flags": pl.String}
+    found = pl.DataFrame(rows, schema=schema, orient="row")
+    return creatives.select(REVIEW_SCHEMA.names()[:4]).hstack(found)
+
+
 def review(creative: Mapping[str, Any], profile: PolicyProfile, audiences: Sequence[str] = ()) -> list[Flag]:
     """Every objection of a profile to one creative; none: it passes."""
     flags = [*_text_flags(creative, profile), *_link_flags(creative["link"], profile)]

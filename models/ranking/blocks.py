@@ -49,7 +49,7 @@ def creative_blocks(
         blocks[TEXT] = text.of(hashes)
     if image.vectors.size:
         blocks[IMAGE] = image.of(creatives["content_sha256"].to_list())
-    measured = trait_names(features.schema)
+    measured = measured_traits(features.schema)
     if measured and features.height:
         traits = creatives.select("content_hash", "content_sha256").join(
             features.select("content_hash", "content_sha256", *measured),
@@ -64,6 +64,6 @@ def creative_blocks(
     return blocks
 
 
-def trait_names(features: pl.Schema) -> list[str]:
+def measured_traits(features: pl.Schema) -> list[str]:
     """Columns of CREATIVE_FEATURES that make the block of traits, in its order."""
     return [name for name in features if name.startswith(("text_", "image_")) and features[name].is_numeric()]

@@ -30,7 +30,7 @@ from scipy.stats import t as students
 
 from models.ranking.candidates import BLOCKS, IMAGE, TEXT, TRAITS, WORDS
 from models.ranking.evidence import within_groups
-from models.ranking.kernels import KernelMap, Values, chosen_rows
+from models.ranking.kernels import Values, chosen_rows, fit_kernel_map
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -128,7 +128,7 @@ def block_parts(
     known = {block.name: values[block.name] for block in blocks}
     chosen = np.sort(generator.permutation(len(lead))[:_MOST_FITTED]).astype(np.int64)
     of_chosen = {name: chosen_rows(rows, chosen) for name, rows in known.items()}
-    kernel = KernelMap(blocks, of_chosen, landmarks=_LANDMARKS, generator=generator)
+    kernel = fit_kernel_map(blocks, of_chosen, landmarks=_LANDMARKS, generator=generator)
     numbered = np.unique(group[chosen], return_inverse=True)[1].astype(np.int64)
     even = np.ones(len(chosen))
     features = within_groups(kernel.features(of_chosen), numbered, even)

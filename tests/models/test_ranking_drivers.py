@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS
 from models.ranking.drivers import BLOCKS_READ, block_parts, leads, trait_associations
-from models.ranking.kernels import Block, KernelMap
+from models.ranking.kernels import Block, fit_kernel_map
 
 
 class Field:
@@ -84,7 +84,7 @@ def test_parts_of_a_kernel_map_sum_to_its_prediction() -> None:
     rng = np.random.default_rng(5)
     values = {"one": rng.normal(size=(50, 3)), "two": rng.normal(size=(50, 2))}
     blocks = [Block("one", "near", 0.1), Block("two", "linear", 0.1)]
-    kernel = KernelMap(blocks, values, landmarks=30, generator=rng)
+    kernel = fit_kernel_map(blocks, values, landmarks=30, generator=rng)
     coefficients = rng.normal(size=30)
     parts = kernel.parts(values, coefficients)
     assert parts["one"] + parts["two"] == pytest.approx(kernel.features(values) @ coefficients)
