@@ -74,6 +74,7 @@ SCORE_CARDS = Table(
         ("no_fatigue", "STRING", "Why no slope is told; NULL: one is."),
     ),
     grain=_GRAIN,
+    partition="as_of_date",
 )
 AD_SCORE_DRIVERS = Table(
     name=TableName("gaelp_training", "ad_score_drivers"),
@@ -90,6 +91,7 @@ AD_SCORE_DRIVERS = Table(
         ("average", "FLOAT64", "The trait's mean over its rivals; NULL: a block."),
     ),
     grain=(*_GRAIN, "kind", "driver"),
+    partition="as_of_date",
 )
 AD_LOOK_ALIKES = Table(
     name=TableName("gaelp_training", "ad_look_alikes"),
@@ -107,6 +109,7 @@ AD_LOOK_ALIKES = Table(
         *_RESULTS,
     ),
     grain=(*_GRAIN, "space", "rank"),
+    partition="as_of_date",
 )
 CREATIVE_DRIFT = Table(
     name=TableName("gaelp_training", "creative_drift"),
@@ -138,4 +141,5 @@ CREATIVE_DRIFT = Table(
         ("not_told", "STRING", "Why there is no value; NULL: there is one."),
     ),
     grain=("as_of_date", "kind", "name"),
+    partition="as_of_date",
 )
