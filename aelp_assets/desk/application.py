@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from aelp_assets.bandits import guardrail_limits
 from aelp_assets.desk import arm_cards, cards
+from aelp_assets.desk.creative_pages import CreativePages
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
 from aelp_assets.desk.protection import Guarded, NoForm, Sessions, read_form
 from aelp_assets.explanation import explain, explanation_lines
@@ -36,6 +37,7 @@ from resources.control.counter_proposals import counter_propose, read_budget, wi
 from resources.control.governance import Governance
 from resources.control.records import OPEN, Record, Refused, key_of, lately_withdrawn
 from resources.control.signing import ApproverKeys, MissingKey
+from resources.creative_assets import FOLDER, AssetStore
 from resources.settings import Environment, Settings
 from resources.warehouse import warehouses_to_look_into
 from resources.warehouse.interface import Warehouse
@@ -53,6 +55,7 @@ class Desk:
         approver: who decides here, chosen when the desk is started.
         warehouses: where figures are read, asked in turn; opened anew for each page.
         elasticity: of signups on budget, where a decision says none of its own.
+        pictures: images of creatives.
         keyless: why the approver cannot sign; None: they can.
         port: the desk answers under; part of what it accepts requests from.
         explain: what a change, proposal or decision rests on, a line each; raises Refused where it is none.
@@ -67,6 +70,7 @@ class Desk:
     clock: Clock
     zone: tzinfo
     warehouses: Callable[[], Sequence[Warehouse]]
+    pictures: AssetStore
     keyless: str | None
     port: int
     explain: Callable[[str, datetime], Sequence[str]]
@@ -110,6 +114,7 @@ def open_desk(
         clock=clock,
         zone=settings.timezone,
         warehouses=lambda: warehouses_to_look_into(environment),
+        pictures=AssetStore(environment.home / FOLDER),
         keyless=keyless,
         port=port,
         explain=lambda about, now: explanation_lines(
@@ -128,6 +133,7 @@ def create_application(desk: Desk) -> Starlette:
             Route("/desk.css", _style),
             Route("/proposals/{proposal_id}/counter", pages.counter),
             Route("/explain/{about}", pages.explain),
+            *CreativePages(desk.warehouses, desk.pictures, pages.page).routes(),
             Route("/proposals/{about}/approve", pages.posted(pages.approve), methods=["POST"]),
             Route("/proposals/{about}/reject", pages.posted(pages.reject), methods=["POST"]),
             Route("/proposals/{about}/propose", pages.posted(pages.propose), methods=["POST"]),
@@ -164,7 +170,7 @@ class _Pages:
         waiting = [row for row in known if row["status"] in OPEN and row["type"] not in ARM_TYPES]
         figures = self._figures({row["as_of_date"] for row in waiting})
         view = cards.View(self._governance, desk.limits, desk.elasticity, desk.approver, now)
-        return self._page(
+        return self.page(
             request,
             "overview.html",
             tracks=cards.tracks(view, figures),
@@ -184,7 +190,7 @@ class _Pages:
             session = self._sessions.of(request)
             self._tell(session, Notice(str(refused), is_refusal=True))
             return self._redirect(session, "/")
-        return self._page(request, "explanation.html", about=about, lines=lines)
+        return self.page(request, "explanation.html", about=about, lines=lines)
 
     def counter(self, request: Request) -> Response:
         """Another number for a proposal: what the guardrails and the forecast say of it."""
@@ -203,7 +209,7 @@ class _Pages:
         asked = request.query_params.get("budget", "")
         budget, objections = self._judged(proposal, asked, now) if asked else (None, [])
         limit = self._desk.limits.tracks.get(proposal["track"])
-        return self._page(
+        return self.page(
             request,
             "counter.html",
             proposal=proposal,
@@ -351,7 +357,8 @@ class _Pages:
         self._sessions.keep(response, session)
         return response
 
-    def _page(self, request: Request, template: str, **shown: Any) -> Response:
+    def page(self, request: Request, template: str, **shown: Any) -> Response:
+        """A template with what every page of the desk shows."""
         desk, session = self._desk, self._sessions.of(request)
         text = self._templates.get_template(template).render(
             approver=desk.approver,
@@ -413,6 +420,10 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
         "percent": _percent,
         "moment": moment,
         "words": lambda name: name.replace("_", " "),
+        "rate": lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%",
+        "short": lambda number: "–" if number is None else f"{number:.3g}",
+        "lead": lambda change: "–" if change is None else f"{change:+.3f}".replace("-", "−"),
+        "filtered": lambda value, name: environment.filters[name](value),
     }
     environment.tests["soon"] = is_soon
     return environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from aelp_assets.desk.application import Desk, create_application
 from resources.clock import FixedClock
 from resources.control.governance import Governance
 from resources.control.records import Refused
+from resources.creative_assets import AssetStore
 from tests.resources.control.proposing import LIMITS, TEN
 
 PORT = 3001
@@ -87,6 +89,7 @@ def desk_of(governance: Governance, **changes: Any) -> Desk:
         "clock": FixedClock(TEN),
         "zone": TEN.tzinfo,
         "warehouses": list,
+        "pictures": AssetStore(Path("no pictures")),
         "keyless": None,
         "port": PORT,
         "explain": explained,
