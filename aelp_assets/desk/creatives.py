@@ -34,7 +34,7 @@ select track, placement, count(*) as creatives, count(ctr_score) as scored
 from gaelp_training.ad_scores
 where as_of_date = $morning
 group by track, placement
-order by scored desc, creatives desc, track, placement
+order by scored desc, creatives desc, sum(delivered_impressions) desc, track, placement
 """
 _LISTED = """
 select

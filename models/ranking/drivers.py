@@ -11,9 +11,9 @@ variances of `candidates.BLOCKS` (late fusion, Duvenaud et al. 2011, Additive Ga
 splits exactly; how much of the leads it tells of creatives left out is said beside it. Where blocks go
 together (a theme has its words and its pictures), the split between them is the prior's.
 
-Traits: each alone, lead on the standardised trait, standard errors clustered by content (Liang and Zeger
-1986); those kept are told from nothing at a false discovery rate of 10 % (Benjamini and Hochberg 1995). One
-trait's contribution includes what goes with it, so contributions do not add up.
+Traits: each alone, the lead's slope on the trait, standard errors clustered by content with the jackknife's
+correction (Bell and McCaffrey 2002, CR3); those kept are told from nothing at a false discovery rate of 10 %
+(Benjamini and Hochberg 1995). One trait's contribution includes what goes with it, so they do not add up.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ FALSE_DISCOVERIES = 0.1
 _LANDMARKS = 400
 _MOST_FITTED = 4_000  # of a field: enough for 400 landmarks, and seconds
 _PENALTIES = tuple(10.0**power for power in range(-6, 3))
+_MOST_LEVERAGE = 0.5
 _FEWEST = 20
 """Creatives of a field below which nothing is told of what goes with scores."""
 
@@ -212,7 +213,7 @@ class _Association:
 def _association(
     lead: FloatArray, trait: FloatArray, group: IntArray, cluster: IntArray
 ) -> _Association | None:
-    """None where too few were measured, or all the same."""
+    """None where too few were measured, all are the same, or one content alone differs."""
     known = np.isfinite(trait)
     clusters = np.unique(cluster[known], return_inverse=True)[1]
     several = int(clusters.max(initial=-1)) + 1
@@ -230,8 +231,12 @@ def _association(
     numbered = np.unique(group[known], return_inverse=True)[1].astype(np.int64)
     target = within_groups(lead[known], numbered, np.ones(int(known.sum())))
     slope = float((here * target).sum() / scale)
-    pulls = np.bincount(clusters, here * (target - slope * here))
-    error = float(np.sqrt((pulls * pulls).sum() * several / (several - 1)) / scale)
+    # Each cluster's pull as if it were left out: what a single content has is no association.
+    leverage = np.bincount(clusters, here * here) / scale
+    if leverage.max() > _MOST_LEVERAGE:
+        return None
+    pulls = np.bincount(clusters, here * (target - slope * here)) / (1.0 - leverage)
+    error = float(np.sqrt((pulls * pulls).sum() * (several - 1) / several) / scale)
     freedom = several - 2
     if error <= 0:
         return None

@@ -28,6 +28,7 @@ LOOK_ALIKES = 5
 TRAITS_SHOWN = 5
 SUMS = ("impressions", "clicks", "expected_clicks", "matured_clicks", "matured_cost", "conversions")
 _SLOPE = ("slope_p10", "slope_p50", "slope_p90", "p_fatigues", "ctr_at_start")
+_NOTHING = 1e-9  # log-odds: the trait is the rivals' average
 _PLACE = ("track", "platform", "placement")
 
 
@@ -163,6 +164,7 @@ def _drivers(
     rows = (
         pl.concat([empty, *tables], how="diagonal")
         .filter(pl.col("contribution").is_finite())
+        .filter((pl.col("kind") == "block") | (pl.col("contribution").abs() > _NOTHING))
         .sort("card", "kind", "driver")
         .filter((pl.col("kind") == "block") | (largest <= TRAITS_SHOWN))
     )

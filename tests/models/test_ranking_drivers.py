@@ -130,3 +130,13 @@ def test_a_constant_trait_goes_with_nothing() -> None:
     )
     assert found.names == ()
     assert found.contribution.shape == (50, 0)
+
+
+def test_what_one_ad_alone_has_is_no_association() -> None:
+    rng = np.random.default_rng(10)
+    trait = np.zeros((60, 1))
+    trait[7] = 1.0
+    lead = rng.normal(scale=0.1, size=60)
+    lead[7] = 3.0
+    found = trait_associations(lead, trait, ["rare"], np.zeros(60, int), np.arange(60))
+    assert found.names == ()
