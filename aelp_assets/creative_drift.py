@@ -194,7 +194,7 @@ def _table(found: Iterable[Drift], morning: date, learnt_on: date) -> pl.DataFra
         rows.with_columns(
             pl.col("value", "value_low", "value_high").fill_nan(None),
             as_of_date=pl.lit(morning),
-            scored_on=pl.lit(learnt_on),
+            scored_on=pl.when(pl.col("learnt") > 0).then(pl.lit(learnt_on)),
         )
         .select(CREATIVE_DRIFT.column_names)
         .sort(CREATIVE_DRIFT.grain)

@@ -120,6 +120,8 @@ def test_where_nothing_changed_and_scores_hold_nothing_is_drift():
     assert found.filter(kind="ranking")["value"].item() > 0.9
     assert found.filter(kind="ranking")["drift_limit"].item() == pytest.approx(0.7)
     assert found.filter(kind="novelty").select("learnt", "since").row(0) == (120, 40)
+    assert found.filter(kind="novelty")["scored_on"].item() == SCORED_ON
+    assert found.filter(kind="ranking")["scored_on"].item() is None
 
 
 def test_new_creatives_unlike_those_learnt_from_are_told_with_the_trait():

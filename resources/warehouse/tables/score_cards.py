@@ -119,7 +119,11 @@ CREATIVE_DRIFT = Table(
         AS_OF,
         ("kind", "STRING", "novelty, trait, ranking or bounds.", True),
         ("name", "STRING", "Space of vectors, column of creative_features, or ctr.", True),
-        ("scored_on", "DATE", "Morning of the scores: what came before it was learnt from.", True),
+        (
+            "scored_on",
+            "DATE",
+            "What ran before this morning was learnt from; NULL: scores of several mornings are judged.",
+        ),
         (
             "value",
             "FLOAT64",
