@@ -12,7 +12,7 @@ from aelp_assets.partitions import days_before
 from resources.warehouse.interface import ReplacePartitions, ReplaceTable
 from resources.warehouse.io_manager import WarehouseIOManager, partition_column, table_of
 from resources.warehouse.schema import TableName
-from resources.warehouse.tables import ACCOUNT_AUDITS, TRACK_RULES, TRANSFORMED_DAYS
+from resources.warehouse.tables import ACCOUNT_AUDITS, MODEL_TABLES, TRACK_RULES, TRANSFORMED_DAYS
 
 DAYS = dg.DailyPartitionsDefinition("2026-06-01", end_date="2026-07-01")
 AUDITS = dg.AssetKey(["ops", "account_audits"])
@@ -197,3 +197,9 @@ def test_tables_are_the_last_two_parts_of_a_key_and_marts_are_cut_by_date():
     assert partition_column(TRANSFORMED_DAYS.name) == "report_date"
     assert partition_column(TRACK_RULES.name) is None
     assert partition_column(TableName("gaelp_training", "ads_ad_daily")) == "date"
+
+
+def test_every_table_of_mornings_keeps_its_earlier_ones():
+    dated = {str(table.name): table.partition for table in MODEL_TABLES if "as_of_date" in table.column_names}
+    assert dated
+    assert set(dated.values()) == {"as_of_date"}, "a table without a partition is replaced whole"
