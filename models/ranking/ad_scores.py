@@ -258,6 +258,8 @@ def _ranking_by(
         champion=champion,
         folds=rules.folds,
         generator=generator,
+        # Upworthy's tests took more from sandbox accounts' rankings than they gave.
+        doubted=[name for name in rivals if name.endswith(WITH_TESTS)],
     )
     if promotion.refusals:
         return RateRanking(None, None, promotion, promotion.refusals, judged.name)

@@ -6,7 +6,7 @@ where rankers are kept (the assets).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,6 +164,7 @@ def promote(
     champion: str | None,
     folds: int,
     generator: np.random.Generator,
+    doubted: Collection[str] = (),
 ) -> Promotion:
     """Fit every candidate on earlier arms and judge it on later ones.
 
@@ -175,6 +176,7 @@ def promote(
         cluster: of `near_duplicate_clusters`.
         earlier, later: of `earlier_and_later`.
         champion: the candidate that scored so far; None at first.
+        doubted: candidates that only win by more than chance over the best of the others, or as champion.
     """
     before, after = arms.subset(earlier), arms.subset(later)
     places = np.asarray(placement, dtype=object)
@@ -188,11 +190,15 @@ def promote(
             held_out, before, places[earlier].tolist(), scores[name], after, places[later].tolist()
         )
     best = max(judged, key=lambda name: judged[name].figures.significant_pairs)
-    if champion in judged and champion != best:
-        gain = better_by(scores[best], scores[champion], after, cluster[later], generator)
+    stays = champion if champion in judged else None
+    if stays is None and best in doubted:
+        others = [name for name in judged if name not in doubted]
+        stays = max(others, key=lambda name: judged[name].figures.significant_pairs, default=None)
+    if stays is not None and stays != best:
+        gain = better_by(scores[best], scores[stays], after, cluster[later], generator)
         # Where no pair is significant the interval is not a number, and proves nothing.
         if not gain["significant_pairs"][1] > 0:
-            best = champion
+            best = stays
     return Promotion(best, judged, refusals(judged[best]))
 
 

@@ -44,7 +44,7 @@ def decided(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Home
         env={**clean, "AELP_HOME": str(home.path)},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
