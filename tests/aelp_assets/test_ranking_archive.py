@@ -25,19 +25,22 @@ def archive(shared_data: Path) -> pl.DataFrame:
     if not path.exists():
         pytest.skip(f"no {path}: the archive is not among the exports")
     monday = (pl.col("test_week").cast(pl.String) + " 1").str.to_date("%Y%W %w")
-    return pl.read_parquet(path)
-        .filter(pl.col("test_week") <= 201452)  # the next week has no Monday of its year
+    weeks = pl.col("test_week") <= 201452  # the next one has no Monday of its year
+    return (
+        pl.read_parquet(path)
+        .filter(weeks)
         .select(
-        platform=pl.lit("upworthy"),
-        account_id=pl.lit("upworthy"),
-        test_id="clickability_test_id",
-        arm=pl.col("index").cast(pl.String),
-        period_start=monday,
-        headline="headline",
-        description="lede",
-        image_id="eyecatcher_id",
-        impressions="impressions",
-        link_clicks="clicks",
+            platform=pl.lit("upworthy"),
+            account_id=pl.lit("upworthy"),
+            test_id="clickability_test_id",
+            arm=pl.col("index").cast(pl.String),
+            period_start=monday,
+            headline="headline",
+            description="lede",
+            image_id="eyecatcher_id",
+            impressions="impressions",
+            link_clicks="clicks",
+        )
     )
 
 

@@ -1,5 +1,7 @@
 """Rankers of creatives: what they recover of a simulated truth, what they must not learn from."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from crepes import ConformalRegressor
@@ -246,6 +248,15 @@ def test_a_champion_stays_unless_it_is_beaten_by_more_than_luck() -> None:
     assert _promoted(world, champion="kernel").champion == "kernel"
 
 
+def test_a_doubted_candidate_wins_only_by_more_than_luck_or_as_champion() -> None:
+    world = World(11, groups=60)
+    best = _promoted(world, champion=None).champion
+    (other,) = {"kernel", "ridge"} - {best}
+    assert _promoted(world, champion=None, doubted=[best]).champion == other
+    assert _promoted(world, champion=best, doubted=[best]).champion == best
+    assert _promoted(World(11), champion=None, doubted=["kernel"], rival="trees").champion == "kernel"
+
+
 def test_a_champion_stays_where_nothing_is_significant() -> None:
     world = World(11, groups=60, trials=20.0)
     found = _promoted(world, champion="ridge")
@@ -308,11 +319,17 @@ def test_pairs_are_of_one_group_and_counted_once() -> None:
     assert sorted(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 2), (0, 3), (2, 3)]
 
 
-def _promoted(world: World, champion: str | None, only: str | None = None) -> Promotion:
+def _promoted(
+    world: World,
+    champion: str | None,
+    only: str | None = None,
+    doubted: Sequence[str] = (),
+    rival: str = "ridge",
+) -> Promotion:
     cluster = world.arms.group
     earlier, later = earlier_and_later(world.week, cluster, later_share=0.3)
     return promote(
-        {name: CANDIDATES[name] for name in ([only] if only else ("kernel", "ridge"))},
+        {name: CANDIDATES[name] for name in ([only] if only else ("kernel", rival))},
         world.values,
         world.arms,
         ["feed"] * len(world.arms),
@@ -322,6 +339,7 @@ def _promoted(world: World, champion: str | None, only: str | None = None) -> Pr
         champion=champion,
         folds=3,
         generator=np.random.default_rng(1),
+        doubted=doubted,
     )
 
 
