@@ -25,7 +25,7 @@ def archive(shared_data: Path) -> pl.DataFrame:
     if not path.exists():
         pytest.skip(f"no {path}: the archive is not among the exports")
     monday = (pl.col("test_week").cast(pl.String) + " 1").str.to_date("%Y%W %w")
-    weeks = pl.col("test_week") <= 201452  # the next one has no Monday of its year
+    weeks = pl.col("test_week") % 100 > 0  # week 00 has no Monday of its year
     return (
         pl.read_parquet(path)
         .filter(weeks)

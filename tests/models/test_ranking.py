@@ -1,6 +1,6 @@
 """Rankers of creatives: what they recover of a simulated truth, what they must not learn from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from models.ranking.calibration import (
     expected_calibration_error,
     pairwise_calibration,
 )
-from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS, fit_kernel
+from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS, Fit, fit_kernel
 from models.ranking.conformal import EVERY, conformal_bound
 from models.ranking.evaluation import better_by, held_out_scores, precision_at, ranking
 from models.ranking.evidence import Arms, pairs_that_differ, pairs_within, within_groups
@@ -250,11 +250,11 @@ def test_a_champion_stays_unless_it_is_beaten_by_more_than_luck() -> None:
 
 def test_a_doubted_candidate_wins_only_by_more_than_luck_or_as_champion() -> None:
     world = World(11, groups=60)
-    best = _promoted(world, champion=None).champion
-    (other,) = {"kernel", "ridge"} - {best}
-    assert _promoted(world, champion=None, doubted=[best]).champion == other
-    assert _promoted(world, champion=best, doubted=[best]).champion == best
-    assert _promoted(World(11), champion=None, doubted=["kernel"], rival="trees").champion == "kernel"
+    alike = {"doubted": CANDIDATES["ridge"], "plain": CANDIDATES["ridge"]}
+    assert _promoted(world, None, alike).champion == "doubted"
+    assert _promoted(world, None, alike, doubted=["doubted"]).champion == "plain"
+    assert _promoted(world, "doubted", alike, doubted=["doubted"]).champion == "doubted"
+    assert _promoted(world, None, doubted=["kernel"]).champion == "kernel"
 
 
 def test_a_champion_stays_where_nothing_is_significant() -> None:
@@ -302,7 +302,7 @@ def test_arms_without_a_single_success_promote_nobody() -> None:
 def test_a_ranker_of_noise_is_no_better_than_a_coin() -> None:
     world = World(9)
     world.values = {TEXT: np.random.default_rng(99).normal(size=(1_200, 8))}
-    noise = _promoted(world, champion=None, only="ridge").judged["ridge"]
+    noise = _promoted(world, None, {"ridge": CANDIDATES["ridge"]}).judged["ridge"]
     assert noise.figures.significant_pairs < 0.6
 
 
@@ -319,17 +319,19 @@ def test_pairs_are_of_one_group_and_counted_once() -> None:
     assert sorted(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 2), (0, 3), (2, 3)]
 
 
+_RIVALS = {name: CANDIDATES[name] for name in ("kernel", "ridge")}
+
+
 def _promoted(
     world: World,
     champion: str | None,
-    only: str | None = None,
+    candidates: Mapping[str, Fit] = _RIVALS,
     doubted: Sequence[str] = (),
-    rival: str = "ridge",
 ) -> Promotion:
     cluster = world.arms.group
     earlier, later = earlier_and_later(world.week, cluster, later_share=0.3)
     return promote(
-        {name: CANDIDATES[name] for name in ([only] if only else ("kernel", rival))},
+        candidates,
         world.values,
         world.arms,
         ["feed"] * len(world.arms),
