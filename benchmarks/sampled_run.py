@@ -32,7 +32,7 @@ _PLACES = (
     ("resources/event_log.py", "dagster events"),
     ("dagster/_core/storage/", "dagster events"),
     ("dagster_dbt/core/dbt_cli_invocation.py", "dbt"),
-    ("aelp_assets/plots.py", "plots and previews"),
+    ("aelp_assets/plots/", "plots and previews"),
     ("aelp_assets/metadata.py", "plots and previews"),
     ("aelp_assets/lineage.py", "column lineage"),
     ("aelp_assets/summary.py", "printed summary"),
