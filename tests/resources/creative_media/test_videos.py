@@ -12,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.creatives.video_features import Glimpses, SampledFrame, VideoFacts, video_features
+from resources.creative_media import videos
 from resources.creative_media.refusals import Reason, Refused
-from resources.creative_media.videos import DecodedVideo, VideoLimits, decode_video
+from resources.creative_media.videos import (
+    DecodedVideo,
+    VideoLimits,
+    VideoType,
+    decode_video,
+    recognise_video,
+)
 from tests.resources.creative_media.media import (
     FRAGMENTED,
     index_first,
@@ -229,3 +236,27 @@ def test_the_cuts_of_real_clips_are_those_a_person_counts(shared_data, name, cut
     facts = VideoFacts(found.duration_seconds, found.width, found.height, found.has_audio)
     row = video_features(frames, Glimpses(found.glimpse_seconds, found.glimpses), facts)
     assert row["cuts_per_second"] * found.duration_seconds == pytest.approx(cuts)
+
+
+def test_a_video_met_without_memory_is_not_set_aside(monkeypatch):
+    def without_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(videos, "_small", without_memory)
+    with pytest.raises(MemoryError):
+        decode_video(video())
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (video(), VideoType("video/mp4", "mp4")),
+        (b"\x1aE\xdf\xa3rest", VideoType("video/webm", "webm")),
+        (b"", Reason.EMPTY),
+        (b"<html>Sign in</html>", Reason.NOT_A_VIDEO),
+    ],
+    ids=["mp4", "webm", "empty", "words"],
+)
+def test_a_video_is_told_by_its_first_bytes(content, found):
+    told = recognise_video(content)
+    assert (told.reason if isinstance(told, Refused) else told) == found
