@@ -12,7 +12,8 @@ splits exactly; how much of the leads it tells of creatives left out is said bes
 together (a theme has its words and its pictures), the split between them is the prior's.
 
 Traits: each alone, the lead's slope on the trait, standard errors clustered by content with the jackknife's
-correction (Bell and McCaffrey 2002, CR3); those kept are told from nothing at a false discovery rate of 10 %
+correction (Bell and McCaffrey 2002, CR3) and the effective number of contents as degrees of freedom
+(Carter, Schnepel and Steigerwald 2017); those kept are told from nothing at a false discovery rate of 10 %
 (Benjamini and Hochberg 1995). One trait's contribution includes what goes with it, so they do not add up.
 """
 
@@ -237,7 +238,7 @@ def _association(
         return None
     pulls = np.bincount(clusters, here * (target - slope * here)) / (1.0 - leverage)
     error = float(np.sqrt((pulls * pulls).sum() * (several - 1) / several) / scale)
-    freedom = several - 2
+    freedom = float(1.0 / (leverage * leverage).sum())  # a few contents tell nearly all of a rare trait
     if error <= 0:
         return None
     return _Association(
