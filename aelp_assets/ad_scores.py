@@ -158,6 +158,11 @@ def ranking(
         ],
         columns=_EVALUATIONS_SHOWN,
         key=_EVALUATIONS,
+        by_placement={
+            rate: found.promotion.slices.to_dicts()
+            for rate, found in (("ctr", scored.click), ("cvr", scored.conversion))
+            if found.promotion is not None
+        },
     )
     models = keep_rankers(
         environment.artifacts,

@@ -5,11 +5,12 @@ Here: figures over arms that were not learnt from. Not here: fitting (`candidate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from models.ranking.candidates import Fit, Ranker, Scores
 from models.ranking.evidence import Arms, difference_in_standard_errors, pairs_within
@@ -20,6 +21,12 @@ IntArray = npt.NDArray[np.int64]
 SIGNIFICANT = 1.96
 """z from which a pair's difference is taken for real."""
 _RESAMPLES = 2_000
+_SLICES = pl.Schema(
+    {
+        **{"slice": pl.String(), "arms": pl.Int64(), "pairs": pl.Int64(), "pairs_right": pl.Float64()},
+        **{"significant_pairs": pl.Int64(), "significant_pairs_right": pl.Float64()},
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,29 @@ def chosen_values(values: Mapping[str, Values], chosen: npt.NDArray[np.bool_]) -
 def ranking(score: FloatArray, arms: Arms) -> Ranking:
     """Figures of one ranker; score has shape (arms,)."""
     return _figures(_Choices(score, arms), np.ones(int(arms.numbered.max()) + 1))
+
+
+def ranking_by_slice(score: FloatArray, arms: Arms, names: Sequence[str]) -> pl.DataFrame:
+    """Where a ranker is right and where not.
+
+    Args:
+        score: shape (arms,).
+        names: slice of each arm; all arms of a group lie in one.
+    Returns:
+        slice, arms, pairs that differ, pairs_right, significant_pairs, significant_pairs_right (shares, NULL
+        without any), the slices with most arms first.
+    """
+    choices = _Choices(score, arms)
+    of_group = np.empty(int(arms.numbered.max()) + 1, dtype=object)
+    of_group[arms.numbered] = np.asarray(names, dtype=object)
+    rows = []
+    for name, count in zip(*np.unique(np.asarray(names, dtype=str), return_counts=True), strict=True):
+        row: dict[str, object] = {"slice": str(name), "arms": int(count)}
+        for kind, (right, group) in (("pairs", choices.pairs), ("significant_pairs", choices.significant)):
+            inside = right[of_group[group] == name]
+            row |= {kind: len(inside), f"{kind}_right": float(inside.mean()) if len(inside) else None}
+        rows.append(row)
+    return pl.DataFrame(rows, schema=_SLICES).sort("arms", "slice", descending=[True, False])
 
 
 def better_by(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from models.ranking.calibration import (
     chance_calibration_error,
@@ -26,6 +27,7 @@ from models.ranking.evaluation import (
     held_out_scores,
     precision_at,
     ranking,
+    ranking_by_slice,
 )
 from models.ranking.evidence import Arms, pairs_that_differ, within_groups
 from models.ranking.kernels import Values
@@ -71,11 +73,13 @@ class Promotion:
         champion: name of the candidate.
         judged: every candidate's figures on the later arms.
         refusals: why the champion must not score; empty where it may.
+        slices: the champion's `ranking_by_slice` of the later arms, by placement.
     """
 
     champion: str
     judged: Mapping[str, Judged]
     refusals: tuple[str, ...]
+    slices: pl.DataFrame
 
 
 def relative_log_odds(arms: Arms) -> FloatArray:
@@ -199,7 +203,8 @@ def promote(
         # Where no pair is significant the interval is not a number, and proves nothing.
         if not gain["significant_pairs"][1] > 0:
             best = stays
-    return Promotion(best, judged, refusals(judged[best]))
+    slices = ranking_by_slice(scores[best], after, places[later].tolist())
+    return Promotion(best, judged, refusals(judged[best]), slices)
 
 
 def refusals(judged: Judged) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from models.ranking.calibration import (
 )
 from models.ranking.candidates import CANDIDATES, TEXT, TRAITS, WORDS, Fit, fit_kernel
 from models.ranking.conformal import EVERY, conformal_bound
-from models.ranking.evaluation import better_by, held_out_scores, precision_at, ranking
+from models.ranking.evaluation import better_by, held_out_scores, precision_at, ranking, ranking_by_slice
 from models.ranking.evidence import Arms, pairs_that_differ, pairs_within, within_groups
 from models.ranking.promotion import Judged, Promotion, judge, promote, refusals
 from models.ranking.splits import cluster_folds, earlier_and_later, near_duplicate_clusters
@@ -362,3 +362,19 @@ def test_few_pairs_are_not_called_uncalibrated_for_their_fewness() -> None:
     assert np.mean(errors) == pytest.approx(np.mean(chances), rel=0.05)
     assert np.mean(errors) > 0.08
     assert chance_calibration_error(probability, independent=0.25) == pytest.approx(2.0 * chances[-1])
+
+
+def test_a_ranker_is_told_by_slice_where_it_is_right() -> None:
+    world = World(12, groups=200)
+    feed = world.arms.numbered % 2 == 0
+    score = np.where(feed, world.truth, -world.truth)
+    told = ranking_by_slice(score, world.arms, np.where(feed, "feed", "reels").tolist())
+    right = {row["slice"]: row for row in told.to_dicts()}
+    assert right["feed"]["significant_pairs_right"] > 0.95
+    assert right["reels"]["significant_pairs_right"] < 0.05
+    assert sum(row["arms"] for row in right.values()) == len(world.arms)
+    whole = ranking(score, world.arms)
+    pairs = [row["pairs"] for row in right.values()]
+    assert np.average([row["pairs_right"] for row in right.values()], weights=pairs) == pytest.approx(
+        whole.pairs
+    )
