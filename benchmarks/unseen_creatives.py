@@ -120,7 +120,7 @@ def scored_world(
     of_click = fitted_scores(
         blocks | {TOLD: {TRAITS: world.choices}}, *competing(learnt, "impressions", "clicks"), generator
     )
-    of_click |= {SHOWN: world.shown_log_ctr, "random": generator.random(world.creatives.height)}
+    of_click[SHOWN] = world.shown_log_ctr
     of_conversion = fitted_scores(
         {name: blocks[name] for name in (OURS, "texts alone")} | {TOLD: {TRAITS: world.choices}},
         *competing(ripe, "clicks", "conversions_click"),
