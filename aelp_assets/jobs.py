@@ -70,7 +70,8 @@ fit_media_mix = dg.define_asset_job(
 )
 rank_creatives = dg.define_asset_job(
     "rank_creatives",
-    selection=dg.AssetSelection.groups("ranking"),
+    # With the copy that people read, or cards would show a morning late.
+    selection=dg.AssetSelection.groups("ranking") | dg.AssetSelection.assets(["published", "analyst_copy"]),
     description="Weekly: judge who ranks new ads best, and score every creative by the champion.",
 )
 judge_experiments = dg.define_asset_job(

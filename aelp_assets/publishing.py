@@ -21,6 +21,7 @@ from resources.warehouse import publish_analyst_copy
             "slate_summary",
             "launch_summary",
             "arm_summary",
+            "score_cards",
         )
     ],
     group_name="reporting",

@@ -182,8 +182,10 @@ def read_card(
 ) -> CreativeCard:
     """All that is known of one creative; `creative` is None where no such creative is."""
     key = {"platform": platform, "account_id": account_id, "creative_id": creative_id}
+    without_cards: CreativeCard | None = None
 
     def read(warehouse: Warehouse) -> CreativeCard | None:
+        nonlocal without_cards
         morning = _newest(warehouse)
         known = warehouse.query(
             f"select * from gaelp_training.creative_objects where {_ONE}",  # noqa: S608 - our own words
@@ -192,7 +194,8 @@ def read_card(
         if not known:
             return None
         if morning is None:
-            return CreativeCard(known[0])
+            without_cards = CreativeCard(known[0])
+            return None
         asked: dict[str, Parameter] = {**key, "morning": morning}
         rows = {
             name: warehouse.query(sql.format(one=_ONE), asked).to_dicts() for name, sql in _OF_CARD.items()
@@ -205,7 +208,7 @@ def read_card(
         return CreativeCard(known[0], morning, tracks, review, review_flags=flags)
 
     found, missing = _first(warehouses, read)
-    return found or CreativeCard(missing=missing)
+    return found or without_cards or CreativeCard(missing=missing)
 
 
 def _first(

@@ -578,6 +578,7 @@ EXPECTED: dict[str, Expected] = {
         account_id  asset_kind       asset_id  name   width  length_seconds  content_sha256  byte_count  outcome  first_seen  last_seen
         m1          image            ha        a.png  320    -               aa11            7           fetched  2026-06-08  2026-06-09
         m1          image            hb        -      -      -               -               -           missing  2026-06-09  2026-06-09
+        m1          video            v1        -      -      15.5            ee55            7           fetched  2026-06-09  2026-06-09
         m1          video_thumbnail  v1        -      -      15.5            cc33            7           fetched  2026-06-09  2026-06-09
         m2          image            ha        -      -      -               dd44            7           fetched  2026-06-09  2026-06-09
     """),

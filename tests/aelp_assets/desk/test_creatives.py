@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from resources.creative_assets import AssetStore
-from resources.warehouse import open_warehouse, warehouses_to_look_into
+from resources.warehouse import open_warehouse, publish_analyst_copy, warehouses_to_look_into
 from resources.warehouse.interface import ReplaceTable
 from resources.warehouse.tables import AD_LOOK_ALIKES, AD_SCORE_DRIVERS, AD_SCORES, SCORE_CARDS
 from tests.aelp_assets.desk.browsing import HOSTILE, Browser, desk_of, words
@@ -147,6 +147,13 @@ def cards(tmp_environment):
 @pytest.fixture
 def shop(governance, cards) -> Browser:
     return Browser(desk_of(governance, warehouses=lambda: warehouses_to_look_into(cards)))
+
+
+def test_cards_made_after_the_copy_was_published_are_shown(shop, cards):
+    with duckdb.connect(str(publish_analyst_copy(cards))) as copy:
+        copy.execute("delete from gaelp_training.score_cards")
+    assert "Not scored" not in words(shop.get("/creatives/meta/1/high"))
+    assert "4 creatives, 3 scored" in words(shop.get("/creatives"))
 
 
 def test_creatives_are_listed_by_their_lower_bound_and_the_unscored_say_why(shop):
