@@ -19,6 +19,7 @@ import polars as pl
 from scipy.special import logit
 
 from aelp_assets.ad_scores import rank_creatives
+from aelp_assets.ranking_evidence import REWORDED
 from benchmarks.creative_worlds import CreativeWorld, Reading, draw_world, read_creatives
 from models.creatives.contents import CREATIVE
 from models.ranking.ad_scores import ScoringRules
@@ -27,6 +28,7 @@ from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS, WORDS, Fi
 from models.ranking.evidence import Arms
 from models.ranking.kernels import Values, chosen_rows
 from models.ranking.promotion import relative_log_odds
+from models.ranking.split_tests import TEACHING_ARMS_SCHEMA
 from models.ranking.splits import cluster_folds, near_duplicate_clusters
 from resources.creative_assets import FOLDER, AssetStore
 from resources.sandbox.catalogue import META, PLATFORMS
@@ -36,8 +38,6 @@ LATER_SHARE = 0.2
 """Of the history's days: the morning of the ranking lies before them."""
 FOLDS = 5
 """One of them is held back."""
-REWORDED = 0.95
-"""Likeness of texts that the morning's ranking takes for rewordings."""
 _GROUP = ["platform", "account_id", "track", "campaign_id", "placement"]
 RULES = ScoringRules()
 
@@ -105,11 +105,13 @@ def scored_world(
     morning = int(world.simulated.business.days * (1 - LATER_SHARE))
     known, held, later = held_back(cluster, world.creatives["first_day"].to_numpy(), morning, generator)
     days = world.days(morning).join(_named(world, known), on=CREATIVE, how="semi")
-    evaluations, scores = rank_creatives(
+    evaluations, scores, _ = rank_creatives(
         world.creatives,
         blocks[OURS],
         days,
+        pl.DataFrame(schema=TEACHING_ARMS_SCHEMA),
         world.date_of(morning),
+        champions={},
         maturity_days=settings.attribution.maturity_days,
         embedders="benchmark",
         generator=generator,

@@ -115,7 +115,7 @@ def test_what_was_read_of_a_world_is_not_read_again(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr("resources.creative_vectors.embedders.open_text_embedder", refused)
     monkeypatch.setattr("resources.creative_vectors.embedders.open_image_embedder", refused)
-    monkeypatch.setattr("resources.creative_measures._Detectors", refused)
+    monkeypatch.setattr("resources.creative_measures.Detectors", refused)
     again = read_creatives(world.creatives, tmp_path, settings)
     assert again.features.equals(first.features)
 
