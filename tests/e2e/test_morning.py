@@ -144,7 +144,10 @@ def test_every_model_asset_shows_rows_a_preview_and_its_columns(finished):
         for entry in entries
     }
     for key in MORNINGS_TABLES:
-        assert shown[key]["dagster/row_count"].value > 0, key
+        # Exports bring no videos.
+        assert shown[key]["dagster/row_count"].value > 0 or key == "gaelp_training/creative_video_features", (
+            key
+        )
         assert "preview" in shown[key], key
     plotted = {"placement_baselines", "forecast_outlook", "bandit_posteriors", "bandit_decisions"}
     plotted |= {"apply_hold_lift", "context_rates"}
