@@ -65,7 +65,7 @@ class ScoringRules:
     """When there is enough to learn a ranking from, and what a bound is for.
 
     Attributes:
-        fewest_impressions, fewest_clicks: of an arm that teaches CTR, and CVR.
+        fewest_impressions, fewest_clicks: of an arm that teaches CTR, and (matured) CVR.
         fewest_creatives: of all arms, below which nothing is learnt.
         later_share: of arms, by their first day, that candidates are judged on.
         folds: of the earlier arms, for calibration and bounds.
@@ -165,20 +165,21 @@ def ad_scores(
         values: blocks of the creatives, one row each, and below them of what split tests showed.
         cluster: rows of the blocks that may not be parted (`near_duplicate_clusters`), shape (rows,).
         deliveries: creative (row number), track, platform, account_id, campaign_id, placement, first_day,
-            impressions, clicks, conversions (matured, may be fractional); one row per creative, campaign and
-            placement.
+            impressions, clicks, matured_clicks, conversions (of those, may be fractional); one row per
+            creative, campaign and placement.
         tests: creative (row of the blocks), part (arms of one part compete), first_day, impressions, clicks.
         champions: candidate that scored so far by "ctr" and "cvr"; None at first.
     """
     deliveries = deliveries.sort(
         *PLACE, "account_id", "campaign_id", "creative"
     )  # sums must not follow the input's order
-    paid = pl.col("conversions").clip(0, pl.col("clicks"))
+    paid = pl.col("conversions").clip(0, pl.col("matured_clicks"))
     shown = deliveries.filter(pl.col("impressions") >= rules.fewest_impressions).with_columns(
         trials=pl.col("impressions"), successes=pl.min_horizontal("clicks", "impressions")
     )
-    clicked = deliveries.filter(pl.col("clicks") >= rules.fewest_clicks).with_columns(
-        trials=pl.col("clicks"), successes=paid
+    # Clicks whose conversions may still come are no failures.
+    clicked = deliveries.filter(pl.col("matured_clicks") >= rules.fewest_clicks).with_columns(
+        trials=pl.col("matured_clicks"), successes=paid
     )
     tested = tests.filter(pl.col("impressions") >= rules.fewest_impressions).select(
         "creative", "part", "first_day", placement=pl.lit(TESTS), trials="impressions", successes="clicks"

@@ -100,7 +100,7 @@ def test_headlines_of_later_tests_are_ranked_better_than_by_a_coin(every_arm: pl
 
 def _nothing_delivered() -> pl.DataFrame:
     names = ("track", "platform", "account_id", "campaign_id", "placement")
-    counts = ("creative", "impressions", "clicks")
+    counts = ("creative", "impressions", "clicks", "matured_clicks")
     return pl.DataFrame(
         schema={
             **dict.fromkeys(names, pl.String),

@@ -52,6 +52,7 @@ class Account:
                         "first_day": date(2026, 1, 1) + timedelta(days=creative),
                         "impressions": shown,
                         "clicks": clicks,
+                        "matured_clicks": clicks,
                         "conversions": float(rng.binomial(clicks, 0.05)),
                     }
                 )
@@ -138,6 +139,23 @@ def test_the_same_account_gives_the_same_scores() -> None:
     account = Account(7)
     shuffled = account.deliveries.sample(fraction=1.0, shuffle=True, seed=3)
     assert account.scored().scores.equals(account.scored(deliveries=shuffled).scores)
+
+
+def test_clicks_whose_conversions_may_still_come_are_no_failures() -> None:
+    account = Account(12)
+    rng = np.random.default_rng(12)
+    kept = 1 / (1 + np.exp(2.5 - 2.0 * account.truth[account.deliveries["creative"].to_numpy()]))
+    ripe = account.deliveries["clicks"].to_numpy()
+    # As many clicks again are too young to have converted, of the newer half of the ads alone.
+    young = pl.when(pl.col("creative") >= 90).then(pl.col("clicks")).otherwise(0)
+    rows = account.deliveries.with_columns(
+        conversions=pl.Series(rng.binomial(ripe, kept).astype(float)), clicks=pl.col("clicks") + young
+    )
+    found = account.scored(deliveries=rows)
+    assert found.conversion.levels is not None
+    assert found.conversion.levels["trials"].sum() == ripe.sum()
+    expected = found.conversion.levels["successes"].sum() / ripe.sum()
+    assert expected == pytest.approx(rows["conversions"].sum() / ripe.sum())
 
 
 def test_impossible_rules_are_refused() -> None:
