@@ -152,4 +152,5 @@ CREATIVE_FATIGUE = Table(
         ("method_version", "STRING", "Formula behind the row.", True),
     ),
     grain=("as_of_date", "platform", "account_id", "track", "placement", "creative_id"),
+    partition="as_of_date",
 )
