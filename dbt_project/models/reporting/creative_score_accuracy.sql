@@ -1,6 +1,7 @@
 -- creative_score_accuracy: one row per morning, track, platform, account, campaign, creative and placement: scores of
 -- ads that had not run in the track, beside what they delivered in the 28 days from that morning on.
--- Ranks are within a morning's rivals of one campaign and placement; of equals each has the mean rank.
+-- Ranks are within a morning's rivals of one campaign and placement; of equals each has the mean rank, told by
+-- ranking from both ends: BigQuery has no windows by a FLOAT64.
 {% set judged_days = 28 %}
 {% set rivals = 'as_of_date, track, platform, account_id, campaign_id, placement' %}
 
@@ -11,7 +12,6 @@ with scores as (
         sum(delivered_impressions)
             over (partition by as_of_date, track, platform, account_id, creative_id) as shown_before
     from {{ source('models', 'ad_scores') }}
-    where ctr_score is not null
 ),
 
 -- The newest day an account has at all: a creative that stopped has fewer.
@@ -51,7 +51,7 @@ delivered as (
             and scores.creative_id = days.creative_id
             and scores.placement = days.placement
             and days.date between scores.as_of_date and scores.last_judged_date
-    where scores.shown_before = 0
+    where scores.shown_before = 0 and scores.ctr_score is not null
     group by
         scores.as_of_date,
         scores.track,
@@ -82,10 +82,10 @@ ranked as (
     select
         *,
         count(*) over (partition by {{ rivals }}) as rivals,
-        rank() over (partition by {{ rivals }} order by ctr_score desc) as first_score_rank,
-        count(*) over (partition by {{ rivals }}, ctr_score) as equal_scores,
-        rank() over (partition by {{ rivals }} order by ctr desc) as first_ctr_rank,
-        count(*) over (partition by {{ rivals }}, ctr) as equal_ctrs
+        rank() over (partition by {{ rivals }} order by ctr_score desc) as score_rank_from_above,
+        rank() over (partition by {{ rivals }} order by ctr_score) as score_rank_from_below,
+        rank() over (partition by {{ rivals }} order by ctr desc) as ctr_rank_from_above,
+        rank() over (partition by {{ rivals }} order by ctr) as ctr_rank_from_below
     from rated
 )
 
@@ -111,8 +111,8 @@ select
     ranked.ctr,
     ranked.cvr,
     ranked.rivals,
-    ranked.first_score_rank + (ranked.equal_scores - 1) / 2.0 as score_rank,
-    ranked.first_ctr_rank + (ranked.equal_ctrs - 1) / 2.0 as ctr_rank,
+    (ranked.score_rank_from_above + ranked.rivals + 1 - ranked.score_rank_from_below) / 2.0 as score_rank,
+    (ranked.ctr_rank_from_above + ranked.rivals + 1 - ranked.ctr_rank_from_below) / 2.0 as ctr_rank,
     ranked.ctr >= ranked.ctr_lower_bound as is_above_bound,
     coalesce(known.newest >= ranked.last_judged_date, false) as is_judged
 from ranked
