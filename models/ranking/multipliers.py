@@ -34,13 +34,15 @@ def multipliers_in_force(scores: pl.DataFrame) -> pl.DataFrame:
     rates = ["ctr_multiplier", "cvr_multiplier"]
     return (
         scores.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
+        # Also where its placement is too small for a score, it ran.
+        .with_columns(has_run=pl.col("delivered_impressions").sum().over(_CREATIVE) > 0)
         .filter(pl.any_horizontal(pl.col(rates).is_not_null()))
         .select(
             *_CREATIVE,
             "placement",
             pl.col(rates).fill_null(1.0).clip(1.0 / LARGEST_MULTIPLIER, LARGEST_MULTIPLIER),
             "delivered_impressions",
-            (pl.col("delivered_impressions").sum().over(_CREATIVE) > 0).alias("has_run"),
+            "has_run",
         )
     )
 

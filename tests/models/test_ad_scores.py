@@ -252,3 +252,15 @@ def test_a_lever_s_multiplier_is_that_of_its_ads_by_what_their_creatives_deliver
     assert levers["lever_id"].to_list() == ["mixed"]
     assert levers["ctr_multiplier"][0] == pytest.approx((1_000 * 1.4 + 2.0) / 1_001)
     assert levers["cvr_multiplier"][0] == 1.0
+
+
+def test_what_ran_where_nothing_is_scored_is_no_new_creative() -> None:
+    keys = {"as_of_date": date(2026, 1, 6), "track": "security", "platform": "meta", "account_id": "1"}
+    rows = [
+        keys
+        | {"creative_id": "a", "placement": placement, "ctr_multiplier": ctr, "cvr_multiplier": None}
+        | {"delivered_impressions": shown}
+        for placement, ctr, shown in (("feed", 1.4, 0), ("search", None, 300))
+    ]
+    found = multipliers_in_force(pl.DataFrame(rows))
+    assert found.select("placement", "has_run").rows() == [("feed", True)]
