@@ -32,6 +32,7 @@ from scipy.stats import t as students
 from models.ranking.candidates import BLOCKS, IMAGE, TEXT, TRAITS, WORDS
 from models.ranking.evidence import within_groups
 from models.ranking.kernels import Values, chosen_rows, fit_kernel_map
+from models.ranking.populations import OF_TESTS, WITH_TESTS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -82,6 +83,11 @@ class TraitAssociations:
     high: FloatArray
     average: FloatArray
     tried: int
+
+
+def blocks_read(candidate: str) -> tuple[str, ...]:
+    """What a candidate looks at, whoever taught it."""
+    return BLOCKS_READ[candidate.removesuffix(WITH_TESTS).removesuffix(OF_TESTS)]
 
 
 def leads(score: FloatArray, place: IntArray, creative: IntArray) -> FloatArray:

@@ -17,7 +17,7 @@ import polars as pl
 from models.creatives.contents import CREATIVE
 from models.creatives.fatigue import creative_fatigue
 from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
-from models.ranking.drivers import BLOCKS_READ, block_parts, leads, trait_associations
+from models.ranking.drivers import block_parts, blocks_read, leads, trait_associations
 from models.ranking.kernels import Values, chosen_rows
 from models.ranking.look_alikes import RESULT_COLUMNS, delivered_results, nearest
 
@@ -123,7 +123,7 @@ def _drivers(
     of_scored = {name: chosen_rows(rows, scored) for name, rows in here.items()}
     rivals = asked[scored]
     group = _number(rivals, ("track", "platform"))
-    read = BLOCKS_READ.get(champion or "", tuple(here))
+    read = tuple(here) if champion is None else blocks_read(champion)
     blocks = block_parts(lead[scored], of_scored, group, read=read, generator=generator)
     tables = [
         pl.DataFrame({"card": rivals["card"], "kind": "block", "driver": name, "contribution": part})

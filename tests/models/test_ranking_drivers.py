@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS
-from models.ranking.drivers import BLOCKS_READ, block_parts, leads, trait_associations
+from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS, WORDS
+from models.ranking.drivers import BLOCKS_READ, block_parts, blocks_read, leads, trait_associations
 from models.ranking.kernels import Block, fit_kernel_map
 
 
@@ -62,6 +62,12 @@ def test_a_block_the_candidate_never_saw_has_no_part() -> None:
     )
     assert list(found.parts) == [TEXT]
     assert set(BLOCKS_READ) == set(CANDIDATES), "every candidate says what it reads"
+
+
+@pytest.mark.parametrize("teachers", ["", "_with_tests", "_of_tests"])
+def test_a_candidate_reads_the_same_whoever_taught_it(teachers: str) -> None:
+    assert blocks_read(f"ridge{teachers}") == (TEXT,)
+    assert WORDS not in blocks_read(f"trees{teachers}")
 
 
 def test_leads_of_pure_luck_are_told_by_nothing() -> None:
