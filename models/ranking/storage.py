@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.ranking.candidates import IMAGE, TEXT, TRAITS, KernelRanker, Ranker, RidgeRanker, TreesRanker
-from models.ranking.conformal import ConformalBound
+from models.ranking.conformal import EVERY, ConformalBound
 from models.ranking.kernels import (
     Block,
     FittedBlock,
@@ -133,7 +133,8 @@ def kept_state(model: RankerModel) -> KeptState:
     Raises:
         TypeError: a kind of ranker that has no format.
     """
-    places = sorted(model.bound.margins)
+    # Every placement's margins first: it has no name to be sorted by.
+    places = sorted(model.bound.margins, key=lambda at: (at[0] is not EVERY, at[0] or "", at[1]))
     described = {
         "version": VERSION,
         "rate": model.rate,
