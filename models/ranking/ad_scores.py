@@ -184,6 +184,7 @@ def ad_scores(
     tested = tests.filter(pl.col("impressions") >= rules.fewest_impressions).select(
         "creative", "part", "first_day", placement=pl.lit(TESTS), trials="impressions", successes="clicks"
     )
+    delivered = np.unique(cluster[deliveries["creative"].to_numpy()])
     click, conversion = (
         _ranking_by(
             population_of(ADS, rows, _GROUP, cluster),
@@ -191,6 +192,7 @@ def ad_scores(
             values,
             champions.get(name),
             cluster,
+            delivered,
             rules,
             generator,
             candidates,
@@ -228,6 +230,7 @@ def _ranking_by(
     values: Mapping[str, Values],
     champion: str | None,
     cluster: IntArray,
+    delivered: IntArray,
     rules: ScoringRules,
     generator: np.random.Generator,
     candidates: Mapping[str, Fit],
@@ -246,7 +249,7 @@ def _ranking_by(
         return RateRanking(None, None, None, ads_lack + (tests_lack if len(tests.arms) else ()))
     judged = tests if ads_lack else own
     earlier, later = earlier_and_later(judged.period, judged.cluster, later_share=rules.later_share)
-    rivals = _rivals(candidates, judged, tests, values, before=int(judged.period[later].min()))
+    rivals = _rivals(candidates, judged, tests, delivered, values, before=int(judged.period[later].min()))
     of_arms = judged.values(values)
     promotion = promote(
         rivals,
@@ -264,7 +267,7 @@ def _ranking_by(
     )
     if promotion.refusals:
         return RateRanking(None, None, promotion, promotion.refusals, judged.name)
-    fit = _rivals(candidates, judged, tests, values, before=None)[promotion.champion]
+    fit = _rivals(candidates, judged, tests, delivered, values, before=None)[promotion.champion]
     fold = cluster_folds(judged.cluster, rules.folds, generator)
     rankers = fold_rankers(fit, of_arms, judged.arms, fold, generator)
     held_out = scores_by(rankers, of_arms, fold).mean
@@ -291,6 +294,7 @@ def _rivals(
     candidates: Mapping[str, Fit],
     judged: Population,
     tests: Population,
+    delivered: IntArray,
     values: Mapping[str, Values],
     *,
     before: int | None,
@@ -298,7 +302,7 @@ def _rivals(
     """Candidates by what they learn from: ads with and without split tests, or split tests alone."""
     if judged.name == TESTS:
         return {f"{name}{OF_TESTS}": fit for name, fit in candidates.items()}
-    further = further_teachers(tests, judged, before=before)
+    further = further_teachers(tests, delivered, before=before)
     if before is not None and not len(further.arms):
         return dict(candidates)
     taught = {f"{name}{WITH_TESTS}": taught_too(fit, values, further) for name, fit in candidates.items()}

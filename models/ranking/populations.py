@@ -103,14 +103,15 @@ def too_few(of: Population, *, fewest_creatives: int, folds: int, later_share: f
     return ()
 
 
-def further_teachers(tests: Population, judged: Population, *, before: int | None) -> Population:
-    """The tests that may teach beside ads: none that repeats an ad, or it would be known when held out.
+def further_teachers(tests: Population, delivered: IntArray, *, before: int | None) -> Population:
+    """The tests that may teach beside ads: none that repeats one, or its result would be known beforehand.
 
     Args:
+        delivered: clusters of all ads that ran, whether they are judged or had no rival.
         before: day from which the judged ads are the later ones: tests from then on are not known yet. None:
             all are.
     """
-    known = ~np.isin(tests.cluster, np.unique(judged.cluster))
+    known = ~np.isin(tests.cluster, delivered)
     if before is not None:
         known &= tests.period < before
     left = tests.subset(known)

@@ -2,9 +2,11 @@
 
 from datetime import date
 
+import numpy as np
 import polars as pl
 import pytest
 
+from models.ranking.populations import further_teachers, population_of
 from models.ranking.split_tests import TEACHING_ARMS_SCHEMA, teaching_arms
 
 _SHOWN = (
@@ -116,3 +118,18 @@ def test_what_is_not_known_of_an_arm_keeps_it_out() -> None:
 
 def test_the_newest_whole_tests_teach_where_there_are_too_many() -> None:
     assert set(Archive(3).teaches(most=5)["test_id"]) == {"t1", "t2"}
+
+
+def test_a_test_of_an_ad_that_ran_without_a_rival_does_not_teach_what_it_did() -> None:
+    rows = pl.DataFrame(
+        {
+            "creative": [0, 1, 2, 3],
+            "part": [1, 1, 2, 2],
+            "placement": "split_tests",
+            "first_day": date(2026, 1, 5),
+            "trials": 1_000,
+            "successes": [10, 20, 30, 40],
+        }
+    )
+    tests = population_of("split_tests", rows, ["part"], np.array([7, 7, 8, 8]))
+    assert further_teachers(tests, np.array([8, 9]), before=None).creative.tolist() == [0, 1]
