@@ -100,10 +100,12 @@ def delivered_results(sums: pl.DataFrame) -> pl.DataFrame:
     clicks = np.minimum(of["clicks"], of["impressions"])
     paid = np.clip(of["conversions"], 0.0, of["matured_clicks"])
     ctr, cvr = _shares(clicks, of["impressions"]), _shares(paid, of["matured_clicks"])
-    low, high = _rates(paid)
+    # A click may bring several conversions: a share has its limit at the clicks, a cost has none.
+    bought = np.maximum(of["conversions"], 0.0)
+    low, high = _rates(bought)
     cost = of["matured_cost"]
-    cac = tuple(_ratio(cost, count) for count in (of["conversions"], high, low))
-    endless = paid <= 0
+    cac = tuple(_ratio(cost, count) for count in (bought, high, low))
+    endless = bought <= 0
     index_low, index_high = _rates(clicks)
     expected = of["expected_clicks"]
     index = tuple(_ratio(count, expected) for count in (clicks, index_low, index_high))

@@ -91,3 +91,9 @@ def test_intervals_hold_as_often_as_they_say() -> None:
     cac = found.select(((pl.col("cac_low") <= 40.0) & (endless >= 40.0)).mean()).item()
     assert 0.92 < ctr < 0.98
     assert 0.92 < cac < 0.99
+
+
+def test_a_cost_lies_inside_its_interval_where_a_click_brings_several_conversions() -> None:
+    sums = {"impressions": 1_000, "clicks": 5, "expected_clicks": 5.0, "matured_clicks": 5}
+    (row,) = delivered_results(pl.DataFrame([sums | {"matured_cost": 100.0, "conversions": 12.0}])).to_dicts()
+    assert row["cac_low"] < row["cac"] < row["cac_high"]
