@@ -44,7 +44,7 @@ from resources.warehouse.tables import (
 )
 
 _RATES = ("ctr", "cvr")
-_FORMULAS = ("=", "+", "-", "@")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 SCORES = pl.Schema(
     {
         **dict.fromkeys((*PLACE, "creative"), pl.String()),

@@ -250,7 +250,8 @@ def _by_creative(multipliers: pl.DataFrame | None, accounts: pl.DataFrame) -> pl
         return pl.DataFrame(schema=_SCORED)
     return (
         multipliers.join(accounts.select("platform", "account_id"), on=["platform", "account_id"], how="semi")
-        .group_by("track", *_KEY)
+        .sort("track", *_KEY, "placement")
+        .group_by("track", *_KEY, maintain_order=True)
         .agg(
             pl.col("has_run").any(),
             (pl.col("ctr_multiplier") * pl.col("cvr_multiplier")).log().mean().exp().alias("promise"),

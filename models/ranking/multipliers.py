@@ -59,18 +59,22 @@ def lever_multipliers(multipliers: pl.DataFrame, arms: pl.DataFrame) -> pl.DataF
         platform, account_id, lever_id, ctr_multiplier, cvr_multiplier of levers with a scored creative.
     """
     rates = ["ctr_multiplier", "cvr_multiplier"]
-    by_creative = multipliers.group_by(_CREATIVE).agg(
-        pl.col(rates).log().mean().exp(), pl.col("delivered_impressions").sum()
+    # Sums must not follow the input's order.
+    by_creative = (
+        multipliers.sort(*_CREATIVE, "placement")
+        .group_by(_CREATIVE, maintain_order=True)
+        .agg(pl.col(rates).log().mean().exp(), pl.col("delivered_impressions").sum())
     )
     ads = (
         arms.filter(pl.col("lever_id").is_not_null())
         .join(by_creative, on=_CREATIVE, how="left")
         .with_columns(weight=pl.col("delivered_impressions").fill_null(0) + 1.0)
+        .sort("platform", "account_id", "ad_id")
     )
     lever = ["platform", "account_id", "lever_id"]
     return (
         ads.filter(pl.col("ctr_multiplier").is_not_null().any().over(lever))
-        .group_by(lever)
+        .group_by(lever, maintain_order=True)
         .agg((pl.col(rates).fill_null(1.0) * pl.col("weight")).sum() / pl.col("weight").sum())
         .sort(lever)
     )
