@@ -98,9 +98,13 @@ def _run(asset: dg.AssetsDefinition, rows: pl.DataFrame, resources: dict[str, An
     def creative_objects() -> pl.DataFrame:
         return rows
 
+    @dg.asset(key=["intermediate", "int_experiment_arms"], io_manager_key="memory")
+    def int_experiment_arms() -> pl.DataFrame:
+        return rows.with_columns(test_id=pl.lit("t"), arm=pl.lit("a")).clear()
+
     with dg.DagsterInstance.ephemeral() as instance:
         started = time.perf_counter()
-        dg.materialize([creative_objects, asset], instance=instance, resources=resources)
+        dg.materialize([creative_objects, int_experiment_arms, asset], instance=instance, resources=resources)
         return time.perf_counter() - started
 
 

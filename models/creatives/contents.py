@@ -61,7 +61,7 @@ def image_contents(creatives: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_arms_of_tests(creatives: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFrame:
-    """Creatives and, below them, what arms of split tests showed, in the creatives' columns.
+    """Creatives and, below them, what arms of split tests showed, in the columns both have.
 
     Args:
         creatives: columns of CREATIVE, texts, content_hash, content_sha256, or some of them.
@@ -70,4 +70,5 @@ def with_arms_of_tests(creatives: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFr
     """
     known = arms.filter(joined_text().is_not_null() | pl.col("content_sha256").is_not_null())
     named = pl.coalesce("creative_id", pl.format("{}/{}", "test_id", "arm"))
-    return pl.concat([creatives, known.with_columns(creative_id=named).select(creatives.columns)])
+    both = [name for name in creatives.columns if name in known.columns]
+    return pl.concat([creatives.select(both), known.with_columns(creative_id=named).select(both)])

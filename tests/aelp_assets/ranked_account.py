@@ -25,8 +25,14 @@ from resources.settings import PROJECT_ROOT, Environment, Settings, load_setting
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
-from resources.warehouse.tables import CREATIVE_EMBEDDINGS, CREATIVE_FEATURES, QUARANTINE, RANKING_TABLES
-from tests.aelp_assets.creative_examples import photograph
+from resources.warehouse.tables import (
+    AB_EXPERIMENTS,
+    CREATIVE_EMBEDDINGS,
+    CREATIVE_FEATURES,
+    QUARANTINE,
+    RANKING_TABLES,
+)
+from tests.aelp_assets.creative_examples import ARM_COLUMNS, photograph
 
 MORNING = date(2026, 7, 1)
 MOMENT = datetime(2026, 7, 1, 9, tzinfo=UTC)
@@ -46,6 +52,10 @@ SUBJECTS = (
     *("magnesium drops", "a bedtime story", "the family doctor", "a white noise machine"),
 )
 LEARN_MORE = "LEARN_MORE"
+_CELLS = {
+    **dict.fromkeys(("platform", "account_id", "test_id", "arm"), pl.String),
+    **{"period_end": pl.Date, "impressions": pl.Int64, "link_clicks": pl.Int64},
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,10 @@ class RankedAccount:
         frames = {
             "creative_objects": self.creatives,
             "int_creative_placement_daily": self.days if days is None else days,
+            # It runs no split tests.
+            "ab_experiments": pl.DataFrame(schema=AB_EXPERIMENTS.polars_schema),
+            "int_experiment_cells": pl.DataFrame(schema=_CELLS),
+            "int_experiment_arms": pl.DataFrame(schema=dict.fromkeys(ARM_COLUMNS, pl.String)),
         }
         self.warehouse.ensure_tables([*RANKING_TABLES])
         with dg.DagsterInstance.ephemeral() as instance:
@@ -74,6 +88,9 @@ class RankedAccount:
                     dg.AssetSpec(
                         ["intermediate", "int_creative_placement_daily"], partitions_def=decision_days
                     ),
+                    dg.AssetSpec(["gaelp_training", "ab_experiments"], partitions_def=decision_days),
+                    dg.AssetSpec(["intermediate", "int_experiment_cells"]),
+                    dg.AssetSpec(["intermediate", "int_experiment_arms"]),
                     ranking,
                 ],
                 selection=[ranking],
