@@ -67,6 +67,7 @@ class Account:
         definitions = dg.Definitions(
             assets=[
                 dg.AssetSpec(["gaelp_training", "creative_objects"]),
+                dg.AssetSpec(["intermediate", "int_experiment_arms"]),
                 *(creative_embeddings, creative_features, slates, landed),
             ],
             jobs=[

@@ -41,6 +41,8 @@ def scored(shop: Shop, *, may_score: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
             as_of_date=pl.lit(MORNING),
             placement=pl.lit("facebook_feed"),
             ctr_score=rate if may_score else pl.lit(None, pl.Float64),
+            ctr_multiplier=pl.lit(None, pl.Float64),
+            cvr_multiplier=pl.lit(None, pl.Float64),
             ctr_lower_bound=0.7 * rate if may_score else pl.lit(None, pl.Float64),
             cvr_score=pl.lit(None, pl.Float64),
             p_above_placement=pl.lit(None, pl.Float64),
