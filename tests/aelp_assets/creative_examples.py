@@ -102,6 +102,10 @@ class Studio:
             rows, schema=dict.fromkeys((*COLUMNS, "content_sha256", "video_sha256"), pl.String)
         )
 
+    def shown(self) -> pl.DataFrame:
+        """Rows of int_experiment_arms."""
+        return pl.DataFrame(self.arms, schema=dict.fromkeys(ARM_COLUMNS, pl.String))
+
     def read(self, asset: dg.AssetsDefinition) -> Outcome:
         @dg.asset(key=["gaelp_training", "creative_objects"], io_manager_key="memory")
         def creative_objects():
@@ -109,7 +113,7 @@ class Studio:
 
         @dg.asset(key=["intermediate", "int_experiment_arms"], io_manager_key="memory")
         def int_experiment_arms():
-            return pl.DataFrame(self.arms, schema=dict.fromkeys(ARM_COLUMNS, pl.String))
+            return self.shown()
 
         with dg.DagsterInstance.ephemeral() as instance:
             ran = dg.materialize(

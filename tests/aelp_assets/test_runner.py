@@ -49,7 +49,8 @@ class Account:
 
         class Creatives(dg.IOManager):
             def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-                return studio.objects()
+                is_arms = context.asset_key.path[-1] == "int_experiment_arms"
+                return studio.shown() if is_arms else studio.objects()
 
             def handle_output(self, context: dg.OutputContext, obj: object) -> None:
                 raise AssertionError("nothing here is written")
