@@ -1,5 +1,5 @@
--- int_experiment_arms: one row per split test and arm: what it showed, as its file tells or as the creative it names has it.
--- An arm whose contents changed while it ran is left out: its rate is of no one thing.
+-- int_experiment_arms: one row per split test and arm: what it showed, as its file tells or as the creative it names
+-- has it. An arm whose contents changed while it ran is left out: its rate is of no one thing.
 with told as (
     select
         platform,
