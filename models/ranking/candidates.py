@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.ranking.evidence import Arms, within_groups
-from models.ranking.kernels import Block, KernelMap, Values, fit_kernel_map
+from models.ranking.kernels import Block, KernelMap, Values, fit_kernel_map, same_creatives
 from models.ranking.regression import Regression, Scale, fit_regression, likeliest_scale
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class KernelRanker:
         variance = (
             self.regression.variance(features)
             + scale.amplitude * self.features.unexplained(values, features)
+            + scale.own_variance
             + scale.extra_variance
         )
         return Scores(self.regression.mean(features), variance)
@@ -82,10 +83,11 @@ class KernelRanker:
 def fit_kernel(values: Mapping[str, Values], arms: Arms, generator: np.random.Generator) -> KernelRanker:
     """Our candidate over every block of BLOCKS that has values; the scale is the likeliest one."""
     blocks = [block for block in BLOCKS if block.name in values]
+    creative = same_creatives([values[block.name] for block in blocks], len(arms))
     few = fit_kernel_map(blocks, values, landmarks=_SCALE_LANDMARKS, generator=generator)
-    scale: Scale = likeliest_scale(few.features(values), arms)
+    scale: Scale = likeliest_scale(few.features(values), arms, creative)
     features = fit_kernel_map(blocks, values, landmarks=LANDMARKS, generator=generator)
-    return KernelRanker(features, fit_regression(features.features(values), arms, scale))
+    return KernelRanker(features, fit_regression(features.features(values), arms, creative, scale))
 
 
 @dataclass(frozen=True)

@@ -261,7 +261,8 @@ def fit_kernel_map(
     if count < 2:
         raise ValueError("a ranker needs two creatives or more")
     fitted = tuple(_LIKENESSES[block.likeness](block, values[block.name]) for block in blocks)
-    distinct = _first_of_each([values[block.name] for block in blocks], count)
+    # A creative that ran in ten campaigns is one landmark.
+    distinct = np.unique(same_creatives([values[block.name] for block in blocks], count))
     chosen = np.sort(generator.choice(distinct, min(landmarks, len(distinct)), replace=False))
     of_landmarks = {block.name: chosen_rows(values[block.name], chosen) for block in blocks}
     among = _likeness(fitted, of_landmarks, of_landmarks)
@@ -277,18 +278,23 @@ def _likeness(
     return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
-def _first_of_each(blocks: Sequence[Values], count: int) -> IntArray:
-    """Rows of distinct creatives: one that ran in ten campaigns is one landmark."""
+def same_creatives(blocks: Sequence[Values], count: int) -> IntArray:
+    """For each row the first that has the same values in every block, shape (count,)."""
     seen: dict[tuple[object, ...], int] = {}
-    for row in range(count):
-        seen.setdefault(
-            tuple(
-                of_block[row].tobytes() if isinstance(of_block, np.ndarray) else of_block[row]
-                for of_block in blocks
-            ),
-            row,
-        )
-    return np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
+    return np.fromiter(
+        (
+            seen.setdefault(
+                tuple(
+                    of_block[row].tobytes() if isinstance(of_block, np.ndarray) else of_block[row]
+                    for of_block in blocks
+                ),
+                row,
+            )
+            for row in range(count)
+        ),
+        dtype=np.int64,
+        count=count,
+    )
 
 
 def chosen_rows(values: Values, numbers: IntArray) -> Values:

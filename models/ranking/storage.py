@@ -30,7 +30,7 @@ from models.ranking.kernels import (
 from models.ranking.placements import PLACEMENT_LEVELS_SCHEMA
 from models.ranking.regression import Regression, Scale
 
-VERSION = 1
+VERSION = 2
 _RANK_AGAIN = "rank again (job rank_creatives)"
 Array = npt.NDArray[Any]
 

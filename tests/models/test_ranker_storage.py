@@ -114,8 +114,8 @@ def test_a_restored_ranker_is_kept_as_the_same_state():
 
 def test_another_format_is_told_by_its_version():
     state = kept_state(fitted("ridge", blocks(1)))
-    newer = KeptState(state.described | {"version": 2}, state.arrays)
-    with pytest.raises(ValueError, match=r"format version 2, this code reads 1: rank again"):
+    newer = KeptState(state.described | {"version": 3}, state.arrays)
+    with pytest.raises(ValueError, match=r"format version 3, this code reads 2: rank again"):
         restored_model(newer)
 
 
