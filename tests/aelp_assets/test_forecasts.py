@@ -50,6 +50,7 @@ LEVERS = {
     "date": pl.Date,
 }
 TRAITS = dict.fromkeys(("platform", "account_id", "lever_id", "trait", "value"), pl.String)
+ARM_LEVERS = dict.fromkeys(("platform", "account_id", "ad_id", "creative_id", "lever_id", "track"), pl.String)
 ORDERS_BESIDE_CLAIMS = {
     "date": pl.Date,
     "track": pl.String,
@@ -71,6 +72,8 @@ def test_a_morning_without_an_eligible_account_forecasts_nothing_and_says_so():
         pl.DataFrame(schema=ORDERS_BESIDE_CLAIMS),
         pl.DataFrame(schema=LEVER_CLUSTERS.polars_schema),
         pl.DataFrame(schema=RESPONSE_CURVES.polars_schema),
+        pl.DataFrame(schema=AD_SCORES.polars_schema),
+        pl.DataFrame(schema=ARM_LEVERS),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
     )
     for made, table in ((results, FORECAST_RESULTS), (outlook, FORECAST_OUTLOOK)):
