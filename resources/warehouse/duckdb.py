@@ -1,6 +1,7 @@
 """The warehouse in one DuckDB file: short connections, atomic writes, locks explained.
 
-Here: everything that opens the file. Not here: what a table is, or the checks both engines share.
+Here: everything that asks the file. Not here: what a table is, the checks both engines share, engines and
+what they have attached (`duckdb_engine`).
 """
 # ruff: noqa: S608 - every name spliced into SQL went through schema.identifier; values are bound
 
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import polars as pl
 import psutil
 
 from resources.settings import Environment
+from resources.warehouse.duckdb_engine import FileInUse, attached
 from resources.warehouse.interface import (
     Append,
     Parameter,
@@ -260,18 +262,16 @@ class DuckDBWarehouse(Warehouse):
                 f"there is no warehouse at {self.path} yet; `make demo` or `make real` builds one"
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = self._open(read_only)
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            # It would draw on the standard output of whoever runs a long query, terminal or not.
-            connection.execute("SET enable_progress_bar = false")
-            yield connection
-        except duckdb.Error as error:
-            raise WarehouseError(f"{self.path}: {error}") from error
-        finally:
-            connection.close()
+        with ExitStack() as until_closed:
+            connection = self._open(read_only, until_closed)
+            try:
+                # It would draw on the standard output of whoever runs a long query, terminal or not.
+                connection.execute("SET enable_progress_bar = false")
+                yield connection
+            except duckdb.Error as error:
+                raise WarehouseError(f"{self.path}: {error}") from error
 
-    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, read_only: bool, until_closed: ExitStack) -> duckdb.DuckDBPyConnection:
         """A connection, waiting up to `lock_timeout` for whoever has the file.
 
         Raises:
@@ -280,8 +280,10 @@ class DuckDBWarehouse(Warehouse):
         waited, attempt = 0.0, 0
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=read_only, config=self._config)
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                return until_closed.enter_context(
+                    attached(self.path.absolute(), self._config, read_only=read_only)
+                )
+            except (duckdb.Error, FileInUse) as error:
                 holder = _lock_holder(error)
                 if holder is None:
                     raise WarehouseError(f"{self.path}: {error}") from error
@@ -323,11 +325,10 @@ def _joined(
         yield write, files
 
 
-def _lock_holder(error: duckdb.Error) -> int | None:
+def _lock_holder(error: duckdb.Error | FileInUse) -> int | None:
     """PID behind a lock error, 0 if unknown; None for any other error."""
     message = str(error)
-    if "different configuration" in message:
-        # This process has the file open the other way (read-only against read-write).
+    if isinstance(error, FileInUse) or "Unique file handle conflict" in message:
         return os.getpid()
     if "Could not set lock" not in message:
         return None
