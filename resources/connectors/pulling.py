@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from resources.connectors.source import API, Account, Pull, Source
 from resources.control.ingestion import IngestionControl, QueueKey, Waiting
 from resources.landing.accounts import spelt
 from resources.landing.ledger import Ledger
+from resources.settings.values import is_timezone
 from resources.work_files import clear_left_over
 
 OpenSource = Callable[[], Source]
@@ -182,7 +183,7 @@ class Puller:
                 "accounts` in the settings.",
             )
         account = readable[account_id]
-        if account.timezone not in available_timezones():
+        if not is_timezone(account.timezone):
             raise PlatformError(
                 ErrorClass.PERMANENT,
                 f"account {account_id} keeps its days in {account.timezone!r}, a time zone unknown here.",

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 import yaml
 from fsspec import AbstractFileSystem
@@ -29,6 +28,7 @@ from pydantic import (
 from resources.files.mapping_faults import fault_lines
 from resources.files.values import reads_days, reads_weeks
 from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
+from resources.settings.values import is_timezone
 from resources.yaml_loading import RepeatedKeyError, load_yaml
 
 SHIPPED_MAPPINGS = Path(__file__).parent / "mappings"
@@ -230,7 +230,7 @@ class Mapping(Section):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str | None) -> str | None:
-        if value is not None and value not in available_timezones():
+        if value is not None and not is_timezone(value):
             raise ValueError("must be an IANA time zone such as America/New_York")
         return value
 
@@ -405,6 +405,7 @@ _SECTIONS = frozenset(
 )  # fmt: skip
 
 
+@cache
 def shipped_mappings() -> tuple[Mapping, ...]:
     """The formats the project knows, by file name."""
     return tuple(
