@@ -132,7 +132,6 @@ def ranking(
     )
     embedders = "+".join(f"{space.embedder}@{space.weights_sha256[:8]}" for space in spaces.values())
     days = int_creative_placement_daily.filter(pl.col("track").is_in(list(settings.tracks)))
-    maturity_days = settings.attribution.maturity_days
     evaluations, scores, scored = rank_creatives(
         creative_objects,
         blocks,
@@ -140,7 +139,7 @@ def ranking(
         tests,
         morning,
         champions=previous_champions(warehouse, morning),
-        maturity_days=maturity_days,
+        maturity_days=settings.attribution.maturity_days,
         embedders=embedders,
         generator=seeded_rng(settings.seed, "ranking", morning),
     )
@@ -169,9 +168,7 @@ def ranking(
         scored,
         blocks,
         reading_of(spaces["text"], spaces["image"], present_versions(lexicons_of(settings))),
-        days,
         morning,
-        maturity_days=maturity_days,
         model_version=_model_version(scored, embedders),
     )
     yield models_result(models, environment.artifacts, evaluations)
@@ -216,6 +213,8 @@ def rank_creatives(
     mature = pl.col("date").cast(pl.Date) < pl.lit(morning) - pl.duration(days=maturity_days)
     sums = days.group_by(_DELIVERY).agg(
         first_day=pl.col("date").min().cast(pl.Date),
+        last_day=pl.col("date").max().cast(pl.Date),
+        last_matured_day=pl.col("date").filter(mature).max().cast(pl.Date),
         impressions=pl.col("impressions").sum().cast(pl.Int64),
         clicks=pl.col("clicks").sum().cast(pl.Int64),
         matured_clicks=pl.col("clicks").filter(mature).sum().cast(pl.Int64),

@@ -7,7 +7,7 @@ format (`resources.ranker_models`), scoring by one (`creative_scoring`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,25 +50,21 @@ def keep_rankers(
     scored: AdScores,
     blocks: Mapping[str, Values],
     reading: Reading,
-    days: pl.DataFrame,
     morning: date,
     *,
-    maturity_days: int,
     model_version: str,
 ) -> pl.DataFrame:
     """RANKER_MODELS of a morning: nothing is kept where nothing may score.
 
     Args:
         blocks: that the rankers learnt from.
-        days: deliveries they learnt from; conversions of the last `maturity_days` are left out.
         model_version: of the morning's scores.
     """
-    newest = days.select(pl.col("date").cast(pl.Date).max()).item() or morning
-    through = {"ctr": newest, "cvr": min(newest, morning - timedelta(days=maturity_days + 1))}
     rows = []
     for rate, found in (("ctr", scored.click), ("cvr", scored.conversion)):
         if found.ranker is None or found.bound is None or found.levels is None or found.promotion is None:
             continue
+        assert found.learnt_through is not None  # every ranker learnt from something
         model = RankerModel(
             rate,
             found.promotion.champion,
@@ -79,7 +75,7 @@ def keep_rankers(
             widths_of(blocks),
             reading,
             morning,
-            through[rate],
+            found.learnt_through,
             found.arms,
             found.creatives,
             _CODE_VERSION,

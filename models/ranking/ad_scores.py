@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +116,7 @@ class RateRanking:
         reasons: why nothing scores; empty where it may.
         judged_on: ADS or TESTS; None where there was too little.
         arms, creatives: how many the ranker learnt from.
+        learnt_through: the last day of what it learnt from; None without a ranker.
         levels: of `placement_levels`; None without a ranker.
         unseen: for multipliers; None where split tests judged: what they promise of ads nobody has seen kept.
     """
@@ -126,6 +128,7 @@ class RateRanking:
     judged_on: str | None = None
     arms: int = 0
     creatives: int = 0
+    learnt_through: date | None = None
     levels: pl.DataFrame | None = None
     unseen: Unseen | None = None
 
@@ -165,9 +168,10 @@ def ad_scores(
         values: blocks of the creatives, one row each, and below them of what split tests showed.
         cluster: rows of the blocks that may not be parted (`near_duplicate_clusters`), shape (rows,).
         deliveries: creative (row number), track, platform, account_id, campaign_id, placement, first_day,
-            impressions, clicks, matured_clicks, conversions (of those, may be fractional); one row per
-            creative, campaign and placement.
-        tests: creative (row of the blocks), part (arms of one part compete), first_day, impressions, clicks.
+            last_day, impressions, clicks, last_matured_day (null: none is), matured_clicks, conversions (of
+            those, may be fractional); one row per creative, campaign and placement.
+        tests: creative (row of the blocks), part (arms of one part compete), first_day, last_day,
+            impressions, clicks.
         champions: candidate that scored so far by "ctr" and "cvr"; None at first.
     """
     deliveries = deliveries.sort(
@@ -179,10 +183,13 @@ def ad_scores(
     )
     # Clicks whose conversions may still come are no failures.
     clicked = deliveries.filter(pl.col("matured_clicks") >= rules.fewest_clicks).with_columns(
-        trials=pl.col("matured_clicks"), successes=paid
+        trials=pl.col("matured_clicks"), successes=paid, last_day=pl.col("last_matured_day")
     )
     tested = tests.filter(pl.col("impressions") >= rules.fewest_impressions).select(
-        "creative", "part", "first_day", placement=pl.lit(TESTS), trials="impressions", successes="clicks"
+        *("creative", "part", "first_day", "last_day"),
+        placement=pl.lit(TESTS),
+        trials="impressions",
+        successes="clicks",
     )
     delivered = np.unique(cluster[deliveries["creative"].to_numpy()])
     click, conversion = (
@@ -286,6 +293,7 @@ def _ranking_by(
         judged.name,
         len(judged.arms),
         len(np.unique(judged.creative)),
+        _learnt_through(promotion.champion, judged, tests, delivered),
         unseen=unseen,
     )
 
@@ -307,6 +315,14 @@ def _rivals(
         return dict(candidates)
     taught = {f"{name}{WITH_TESTS}": taught_too(fit, values, further) for name, fit in candidates.items()}
     return {**candidates, **taught}
+
+
+def _learnt_through(champion: str, judged: Population, tests: Population, delivered: IntArray) -> date:
+    """The last day of what the champion learns from once it scores."""
+    days = judged.last_day
+    if champion.endswith(WITH_TESTS):
+        days = np.concatenate([days, further_teachers(tests, delivered, before=None).last_day])
+    return date(1970, 1, 1) + timedelta(days=int(days.max()))
 
 
 def _rated(

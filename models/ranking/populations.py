@@ -37,7 +37,7 @@ class Population:
         arms: in groups of two or more.
         creative: row of the blocks that each arm showed, shape (arms,).
         placement: of each arm; a split test's is TESTS.
-        period: when each began, days, shape (arms,).
+        period, last_day: when each began, and was last counted, days, shape (arms,).
         cluster: of `near_duplicate_clusters`, shape (arms,).
     """
 
@@ -46,6 +46,7 @@ class Population:
     creative: IntArray
     placement: list[str]
     period: IntArray
+    last_day: IntArray
     cluster: IntArray
 
     def subset(self, chosen: BoolArray) -> Population:
@@ -56,6 +57,7 @@ class Population:
             self.creative[chosen],
             [self.placement[number] for number in np.flatnonzero(chosen)],
             self.period[chosen],
+            self.last_day[chosen],
             self.cluster[chosen],
         )
 
@@ -68,7 +70,7 @@ def population_of(name: str, rows: pl.DataFrame, group: list[str], cluster: IntA
     """The arms of `rows` that have a rival.
 
     Args:
-        rows: `group`, creative, placement, first_day, trials, successes.
+        rows: `group`, creative, placement, first_day, last_day, trials, successes.
         group: columns that name what arms competed in.
         cluster: of each row of the blocks, shape (creatives,).
     """
@@ -76,12 +78,16 @@ def population_of(name: str, rows: pl.DataFrame, group: list[str], cluster: IntA
     creative = rivals["creative"].to_numpy().astype(np.int64)
     numbers = rivals.select(pl.struct(group).rank("dense")).to_series().to_numpy().astype(np.int64)
     trials, successes = (rivals[count].to_numpy().astype(np.float64) for count in ("trials", "successes"))
+    began, ended = (
+        rivals[day].to_physical().to_numpy().astype(np.int64) for day in ("first_day", "last_day")
+    )
     return Population(
         name,
         Arms(numbers, trials, successes),
         creative,
         rivals["placement"].to_list(),
-        rivals["first_day"].to_physical().to_numpy().astype(np.int64),
+        began,
+        ended,
         cluster[creative],
     )
 

@@ -26,6 +26,7 @@ TEACHING_ARMS_SCHEMA = pl.Schema(
         **dict.fromkeys((*TEST, *TEXTS, "content_hash", "content_sha256"), pl.String()),
         "part": pl.Int64(),
         "first_day": pl.Date(),
+        "last_day": pl.Date(),
         "impressions": pl.Int64(),
         "clicks": pl.Int64(),
     }
@@ -51,7 +52,7 @@ def teaching_arms(
     counted = (
         cells.join(sound.select(*TEST, "first_day", "last_day"), on=TEST)
         .filter(pl.col("period_end") <= pl.col("last_day"))
-        .group_by(*TEST, "arm", "first_day")
+        .group_by(*TEST, "arm", "first_day", "last_day")
         .agg(pl.col(counts).sum(), told=pl.all_horizontal(pl.col(counts).is_not_null()).all())
         .filter("told", pl.col("impressions") > 0)
     )
@@ -60,7 +61,7 @@ def teaching_arms(
     )
     arms = (
         counted.join(known, on=[*TEST, "arm"])
-        .group_by(*TEST, *_PART, *_CONTENT, "first_day")
+        .group_by(*TEST, *_PART, *_CONTENT, "first_day", "last_day")
         .agg(
             pl.col("content_hash").min(),
             pl.col("impressions").sum(),

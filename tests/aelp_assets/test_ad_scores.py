@@ -99,6 +99,7 @@ class Shop:
                 "content_sha256": None,
                 "part": test,
                 "first_day": [MORNING - timedelta(days=900 - int(number)) for number in test],
+                "last_day": [MORNING - timedelta(days=894 - int(number)) for number in test],
                 "impressions": 9_000,
                 "clicks": rng.binomial(9_000, rate),
             },
@@ -107,7 +108,7 @@ class Shop:
 
     def ranked(self, **champions: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         read = everything_read(self.creatives, self.tests)
-        evaluations, scores, _ = rank_creatives(
+        evaluations, scores, self.scored = rank_creatives(
             self.creatives,
             creative_blocks(read, self.text, self.image, self.features),
             self.days,
@@ -183,6 +184,7 @@ def test_split_tests_teach_where_own_ads_are_too_few_and_the_table_says_who_judg
     assert set(ctr["judged_on"]) == set(ctr["learnt_from"]) == {"split_tests"}
     assert ctr["judged_arms"].min() > 100
     assert ctr.filter("is_champion")["may_score"].all()
+    assert shop.scored.click.learnt_through == shop.tests["last_day"].max(), "its ads taught nothing"
     # Arms are no creatives of the account: they get no scores, and its creatives get theirs.
     assert set(scores["creative_id"]) == set(shop.creatives["creative_id"])
     new = scores.filter(pl.col("delivered_impressions") == 0, track="security").sort("creative_id")
@@ -203,6 +205,19 @@ def test_own_ads_judge_where_they_are_enough_with_and_without_split_tests() -> N
     assert told["ridge_with_tests"]["learnt_from"] == "ads+split_tests"
     assert told["ridge_with_tests"]["pairs_right"] > told["ridge"]["pairs_right"]
     assert not evaluations.filter(rate="cvr")["candidate"].str.contains("tests").any()
+
+
+def test_a_ranker_of_ads_and_split_tests_learnt_to_the_last_day_of_either() -> None:
+    shop = Shop(7)
+    shop.run_split_tests(60)
+    shop.tests = shop.tests.with_columns(last_day=pl.lit(MORNING - timedelta(days=1)))
+    evaluations, _ = shop.ranked(ctr="ridge_with_tests")
+    assert evaluations.filter("is_champion", rate="ctr")["candidate"].to_list() == ["ridge_with_tests"]
+    assert shop.days["date"].max() < MORNING - timedelta(days=1)
+    assert shop.scored.click.learnt_through == MORNING - timedelta(days=1)
+    assert shop.scored.conversion.learnt_through is None or (
+        shop.scored.conversion.learnt_through < MORNING - timedelta(days=14)
+    )
 
 
 def test_the_last_champion_that_scored_before_the_morning_is_known(duckdb_warehouse) -> None:

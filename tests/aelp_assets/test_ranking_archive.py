@@ -106,6 +106,6 @@ def _nothing_delivered() -> pl.DataFrame:
             **dict.fromkeys(names, pl.String),
             **dict.fromkeys(counts, pl.Int64),
             "conversions": pl.Float64,
-            "first_day": pl.Date,
+            **dict.fromkeys(("first_day", "last_day", "last_matured_day"), pl.Date),
         }
     )

@@ -18,7 +18,7 @@ _RULES = ScoringRules(screening_impressions=8_000)
 _NO_TESTS = pl.DataFrame(
     schema={
         **dict.fromkeys(("creative", "part", "impressions", "clicks"), pl.Int64),
-        "first_day": pl.Date,
+        **dict.fromkeys(("first_day", "last_day"), pl.Date),
     }
 )
 _KERNEL = {"kernel": CANDIDATES["kernel"], "ridge": CANDIDATES["ridge"]}
@@ -50,6 +50,8 @@ class Account:
                         "campaign_id": f"c{creative % 6}",
                         "placement": place,
                         "first_day": date(2026, 1, 1) + timedelta(days=creative),
+                        "last_day": date(2026, 2, 1) + timedelta(days=creative),
+                        "last_matured_day": date(2026, 1, 18) + timedelta(days=creative),
                         "impressions": shown,
                         "clicks": clicks,
                         "matured_clicks": clicks,
@@ -113,6 +115,14 @@ def test_every_creative_has_a_row_on_every_placement_of_its_track(account: Accou
     assert found.scores.select("placement", "creative").is_unique().all()
     assert found.click.promotion is not None
     assert set(found.click.promotion.judged) == {"kernel", "ridge"}
+
+
+def test_a_ranker_learnt_to_the_last_day_of_its_arms(account: Account, found: AdScores) -> None:
+    last = int(np.flatnonzero(~account.new)[-1])
+    assert found.click.learnt_through == date(2026, 2, 1) + timedelta(days=last)
+    # Later clicks had not matured, and taught CVR nothing.
+    if found.conversion.ranker is not None:
+        assert found.conversion.learnt_through == date(2026, 1, 18) + timedelta(days=last)
 
 
 def test_too_few_rivals_score_nothing_and_say_so() -> None:

@@ -66,6 +66,7 @@ def test_arms_of_a_valid_test_compete_with_one_another() -> None:
     assert found["headline"].to_list() == ["One 0", "Other 0", "One 1", "Other 1"]
     assert found["part"].to_list() == [1, 1, 2, 2]
     assert found["first_day"].to_list() == [date(2026, 1, 5)] * 2 + [date(2026, 1, 12)] * 2
+    assert found["last_day"].to_list() == [date(2026, 1, 11)] * 2 + [date(2026, 1, 18)] * 2
 
 
 @pytest.mark.parametrize("fault", [{"is_valid": False}, {"kind": "landing_page"}])
@@ -127,6 +128,7 @@ def test_a_test_of_an_ad_that_ran_without_a_rival_does_not_teach_what_it_did() -
             "part": [1, 1, 2, 2],
             "placement": "split_tests",
             "first_day": date(2026, 1, 5),
+            "last_day": date(2026, 1, 11),
             "trials": 1_000,
             "successes": [10, 20, 30, 40],
         }
