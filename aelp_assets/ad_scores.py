@@ -52,7 +52,7 @@ _SHOWN = [
 ]
 _EVALUATIONS_SHOWN = [
     *("rate", "candidate", "judged_on", "is_champion", "may_score", "significant_pairs_right", "top_one"),
-    *("calibration_error", "lowest_coverage", "reasons"),
+    *("calibration_error", "chance_calibration_error", "lowest_coverage", "reasons"),
 ]
 _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
 
@@ -321,3 +321,4 @@ def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
     return RANKER_EVALUATIONS.conform(
         frame.with_columns(pl.selectors.float().fill_nan(None)).sort(RANKER_EVALUATIONS.grain)
     )
+                    "chance_calibration_error": judged.chance_error,

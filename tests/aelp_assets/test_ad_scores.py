@@ -13,6 +13,7 @@ from aelp_assets.ranking_evidence import everything_read, previous_champions
 from models.creatives.contents import text_sha256
 from models.ranking.blocks import Vectors, creative_blocks
 from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
+from models.ranking.promotion import MOST_CALIBRATION_ERROR
 from models.ranking.split_tests import TEACHING_ARMS_SCHEMA
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
@@ -201,6 +202,11 @@ def test_own_ads_judge_where_they_are_enough_with_and_without_split_tests() -> N
     ctr = evaluations.filter(rate="ctr")
     assert set(ctr["judged_on"]) == {"ads"}
     told = {row["candidate"]: row for row in ctr.to_dicts()}
+    assert all(0 < row["chance_calibration_error"] < 0.5 for row in told.values())
+    (champion,) = ctr.filter("is_champion").to_dicts()
+    beyond = champion["calibration_error"] - champion["chance_calibration_error"]
+    refused = "Probabilities are off" in (champion["reasons"] or "")
+    assert refused == (beyond > MOST_CALIBRATION_ERROR), "the gate can be checked by the table"
     assert told["ridge"]["learnt_from"] == "ads"
     assert told["ridge_with_tests"]["learnt_from"] == "ads+split_tests"
     assert told["ridge_with_tests"]["pairs_right"] > told["ridge"]["pairs_right"]

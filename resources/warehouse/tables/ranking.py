@@ -80,6 +80,11 @@ RANKER_EVALUATIONS = Table(
         ("precision_at_5", "FLOAT64", "Of the five ads leading their group most, the share above its mean."),
         ("precision_at_10", "FLOAT64", "The same of ten."),
         ("calibration_error", "FLOAT64", "Mean gap between P(better) and how often it was."),
+        (
+            "chance_calibration_error",
+            "FLOAT64",
+            "What perfect probabilities would show of it on as few arms; the gate takes it off.",
+        ),
         ("lowest_coverage", "FLOAT64", "Of 90 % lower bounds, in the traffic stratum where they hold least."),
     ),
     grain=("as_of_date", "rate", "candidate"),
