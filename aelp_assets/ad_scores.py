@@ -42,6 +42,7 @@ from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
 from resources.settings import Environment, Settings
+from resources.ranker_models import remove_rankers
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS, RANKER_MODELS
 
@@ -55,6 +56,7 @@ _EVALUATIONS_SHOWN = [
     *("calibration_error", "chance_calibration_error", "lowest_coverage", "reasons"),
 ]
 _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
+_FILES = ["as_of_date", "rate", "artifact"]
 
 
 @dg.multi_asset(
@@ -172,7 +174,12 @@ def ranking(
         model_version=_model_version(scored, embedders),
     )
     yield models_result(models, environment.artifacts, evaluations)
+    files = warehouse.read(RANKER_MODELS.name, _FILES)
     wrong = scores.filter(
+    # The rows are written by now: no file goes that one in force names.
+    now = warehouse.read(RANKER_MODELS.name, _FILES)
+    for artifact in remove_rankers(environment.artifacts, files, now, morning):
+        context.log.info(f"{artifact}: removed, a ranker out of force.")
         ~pl.col("ctr_lower_bound").is_between(0, pl.col("ctr_score"))
         | ~pl.col("ctr_score").is_between(0, 1)
         | ~pl.col("cvr_score").is_between(0, 1)

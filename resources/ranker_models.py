@@ -1,7 +1,7 @@
 """Fitted rankers as files, named by what is in them; a file that was changed is never read.
 
-Here: bytes of a ranker, writing them whole, reading them back. Not here: what a ranker is made of
-(`models.ranking.storage`), which one scores (the assets).
+Here: bytes of a ranker, writing them whole, reading them back, removing those out of force. Not here: what a
+ranker is made of (`models.ranking.storage`), which one scores (the assets).
 
 A file is a zip of `ranker.json` and one array of numpy's own format (`.npy`) for each name: any language
 reads it, and reading it runs nothing. Times and compression are left out, so one ranker has one sequence of
@@ -13,14 +13,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from models.ranking.storage import KeptState, RankerModel, Reading, kept_state, restored_model
 from resources.whole_files import write_whole
@@ -28,7 +32,13 @@ from resources.whole_files import write_whole
 FOLDER = "rankers"
 """Below the artifacts' folder."""
 
+KEPT_RANKINGS = 8
+"""Mornings whose rankers' files stay: of weekly rankings as many as drift is told by, so that whoever looks
+into its verdict can score again as then."""
+
 _DESCRIPTION = "ranker.json"
+_ARTIFACT = re.compile(rf"{FOLDER}/[0-9a-f]{{64}}\.zip")
+_log = logging.getLogger(__name__)
 _ARRAY = ".npy"
 _RANK_AGAIN = "rank again (job rank_creatives)"
 
@@ -74,6 +84,12 @@ def load_ranker(artifacts: Path, artifact: str, sha256: str, reading: Reading | 
     path = artifacts / artifact
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise RankerFileError(
+            f"{path}: it is gone. Files stay of the newest rankers and of those of the last {KEPT_RANKINGS} "
+            "rankings; older ones are removed, their rows in ranker_models stay. Put it back from a copy of "
+            f"the artifacts, or {_RANK_AGAIN}."
+        ) from None
     except OSError as error:
         raise RankerFileError(
             f"{path}: cannot be read ({error.strerror}). Put it back from a copy of the artifacts, or "
@@ -91,6 +107,36 @@ def load_ranker(artifacts: Path, artifact: str, sha256: str, reading: Reading | 
     if reading is not None and (misread := model.misread(reading)):
         raise RankerFileError(f"{path}: {'; '.join(misread)}.")
     return model
+
+
+def remove_rankers(artifacts: Path, known: pl.DataFrame, rows: pl.DataFrame, morning: date) -> list[str]:
+    """Remove files of rankers that nobody scores by any more; one that cannot be removed is logged and stays.
+
+    Args:
+        known: as_of_date, rate, artifact of RANKER_MODELS before the last write; other files are left alone,
+            for they may be another warehouse's.
+        rows: the same as it stands now. Files stay of the newest row of each rate and of the newest
+            `KEPT_RANKINGS` mornings.
+        morning: just ranked; its files stay, however long ago it was.
+    Returns:
+        the artifacts removed, sorted.
+    """
+    day = pl.col("as_of_date")
+    is_recent = day.rank("dense", descending=True) <= KEPT_RANKINGS
+    is_in_force = day == day.max().over("rate")
+    staying = {*rows.filter(is_recent | is_in_force | (day == morning))["artifact"]}
+    removed = []
+    for artifact in sorted({*known["artifact"], *rows["artifact"]} - staying):
+        path = artifacts / artifact
+        if not _ARTIFACT.fullmatch(artifact) or not path.exists():
+            continue
+        try:
+            path.unlink()
+        except OSError as error:
+            _log.warning("%s: a ranker out of force cannot be removed (%s); it stays.", path, error.strerror)
+            continue
+        removed.append(artifact)
+    return removed
 
 
 def ranker_bytes(state: KeptState) -> bytes:

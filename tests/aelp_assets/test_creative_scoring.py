@@ -205,6 +205,24 @@ def test_where_the_newest_gate_refused_nothing_is_scored_and_it_says_why(account
     account.warehouse.write(*(ReplaceTable(PYTHON_TABLES[name], rows) for name, rows in before.items()))
 
 
+def test_a_new_ranking_removes_files_of_rankers_long_out_of_force_and_their_rows_stay(account):
+    before = stored(account)
+    now = before["gaelp_training.ranker_models"]
+    path = account.environment.artifacts / f"rankers/{'0' * 64}.zip"
+    weeks = [now.with_columns(as_of_date=pl.lit(MORNING - timedelta(days=7 * week))) for week in range(1, 8)]
+    out = now.head(1).with_columns(
+        as_of_date=pl.lit(MORNING - timedelta(days=56)), artifact=pl.lit(f"rankers/{path.name}")
+    )
+    path.write_bytes(b"an old ranker")
+    account.warehouse.write(ReplaceTable(RANKER_MODELS, pl.concat([now, *weeks, out])))
+    assert account.rank().success
+    assert not path.exists()
+    rows = account.warehouse.read(RANKER_MODELS.name)
+    assert rows.height == 8 * now.height + 1
+    assert all((account.environment.artifacts / artifact).exists() for artifact in now["artifact"])
+    account.warehouse.write(*(ReplaceTable(PYTHON_TABLES[name], rows) for name, rows in before.items()))
+
+
 def test_a_home_in_which_nobody_was_judged_says_so(aelp, folder, tmp_path, monkeypatch):
     (folder / "one.txt").write_text("Sleep")
     monkeypatch.setenv("AELP_HOME", str(tmp_path / "fresh"))

@@ -93,7 +93,7 @@ RANKER_EVALUATIONS = Table(
 RANKER_MODELS = Table(
     name=TableName("gaelp_training", "ranker_models"),
     description="Rankers that the gate let score, each in a file of the artifacts' folder that is read only "
-    "while its hash is this one.",
+    "while its hash is this one. Files of rankers long out of force are removed, their rows stay.",
     columns=columns(
         AS_OF,
         ("rate", "STRING", "ctr or cvr.", True),
