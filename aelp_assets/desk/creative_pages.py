@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -66,7 +66,7 @@ class CreativePages:
 
     def card(self, request: Request) -> Response:
         """All that is known of one creative."""
-        asked = (request.path_params[name] for name in ("platform", "account_id", "creative_id"))
+        asked = (unquote(request.path_params[name]) for name in ("platform", "account_id", "creative_id"))
         found = creatives.read_card(self._warehouses(), *asked)
         answer = self._render(
             request, "creative.html", found=found, width=WIDTH, height=HEIGHT, link=card_link
@@ -91,6 +91,9 @@ class CreativePages:
 
 
 def card_link(row: Record, prefix: str = "") -> str:
-    """Where the card of a row's creative is; `prefix` before its columns' names."""
+    """Where the card of a row's creative is; `prefix` before its columns' names.
+
+    Servers undo one quoting before the path is parted, so that a slash of an id needs two.
+    """
     parts = (str(row[f"{prefix}{name}"]) for name in ("platform", "account_id", "creative_id"))
-    return "/creatives/" + "/".join(quote(part, safe="") for part in parts)
+    return "/creatives/" + "/".join(quote(quote(part, safe=""), safe="") for part in parts)

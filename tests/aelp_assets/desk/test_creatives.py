@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date, timedelta
 
 import duckdb
@@ -205,11 +206,33 @@ def test_a_card_shows_score_drivers_results_curve_look_alikes_and_policy_apart(s
         assert told in seen, told
     assert page.count("<circle") == 10
     assert 'class="band"' in page
-    assert 'href="/creatives/meta/1/low%2Fid"' in page
+    assert 'href="/creatives/meta/1/low%252Fid"' in page
 
 
-def test_an_id_with_a_slash_has_its_card(shop):
-    assert "Words of low/id" in words(shop.get("/creatives/meta/1/low%2Fid"))
+@pytest.mark.parametrize(
+    "link", ["/creatives/meta/1/low%252Fid", "/creatives/meta/1/low%2Fid", "/creatives/meta/1/low/id"]
+)
+def test_an_id_with_a_slash_has_its_card(shop, link):
+    assert "Words of low/id" in words(shop.get(link))
+
+
+@pytest.mark.parametrize("account", ["urn/sponsored/7", "50%2F off", "a?b#c&d", "ü/%"])
+def test_whatever_an_account_or_a_creative_is_called_its_card_is_found(shop, cards, account):
+    with duckdb.connect(str(cards.duckdb_path)) as engine:
+        for table in ("creative_objects", "score_cards", "ad_scores", "ad_score_drivers"):
+            engine.execute(f"update gaelp_training.{table} set account_id = ?", [account])
+        engine.execute(
+            "update gaelp_training.ad_look_alikes set account_id = ?, alike_account_id = ?", [account] * 2
+        )
+    page = shop.get("/creatives")
+    links = set(re.findall(r'href="(/creatives/meta/[^"]+)"', page))
+    assert len(links) == 5, "four cards and one without"
+    seen = [words(shop.get(link)) for link in links]
+    for name in ("low/id", "high", HOSTILE, "unscored", "idle"):
+        assert sum(f"Words of {name}" in page for page in seen) >= 1, name
+    (card,) = [shop.get(link) for link in links if link.endswith("/high")]
+    (alike,) = set(re.findall(r'href="(/creatives/meta/[^"]+)"', card))
+    assert "Words of low/id" in words(shop.get(alike))
 
 
 def test_a_creative_that_is_not_scored_says_why(shop):
