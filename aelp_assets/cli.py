@@ -216,11 +216,19 @@ def proposals(
 ) -> None:
     """List the changes that wait for a decision: budgets, launches, switches and split tests."""
     from aelp_assets.decision_report import print_proposals
+    from aelp_assets.experiments_going_on import disturbed_by
     from aelp_assets.file_report import terminal
+    from resources.warehouse import warehouses_to_look_into
 
     governance, now = _governance()
+    known = governance.proposals(now)
     print_proposals(
-        terminal(), governance.proposals(now), now, everything=everything, killed=governance.killed()
+        terminal(),
+        known,
+        disturbed_by(warehouses_to_look_into(read_environment()), known),
+        now,
+        everything=everything,
+        killed=governance.killed(),
     )
 
 

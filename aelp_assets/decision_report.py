@@ -6,7 +6,7 @@ Here: printing. Not here: deciding (`resources.control`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,11 +22,18 @@ from resources.control.writer import Outcome
 
 
 def print_proposals(
-    console: Console, proposals: Sequence[Record], zone: datetime, *, everything: bool, killed: str | None
+    console: Console,
+    proposals: Sequence[Record],
+    disturbed: Mapping[str, Sequence[str]],
+    zone: datetime,
+    *,
+    everything: bool,
+    killed: str | None,
 ) -> None:
     """Print what may be decided on, or with `everything` all there ever was.
 
     Args:
+        disturbed: experiments going on that each would disturb, by proposal.
         zone: any moment in the zone times are shown in.
         killed: who stopped everything; None while nothing is stopped.
     """
@@ -50,6 +57,9 @@ def print_proposals(
         said = f"  {lever}: {_step(row)}{rate}{by} · {state}"
         console.print(Text.assemble((row["proposal_id"], "bold"), said), soft_wrap=True)
         console.print(Padding(row["reason"], (0, 0, 0, 2)))
+        for experiment in disturbed.get(row["proposal_id"], ()):
+            told = f"An experiment goes on here, and would tell less: {experiment}."
+            console.print(Padding(Text(told, "yellow"), (0, 0, 0, 2)))
 
 
 def print_changes(console: Console, changes: Sequence[Record], zone: datetime) -> None:

@@ -29,6 +29,7 @@ from aelp_assets.desk import arm_cards, cards
 from aelp_assets.desk.creative_pages import CreativePages
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
 from aelp_assets.desk.protection import Guarded, NoForm, Sessions, read_form
+from aelp_assets.experiments_going_on import disturbed_by
 from aelp_assets.explanation import explain, explanation_lines
 from models.guardrails import GuardrailLimits
 from resources.clock import Clock, clock_from_environment
@@ -168,13 +169,14 @@ class _Pages:
         desk, now = self._desk, self._desk.now()
         known = self._governance.proposals(now)
         waiting = [row for row in known if row["status"] in OPEN and row["type"] not in ARM_TYPES]
+        arms = [row for row in known if row["type"] in ARM_TYPES]
         figures = self._figures({row["as_of_date"] for row in waiting})
         view = cards.View(self._governance, desk.limits, desk.elasticity, desk.approver, now)
         return self.page(
             request,
             "overview.html",
             tracks=cards.tracks(view, figures),
-            arms=arm_cards.cards(view),
+            arms=arm_cards.cards(view, disturbed_by(desk.warehouses(), arms)),
             withdrawn=lately_withdrawn(known),
             changes=cards.changes(view),
             most_changes=cards.CHANGES_SHOWN,

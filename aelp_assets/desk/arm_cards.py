@@ -1,13 +1,13 @@
 """What the page shows of each proposal about an arm: before, after, why, and what waiting costs.
 
-Here: choosing, from the control store alone. Not here: levers' proposals (`cards`), wording and layout (the
-templates).
+Here: choosing, from the control store alone. Not here: levers' proposals (`cards`), which experiments go on
+(`experiments_going_on`), wording and layout (the templates).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ class ArmCard:
         evidence: `EVIDENCE_SCHEMA`, the arm as it was judged; None: what was kept of it was changed since.
         waiting_cost: dollars a day beyond the cap while a pause waits; None: not a pause, or not known.
         objections: of the guardrails, now.
+        disturbs: experiments going on that it would disturb.
         call: what would be sent, or the design.
     """
 
@@ -39,13 +40,18 @@ class ArmCard:
     cac_cap: Decimal | None
     waiting_cost: float | None
     objections: list[str]
+    disturbs: Sequence[str]
     call: str
 
 
-def cards(view: View) -> list[ArmCard]:
-    """What waits for a decision, newest morning first; pauses by what waiting costs, then the others."""
+def cards(view: View, disturbed: Mapping[str, Sequence[str]]) -> list[ArmCard]:
+    """What waits for a decision, newest morning first; pauses by what waiting costs, then the others.
+
+    Args:
+        disturbed: experiments that each would disturb, by proposal.
+    """
     waiting = [
-        _card(view, row)
+        _card(view, row, disturbed.get(row["proposal_id"], ()))
         for row in view.governance.proposals(view.now)
         if row["type"] in ARM_TYPES and row["status"] in OPEN
     ]
@@ -59,7 +65,7 @@ def cards(view: View) -> list[ArmCard]:
     )
 
 
-def _card(view: View, proposal: Record) -> ArmCard:
+def _card(view: View, proposal: Record, disturbs: Sequence[str]) -> ArmCard:
     payload = json.loads(proposal["payload"])
     limit = view.limits.tracks.get(proposal["track"])
     evidence = view.governance.arm_evidence(proposal)
@@ -76,6 +82,7 @@ def _card(view: View, proposal: Record) -> ArmCard:
         cac_cap=cap,
         waiting_cost=waiting_cost(evidence, cap) if proposal["type"] == "pause" else None,
         objections=objections(view.governance, proposal, view.now),
+        disturbs=disturbs,
         call=json.dumps(shown, indent=2, ensure_ascii=False),
     )
 

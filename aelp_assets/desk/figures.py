@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from aelp_assets.desk.experiments import GoingOn, read_going_on
+from aelp_assets.experiments_going_on import GoingOn, read_going_on
 from resources.control.records import LeverKey, Record, key_of
 from resources.warehouse.interface import Warehouse, WarehouseError
 from resources.warehouse.schema import TableName

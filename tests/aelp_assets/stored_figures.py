@@ -5,6 +5,8 @@ Here: one row in which little is said, and what a card of the desk shows. Not he
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +15,7 @@ from resources.settings import Environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import ReplaceTable
 from resources.warehouse.schema import POLARS_TYPES, Table
-from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, FORECAST_RESULTS
+from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, EXPERIMENTS, FORECAST_RESULTS
 from tests.resources.control.proposing import MORNING
 
 
@@ -22,6 +24,26 @@ def row_of(table: Table, **values: Any) -> dict[str, Any]:
     nothing = {"STRING": "", "INT64": 0, "FLOAT64": 0.0, "NUMERIC": Decimal(0), "BOOL": False}
     row = {column.name: nothing.get(column.type, MORNING) for column in table.columns}
     return row | {"as_of_date": MORNING, "platform": "meta", "account_id": "a1", "track": "security"} | values
+
+
+def running_experiments(environment: Environment, levers: Mapping[str, str]) -> None:
+    """Experiments that go on with no end told, by what they compare, and the lever each is at."""
+    import polars as pl
+
+    rows = [
+        row_of(
+            EXPERIMENTS,
+            experiment_id=compared,
+            compared=compared,
+            status="running",
+            last_day=None,
+            occupies=json.dumps([{"platform": "meta", "account_id": "a1", "lever_id": lever_id}]),
+        )
+        for compared, lever_id in levers.items()
+    ]
+    warehouse = open_warehouse(environment)
+    warehouse.ensure_tables([EXPERIMENTS])
+    warehouse.write(ReplaceTable(EXPERIMENTS, pl.DataFrame(rows, schema=EXPERIMENTS.polars_schema)))
 
 
 def stored_figures(environment: Environment, name: str = "l1") -> None:

@@ -19,6 +19,7 @@ from resources.control.external_edits import withdraw_overtaken
 from resources.control.holds import HoldRule
 from resources.control.store import ARM_EVIDENCE, open_control_store
 from resources.warehouse.tables import CANARY_BUDGETS_SNAPSHOT, PROPOSALS
+from tests.aelp_assets.stored_figures import running_experiments
 from tests.resources.control.arm_mornings import LOSING, arm, put_arms, put_one
 from tests.resources.control.paper_platform import running
 from tests.resources.control.test_governance import TEN, governing, lever, proposed
@@ -33,7 +34,7 @@ def test_names_are_no_markup_and_a_number_by_hand_says_whose_it_is(tmp_path):
     )
     governance.kill(is_on=True, person="eve", reason="[red]", now=TEN)
     console = Console(markup=False, emoji=False, highlight=False, width=200, record=True)
-    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=governance.killed())
+    print_proposals(console, governance.proposals(TEN), {}, TEN, everything=False, killed=governance.killed())
     told = console.export_text()
     engine.dispose()
     assert f"{first}  security · meta · Ad set l1 [bold]: 500.00 → 525.00 a day · until" in told
@@ -65,7 +66,7 @@ def test_what_an_edit_on_the_platform_overtook_is_told_without_being_asked_for(t
     proposed(governance, lever("l1"))
     withdraw_overtaken(engine, [], {("meta", "a1", "l1"): running("650")}, TEN)
     console = Console(markup=False, emoji=False, highlight=False, width=200, record=True)
-    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=None)
+    print_proposals(console, governance.proposals(TEN), {}, TEN, everything=False, killed=None)
     told = console.export_text()
     engine.dispose()
     assert (
@@ -81,7 +82,7 @@ def test_an_arm_s_switch_is_listed_approved_and_explained_in_words(tmp_path, mon
     test = {"type": "split_test", "design": design, "reason": "P(best) is 50%."}
     pause, split = put_arms(governance, arm("a", **LOSING), arm("b", **test), arm("c")).new
     console = Console(markup=False, emoji=False, highlight=False, width=250, record=True)
-    print_proposals(console, governance.proposals(TEN), TEN, everything=False, killed=None)
+    print_proposals(console, governance.proposals(TEN), {}, TEN, everything=False, killed=None)
     told = console.export_text()
     assert f"{pause}  security · meta · Ad a: ad active → paused · until" in told
     assert (
@@ -120,3 +121,27 @@ def test_a_switch_is_mirrored_with_its_statuses_and_no_budget(tmp_path):
     assert CANARY_BUDGETS_SNAPSHOT.conform(moments).height == 2
     assert mirror(PROPOSALS, governance.proposals(TEN))["current_budget"].to_list() == [Decimal(0)]
     engine.dispose()
+
+
+def test_an_experiment_that_would_be_disturbed_is_named_where_proposals_are_listed(
+    tmp_path, tmp_environment, monkeypatch
+):
+    monkeypatch.setenv("AELP_HOME", str(tmp_environment.home))
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine)
+    proposed(governance, lever("l1"), lever("l2"), lever("l3", p_cac_above_cap=0.95, thompson_budget=None))
+    put_arms(governance, arm("a", **LOSING), arm("b"))
+    running_experiments(tmp_environment, {"hooks: 2 arms": "l1", "pages: 2 arms": "l3"})
+    console = Console(markup=False, emoji=False, highlight=False, width=250, record=True)
+    monkeypatch.setattr(cli, "_governance", lambda: (governance, TEN))
+    monkeypatch.setattr("aelp_assets.file_report.terminal", lambda: console)
+    cli.proposals()
+    told = console.export_text()
+    engine.dispose()
+    listed = [one for one in told.split("security · ") if one.startswith("meta · ")]
+    named = {one.split(": ")[0]: "would tell less: hooks: 2 arms (" in one for one in listed}
+    assert named == {
+        **{"meta · Ad set l1": True, "meta · Ad set l2": False, "meta · Ad set l3": False},
+        "meta · Ad a": True,
+    }
+    assert "pages: 2 arms" not in told, "a stop is not held against"

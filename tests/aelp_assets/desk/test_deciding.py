@@ -13,7 +13,9 @@ from resources.clock import FixedClock
 from resources.control.holds import HoldRule
 from resources.control.signing import ApproverKeys
 from resources.control.store import open_control_store
+from resources.warehouse import warehouses_to_look_into
 from tests.aelp_assets.desk.browsing import Browser, desk_of, said, words
+from tests.aelp_assets.stored_figures import running_experiments
 from tests.resources.control.arm_mornings import LOSING, PROVEN, arm, decided_on, put_arms, put_one
 from tests.resources.control.proposing import LIMITS, NINE, TEN, governing, lever, proposed, status_of
 
@@ -78,6 +80,16 @@ def test_an_arm_is_shown_apart_with_what_waiting_costs_and_is_approved_and_undon
     put_arms(governance, arm("a", p_cac_above_cap=0.5), arm("b"), at=TEN)
     back = browser.post(f"/changes/{change['change_id']}/rollback", reason="restated")
     assert said(back).startswith("Rolled back:")
+
+
+def test_an_experiment_that_the_switch_of_an_arm_would_disturb_is_named(governance, tmp_environment):
+    decided_on(governance)
+    put_arms(governance, arm("a", **LOSING), arm("b"))
+    running_experiments(tmp_environment, {"hooks: 2 arms": "l1", "pages: 2 arms": "l2"})
+    desk = desk_of(governance, warehouses=lambda: warehouses_to_look_into(tmp_environment))
+    seen = words(Browser(desk).get())
+    assert "An experiment goes on here, and would tell less: hooks: 2 arms (" in seen
+    assert "pages: 2 arms" not in seen
 
 
 def test_a_split_test_is_approved_as_a_design_that_a_person_sets_up(governance, browser):

@@ -1,11 +1,14 @@
 """Experiments that go on where a proposal would change something.
 
 Here: reading their register and the channels of levers. Not here: the register (`experiment_calendar`), what
-is shown (`cards`), rules: nothing is refused for it, a person weighs the one against the other.
+is shown (`desk`, `decision_report`), rules: nothing is refused for it, a person weighs the one against the
+other.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -13,7 +16,8 @@ import polars as pl
 
 from aelp_assets.channel_envelopes import channel_levers
 from models.experiments.registry import LeverPlaces, going_on_at
-from resources.control.records import Record
+from resources.control.arm_payloads import ARM_TYPES
+from resources.control.records import OPEN, Record
 from resources.warehouse.interface import Warehouse, WarehouseError
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import EXPERIMENTS
@@ -37,10 +41,38 @@ class GoingOn:
         """What a proposal would disturb, in words; a stop is never held against: it outranks every test."""
         if proposal["type"] == "stop":
             return []
-        place = self.places.of_lever(
-            *(proposal[name] for name in ("platform", "account_id", "track", "lever_id"))
-        )
+        platform, account_id, track = (proposal[name] for name in ("platform", "account_id", "track"))
+        place = self.places.of_lever(platform, account_id, track, _lever_of(proposal))
         return going_on_at(self.register, place, proposal["as_of_date"])
+
+
+def disturbed_by(warehouses: Sequence[Warehouse], proposals: Iterable[Record]) -> dict[str, list[str]]:
+    """What each proposal that waits would disturb, in words, by its id; what disturbs nothing is left out."""
+    waiting = [row for row in proposals if row["status"] in OPEN]
+    going_on = first_going_on(warehouses, {row["as_of_date"] for row in waiting})
+    said = {
+        row["proposal_id"]: found.under(row)
+        for row in waiting
+        if (found := going_on[row["as_of_date"]]) is not None
+    }
+    return {proposal_id: words for proposal_id, words in said.items() if words}
+
+
+def first_going_on(warehouses: Sequence[Warehouse], mornings: Collection[date]) -> dict[date, GoingOn | None]:
+    """Of each morning what the first of `warehouses` says that can say it; None: none can."""
+
+    def first(morning: date) -> GoingOn | None:
+        found = (read_going_on(warehouse, morning) for warehouse in warehouses)
+        return next((each for each in found if each is not None), None)
+
+    return {morning: first(morning) for morning in mornings}
+
+
+def _lever_of(proposal: Record) -> str:
+    """The lever a proposal is about: an arm's is the one whose budget it draws on."""
+    if proposal["type"] not in ARM_TYPES:
+        return str(proposal["lever_id"])
+    return str(json.loads(proposal["payload"])["target"]["lever_id"])
 
 
 def read_going_on(warehouse: Warehouse, morning: date) -> GoingOn | None:
