@@ -33,6 +33,7 @@ from aelp_assets.ranking_evidence import (
     previous_champions,
 )
 from models.creatives.contents import CREATIVE
+from models.maturity import is_matured
 from models.policy import TEXTS
 from models.ranking.ad_scores import AdScores, RateRanking, ScoringRules, ad_scores
 from models.ranking.blocks import Vectors, creative_blocks
@@ -41,8 +42,8 @@ from models.ranking.kernels import Values, chosen_rows
 from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
-from resources.settings import Environment, Settings
 from resources.ranker_models import remove_rankers
+from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS, RANKER_MODELS
 
@@ -55,8 +56,8 @@ _EVALUATIONS_SHOWN = [
     *("rate", "candidate", "judged_on", "is_champion", "may_score", "significant_pairs_right", "top_one"),
     *("calibration_error", "chance_calibration_error", "lowest_coverage", "reasons"),
 ]
-_DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
 _FILES = ["as_of_date", "rate", "artifact"]
+_DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
 
 
 @dg.multi_asset(
@@ -173,13 +174,13 @@ def ranking(
         morning,
         model_version=_model_version(scored, embedders),
     )
-    yield models_result(models, environment.artifacts, evaluations)
     files = warehouse.read(RANKER_MODELS.name, _FILES)
-    wrong = scores.filter(
+    yield models_result(models, environment.artifacts, evaluations)
     # The rows are written by now: no file goes that one in force names.
     now = warehouse.read(RANKER_MODELS.name, _FILES)
     for artifact in remove_rankers(environment.artifacts, files, now, morning):
         context.log.info(f"{artifact}: removed, a ranker out of force.")
+    wrong = scores.filter(
         ~pl.col("ctr_lower_bound").is_between(0, pl.col("ctr_score"))
         | ~pl.col("ctr_score").is_between(0, 1)
         | ~pl.col("cvr_score").is_between(0, 1)
@@ -211,13 +212,13 @@ def rank_creatives(
 
     Args:
         creatives: keys, texts and hashes; row i is row i of the blocks, in which the tests' arms follow.
-        days: int_creative_placement_daily before the morning. Clicks and conversions of days younger than
-            `maturity_days` are left out of CVR.
+        days: int_creative_placement_daily before the morning. Clicks and conversions of days that are not
+            matured (`models.maturity`) are left out of CVR.
         tests: `teaching_arms` of the morning.
         champions: who scored so far, by rate.
         embedders: noted in model_version.
     """
-    mature = pl.col("date").cast(pl.Date) < pl.lit(morning) - pl.duration(days=maturity_days)
+    mature = is_matured(pl.col("date"), morning, maturity_days)
     sums = days.group_by(_DELIVERY).agg(
         first_day=pl.col("date").min().cast(pl.Date),
         last_day=pl.col("date").max().cast(pl.Date),
@@ -321,6 +322,7 @@ def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
                     "precision_at_5": judged.precision_at_5,
                     "precision_at_10": judged.precision_at_10,
                     "calibration_error": judged.calibration_error,
+                    "chance_calibration_error": judged.chance_error,
                     "lowest_coverage": min(filter(isfinite, judged.coverage), default=None),
                 }
             )
@@ -328,4 +330,3 @@ def _evaluations(scored: AdScores, morning: date) -> pl.DataFrame:
     return RANKER_EVALUATIONS.conform(
         frame.with_columns(pl.selectors.float().fill_nan(None)).sort(RANKER_EVALUATIONS.grain)
     )
-                    "chance_calibration_error": judged.chance_error,

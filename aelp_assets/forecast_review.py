@@ -24,6 +24,7 @@ from aelp_assets.partitions import (
     morning_of,
 )
 from aelp_assets.response import past_curves
+from models.maturity import last_matured_day
 from models.monitoring import reviews
 from models.quantiles import NAMES
 from resources.code_version import module_hash
@@ -173,7 +174,7 @@ def hindcast_mornings(
     """
     if accounts.is_empty() or not isinstance(first_day, date):
         return []
-    matured = morning - timedelta(days=1 + max(accounts["maturity_days"]))
+    matured = last_matured_day(morning, max(accounts["maturity_days"]))
     weekly = [matured - timedelta(days=7 * weeks) for weeks in range(HINDCAST_WEEKS)]
     earliest = first_day + timedelta(days=HINDCAST_HISTORY)
     return sorted(day for day in {morning - timedelta(days=1), *weekly} - decided if day >= earliest)

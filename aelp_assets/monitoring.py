@@ -22,6 +22,7 @@ from aelp_assets.partitions import (
     morning_of,
     same_morning,
 )
+from models.maturity import last_matured_day
 from models.monitoring import arrival, changes, readiness, reconciliation
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -242,7 +243,7 @@ def track_readiness(
     morning = morning_of(context)
     days = with_signups(int_lever_daily, settings)
     maturity = settings.attribution.maturity_days
-    last = morning - timedelta(days=maturity + 1)
+    last = last_matured_day(morning, maturity)
     window = pl.col("date").is_between(last - timedelta(days=settings.bandit.window_days - 1), last)
     lift, is_placebo = newest(apply_hold_lift), pl.col("comparison").is_in(NOTHING_SENT)
     evidence = readiness.Evidence(

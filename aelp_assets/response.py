@@ -17,6 +17,7 @@ from aelp_assets.partitions import WAREHOUSE_POOL, decision_days, morning_of
 from models import overlap
 from models import response_curves as curve_models
 from models.eligibility import of_eligible
+from models.maturity import is_matured
 from resources.code_version import module_hash
 from resources.settings import Settings
 
@@ -102,7 +103,7 @@ def morning_curves(
     morning: date,
 ) -> pl.DataFrame:
     """RESPONSE_CURVES of a morning, from the matured ordinary days of eligible accounts."""
-    matured = pl.col("date") < pl.lit(morning) - pl.duration(days=pl.col("maturity_days"))
+    matured = is_matured(pl.col("date"), morning, pl.col("maturity_days"))
     days = of_eligible(lever_days, accounts).filter(matured).with_columns(conversions=weighted(settings))
     for event in calendar(settings, days, morning):
         inside = pl.col("date").is_between(event.first_day, event.last_day)

@@ -6,7 +6,7 @@ Not here: the mathematics, the page (`desk.creatives`), the scores (`ad_scores`)
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -25,6 +25,7 @@ from aelp_assets.partitions import (
     seeded_rng,
 )
 from models.creatives.contents import CREATIVE
+from models.maturity import last_matured_day
 from models.policy import TEXTS, PolicyProfile, review_texts
 from models.ranking.blocks import Vectors, creative_blocks, measured_traits
 from models.ranking.score_cards import CARD, ScoreCards, score_cards
@@ -213,7 +214,7 @@ def cards_of(
         measured_traits(features.schema),
         days.filter(pl.col("track").is_in(scores["track"].unique().implode())),
         champion=champion,
-        matured_before=morning - timedelta(days=maturity_days),
+        matured_through=last_matured_day(morning, maturity_days),
         generator=seeded_rng(seed, "cards", morning),
     )
     as_of = pl.lit(morning).alias("as_of_date")

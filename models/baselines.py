@@ -30,6 +30,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.maturity import is_matured
 from models.quantiles import LEVELS
 
 FloatArray = NDArray[np.float64]
@@ -92,7 +93,7 @@ def placement_baselines(
         placement_days: date, platform, account_id, track, placement, impressions, clicks, cost,
             conversions_click, conversions_view (int_placement_daily).
         as_of_date: the window is the `window_days` days before it.
-        maturity_days: age from which a cohort is judged; one number or by (platform, account_id).
+        maturity_days: of `models.maturity`; one number or by (platform, account_id).
         outlier_mad: robust standard deviations.
         click_incrementality, view_incrementality: signups per platform conversion (mean of the
             reward definition).
@@ -168,17 +169,16 @@ def _window(
         .then(pl.lit("all (placement)"))
         .otherwise("placement")
         .alias("placement"),
-        age=(pl.lit(as_of_date, dtype=pl.Date) - pl.col("date").cast(pl.Date)).dt.total_days(),
     )
     if isinstance(maturity_days, int):
-        return rows.with_columns(matured=pl.col("age") >= maturity_days)
+        return rows.with_columns(matured=is_matured(pl.col("date"), as_of_date, maturity_days))
     known = pl.DataFrame(
         [(*key, days) for key, days in maturity_days.items()],
         schema={"platform": pl.String, "account_id": pl.String, "maturity": pl.Int64},
         orient="row",
     )
     return rows.join(known, on=["platform", "account_id"], how="left").with_columns(
-        matured=(pl.col("age") >= pl.col("maturity")).fill_null(False)
+        matured=is_matured(pl.col("date"), as_of_date, pl.col("maturity")).fill_null(False)
     )
 
 

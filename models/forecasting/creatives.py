@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from models.forecasting.panel import FloatArray
+from models.maturity import is_matured
 
 RATES = ("cpm", "ctr", "cvr")
 _CREATIVE = ["track", "platform", "account_id", "creative_id"]
@@ -52,7 +53,7 @@ def creative_rates(
             conversions_click, conversions_view (int_creative_placement_daily).
         baselines: PLACEMENT_BASELINES of the same morning; the rows that count each day once are used.
         as_of_date: the window is the `window_days` days before it.
-        maturity_days: age from which a cohort feeds CVR, by (platform, account_id).
+        maturity_days: of `models.maturity`, by (platform, account_id): younger days do not feed CVR.
         click_incrementality, view_incrementality: signups per platform conversion.
         multipliers: of `models.ranking.multipliers.multipliers_in_force`; None: no creative is scored.
     Returns:
@@ -131,8 +132,8 @@ def _sums(
         schema={"platform": pl.String, "account_id": pl.String, "maturity": pl.Int64},
         orient="row",
     )
-    age = (pl.lit(as_of_date, dtype=pl.Date) - pl.col("date")).dt.total_days()
-    matured = (age >= pl.col("maturity")).fill_null(value=False).cast(pl.Float64)
+    known_by_now = is_matured(pl.col("date"), as_of_date, pl.col("maturity"))
+    matured = known_by_now.fill_null(value=False).cast(pl.Float64)
     conversions = click_incrementality * pl.col("conversions_click") + view_incrementality * pl.col(
         "conversions_view"
     )

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from models.maturity import last_matured_day
+
 # A change is told from luck at three standard errors of the log ratio of counts.
 _SURE = 3.0
 SCHEMA = pl.Schema(
@@ -48,7 +50,7 @@ def reconcile(
         largest_change: allowed |ratio / ratio of the window before − 1|; beyond it, and beyond what counts of
             this size do by luck, the verdict is `changed`: tracking broke, or a window was redefined.
     """
-    last = as_of_date - timedelta(days=maturity_days + 1)
+    last = last_matured_day(as_of_date, maturity_days)
     first = last - timedelta(days=window_days - 1)
     before = first - timedelta(days=window_days)
     rows = []

@@ -57,7 +57,7 @@ def score_cards(
     days: pl.DataFrame,
     *,
     champion: str | None,
-    matured_before: date,
+    matured_through: date,
     generator: np.random.Generator,
 ) -> ScoreCards:
     """Cards of the creatives that were scored, or asked for a score.
@@ -69,7 +69,7 @@ def score_cards(
         trait_names: of the columns of the block of traits.
         days: date, CARD, placement, impressions, clicks, cost, conversions_click.
         champion: candidate that gave the CTR scores; None: nobody.
-        matured_before: first day too young to judge conversions by.
+        matured_through: last day whose conversions have come.
     """
     numbered = creatives.select(*CREATIVE, "content_sha256").with_row_index("row")
     asked = (
@@ -84,7 +84,7 @@ def score_cards(
     here = {name: chosen_rows(of_block, rows) for name, of_block in values.items()}
     lead = _leads(scores, asked)
     told, drivers = _drivers(lead, asked, here, trait_names, champion, generator)
-    results = delivered_results(_sums(days, asked, matured_before))
+    results = delivered_results(_sums(days, asked, matured_through))
     standing = asked.select("card", "track", "platform", lead=pl.Series(lead).fill_nan(None)).select(
         "card",
         "lead",
@@ -189,9 +189,9 @@ def _number(frame: pl.DataFrame, columns: Sequence[str]) -> IntArray:
     return np.asarray(numbers - 1, dtype=np.int64)
 
 
-def _sums(days: pl.DataFrame, asked: pl.DataFrame, matured_before: date) -> pl.DataFrame:
+def _sums(days: pl.DataFrame, asked: pl.DataFrame, matured_through: date) -> pl.DataFrame:
     """SUMS by card, 0 where it never ran."""
-    mature = pl.col("date").cast(pl.Date) < matured_before
+    mature = pl.col("date").cast(pl.Date) <= matured_through
     counted = days.with_columns(pl.col("impressions", "clicks", "cost", "conversions_click").cast(pl.Float64))
     rate = counted.group_by(_PLACE).agg(rate=pl.col("clicks").sum() / pl.col("impressions").sum())
     sums = (

@@ -78,9 +78,9 @@ def test_the_frame_is_the_table() -> None:
 
 def test_rates_are_ratios_of_sums_and_only_matured_days_feed_conversions() -> None:
     days = placement_days(np.full(30, 12.0))
-    # Conversions of the last six days are still arriving; clicks of those days must not dilute CVR.
+    # Conversions of the last seven days are still arriving; clicks of those days must not dilute CVR.
     days = days.with_columns(
-        conversions_click=pl.when(pl.col("date") > AS_OF - timedelta(days=7))
+        conversions_click=pl.when(pl.col("date") >= AS_OF - timedelta(days=7))
         .then(0.0)
         .otherwise("conversions_click"),
         conversions_view=pl.lit(4.0),
@@ -88,7 +88,7 @@ def test_rates_are_ratios_of_sums_and_only_matured_days_feed_conversions() -> No
     found = row(placement_baselines(days, AS_OF, **RULES))
     assert found["cpm"] == pytest.approx(12.0)
     assert found["ctr"] == pytest.approx(0.01)
-    matured_days = 24
+    matured_days = 23
     assert found["conversions"] == pytest.approx(matured_days * (25.0 + 0.25 * 4.0))
     assert found["cvr"] == pytest.approx((25.0 + 1.0) / 500.0)
     assert found["cost"] == days["cost"].cast(pl.Decimal(38, 9)).sum()
@@ -97,7 +97,7 @@ def test_rates_are_ratios_of_sums_and_only_matured_days_feed_conversions() -> No
 def test_maturity_may_differ_by_account() -> None:
     days = placement_days(np.full(30, 12.0))
     by_account = placement_baselines(days, AS_OF, **(RULES | {"maturity_days": {("meta", "a1"): 20}}))
-    assert row(by_account)["conversions"] == pytest.approx(11 * 25.0)
+    assert row(by_account)["conversions"] == pytest.approx(10 * 25.0)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
