@@ -8,7 +8,7 @@ Here: datasets, tables and what a write does to them. Not here: the client libra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,8 +36,15 @@ from resources.warehouse.interface import (
     WarehouseError,
     Write,
 )
-from resources.warehouse.rows import drifted, parquet_row_count, parquet_schema, prepare_rows
-from resources.warehouse.schema import POLARS_TYPES, Table, TableName, identifier
+from resources.warehouse.rows import (
+    lacking,
+    log_added,
+    not_brought_up,
+    parquet_row_count,
+    parquet_schema,
+    prepare_rows,
+)
+from resources.warehouse.schema import POLARS_TYPES, Column, Table, TableName, identifier
 from resources.warehouse.statements import check_parameters, partition_bounds, prepare_select
 
 _PROJECT = re.compile(r"^[A-Za-z0-9.:-]{1,128}$")
@@ -89,11 +96,16 @@ class BigQueryWarehouse(Warehouse):
 
     def ensure_tables(self, tables: Sequence[Table]) -> None:
         with explained():
-            missing = [table for table in tables if not self._matches(table)]
+            missing, older = self._missing(tables)
             for schema in dict.fromkeys(table.name.schema for table in missing):
                 self._ensure_dataset(schema)
             for table in missing:
                 self._session.client.create_table(self._declare(table), exists_ok=True, **self._session.call)
+            for table, found, absent in older:
+                found.schema = [*found.schema, *map(_field, absent)]
+                # With the etag it was read by: what somebody changed meanwhile is not overwritten.
+                self._session.client.update_table(found, ["schema"], **self._session.call)
+                log_added(table.name, absent)
 
     def write(self, *writes: Write) -> dict[str, int]:
         prepared = [(write, prepare_rows(write)) for write in writes]
@@ -101,9 +113,11 @@ class BigQueryWarehouse(Warehouse):
         staged: list[str] = []
         statements: list[str] = []
         with explained():
-            for table in {write.table.name: write.table for write in writes}.values():
-                if not self._matches(table):
-                    raise WarehouseError(f"{table.name} does not exist; create it with ensure_tables")
+            missing, older = self._missing({write.table.name: write.table for write in writes}.values())
+            for table in missing:
+                raise WarehouseError(f"{table.name} does not exist; create it with ensure_tables")
+            for table, _, absent in older:
+                raise not_brought_up(table.name, absent)
             try:
                 for write, rows in prepared:
                     statements += self._clear(write)
@@ -193,15 +207,20 @@ class BigQueryWarehouse(Warehouse):
             return self._session.client.get_table(self._full(table), **self._session.call)
         return None
 
-    def _matches(self, table: Table) -> bool:
-        """False if the table does not exist; raises if it exists otherwise than declared."""
-        found = self._get(table.name)
-        if found is None:
-            return False
-        wanted: dict[str, str] = {column.name: column.type for column in table.columns}
-        if _types(found) != wanted:
-            raise drifted(table.name, _types(found), wanted)
-        return True
+    def _missing(
+        self, tables: Iterable[Table]
+    ) -> tuple[list[Table], list[tuple[Table, bigquery.Table, list[Column]]]]:
+        """The tables that do not exist, and the columns others lack; raises if one cannot be brought up."""
+        missing, older = [], []
+        for table in tables:
+            found = self._get(table.name)
+            if found is None:
+                missing.append(table)
+                continue
+            wanted: dict[str, str] = {column.name: column.type for column in table.columns}
+            if absent := lacking(table, _types(found), wanted):
+                older.append((table, found, absent))
+        return missing, older
 
     def _ensure_dataset(self, schema: str) -> None:
         dataset = bigquery.Dataset(f"{self._session.project}.{self._dataset(schema)}")
@@ -215,15 +234,7 @@ class BigQueryWarehouse(Warehouse):
 
     def _declare(self, table: Table) -> bigquery.Table:
         # Through the API and not by DDL: the emulator's DDL makes NUMERIC a DECIMAL(18,3) and drops labels.
-        columns = [
-            bigquery.SchemaField(
-                column.name,
-                column.type,
-                mode="REQUIRED" if column.required else "NULLABLE",
-                description=column.description,
-            )
-            for column in table.columns
-        ]
+        columns = [_field(column) for column in table.columns]
         declared = bigquery.Table(self._full(table.name), columns)
         declared.description = table.description
         declared.labels = {"aelp_component": "warehouse"}
@@ -280,6 +291,15 @@ def _parquet(table: Table, rows: pl.DataFrame | Path) -> Iterator[IO[bytes]]:
             rows.write_parquet(file)
         file.seek(0)
         yield file
+
+
+def _field(column: Column) -> bigquery.SchemaField:
+    return bigquery.SchemaField(
+        column.name,
+        column.type,
+        mode="REQUIRED" if column.required else "NULLABLE",
+        description=column.description,
+    )
 
 
 def _staging_schema(table: Table) -> list[bigquery.SchemaField]:

@@ -34,7 +34,14 @@ from resources.warehouse.interface import (
     WarehouseLocked,
     Write,
 )
-from resources.warehouse.rows import drifted, parquet_schema, prepare_rows, to_vocabulary
+from resources.warehouse.rows import (
+    lacking,
+    log_added,
+    not_brought_up,
+    parquet_schema,
+    prepare_rows,
+    to_vocabulary,
+)
 from resources.warehouse.schema import DUCKDB_TYPES, Column, Table, TableName, identifier
 from resources.warehouse.statements import check_parameters, partition_bounds, prepare_select
 
@@ -93,23 +100,33 @@ class DuckDBWarehouse(Warehouse):
     def ensure_tables(self, tables: Sequence[Table]) -> None:
         if self.path.exists():
             with self._connection(read_only=True) as connection:
-                missing = self._missing(connection, tables)
+                missing, older = self._missing(connection, tables)
         else:
-            missing = list(tables)
-        if not missing:
+            missing, older = list(tables), []
+        if not missing and not older:
             return
         with self._connection() as connection, _transaction(connection):
             for table in missing:
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema(table.name)}")
                 columns = ", ".join(_column_definition(column) for column in table.columns)
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {self._qualified(table.name)} ({columns})")
+            for table, absent in older:
+                for column in absent:
+                    definition = _column_definition(column)
+                    alter = f"ALTER TABLE {self._qualified(table.name)} ADD COLUMN IF NOT EXISTS {definition}"
+                    connection.execute(alter)
+        for table, absent in older:
+            log_added(table.name, absent)
 
     def write(self, *writes: Write) -> dict[str, int]:
         prepared = [(write, prepare_rows(write)) for write in writes]
         written = {str(write.table.name): 0 for write in writes}
         with self._connection() as connection:
-            for table in self._missing(connection, (write.table for write in writes)):
+            missing, older = self._missing(connection, (write.table for write in writes))
+            for table in missing:
                 raise WarehouseError(f"{table.name} does not exist; create it with ensure_tables")
+            for table, absent in older:
+                raise not_brought_up(table.name, absent)
             with _transaction(connection):
                 for write, rows in _joined(prepared):
                     self._clear(connection, write)
@@ -202,18 +219,20 @@ class DuckDBWarehouse(Warehouse):
             found.setdefault(table, {})[column] = kind
         return found
 
-    def _missing(self, connection: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> list[Table]:
-        """The tables that do not exist; raises if one exists otherwise than declared."""
+    def _missing(
+        self, connection: duckdb.DuckDBPyConnection, tables: Iterable[Table]
+    ) -> tuple[list[Table], list[tuple[Table, list[Column]]]]:
+        """The tables that do not exist, and the columns others lack; raises if one cannot be brought up."""
         catalogue = self._catalogue(connection)
-        missing = []
+        missing, older = [], []
         for table in tables:
             found = catalogue.get(f"{self._prefix}{table.name}")
             wanted = {column.name: _CATALOGUE_TYPES[column.type] for column in table.columns}
             if found is None:
                 missing.append(table)
-            elif found != wanted:
-                raise drifted(table.name, found, wanted)
-        return missing
+            elif absent := lacking(table, found, wanted):
+                older.append((table, absent))
+        return missing, older
 
     def _clear(self, connection: duckdb.DuckDBPyConnection, write: Write) -> None:
         if isinstance(write, Append):

@@ -69,8 +69,11 @@ class Warehouse(ABC):
     def ensure_tables(self, tables: Sequence[Table]) -> None:
         """Create the schemas and any of `tables` that does not exist (partitioned and clustered where known).
 
+        A table of an older version gets the columns it lacks, NULL in the rows it holds; that is logged.
+
         Raises:
-            WarehouseError: a table exists with other columns or types; nothing is altered.
+            WarehouseError: a table has a column that is declared otherwise or not at all, or lacks one that
+                must not be NULL; nothing is altered.
         """
 
     @abstractmethod

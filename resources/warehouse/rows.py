@@ -5,7 +5,8 @@ Here: what is checked before anything is staged, and the polars types a query re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import polars as pl
 import pyarrow.parquet
 
 from resources.warehouse.interface import ReplacePartitions, WarehouseError, Write
-from resources.warehouse.schema import POLARS_TYPES, ColumnType, Table, TableName
+from resources.warehouse.schema import POLARS_TYPES, Column, ColumnType, Table, TableName
+
+_log = logging.getLogger(__name__)
 
 
 def prepare_rows(write: Write) -> pl.DataFrame | Path:
@@ -160,6 +163,35 @@ def _check_partitions(write: ReplacePartitions, rows: pl.DataFrame | Path) -> No
             f"{write.table.name}: {outside['rows']} rows have {column} outside {write.first} to {write.last} "
             f"(one has {outside['example'] or 'NULL'}); nothing was written"
         )
+
+
+def lacking(table: Table, found: Mapping[str, str], wanted: Mapping[str, str]) -> list[Column]:
+    """Columns that a table of an older version does not have yet; each may be NULL in the rows it holds.
+
+    Args:
+        found, wanted: the engine's types by column, as the table stands and as it is declared.
+    Raises:
+        WarehouseError: it lacks a column that must not be NULL, or has one that is declared otherwise or not.
+    """
+    absent = [column for column in table.columns if column.name not in found]
+    if any(column.required for column in absent) or any(wanted.get(name) != found[name] for name in found):
+        raise drifted(table.name, found, wanted)
+    return absent
+
+
+def log_added(table: TableName, columns: Sequence[Column]) -> None:
+    """Say which columns an older table was given."""
+    names = ", ".join(column.name for column in columns)
+    _log.warning("%s: made by an older version; it was given %s, NULL in the rows it holds.", table, names)
+
+
+def not_brought_up(table: TableName, columns: Sequence[Column]) -> WarehouseError:
+    """The error for a write to a table that lacks columns still."""
+    names = ", ".join(column.name for column in columns)
+    return WarehouseError(
+        f"{table} was made by an older version and lacks {names}. Nothing was altered; `aelp ui` adds them "
+        "as it starts, and so does every command that runs a morning"
+    )
 
 
 def drifted(table: TableName, found: Mapping[str, str], wanted: Mapping[str, str]) -> WarehouseError:

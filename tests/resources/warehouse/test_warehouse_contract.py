@@ -414,6 +414,66 @@ def test_a_table_that_drifted_is_named_and_nothing_is_created(warehouse: Warehou
         warehouse.write(Append(drifted, pl.DataFrame(schema=drifted.polars_schema)))
 
 
+@pytest.fixture
+def altered_too(request: pytest.FixtureRequest, warehouse: Warehouse) -> Callable[[Table, Column], None]:
+    """Adds a column to the table behind the emulator's catalogue, which the API's call leaves as it was."""
+
+    def alter(table: Table, column: Column) -> None:
+        if warehouse.dialect == "bigquery":
+            prefix = request.getfixturevalue("bigquery_environment").dataset_prefix
+            sql = f"alter table {prefix}{table.name} add column {column.name} {column.type}"
+            request.getfixturevalue("bigquery_client").query(sql, job_retry=None).result(timeout=30)
+
+    return alter
+
+
+def test_a_table_of_an_older_version_gets_the_columns_it_lacks_and_keeps_its_rows(
+    warehouse: Warehouse,
+    altered_too: Callable[[Table, Column], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warehouse.write(Append(DAILY, daily((JUNE[0], "a", "1"))))
+    added = (Column("clicks", "INT64", "Clicks."), Column("moment", "TIMESTAMP", "When."))
+    newer = Table(
+        DAILY.name, DAILY.description, (added[0], *DAILY.columns, added[1]), DAILY.grain, DAILY.partition
+    )
+    row = daily((JUNE[1], "b", "2")).with_columns(
+        clicks=pl.lit(7), moment=pl.lit(datetime(2026, 6, 2, tzinfo=UTC))
+    )
+    with pytest.raises(WarehouseError, match=r"daily was made by an older version and lacks clicks, moment"):
+        warehouse.write(Append(newer, newer.conform(row)))
+    warehouse.ensure_tables([newer])
+    assert "gaelp_training.daily: made by an older version; it was given clicks, moment" in caplog.text
+    warehouse.ensure_tables([newer])
+    assert set(warehouse.columns(newer.name)) == set(newer.column_names)
+    for column in added:
+        altered_too(newer, column)
+    warehouse.write(Append(newer, newer.conform(row)))
+    found = newer.conform(stored(warehouse)).select("clicks", *DAILY.column_names, "moment")
+    assert found["clicks"].to_list() == [None, 7]
+    assert_frame_equal(found[:1].select(DAILY.column_names), daily((JUNE[0], "a", "1")))
+    assert_frame_equal(found[1:].select(newer.column_names), newer.conform(row))
+
+
+def test_a_lacking_column_that_must_not_be_null_alters_nothing(warehouse: Warehouse) -> None:
+    newer = Table(
+        DAILY.name,
+        DAILY.description,
+        (
+            *DAILY.columns,
+            Column("clicks", "INT64", "Clicks."),
+            Column("lane", "STRING", "Lane.", required=True),
+        ),
+        DAILY.grain,
+        DAILY.partition,
+    )
+    fresh = Table(TableName("ops", "fresh"), "New.", (Column("x", "INT64", "X."),), ("x",))
+    with pytest.raises(WarehouseError, match=r"lane is missing"):
+        warehouse.ensure_tables([fresh, newer])
+    assert list(warehouse.columns(DAILY.name)) == DAILY.column_names
+    assert not warehouse.exists(fresh.name)
+
+
 def test_a_table_that_does_not_exist_is_reported_as_such(warehouse: Warehouse) -> None:
     absent = Table(TableName("ops", "absent"), "Never made.", (Column("x", "INT64", "X."),), ("x",))
     assert warehouse.columns(absent.name) == {}
