@@ -181,6 +181,26 @@ def test_days_above_their_budget_are_learnt_and_forecast(seed: int) -> None:
     assert 0.7 < inside.mean() < 0.95
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_few_days_far_off_do_not_widen_the_interval_of_the_others(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    log_share = rng.normal(np.log(0.95), 0.08, (30, 35))
+    log_share -= 0.8 * (rng.random(log_share.shape) < 0.04)
+    lever, day = np.meshgrid(np.arange(30), np.arange(28), indexing="ij")
+    days = pl.DataFrame(
+        {
+            "lever": lever.ravel(),
+            "date": [date(2026, 6, 1) + timedelta(days=int(each)) for each in day.ravel()],
+            "budget": 100.0,
+            "cost": 100.0 * np.exp(log_share[:, :28].ravel()),
+        }
+    )
+    belief = learn_delivery(days, np.zeros((30, 7)), mean=0.85, strength=40.0)
+    spread = np.sqrt(belief.common_sd**2 + belief.own_sd**2 + belief.day_sd**2)[:, None]
+    inside = np.abs(log_share[:, 28:] - belief.mean[:, None]) < 1.2816 * spread
+    assert 0.72 < inside.mean() < 0.88
+
+
 def test_a_first_snapshot_tells_of_the_days_since_its_last_edit() -> None:
     lever = {"platform": "meta", "account_id": "a1", "lever_id": "l1"}
     days = pl.DataFrame(
