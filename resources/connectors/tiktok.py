@@ -36,6 +36,16 @@ _LEVERS = Report(STREAMS["levers"], "none", lookback_days=0, longest_days=1, is_
 # Attributes the report can give beside its metrics, which spares a call per level.
 _NAMES = ("campaign_name", "adgroup_name", "ad_name")
 _KEYS = ("campaign_id", "adgroup_id")
+# How far videos are played; replays count nowhere. Six seconds: or the whole of a shorter video.
+_PLAYS = {
+    "video_plays": "video_play_actions",
+    "video_2s_views": "video_watched_2s",
+    "video_6s_views": "video_watched_6s",
+    "video_p25": "video_views_p25",
+    "video_p50": "video_views_p50",
+    "video_p75": "video_views_p75",
+    "video_p100": "video_views_p100",
+}
 _BUDGET_TYPES = {
     "BUDGET_MODE_DAY": "daily",
     "BUDGET_MODE_DYNAMIC_DAILY_BUDGET": "daily",
@@ -184,6 +194,7 @@ class TikTok:
             "conversions_click": purchases.click,
             "conversions_view": purchases.view,
             "total_purchase_value": purchases.value,
+            **_PLAYS,
         }
         metrics = {*_KEYS, *_NAMES, *fields.values()}
         for listed in self._asked_report(pull, "AUCTION_AD", ["ad_id", "stat_time_day"], metrics):

@@ -67,6 +67,13 @@ class Stream:
 
 _NAMES: dict[str, FieldKind] = {"account_name": "text", "currency": "text"}
 
+_VIDEO_QUARTERS: dict[str, FieldKind] = {
+    "video_p25": "count",
+    "video_p50": "count",
+    "video_p75": "count",
+    "video_p100": "count",
+}
+
 _META: dict[str, FieldKind] = {
     **_NAMES,
     "campaign_name": "text",
@@ -84,10 +91,7 @@ _META: dict[str, FieldKind] = {
     "purchase_value_1d_view": "value",
     "video_3s_views": "count",
     "video_thruplays": "count",
-    "video_p25": "count",
-    "video_p50": "count",
-    "video_p75": "count",
-    "video_p100": "count",
+    **_VIDEO_QUARTERS,
 }
 _FILE: dict[str, FieldKind] = {
     **_NAMES,
@@ -396,6 +400,10 @@ STREAMS: Mapping[str, Stream] = {
                 "conversions_click": "quantity",
                 "conversions_view": "quantity",
                 "total_purchase_value": "value",
+                "video_plays": "count",
+                "video_2s_views": "count",
+                "video_6s_views": "count",
+                **_VIDEO_QUARTERS,
             },
             impressions="impressions",
             clicks="clicks",
@@ -415,6 +423,9 @@ STREAMS: Mapping[str, Stream] = {
                 "conversions_post_click": "quantity",
                 "conversions_post_view": "quantity",
                 "conversion_value": "value",
+                "video_plays": "count",
+                "video_views": "count",
+                **_VIDEO_QUARTERS,
             },
             impressions="impressions",
             clicks="clicks",

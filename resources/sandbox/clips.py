@@ -3,7 +3,8 @@
 Here: drawing and encoding. Not here: the pictures (`copywriting`), links to videos (`servers.meta.images`).
 
 A clip is drawn from its picture and its name alone, so no random stream of the business moves. For the same
-reason its hook moves nobody's true click rate: what is measured of clips has no effect to be found.
+reason its hook moves nobody's true click rate: what is measured of clips has no effect on clicks to be found.
+How many stay to watch, it does move (`servers.plays`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -22,10 +23,20 @@ from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
 from resources.sandbox.servers.linkedin import LinkedInServer
+from resources.sandbox.servers.plays import clips_of
+from tests.resources.connectors.plays import played
 
 TOKEN = "li-secret-0815"
 FIRST, LAST = date(2026, 6, 5), date(2026, 6, 29)
 ANALYTICS = "/rest/adAnalytics"
+PLAYED = {
+    "video_plays": "started",
+    "video_views": "2_seconds_half_in_view",
+    "video_p25": "p25",
+    "video_p50": "p50",
+    "video_p75": "p75",
+    "video_p100": "p100",
+}
 ACCOUNT = Account("508733911", "Northstar LinkedIn", "USD", "UTC")
 NOW = datetime(2026, 6, 30, 8, tzinfo=ZoneInfo(ACCOUNT_ZONE))
 
@@ -44,6 +55,7 @@ def connected(
     accounts: tuple[str, ...] = (),
     per_page: int = 1000,
     longest_uri: int = 8_000,
+    timeout_seconds: float = 5.0,  # fifteen thousand elements take a while to be written
 ) -> Iterator[tuple[LinkedIn, LinkedInServer]]:
     with LinkedInServer(served, TOKEN, FaultScript(faults), longest_uri) as server:
         source = LinkedIn(
@@ -51,7 +63,7 @@ def connected(
             accounts,
             served.now,
             endpoint=server.url,
-            timeout_seconds=0.4,
+            timeout_seconds=timeout_seconds,
             entities_per_page=per_page,
         )
         try:
@@ -81,6 +93,7 @@ def money(dollars: float) -> str:
 
 def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.DataFrame:
     """The simulated rows as the stream would hold them."""
+    clips = clips_of(served, LINKEDIN)
     rows = [
         {
             "report_date": date.fromisoformat(row["Start Date (in UTC)"]),
@@ -98,6 +111,10 @@ def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.D
             "conversions_post_click": str(row["Conversions (post-click)"]),
             "conversions_post_view": str(row["Conversions (post-view)"]),
             "conversion_value": money(row["Total Conversion Value"]),
+            **{
+                field: played(row["Impressions"], depth, clips.get(row["Ad ID"]))
+                for field, depth in PLAYED.items()
+            },
         }
         for row in served.rows(Reports.linkedin, first, last).to_dicts()
     ]
@@ -114,6 +131,27 @@ def test_the_rows_are_the_simulated_truth(several: ServedAccount, per_page: int)
     assert expected["creative_id"].n_unique() > 1
     with connected(several, per_page=per_page) as (source, _):
         assert same(creatives(source), expected)
+
+
+def test_one_request_names_no_more_fields_than_linkedin_takes(several: ServedAccount) -> None:
+    with connected(several) as (source, server):
+        creatives(source)
+        (asked,) = [
+            request.form["fields"].split(",") for request in server.requests if request.path == ANALYTICS
+        ]
+    assert len(asked) == len(set(asked)) <= 20
+
+
+def test_plays_are_those_of_videos(several: ServedAccount) -> None:
+    clips = clips_of(several, LINKEDIN)
+    with connected(several) as (source, _):
+        rows = creatives(source).select("creative_id", *PLAYED).cast(dict.fromkeys(PLAYED, pl.Int64))
+    is_video = rows["creative_id"].is_in([*clips])
+    assert 0 < is_video.sum() < rows.height
+    assert rows.filter(~is_video).select(pl.sum_horizontal(pl.col(*PLAYED).sum())).item() == 0
+    for earlier, later in itertools.pairwise(PLAYED):
+        assert (rows[earlier] >= rows[later]).all()
+    assert rows["video_p100"].sum() > 0
 
 
 def test_a_part_of_the_campaigns_brings_their_rows_only(several: ServedAccount) -> None:
@@ -166,7 +204,8 @@ def test_a_creative_launched_meanwhile_gets_its_names(several: ServedAccount) ->
 def test_a_fault_is_told_by_its_class_and_the_next_try_is_whole(
     served: ServedAccount, kind: FaultKind, error_class: ErrorClass, wait: float | None
 ) -> None:
-    with connected(served, Fault(kind, ANALYTICS)) as (source, _):
+    patience = 0.4 if kind is FaultKind.STALL else 5.0
+    with connected(served, Fault(kind, ANALYTICS), timeout_seconds=patience) as (source, _):
         error = refusal(lambda: creatives(source))
         assert (error.error_class, error.wait_seconds) == (error_class, wait)
         assert same(creatives(source), truth(served))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from resources.connectors.source import Account, Pull
 from resources.connectors.tiktok import TikTok, TikTokCredentials
 from resources.landing.streams import STREAMS
 from resources.sandbox.backend_frames import levers_frame
+from resources.sandbox.catalogue import TIKTOK
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.http import Answer, LoopbackServer, Request
+from resources.sandbox.servers.plays import clips_of
 from resources.sandbox.servers.tiktok import TikTokServer
+from tests.resources.connectors.plays import played
 
 TOKEN = "tt-secret-4711"
 ADVERTISER = "7194406226318590977"
@@ -28,6 +32,15 @@ FIRST, LAST = date(2026, 6, 10), date(2026, 6, 29)
 REPORT = "/report/integrated/get/"
 ACCOUNT = Account(ADVERTISER, "Northstar TikTok US", "USD", "America/New_York")
 STREAM = STREAMS["tiktok_ads_report"]
+PLAYED = {
+    "video_plays": "started",
+    "video_2s_views": "2_seconds",
+    "video_6s_views": "6_seconds",
+    "video_p25": "p25",
+    "video_p50": "p50",
+    "video_p75": "p75",
+    "video_p100": "p100",
+}
 
 
 @contextmanager
@@ -74,6 +87,7 @@ def money(dollars: float) -> str:
 
 def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.DataFrame:
     """The simulated rows as the stream would hold them."""
+    clips = clips_of(served, TIKTOK)
     rows = [
         {
             "report_date": date.fromisoformat(row["By Day"]),
@@ -91,6 +105,10 @@ def truth(served: ServedAccount, first: date = FIRST, last: date = LAST) -> pl.D
             "conversions_click": str(row["Conversions (click)"]),
             "conversions_view": str(row["Conversions (view)"]),
             "total_purchase_value": money(row["Total purchase value"]),
+            **{
+                field: played(row["Impressions"], depth, clips.get(row["Ad ID"]))
+                for field, depth in PLAYED.items()
+            },
         }
         for row in served.rows(Reports.tiktok, first, last).to_dicts()
     ]
@@ -104,6 +122,33 @@ def test_the_rows_are_the_simulated_truth(served: ServedAccount) -> None:
     assert expected.height > 60
     assert rows.select(expected.columns).sort("report_date", "ad_id").equals(expected)
     assert rows["creative_id"].null_count() == rows.height
+
+
+def test_plays_are_those_of_videos_and_images_have_none(served: ServedAccount) -> None:
+    clips = clips_of(served, TIKTOK)
+    with connected(served) as (source, _):
+        rows = ads(source).select("ad_id", "impressions", *PLAYED).cast(dict.fromkeys(PLAYED, pl.Int64))
+    videos = rows.filter(pl.col("ad_id").is_in([*clips]))
+    images = rows.filter(~pl.col("ad_id").is_in([*clips]))
+    assert videos.height > 10
+    assert images.height > 10
+    assert images.select(pl.sum_horizontal(pl.col(*PLAYED).sum())).item() == 0
+    # Nobody gets further without having got so far; 2 seconds and 6 stand where a quarter of 16 seconds does.
+    course = ("video_plays", "video_2s_views", "video_p25", "video_6s_views", "video_p50", "video_p100")
+    for earlier, later in itertools.pairwise(course):
+        assert (videos[earlier] >= videos[later]).all()
+    assert 0 < videos["video_p100"].sum() < videos["video_2s_views"].sum()
+
+
+def test_a_play_metric_an_ad_cannot_have_is_unknown_and_not_none() -> None:
+    odd = metrics(video_play_actions="-", video_watched_2s="0", video_views_p25=7)
+    body = {"code": 0, "data": {"list": [odd], "page_info": INFO}}
+    with answering(lambda request: Answer(body)) as source:
+        row = ads(source, LAST, LAST).row(0, named=True)
+    assert {name: row[name] for name in PLAYED} == dict.fromkeys(PLAYED) | {
+        "video_2s_views": "0",
+        "video_p25": "7",
+    }
 
 
 def test_every_page_is_read_however_small(served: ServedAccount) -> None:

@@ -12,6 +12,12 @@
     'conversions_post_click': 'NUMERIC',
     'conversions_post_view': 'NUMERIC',
     'conversion_value': 'NUMERIC',
+    'video_plays': 'INT64',
+    'video_views': 'INT64',
+    'video_p25': 'INT64',
+    'video_p50': 'INT64',
+    'video_p75': 'INT64',
+    'video_p100': 'INT64',
 } %}
 
 with counted as (

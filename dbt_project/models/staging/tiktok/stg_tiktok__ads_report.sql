@@ -12,6 +12,13 @@
     'conversions_click': 'NUMERIC',
     'conversions_view': 'NUMERIC',
     'total_purchase_value': 'NUMERIC',
+    'video_plays': 'INT64',
+    'video_2s_views': 'INT64',
+    'video_6s_views': 'INT64',
+    'video_p25': 'INT64',
+    'video_p50': 'INT64',
+    'video_p75': 'INT64',
+    'video_p100': 'INT64',
 } %}
 
 with counted as (

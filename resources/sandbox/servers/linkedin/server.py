@@ -22,6 +22,7 @@ from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServe
 from resources.sandbox.servers.linkedin.entities import ACCOUNT_ID, Entities, Objects
 from resources.sandbox.servers.linkedin.wire import error, no_access
 from resources.sandbox.servers.linkedin.writes import PATH, Writes
+from resources.sandbox.servers.plays import clips_of, with_plays
 from resources.sandbox.servers.written import WrittenChanges
 
 MOST_ELEMENTS = 15_000  # of one analytics answer; the rest is left out without a word
@@ -36,6 +37,12 @@ _METRICS: Mapping[str, tuple[str, str]] = {
     "externalWebsitePostClickConversions": ("Conversions (post-click)", "d"),
     "externalWebsitePostViewConversions": ("Conversions (post-view)", "d"),
     "conversionValueInLocalCurrency": ("Total Conversion Value", ".2f"),
+    "videoStarts": ("started", "d"),
+    "videoViews": ("2_seconds_half_in_view", "d"),
+    "videoFirstQuartileCompletions": ("p25", "d"),
+    "videoMidpointCompletions": ("p50", "d"),
+    "videoThirdQuartileCompletions": ("p75", "d"),
+    "videoCompletions": ("p100", "d"),
 }
 _PIVOTS = {"CREATIVE": ("sponsoredCreative", "Ad ID"), "CAMPAIGN": ("sponsoredCampaign", "Campaign ID")}
 REPORTING_DELAY = timedelta(minutes=15)  # LinkedIn calls it near real time, and names no figure
@@ -143,7 +150,7 @@ class LinkedInServer(PlatformServer):
             return error(400, "ILLEGAL_ARGUMENT", 0, "dateRange or fields is not valid")
         parts = [int(part) for part in matched.groups()]
         first, last = date(*parts[:3]), date(*parts[3:])
-        rows = self.served.rows(Reports.linkedin, first, last)
+        rows = self._with_plays(self.served.rows(Reports.linkedin, first, last))
         if first <= self.served.today <= last:
             rows = pl.concat([rows, self._today()])
         rows = rows.filter(~pl.col("Start Date (in UTC)").is_in([day.isoformat() for day in self.hidden]))
@@ -171,12 +178,15 @@ class LinkedInServer(PlatformServer):
         paging = {"start": 0, "count": 10, "links": []}
         return Answer({"paging": paging, "elements": elements[:MOST_ELEMENTS]})
 
+    def _with_plays(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return with_plays(rows, "Ad ID", clips_of(self.served, LINKEDIN))
+
     def _today(self) -> pl.DataFrame:
         """Today's rows with what is told of them by now."""
         served = self.served
         told = told_hours(served.today, served.now(), "UTC", REPORTING_DELAY)
         share = told[-1].after if told else 0.0
-        rows = served.rows_today(Reports.linkedin).filter(pl.lit(share) > 0)
+        rows = self._with_plays(served.rows_today(Reports.linkedin).filter(pl.lit(share) > 0))
         return rows.with_columns(
             (pl.col(column) * share).floor().cast(rows.schema[column])
             if style == "d"

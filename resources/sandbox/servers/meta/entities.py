@@ -237,7 +237,7 @@ class EntityStore:
         """The account's videos, without links; Meta itself does not say `image_hash`, their thumbnail's."""
         return [
             {
-                "id": _video_id(record),
+                "id": video_id_of(record["creative_id"]),
                 "title": record["headline"],
                 "length": 15.5,
                 "status": {"video_status": "ready"},
@@ -352,8 +352,9 @@ class EntityStore:
         }
 
 
-def _video_id(record: Mapping[str, Any]) -> str:
-    return f"8{record['creative_id']}"
+def video_id_of(creative_id: str) -> str:
+    """The id of a creative's video; its clip is drawn from this name."""
+    return f"8{creative_id}"
 
 
 def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -382,7 +383,7 @@ def _creative(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     if record["format"] == "video":
         video = {
-            "video_id": _video_id(record),
+            "video_id": video_id_of(record["creative_id"]),
             "title": record["headline"],
             "message": record["body"],
             "call_to_action": call,

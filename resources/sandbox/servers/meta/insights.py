@@ -18,7 +18,9 @@ from resources.sandbox.catalogue import CURRENCY, META
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, Served
 from resources.sandbox.servers.breakdowns import AGE_GENDER, AGES, GENDERS, HOURS, broken_down
+from resources.sandbox.servers.meta.entities import video_id_of
 from resources.sandbox.servers.meta.wire import Refusal, money
+from resources.sandbox.servers.plays import clips_of, with_plays
 
 PLACEMENT = ("publisher_platform", "platform_position", "impression_device")
 SEGMENT = ("age", "gender")
@@ -32,8 +34,8 @@ PURCHASE_TYPES = (
     "web_in_store_purchase",
 )
 _LIVE = ("ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "ADSET_PAUSED", "PENDING_REVIEW")
-# Share of the impressions that get so far into a video.
-_VIDEO_SHARES = {"video_view": 31, "thruplay": 12, "p25": 22, "p50": 15, "p75": 10, "p100": 7}
+# How far a video was played, as `plays` names it; ThruPlays are its first fifteen seconds or all of it.
+_PLAYED = {"thruplay": "15_seconds"} | {part: part for part in ("p25", "p50", "p75", "p100")}
 _COLUMNS = {
     "Account ID": "account_id",
     "Account name": "account_name",
@@ -190,8 +192,8 @@ class InsightsTable:
         frame = frame.rename(_COLUMNS | _CENTS | _COUNTS, strict=False)
         frame = frame.with_columns((pl.col(*_CENTS.values()) * 100).round().cast(pl.Int64))
         frame = frame.filter(~pl.col("date_start").is_in([day.isoformat() for day in self.hidden]))
-        videos = self.served.ads(META).filter(pl.col("format") == "video")["ad_id"]
-        frame = frame.with_columns(is_video=pl.col("ad_id").is_in(videos.implode()))
+        clips = {ad: video_id_of(creative) for ad, creative in clips_of(self.served, META).items()}
+        frame = with_plays(frame, "ad_id", clips).with_columns(is_video=pl.col("ad_id").is_in([*clips]))
         ad_status, campaign_status = self.ad_status(), self.campaign_status()
         allowed = dict(question.filters)
         for name, values in allowed.items():
@@ -239,7 +241,7 @@ class InsightsTable:
             if clicks:
                 entries.append({"action_type": "link_click", "value": str(clicks), "7d_click": str(clicks)})
             if record["is_video"]:
-                views = str(record["impressions"] * _VIDEO_SHARES["video_view"] // 100)
+                views = str(record["3_seconds"])
                 entries.append({"action_type": "video_view", "value": views, "1d_view": views})
             counts = {w: record[w] for w in question.windows if record.get(w)}
             written = {window: str(count) for window, count in counts.items()}
@@ -324,9 +326,9 @@ class InsightsTable:
 
 def _video(record: dict[str, Any], name: str) -> list[dict[str, str]]:
     part = name.removeprefix("video_").removesuffix("_watched_actions")
-    if part not in _VIDEO_SHARES:
+    if part not in _PLAYED:
         raise Refusal(100, f"(#100) {name} is not valid for fields param")
-    views = record["impressions"] * _VIDEO_SHARES[part] // 100 if record["is_video"] else 0
+    views = record[_PLAYED[part]] if record["is_video"] else 0
     return [{"action_type": "video_view", "value": str(views)}] if views else []
 
 

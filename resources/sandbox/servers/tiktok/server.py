@@ -20,6 +20,7 @@ from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import FaultKind, FaultScript
 from resources.sandbox.servers.hours import told_hours
 from resources.sandbox.servers.http import Answer, LoopbackServer, PlatformServer, Request
+from resources.sandbox.servers.plays import clips_of, with_plays
 from resources.sandbox.servers.tiktok.entities import ADVERTISER_ID, Entities
 from resources.sandbox.servers.tiktok.writes import INVALID, NO_PERMISSION, Refusal, Writes
 from resources.sandbox.servers.written import WrittenChanges
@@ -52,6 +53,13 @@ _METRICS: Mapping[str, tuple[str, str]] = {
     "vta_conversion": ("Conversions (view)", "d"),
     # A web shop: values of completed payments; purchases inside an app have none.
     "total_complete_payment_rate": ("Total purchase value", ".2f"),
+    "video_play_actions": ("started", "d"),
+    "video_watched_2s": ("2_seconds", "d"),
+    "video_watched_6s": ("6_seconds", "d"),
+    "video_views_p25": ("p25", "d"),
+    "video_views_p50": ("p50", "d"),
+    "video_views_p75": ("p75", "d"),
+    "video_views_p100": ("p100", "d"),
 }
 
 
@@ -136,6 +144,7 @@ class TikTokServer(PlatformServer):
             return _refused(INVALID, "The time span exceeds 30 days when stat_time_day is a dimension")
         rows = self.served.rows(Reports.tiktok, first, last)
         rows = rows.filter(~pl.col("By Day").is_in([day.isoformat() for day in self.hidden]))
+        rows = with_plays(rows, "Ad ID", clips_of(self.served, TIKTOK))
         listed = [
             {
                 "dimensions": {"ad_id": row["Ad ID"], "stat_time_day": f"{row['By Day']} 00:00:00"},
