@@ -143,10 +143,18 @@ EXPECTED: dict[str, Expected] = {
         meta      m1          cr2          Seen      cc33            ee55          -           2026-06-09  2026-06-09
         meta      m1          cr3          Lost      cc33            ee55          -           2026-06-09  2026-06-09
     """),
-    # m1's plays are known of one day alone: 900 of its 4,000 impressions.
+    # m1's views are known of one day alone: 900 of its 4,000 impressions. Nobody counts as another does.
     "gaelp_training.creative_video_views": Expected("""
-        platform  account_id  creative_id  first_date  impressions  video_3s_views  video_thruplays  video_p25  video_p100  hook_rate  hold_rate
-        meta      m1          cr1          2026-06-10  4000         900             180              -          45          0.225      0.2
+        platform  account_id  creative_id  first_date  impressions  video_plays  video_2s_views  video_3s_views  video_6s_views  video_thruplays  video_p25  video_p100  hook_definition         hook_rate  hold_definition      hold_rate
+        linkedin  l1          la           2026-06-08  50           48           20              -               -               -                12         6           2_seconds_half_in_view  0.4        -                    -
+        meta      m1          cr1          2026-06-10  4000         -            -               900             -               180              -          45          3_seconds               0.225      15_seconds_or_whole  0.2
+        tiktok    t1          ta           2026-06-08  700          640          280             -               70              -                -          14          2_seconds               0.4        6_seconds_or_whole   0.25
+    """),
+    "intermediate.int_video_views_daily": Expected("""
+        date        platform  account_id  ad_id  creative_id  impressions  video_plays  hook_definition         hook_views  hold_definition      hold_views
+        2026-06-08  linkedin  l1          la     la           50           48           2_seconds_half_in_view  20          -                    -
+        2026-06-08  tiktok    t1          ta     ta           700          640          2_seconds               280         6_seconds_or_whole   70
+        2026-06-10  meta      m1          a1     cr1          4000         -            3_seconds               900         15_seconds_or_whole  180
     """),
     # f1's budgets: its cost over its days with data in the week, so 1.51 = (1 + 2.02) / 2 on the 9th.
     "gaelp_training.budget_levers": Expected("""

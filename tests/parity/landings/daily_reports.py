@@ -241,6 +241,11 @@ DAILY_REPORTS: tuple[Landing, ...] = (
                     "spend": "7.000000001",
                     "conversions_click": "1",
                     "conversions_view": "3",
+                    "video_plays": "640",
+                    "video_2s_views": "280",
+                    "video_6s_views": "70",
+                    "video_p25": "n/a",
+                    "video_p100": "14",
                 },
             )
         ],
@@ -265,6 +270,10 @@ DAILY_REPORTS: tuple[Landing, ...] = (
                     "spend": "9.5",
                     "conversions_post_click": "1",
                     "conversion_value": "100",
+                    "video_plays": "48",
+                    "video_views": "20",
+                    "video_p25": "12",
+                    "video_p100": "6",
                 },
             )
         ],
