@@ -424,6 +424,7 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
         "words": lambda name: name.replace("_", " "),
         "rate": lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%",
         "short": lambda number: "–" if number is None else f"{number:.3g}",
+        "times": lambda ratio: "–" if ratio is None else f"× {ratio:.3g}",
         "lead": lambda change: "–" if change is None else f"{change:+.3f}".replace("-", "−"),
         "filtered": lambda value, name: environment.filters[name](value),
     }

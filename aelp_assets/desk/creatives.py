@@ -90,6 +90,9 @@ where {one}
 group by track, placement, date
 order by track, placement, date
 """
+_HISTORY = """
+select * from gaelp_training.creative_history where {one} order by track, impressions desc, placement
+"""
 _REVIEW = """
 select * from gaelp_training.policy_reviews where {one} order by as_of_date desc, track limit 1
 """
@@ -130,6 +133,7 @@ class TrackCard:
     look_alikes: Mapping[str, Sequence[Record]]
     flags: Sequence[Record]
     hits: Mapping[str, float]
+    history: Sequence[Record]
     curve: Curve | None
 
 
@@ -202,7 +206,8 @@ def read_card(
         }
         rows["alike"] = warehouse.query(_ALIKE, asked).to_dicts()
         rows["days"] = warehouse.query(_DAYS.format(one=_ONE), key).to_dicts()
-        review = _review(warehouse, key)
+        rows["history"] = _of_creative(warehouse, "creative_history", _HISTORY, key)
+        review = next(iter(_of_creative(warehouse, "policy_reviews", _REVIEW, key)), None)
         tracks = [_track_card(card, rows) for card in rows["cards"]]
         flags = json.loads(review["flags"]) if review else ()
         return CreativeCard(known[0], morning, tracks, review, review_flags=flags)
@@ -237,10 +242,11 @@ def _newest(warehouse: Warehouse) -> date | None:
     return found
 
 
-def _review(warehouse: Warehouse, key: Mapping[str, str]) -> Record | None:
-    if not warehouse.exists(TableName("gaelp_training", "policy_reviews")):
-        return None
-    return next(iter(warehouse.query(_REVIEW.format(one=_ONE), dict(key)).to_dicts()), None)
+def _of_creative(warehouse: Warehouse, table: str, sql: str, key: Mapping[str, str]) -> list[dict[str, Any]]:
+    """None where the table was not made yet."""
+    if not warehouse.exists(TableName("gaelp_training", table)):
+        return []
+    return warehouse.query(sql.format(one=_ONE), dict(key)).to_dicts()
 
 
 def _track_card(card: Record, rows: Mapping[str, Sequence[Record]]) -> TrackCard:
@@ -260,5 +266,6 @@ def _track_card(card: Record, rows: Mapping[str, Sequence[Record]]) -> TrackCard
         look_alikes=alike,
         flags=json.loads(card["text_flags"]),
         hits=hits,
+        history=own("history"),
         curve=fatigue_curve(days, card),
     )

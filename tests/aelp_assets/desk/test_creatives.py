@@ -134,10 +134,30 @@ def cards(tmp_environment):
             for age in range(10, 0, -1)
         ]
     )
+    ran = _one("high", first_date=MORNING - timedelta(days=30), last_date=MORNING, impressions=9_000)
+    history = pl.DataFrame(
+        [
+            {
+                **ran,
+                "placement": "feed",
+                "days_shown": 28,
+                "ctr": 0.0321,
+                "ctr_against_others": 1.3,
+                "cvr": 0.0456,
+                "season_ctr": 0.9,
+                "season_cpm": 1.15,
+                "cpm_against_trailing": 1.07,
+                "competitor_ads": 12.5,
+            },
+            {**ran, "placement": HOSTILE, "days_shown": 2, "ctr": 0.0, "impressions": 40},
+            {**ran, "placement": "feed", "track": "other", "days_shown": 77, "ctr": 0.0},
+        ]
+    )
     with duckdb.connect(str(tmp_environment.duckdb_path)) as engine:
         engine.execute("create schema if not exists intermediate")
         for name, frame in (
             ("gaelp_training.creative_objects", objects),
+            ("gaelp_training.creative_history", history),
             ("intermediate.int_creative_placement_daily", days),
         ):
             engine.register("frame", frame.to_arrow())
@@ -233,6 +253,18 @@ def test_whatever_an_account_or_a_creative_is_called_its_card_is_found(shop, car
     (card,) = [shop.get(link) for link in links if link.endswith("/high")]
     (alike,) = set(re.findall(r'href="(/creatives/meta/[^"]+)"', card))
     assert "Words of low/id" in words(shop.get(alike))
+
+
+def test_a_card_tells_what_it_did_before_and_a_dash_where_too_little_is_known(shop, cards):
+    seen = words(shop.get("/creatives/meta/1/high"))
+    assert "feed 31 May 2026 to 30 Jun 2026 28 9,000 3.21 % × 1.3 4.56 % × 0.9 × 1.15 × 1.07 12.5" in seen, (
+        seen
+    )
+    assert "2 40 0.00 % – – – – – –" in seen
+    assert "77" not in seen, "another track's"
+    with duckdb.connect(str(cards.duckdb_path)) as engine:
+        engine.execute("drop table gaelp_training.creative_history")
+    assert "What it did before" not in words(shop.get("/creatives/meta/1/high"))
 
 
 def test_a_creative_that_is_not_scored_says_why(shop):
