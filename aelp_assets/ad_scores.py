@@ -6,6 +6,7 @@ teach and who ranked before (`ranking_evidence`).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import date
 from math import isfinite
 
@@ -39,6 +40,7 @@ from models.ranking.ad_scores import AdScores, RateRanking, ScoringRules, ad_sco
 from models.ranking.blocks import Vectors, creative_blocks
 from models.ranking.candidates import TEXT
 from models.ranking.kernels import Values, chosen_rows
+from models.ranking.one_click import BinaryFigures
 from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
@@ -98,7 +100,7 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
         dg.AssetCheckSpec(
             "bounds_lie_below_scores",
             asset=asset_key(_SCORES),
-            description="0 <= ctr_lower_bound <= ctr_score <= 1, and 0 <= cvr_score <= 1.",
+            description="0 <= ctr_lower_bound <= ctr_score <= 1, and cvr_score and p_one_click in [0, 1].",
         ),
     ],
     group_name="ranking",
@@ -165,6 +167,7 @@ def ranking(
             for rate, found in (("ctr", scored.click), ("cvr", scored.conversion))
             if found.promotion is not None
         },
+        one_click=_told(scored.one_click),
     )
     models = keep_rankers(
         environment.artifacts,
@@ -184,6 +187,7 @@ def ranking(
         ~pl.col("ctr_lower_bound").is_between(0, pl.col("ctr_score"))
         | ~pl.col("ctr_score").is_between(0, 1)
         | ~pl.col("cvr_score").is_between(0, 1)
+        | ~pl.col("p_one_click").is_between(0, 1)
     ).height
     yield result(
         scores,
@@ -268,7 +272,7 @@ def _scores(
         scored.scores.join(asked.select("creative", *CREATIVE), on=["creative", "platform"])
         .join(shown, on=[*CREATIVE, "track", "placement"], how="left")
         .with_columns(
-            pl.col("^(ctr|cvr)_.*$", "p_above_placement").fill_nan(None),
+            pl.col("^(ctr|cvr)_.*$", "^p_.*$").fill_nan(None),
             pl.col("delivered_impressions").fill_null(0),
             as_of_date=pl.lit(morning),
             model_version=pl.lit(_model_version(scored, embedders)),
@@ -276,6 +280,13 @@ def _scores(
         .sort(AD_SCORES.grain)
         .select(AD_SCORES.column_names)
     )
+
+
+def _told(figures: BinaryFigures | None) -> dict[str, float | int | None] | None:
+    """How P(at least one click) did on sparse arms, as metadata takes it."""
+    if figures is None:
+        return None
+    return {name: value if isfinite(value) else None for name, value in asdict(figures).items()}
 
 
 def _model_version(scored: AdScores, embedders: str) -> str:

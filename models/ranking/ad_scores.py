@@ -19,11 +19,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.ranking.candidates import CANDIDATES, Fit, Ranker, Scores
+from models.ranking.candidates import CANDIDATES, Fit, Ranker
 from models.ranking.conformal import ConformalBound
 from models.ranking.evaluation import fold_rankers, scores_by
 from models.ranking.kernels import Values
 from models.ranking.multipliers import kept_share
+from models.ranking.one_click import (
+    BinaryFigures,
+    fit_one_click,
+    held_out,
+    judge_one_click,
+)
 from models.ranking.placements import PLACE, placement_levels, rate_multiplier, rated
 from models.ranking.populations import (
     ADS,
@@ -53,7 +59,7 @@ AD_SCORES_SCHEMA = pl.Schema(
         **dict.fromkeys(
             (
                 *("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement"),
-                *("ctr_multiplier", "cvr_multiplier"),
+                *("ctr_multiplier", "cvr_multiplier", "p_one_click"),
             ),
             pl.Float64(),
         ),
@@ -70,7 +76,7 @@ class ScoringRules:
         fewest_creatives: of all arms, below which nothing is learnt.
         later_share: of arms, by their first day, that candidates are judged on.
         folds: of the earlier arms, for calibration and bounds.
-        screening_impressions: traffic that a new ad's lower bound holds at.
+        screening_impressions: traffic that a new ad's lower bound holds at, and that p_one_click is of.
     Raises:
         ValueError: a count below 1 or a share outside (0, 1).
     """
@@ -103,6 +109,10 @@ class Unseen:
     rankers: Mapping[int, Ranker]
     number: IntArray
     kept: float
+
+    def scores(self, values: Mapping[str, Values]) -> dict[int, FloatArray]:
+        """Of every creative by each ranker, shape (creatives,); only their own places may be compared."""
+        return {name: ranker.scores(values).mean for name, ranker in self.rankers.items()}
 
 
 @dataclass(frozen=True)
@@ -141,12 +151,14 @@ class AdScores:
         scores: AD_SCORES_SCHEMA; null where nothing may score.
         click, conversion: rankings by CTR and by CVR.
         rules: they were learnt by.
+        one_click: how p_one_click did on sparse arms; None where it is told of nothing.
     """
 
     scores: pl.DataFrame
     click: RateRanking
     conversion: RateRanking
     rules: ScoringRules
+    one_click: BinaryFigures | None
 
 
 def ad_scores(
@@ -212,8 +224,11 @@ def ad_scores(
         .join(creatives.with_row_index("creative").cast({"creative": pl.Int64}), on=["track", "platform"])
         .sort(*PLACE, "creative")
     )
-    click, clicks = _rated(asked, shown, values, click, rules)
-    conversion, paid_for = _rated(asked, clicked, values, conversion, rules)
+    by_unseen = {} if click.unseen is None else click.unseen.scores(values)
+    click, clicks = _rated(asked, shown, values, click, by_unseen, rules)
+    paid_by = {} if conversion.unseen is None else conversion.unseen.scores(values)
+    conversion, paid_for = _rated(asked, clicked, values, conversion, paid_by, rules)
+    p_one_click, one_click = _one_click(asked, deliveries, click.unseen, by_unseen, rules)
     return AdScores(
         asked.select(*PLACE, "creative")
         .with_columns(
@@ -223,11 +238,13 @@ def ad_scores(
             p_above_placement=clicks["p_above"],
             ctr_multiplier=clicks["multiplier"],
             cvr_multiplier=paid_for["multiplier"],
+            p_one_click=p_one_click,
         )
         .cast(AD_SCORES_SCHEMA),
         click,
         conversion,
         rules,
+        one_click,
     )
 
 
@@ -330,6 +347,7 @@ def _rated(
     rows: pl.DataFrame,
     values: Mapping[str, Values],
     found: RateRanking,
+    by_unseen: Mapping[int, FloatArray],
     rules: ScoringRules,
 ) -> tuple[RateRanking, dict[str, FloatArray]]:
     """The ranking with its placements' levels, and what it says of each row of `asked`."""
@@ -338,26 +356,37 @@ def _rated(
     scored = found.ranker.scores(values)
     levels = placement_levels(scored.mean, rows)
     said = rated(asked, scored, levels, found.bound, screening_impressions=rules.screening_impressions)
-    multiplier = _multiplier(asked, rows, values, scored, found.unseen)
+    # NaN where nothing may be promised.
+    multiplier = np.full(asked.height, np.nan)
+    if found.unseen is not None:
+        number = found.unseen.number[asked["creative"].to_numpy()]
+        for name, score in by_unseen.items():
+            inside = number == name
+            multiplier[inside] = rate_multiplier(
+                asked.filter(inside), score, placement_levels(score, rows), kept=found.unseen.kept
+            )
     return replace(found, levels=levels), said | {"multiplier": multiplier}
 
 
-def _multiplier(
+def _one_click(
     asked: pl.DataFrame,
-    rows: pl.DataFrame,
-    values: Mapping[str, Values],
-    scored: Scores,
+    deliveries: pl.DataFrame,
     unseen: Unseen | None,
-) -> FloatArray:
-    """Expected rate over the placement's, for each row of `asked`; NaN where nothing may be promised."""
-    found = np.full(asked.height, np.nan)
+    by_unseen: Mapping[int, FloatArray],
+    rules: ScoringRules,
+) -> tuple[FloatArray, BinaryFigures | None]:
+    """P(at least one click) in the screening impressions for each row of `asked`, and how such words held."""
     if unseen is None:
-        return found
-    number = unseen.number[asked["creative"].to_numpy()]
-    for name, ranker in unseen.rankers.items():
-        by_it = scored if name == _ALL else ranker.scores(values)
-        inside = number == name
-        found[inside] = rate_multiplier(
-            asked.filter(inside), by_it.mean, placement_levels(by_it.mean, rows), kept=unseen.kept
-        )
-    return found
+        return np.full(asked.height, np.nan), None
+    arms = deliveries.filter(pl.col("impressions") > 0).with_columns(
+        clicks=pl.min_horizontal("clicks", "impressions")
+    )
+    teachers = arms.filter(pl.col("impressions") >= rules.fewest_impressions)
+    beside, new = (
+        held_out(rows, teachers, by_unseen, unseen.number, kept=unseen.kept) for rows in (arms, asked)
+    )
+    head = fit_one_click(beside.filter(pl.col("impressions") >= rules.fewest_impressions))
+    return (
+        head.probability(new.with_columns(impressions=pl.lit(rules.screening_impressions))),
+        judge_one_click(beside, fewest_impressions=rules.fewest_impressions),
+    )

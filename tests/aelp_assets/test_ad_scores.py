@@ -148,6 +148,7 @@ def test_a_creative_that_never_ran_is_scored_for_each_track_of_its_account() -> 
     order = new.filter(track="security").sort("creative_id")["ctr_score"].to_numpy()
     assert np.corrcoef(order, shop.truth[shop.ran :])[0, 1] > 0.7
     assert (scores["ctr_lower_bound"] < scores["ctr_score"]).all()
+    assert scores["p_one_click"].is_between(0.9, 1.0).all(), "10,000 impressions at 2 %"
 
 
 def test_an_account_without_deliveries_has_no_scores_and_a_reason() -> None:

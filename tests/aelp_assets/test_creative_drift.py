@@ -76,7 +76,8 @@ class Account:
                 ctr_lower_bound=pl.Series(0.6 * score),
                 cvr_score=pl.lit(None, pl.Float64),
                 **dict.fromkeys(
-                    ("p_above_placement", "ctr_multiplier", "cvr_multiplier"), pl.lit(None, pl.Float64)
+                    ("p_above_placement", "p_one_click", "ctr_multiplier", "cvr_multiplier"),
+                    pl.lit(None, pl.Float64),
                 ),
                 delivered_impressions=pl.Series(np.where(new, 0, 30_000)),
                 model_version=pl.lit("kernel+none|x"),

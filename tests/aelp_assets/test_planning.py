@@ -177,7 +177,9 @@ def test_what_no_longer_stands_or_did_not_yet_is_free(environment, engine, end):
 
 def test_a_scored_creative_that_never_ran_is_slated_while_it_is_young(environment: Environment) -> None:
     score = {
-        **dict.fromkeys(("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement"), 0.01),
+        **dict.fromkeys(
+            ("ctr_score", "ctr_lower_bound", "cvr_score", "p_above_placement", "p_one_click"), 0.01
+        ),
         **{"as_of_date": TODAY, "track": "security", "platform": "meta", "account_id": "a1"},
         **{"placement": "feed", "ctr_multiplier": 1.8, "cvr_multiplier": None, "delivered_impressions": 0},
         "model_version": "kernel",

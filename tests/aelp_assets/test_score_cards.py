@@ -46,6 +46,7 @@ def scored(shop: Shop, *, may_score: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
             ctr_lower_bound=0.7 * rate if may_score else pl.lit(None, pl.Float64),
             cvr_score=pl.lit(None, pl.Float64),
             p_above_placement=pl.lit(None, pl.Float64),
+            p_one_click=pl.lit(None, pl.Float64),
             model_version=pl.lit("kernel+none|text@1+image@2"),
         )
     )

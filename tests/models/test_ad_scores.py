@@ -1,5 +1,6 @@
 """Scores of ads that have not run: on their placement's scale, bounded, or refused with a reason."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -274,3 +275,39 @@ def test_what_ran_where_nothing_is_scored_is_no_new_creative() -> None:
     ]
     found = multipliers_in_force(pl.DataFrame(rows))
     assert found.select("placement", "has_run").rows() == [("feed", True)]
+
+
+def test_p_one_click_is_told_of_every_scored_ad_and_judged_on_what_was_hardly_shown(account: Account) -> None:
+    hardly = account.deliveries.with_columns(
+        campaign_id=pl.lit("small"), impressions=pl.col("creative") % 50 + 1, clicks=pl.lit(0, pl.Int64)
+    ).with_columns(
+        # One click or none, as the ad's own rate has it.
+        clicks=pl.Series(
+            np.random.default_rng(5).binomial(
+                account.deliveries["creative"].to_numpy() % 50 + 1,
+                (account.deliveries["clicks"] / account.deliveries["impressions"]).to_numpy(),
+            )
+        ).cast(pl.Int64),
+        matured_clicks=pl.lit(0, pl.Int64),
+        conversions=pl.lit(0.0),
+    )
+    rules = replace(_RULES, screening_impressions=40)
+    found = account.scored(rules, pl.concat([account.deliveries, hardly]))
+    for place in _PLACES:
+        rows = found.scores.filter(pl.col("placement") == place).sort("creative")
+        true = 1 / (1 + np.exp(-(_LEVEL[place] + account.truth[account.new])))
+        said = rows["p_one_click"].to_numpy()[account.new]
+        off = said - (1 - (1 - true) ** 40)
+        assert abs(off.mean()) < 0.03
+        assert np.abs(off).max() < 0.25
+    figures = found.one_click
+    assert figures is not None
+    assert figures.arms > 200
+    assert figures.brier < figures.brier_of_base_rate
+    assert figures.calibration_error < figures.chance_error + 0.05
+
+
+def test_where_nothing_may_score_no_click_is_promised(account: Account) -> None:
+    found = account.scored(replace(_RULES, fewest_creatives=1_000))
+    assert found.scores["p_one_click"].is_nan().all()
+    assert found.one_click is None

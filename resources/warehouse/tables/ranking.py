@@ -35,6 +35,12 @@ AD_SCORES = Table(
         ),
         ("cvr_multiplier", "FLOAT64", "The same of the CVR."),
         (
+            "p_one_click",
+            "FLOAT64",
+            "P(at least one link click in the 10,000 impressions of screening), by the same rankers, over "
+            "all that is unknown of its CTR; NULL where they may promise nothing.",
+        ),
+        (
             "delivered_impressions",
             "INT64",
             "Of the creative there in the window: with many, look at its own rates.",
