@@ -38,10 +38,11 @@ from models.maturity import is_matured
 from models.policy import TEXTS
 from models.ranking.ad_scores import AdScores, RateRanking, ScoringRules, ad_scores
 from models.ranking.blocks import Vectors, creative_blocks
-from models.ranking.candidates import TEXT
+from models.ranking.candidates import CANDIDATES, TEXT, Fit
 from models.ranking.kernels import Values, chosen_rows
 from models.ranking.one_click import BinaryFigures
 from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
+from models.ranking.roster import chosen_candidates
 from resources.code_version import module_hash
 from resources.creative_vectors import read_vectors, space_of
 from resources.ranker_models import remove_rankers
@@ -81,7 +82,10 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
     },
     outs={
         table.name.table: table_out(
-            str(table.name), MARKETING_SCIENCE, WEEKLY_FRESHNESS, module_hash("models.ranking.ad_scores")
+            str(table.name),
+            MARKETING_SCIENCE,
+            WEEKLY_FRESHNESS,
+            module_hash("models.ranking.ad_scores", "models.ranking.roster"),
         )
         for table in (RANKER_EVALUATIONS, RANKER_MODELS, AD_SCORES)
     },
@@ -122,6 +126,7 @@ def ranking(
     # OpenCV
     from resources.creative_measures import lexicons_of, present_versions, read_features  # noqa: PLC0415
 
+    candidates = chosen_candidates(settings.creatives.candidates)
     morning = morning_of(context)
     spaces = {
         "text": space_of("text", settings.creatives.text_embedder),
@@ -147,6 +152,7 @@ def ranking(
         maturity_days=settings.attribution.maturity_days,
         embedders=embedders,
         generator=seeded_rng(settings.seed, "ranking", morning),
+        candidates=candidates,
     )
     refused = evaluations.filter(pl.col("is_champion") & ~pl.col("may_score"))
     yield result(
@@ -211,6 +217,7 @@ def rank_creatives(
     maturity_days: int,
     embedders: str,
     generator: np.random.Generator,
+    candidates: Mapping[str, Fit] = CANDIDATES,
 ) -> tuple[pl.DataFrame, pl.DataFrame, AdScores]:
     """RANKER_EVALUATIONS and AD_SCORES of a morning, and the rankers behind them.
 
@@ -221,6 +228,7 @@ def rank_creatives(
         tests: `teaching_arms` of the morning.
         champions: who scored so far, by rate.
         embedders: noted in model_version.
+        candidates: who competes.
     """
     mature = is_matured(pl.col("date"), morning, maturity_days)
     sums = days.group_by(_DELIVERY).agg(
@@ -258,6 +266,7 @@ def rank_creatives(
         champions=champions,
         rules=ScoringRules(),
         generator=generator,
+        candidates=candidates,
     )
     return _evaluations(scored, morning), _scores(scored, asked, sums, morning, embedders), scored
 

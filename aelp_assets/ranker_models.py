@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from resources.creative_measures import Versions
 
 _NAME = str(RANKER_MODELS.name)
-_CODE_VERSION = module_hash("models.ranking.ad_scores")
+_CODE_VERSION = module_hash("models.ranking.ad_scores", "models.ranking.roster")
 _SHOWN = ["rate", "candidate", "artifact", "sha256", "bytes", "arms", "learnt_through", "code_version"]
 
 

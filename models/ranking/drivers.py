@@ -33,6 +33,7 @@ from models.ranking.candidates import BLOCKS, IMAGE, TEXT, TRAITS, WORDS
 from models.ranking.evidence import within_groups
 from models.ranking.kernels import Values, chosen_rows, fit_kernel_map
 from models.ranking.populations import OF_TESTS, WITH_TESTS
+from models.ranking.two_towers import READ, TOWERS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -40,6 +41,7 @@ BLOCKS_READ: Mapping[str, tuple[str, ...]] = {
     "kernel": (TEXT, IMAGE, TRAITS, WORDS),
     "ridge": (TEXT,),
     "trees": (TEXT, IMAGE, TRAITS),
+    TOWERS: READ,
 }
 """What each candidate looks at: nothing else can have moved its score."""
 FALSE_DISCOVERIES = 0.1

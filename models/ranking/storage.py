@@ -29,6 +29,7 @@ from models.ranking.kernels import (
 )
 from models.ranking.placements import PLACEMENT_LEVELS_SCHEMA
 from models.ranking.regression import Regression, Scale
+from models.ranking.two_towers import Projection, TowersRanker
 
 VERSION = 2
 _RANK_AGAIN = "rank again (job rank_creatives)"
@@ -159,6 +160,8 @@ def kept_state(model: RankerModel) -> KeptState:
             arrays["coefficients"] = model.ranker.coefficients
         case TreesRanker():
             described |= {"kind": "trees", "trees": model.ranker.trees, "names": model.ranker.names}
+        case TowersRanker():
+            described |= {"kind": "towers"} | _describe_towers(model.ranker, arrays)
         case _:
             raise TypeError(f"{model.candidate}: {type(model.ranker).__name__} has no format to be kept in")
     return KeptState(described, arrays)
@@ -207,6 +210,8 @@ def _restored_ranker(told: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ra
             return RidgeRanker(arrays["coefficients"])
         case "trees":
             return TreesRanker(told["trees"], tuple(told["names"]))
+        case "towers":
+            return _restored_towers(told, arrays)
         case kind:
             raise ValueError(f"it holds a ranker of the kind {kind!r}, which this code does not know")
 
@@ -258,6 +263,28 @@ def _restored_kernel(told: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ke
         Scale(**told["scale"]), arrays["coefficients"], _triangle(arrays["precision.root"])
     )
     return KernelRanker(spanned, regression)
+
+
+def _describe_towers(ranker: TowersRanker, arrays: dict[str, Array]) -> dict[str, Any]:
+    for projection in ranker.projections:
+        arrays[f"{projection.name}.centre"] = projection.centre
+        arrays[f"{projection.name}.scale"] = projection.scale
+        arrays[f"{projection.name}.weights"] = _compact(projection.weights)
+    arrays["bias"], arrays["head"] = _compact(ranker.bias), _compact(ranker.head)
+    return {"names": [projection.name for projection in ranker.projections]}
+
+
+def _restored_towers(told: Mapping[str, Any], arrays: Mapping[str, Array]) -> TowersRanker:
+    projections = tuple(
+        Projection(
+            name,
+            arrays[f"{name}.centre"],
+            arrays[f"{name}.scale"],
+            arrays[f"{name}.weights"].astype(np.float64),
+        )
+        for name in told["names"]
+    )
+    return TowersRanker(projections, arrays["bias"].astype(np.float64), arrays["head"].astype(np.float64))
 
 
 def _compact(values: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from models.ranking.conformal import EVERY, ConformalBound
 from models.ranking.evidence import Arms
 from models.ranking.kernels import Values
 from models.ranking.placements import PLACEMENT_LEVELS_SCHEMA
+from models.ranking.roster import ROSTER
 from models.ranking.storage import (
     KeptState,
     RankerModel,
@@ -24,6 +26,7 @@ from models.ranking.storage import (
     widths_of,
 )
 
+_NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is an optional extra")
 READING = Reading(
     text_embedder="bundled:texts",
     text_weights_sha256="a" * 64,
@@ -33,6 +36,9 @@ READING = Reading(
     image_version="1-detectors",
     traits=("text_words", "image_contrast"),
 )
+NAMES = [
+    pytest.param(name, marks=() if name in CANDIDATES else _NEEDS_TORCH, id=name) for name in sorted(ROSTER)
+]
 
 
 def blocks(seed: int, count: int = 240) -> dict[str, Values]:
@@ -55,7 +61,7 @@ def fitted(candidate: str, values: dict[str, Values], seed: int = 1) -> RankerMo
     return RankerModel(
         rate="ctr",
         candidate=candidate,
-        ranker=CANDIDATES[candidate](values, arms, rng),
+        ranker=ROSTER[candidate](values, arms, rng),
         bound=ConformalBound(
             0.1, (3.5, 9.25), {(EVERY, -1): 0.3, ("feed", 2): 0.1, ("feed", 0): float("inf")}
         ),
@@ -79,7 +85,7 @@ def through_json(state: KeptState) -> KeptState:
     return KeptState(json.loads(json.dumps(state.described, allow_nan=False)), state.arrays)
 
 
-@pytest.mark.parametrize("candidate", sorted(CANDIDATES))
+@pytest.mark.parametrize("candidate", NAMES)
 @pytest.mark.parametrize(
     "without", [(), (TEXT,), (IMAGE, TRAITS, WORDS)], ids=["all", "no text", "text alone"]
 )

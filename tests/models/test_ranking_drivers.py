@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS, WORDS
+from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
 from models.ranking.drivers import BLOCKS_READ, block_parts, blocks_read, leads, trait_associations
 from models.ranking.kernels import Block, fit_kernel_map
+from models.ranking.roster import ROSTER
 
 
 class Field:
@@ -61,7 +62,7 @@ def test_a_block_the_candidate_never_saw_has_no_part() -> None:
         field.lead, field.values, field.group, read=BLOCKS_READ["ridge"], generator=field.generator
     )
     assert list(found.parts) == [TEXT]
-    assert set(BLOCKS_READ) == set(CANDIDATES), "every candidate says what it reads"
+    assert set(BLOCKS_READ) == set(ROSTER), "every candidate says what it reads"
 
 
 @pytest.mark.parametrize("teachers", ["", "_with_tests", "_of_tests"])

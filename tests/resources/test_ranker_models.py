@@ -24,10 +24,10 @@ from resources.ranker_models import (
     remove_rankers,
 )
 from resources.whole_files import write_whole
-from tests.models.test_ranker_storage import READING, blocks, fitted
+from tests.models.test_ranker_storage import NAMES, READING, blocks, fitted
 
 
-@pytest.mark.parametrize("candidate", ["kernel", "ridge", "trees"])
+@pytest.mark.parametrize("candidate", NAMES)
 def test_a_ranker_comes_back_from_its_file(tmp_path, candidate):
     model = fitted(candidate, blocks(1))
     kept = keep_ranker(tmp_path, model)
@@ -39,7 +39,7 @@ def test_a_ranker_comes_back_from_its_file(tmp_path, candidate):
     assert (tmp_path / kept.artifact).stat().st_size == kept.byte_count
 
 
-@pytest.mark.parametrize("candidate", ["kernel", "ridge", "trees"])
+@pytest.mark.parametrize("candidate", NAMES)
 def test_the_same_evidence_gives_the_same_bytes(tmp_path, candidate):
     kept = [keep_ranker(tmp_path / place, fitted(candidate, blocks(1))) for place in ("one", "other")]
     assert kept[0] == kept[1]

@@ -5,6 +5,8 @@ from typing import get_args
 import pytest
 import yaml
 
+from models.ranking.candidates import CANDIDATES
+from models.ranking.roster import ROSTER
 from resources.settings import (
     PROJECT_ROOT,
     CalendarEvent,
@@ -14,6 +16,7 @@ from resources.settings import (
     read_environment,
     require_drop_folder,
 )
+from resources.settings.creatives import Candidate, Creatives
 
 
 @pytest.fixture
@@ -103,6 +106,25 @@ def test_an_embedder_is_named_in_one_of_three_ways(write, embedder):
     path = write(lambda document: document.update(creatives={"text_embedder": embedder}))
     with pytest.raises(SettingsError, match=r"creatives.text_embedder: must be bundled:NAME, hf:"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "said"),
+    [
+        (["kernel", "forest"], r"creatives\.candidates\.1: .*'towers'"),
+        (["kernel", "kernel"], r"creatives\.candidates: a candidate stands twice"),
+        ([], r"creatives\.candidates: .*at least 1"),
+    ],
+)
+def test_rankers_are_named_once_each_and_exist(write, candidates, said):
+    path = write(lambda document: document.update(creatives={"candidates": candidates}))
+    with pytest.raises(SettingsError, match=said):
+        load_settings(path)
+
+
+def test_every_ranker_there_is_can_be_chosen_and_the_default_needs_no_extra():
+    assert get_args(Candidate) == tuple(ROSTER)
+    assert Creatives().candidates == tuple(CANDIDATES)
 
 
 def test_every_fault_is_named_at_once(write):
