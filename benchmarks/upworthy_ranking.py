@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from models.ranking.evaluation import (
 from models.ranking.evidence import Arms, pairs_that_differ
 from models.ranking.kernels import Values
 from models.ranking.promotion import bound_of, expected_successes, relative_log_odds, relative_score
+from models.ranking.roster import ROSTER
 from models.ranking.splits import cluster_folds, earlier_and_later, near_duplicate_clusters
 from resources.embedders import open_text_embedder
 from resources.settings import PROJECT_ROOT
@@ -77,6 +79,8 @@ def upworthy_ranking(folds: int = FOLDS, most_arms: int = 20_000) -> Record:
         "tuned ridge on MiniLM": CANDIDATES["ridge"],
         "trees": CANDIDATES["trees"],
     }
+    if find_spec("torch") is not None:
+        rankers["towers"] = ROSTER["towers"]
     scores = {
         name: held_out_scores(fit, headlines.values, arms, fold, np.random.default_rng(_SEED)).mean
         for name, fit in rankers.items()

@@ -20,6 +20,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ class Learning:
     Attributes:
         networks: fitted side by side from other starts, their scores averaged.
         hidden: numbers that a creative is made of between its blocks and its score.
-        epochs: times every group is seen.
-        arms_per_step: whole groups of about so many arms a step.
+        steps: of learning; as many for few arms as for many, or a small account learns too little.
+        arms_per_step: whole groups of about so many arms are seen in one.
         learning_rate: of Adam, falling to 0 along a cosine.
         decay: of weights (Loshchilov and Hutter 2019, decoupled), by one.
         identity_decay: of identities.
@@ -58,7 +59,7 @@ class Learning:
 
     networks: int = 8
     hidden: int = 32
-    epochs: int = 20
+    steps: int = 320
     arms_per_step: int = 256
     learning_rate: float = 3e-3
     decay: float = 10.0
@@ -69,8 +70,8 @@ class Learning:
     def __post_init__(self) -> None:
         if not all(0 <= share <= 1 for share in (self.identity_dropout, self.block_dropout)):
             raise ValueError("identity_dropout and block_dropout must lie between 0 and 1")
-        if min(self.networks, self.hidden, self.epochs, self.arms_per_step) < 1:
-            raise ValueError("networks, hidden, epochs and arms_per_step must be 1 or more")
+        if min(self.networks, self.hidden, self.steps, self.arms_per_step) < 1:
+            raise ValueError("networks, hidden, steps and arms_per_step must be 1 or more")
 
 
 class TorchMissing(Exception):
@@ -296,26 +297,19 @@ def _learn(
         ],
         lr=learning.learning_rate,
     )
-    total = learning.epochs * len(_steps(arms, learning.arms_per_step, np.random.default_rng(0)))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
-    for _ in range(learning.epochs):
-        for rows in _steps(arms, learning.arms_per_step, generator):
-            here = torch.tensor(rows)
-            kinds, of_kind = np.unique(creative[rows], return_inverse=True)
-            shown = [
-                torch.tensor(
-                    _kept(generator, learning.block_dropout, (learning.networks, len(rows), 1)),
-                )
-                for _ in network.blocks
-            ]
-            kept = _kept(generator, learning.identity_dropout, (learning.networks, len(kinds), 1))
-            known = torch.tensor(kept[:, of_kind])
-            score = network.scores(torch, here, creatives[here], shown, known)
-            loss = _listwise(torch, score, targets[here], weights[here], groups[here])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, learning.steps)
+    for rows in islice(_groups_in_turn(arms, learning.arms_per_step, generator), learning.steps):
+        here = torch.tensor(rows)
+        kinds, of_kind = np.unique(creative[rows], return_inverse=True)
+        by_arm, by_creative = ((learning.networks, count, 1) for count in (len(rows), len(kinds)))
+        shown = [torch.tensor(_kept(generator, learning.block_dropout, by_arm)) for _ in network.blocks]
+        kept = _kept(generator, learning.identity_dropout, by_creative)
+        score = network.scores(torch, here, creatives[here], shown, torch.tensor(kept[:, of_kind]))
+        loss = _listwise(torch, score, targets[here], weights[here], groups[here])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
 
 
 def _kept(generator: np.random.Generator, dropout: float, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -359,15 +353,16 @@ def _weights(arms: Arms) -> FloatArray:
     return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 
-def _steps(arms: Arms, arms_per_step: int, generator: np.random.Generator) -> list[IntArray]:
-    """Arms of whole groups, in a drawn order, about `arms_per_step` at a time."""
+def _groups_in_turn(arms: Arms, arms_per_step: int, generator: np.random.Generator) -> Iterator[IntArray]:
+    """Arms of whole groups, about `arms_per_step` at a time, all groups in a drawn order, again and again."""
     sizes = np.bincount(arms.numbered)
-    order = generator.permutation(len(sizes))
-    step_of_group = np.empty(len(sizes), dtype=np.int64)
-    step_of_group[order] = (np.cumsum(sizes[order]) - sizes[order]) // arms_per_step
-    step = step_of_group[arms.numbered]
-    by_step = np.argsort(step, kind="stable")
-    return np.split(by_step, np.flatnonzero(np.diff(step[by_step])) + 1)
+    while True:
+        order = generator.permutation(len(sizes))
+        step_of_group = np.empty(len(sizes), dtype=np.int64)
+        step_of_group[order] = (np.cumsum(sizes[order]) - sizes[order]) // arms_per_step
+        step = step_of_group[arms.numbered]
+        by_step = np.argsort(step, kind="stable")
+        yield from np.split(by_step, np.flatnonzero(np.diff(step[by_step])) + 1)
 
 
 @contextmanager

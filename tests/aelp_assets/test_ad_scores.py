@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
+import pytest
 
 from aelp_assets import plots
 from aelp_assets.ad_scores import rank_creatives
 from aelp_assets.ranking_evidence import everything_read, previous_champions
 from models.creatives.contents import text_sha256
 from models.ranking.blocks import Vectors, creative_blocks
-from models.ranking.candidates import IMAGE, TEXT, TRAITS, WORDS
+from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS, WORDS, Fit
 from models.ranking.promotion import MOST_CALIBRATION_ERROR
+from models.ranking.roster import chosen_candidates
 from models.ranking.split_tests import TEACHING_ARMS_SCHEMA
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import AD_SCORES, RANKER_EVALUATIONS
@@ -107,7 +111,9 @@ class Shop:
             schema=TEACHING_ARMS_SCHEMA,
         )
 
-    def ranked(self, **champions: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def ranked(
+        self, candidates: Mapping[str, Fit] = CANDIDATES, **champions: str
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
         read = everything_read(self.creatives, self.tests)
         evaluations, scores, self.scored = rank_creatives(
             self.creatives,
@@ -119,6 +125,7 @@ class Shop:
             maturity_days=14,
             embedders=EMBEDDERS,
             generator=np.random.default_rng(1),
+            candidates=candidates,
         )
         return evaluations, scores
 
@@ -250,6 +257,23 @@ def test_a_champion_of_last_week_stays_unless_it_is_beaten_by_more_than_luck() -
     assert runner_up, "the example has two that luck could swap"
     again, _ = Shop(8).ranked(ctr=runner_up[-1])
     assert again.filter("is_champion", rate="ctr")["candidate"].to_list() == runner_up[-1:]
+
+
+def test_only_the_candidates_that_were_chosen_compete() -> None:
+    evaluations, _ = Shop(9).ranked(chosen_candidates(["ridge"]))
+    assert set(evaluations["candidate"]) == {"ridge"}
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is an optional extra, not installed here")
+def test_towers_compete_where_they_are_chosen() -> None:
+    shop = Shop(9)
+    evaluations, scores = shop.ranked(chosen_candidates(["ridge", "towers"]), ctr="towers")
+    ctr = {row["candidate"]: row for row in evaluations.filter(rate="ctr").to_dicts()}
+    assert set(ctr) == {"ridge", "towers"}
+    assert ctr["towers"]["significant_pairs_right"] > 0.7
+    new = scores.filter(pl.col("delivered_impressions") == 0, track="security").sort("creative_id")
+    truth = shop.truth[new["creative_id"].cast(pl.Int64).to_numpy()]
+    assert np.corrcoef(new["ctr_score"].to_numpy(), truth)[0, 1] > 0.7
 
 
 def _cvr(evaluations: pl.DataFrame) -> str:
