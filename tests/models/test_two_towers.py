@@ -65,20 +65,24 @@ def account(request: pytest.FixtureRequest) -> Account:
     return Account(request.param)
 
 
-@needs_torch
-def test_creatives_that_never_ran_are_ranked_by_what_they_are(account: Account) -> None:
-    assert account.agreement(account.fitted()) > 0.75
+@pytest.fixture(scope="module")
+def tower(account: Account) -> TowersRanker:
+    return account.fitted()
 
 
 @needs_torch
-def test_a_creative_that_lacks_a_block_is_scored_by_the_others(account: Account) -> None:
-    ranker = account.fitted()
+def test_creatives_that_never_ran_are_ranked_by_what_they_are(account: Account, tower: TowersRanker) -> None:
+    assert account.agreement(tower) > 0.75
+
+
+@needs_torch
+def test_a_creative_that_lacks_a_block_is_scored_by_the_others(account: Account, tower: TowersRanker) -> None:
     without = np.full_like(account.values[IMAGE], np.nan)
-    scored = ranker.scores(account.values | {IMAGE: without}).mean
+    scored = tower.scores(account.values | {IMAGE: without}).mean
     assert np.isfinite(scored).all()
-    assert 0.5 < account.agreement(ranker, **{IMAGE: without}) < account.agreement(ranker)
+    assert 0.5 < account.agreement(tower, **{IMAGE: without}) < account.agreement(tower)
     nothing = {name: np.full_like(account.values[name], np.nan) for name in (TEXT, IMAGE, TRAITS)}
-    assert np.ptp(ranker.scores(account.values | nothing).mean) == 0.0
+    assert np.ptp(tower.scores(account.values | nothing).mean) == 0.0
 
 
 @needs_torch
@@ -94,17 +98,19 @@ def test_a_hidden_identity_cannot_explain_what_content_does(account: Account) ->
 
 
 @needs_torch
-def test_a_group_s_level_teaches_nothing(account: Account) -> None:
+def test_a_group_s_level_teaches_nothing(account: Account, tower: TowersRanker) -> None:
     arms = account.arms
     # Half the rate at twice the traffic: successes, and so what each arm counts, stay.
     halved = Arms(arms.group, np.where(arms.group < 150, 2.0, 1.0) * arms.trials, arms.successes)
-    fitted = (account.fitted(), account.fitted(arms=halved))
+    fitted = (tower, account.fitted(arms=halved))
     scores = [ranker.scores(account.values).mean for ranker in fitted]
     assert np.corrcoef(*scores)[0, 1] > 0.999
 
 
 @needs_torch
-def test_scores_are_log_odds_and_arms_with_little_traffic_count_little(account: Account) -> None:
+def test_scores_are_log_odds_and_arms_with_little_traffic_count_little(
+    account: Account, tower: TowersRanker
+) -> None:
     arms, rng = account.arms, np.random.default_rng(5)
     # As many arms again that hardly ran, in the same groups; what little they show is luck.
     few = np.full(len(arms), 60.0)
@@ -113,10 +119,9 @@ def test_scores_are_log_odds_and_arms_with_little_traffic_count_little(account: 
         np.concatenate([arms.trials, few]),
         np.concatenate([arms.successes, rng.binomial(60, 0.02, len(few)).astype(float)]),
     )
-    plain = account.fitted()
     confused = account.fitted(arms=with_luck, creative=np.concatenate([account.creative, account.creative]))
-    assert account.agreement(confused) > account.agreement(plain) - 0.05
-    scored = plain.scores(account.values).mean[_KNOWN:]
+    assert account.agreement(confused) > account.agreement(tower) - 0.05
+    scored = tower.scores(account.values).mean[_KNOWN:]
     slope = np.cov(scored, account.told[_KNOWN:])[0, 1] / scored.var(ddof=1)
     assert 0.7 < slope < 2.0
 
