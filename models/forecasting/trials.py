@@ -7,7 +7,7 @@ A naive method may use its past residuals, so the model does too, but a month of
 bias and common share are shrunk by weeks / (weeks + 4), the width by n / (n + 2).
 
 The width is split conformal on weeks that the forecasts of them had not seen: the factor on the rate's
-standard deviation that the 0.8 (n + 1)-th smallest of n errors asks for. n counts independent errors:
+standard deviation that would have kept a share 0.8 (n + 1) / n of them inside. n counts independent errors:
 sizes of errors that correlate by r correlate by r², so k series of one week count for k / (1 + (k - 1) r²).
 """
 
@@ -87,22 +87,6 @@ def learn_from(errors: Sequence[Trial], widths: Sequence[Trial], pool: NDArray[n
     return lesson
 
 
-def needed_width(weeks: Sequence[Trial], shared: float) -> tuple[float, float]:
-    """The width that would hold the next week's errors with probability 0.8, and how many errors say so.
-
-    Of n independent errors the 0.8 (n + 1)-th smallest holds the next with that probability. The k-th
-    smallest stands at (k - 0.5) / n of them (Hazen), which also finds it among more errors, if these are
-    entangled; at k / n it is half an order statistic too wide: after three weeks 4 to 8 points of coverage.
-
-    Args:
-        weeks: widths needed, without NaN, each of shape (series of that week,); one week at least.
-        shared: how much the errors of a week correlate.
-    """
-    independent = sum(week.size / (1.0 + (week.size - 1) * shared**2) for week in weeks)
-    level = min((COVERED * (independent + 1.0) - 0.5) / independent, 1.0)
-    return float(np.quantile(np.concatenate(weeks), level, method="hazen")), independent
-
-
 def _told(trials: Sequence[Trial], inside: NDArray[np.bool_]) -> list[Trial]:
     weeks = [trial[inside] for trial in trials]
     weeks = [week[~np.isnan(week)] for week in weeks]
@@ -112,8 +96,9 @@ def _told(trials: Sequence[Trial], inside: NDArray[np.bool_]) -> list[Trial]:
 def _width(weeks: list[Trial], shared: float) -> float:
     if not weeks:
         return 1.0
-    asked, independent = needed_width(weeks, shared)
-    found = float(np.clip(asked, *WIDTHS))
+    independent = sum(week.size / (1.0 + (week.size - 1) * shared**2) for week in weeks)
+    level = min(COVERED * (independent + 1.0) / independent, 1.0)
+    found = np.clip(np.quantile(np.concatenate(weeks), level), *WIDTHS)
     return float(found ** (independent / (independent + SHRINKAGE_ERRORS)))
 
 
