@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from dataclasses import replace
 from datetime import timedelta
 from unittest import mock
 
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 
 from aelp_assets import cli
+from models.ranking.two_towers import TorchMissing
 from resources.settings import read_environment
 from resources.warehouse.interface import ReplacePartitions, ReplaceTable
 from resources.warehouse.tables import AD_SCORES, PYTHON_TABLES, RANKER_EVALUATIONS, RANKER_MODELS
@@ -221,6 +224,16 @@ def test_a_new_ranking_removes_files_of_rankers_long_out_of_force_and_their_rows
     assert rows.height == 8 * now.height + 1
     assert all((account.environment.artifacts / artifact).exists() for artifact in now["artifact"])
     account.warehouse.write(*(ReplaceTable(PYTHON_TABLES[name], rows) for name, rows in before.items()))
+
+
+def test_the_candidates_of_the_settings_rank_and_one_without_its_library_says_what_to_install(
+    account, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    chosen = account.settings.creatives.model_copy(update={"candidates": ("ridge", "towers")})
+    settings = account.settings.model_copy(update={"creatives": chosen})
+    with pytest.raises(TorchMissing, match=r"pip install -e '\.\[checkpoints\]'"):
+        replace(account, settings=settings).rank()
 
 
 def test_a_home_in_which_nobody_was_judged_says_so(aelp, folder, tmp_path, monkeypatch):

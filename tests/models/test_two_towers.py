@@ -13,7 +13,7 @@ from models.ranking.candidates import CANDIDATES, IMAGE, TEXT, TRAITS, WORDS
 from models.ranking.evidence import Arms
 from models.ranking.kernels import chosen_rows
 from models.ranking.roster import ROSTER, chosen_candidates
-from models.ranking.two_towers import Learning, TorchMissing, TowersRanker, fit_tower, fit_towers
+from models.ranking.two_towers import Learning, Projection, TorchMissing, TowersRanker, fit_tower, fit_towers
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is an optional extra")
 _CREATIVES, _KNOWN, _PER_GROUP = 400, 300, 5
@@ -189,8 +189,6 @@ def test_a_candidate_nobody_knows_is_refused_and_the_default_ones_need_no_torch(
 
 
 def test_a_fitted_tower_scores_without_torch(monkeypatch) -> None:
-    from models.ranking.two_towers import Projection
-
     monkeypatch.setitem(sys.modules, "torch", None)
     # One network of one hidden number: what it says can be worked out by hand.
     weights = np.array([[[1.0, 0.5], [-2.0, 0.0]]])
