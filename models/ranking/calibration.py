@@ -44,8 +44,11 @@ class Calibration:
         if len(self.score) >= SMALL_SAMPLE:
             fitted = self._isotonic(self.score, self.outcome.astype(np.float64))
             return np.asarray(fitted.predict(asked), dtype=np.float64)
-        distinct, back = np.unique(asked, return_inverse=True)
-        pairs = [self._as_if(value) for value in distinct]
+        # Only a score's place among those known counts.
+        known = np.unique(self.score)
+        place = np.searchsorted(known, asked, "left") + np.searchsorted(known, asked, "right")
+        _, one_of_each, back = np.unique(place, return_index=True, return_inverse=True)
+        pairs = [self._as_if(value) for value in asked[one_of_each]]
         return np.array([high / (1.0 - low + high) for low, high in pairs])[back]
 
     def _as_if(self, value: float) -> tuple[float, float]:

@@ -86,12 +86,14 @@ def fit_regression(features: FloatArray, arms: Arms, creative: IntArray, scale: 
 def likeliest_scale(features: FloatArray, arms: Arms, creative: IntArray) -> Scale:
     """The scale of AMPLITUDES × EXTRA_VARIANCES × OWN_VARIANCES with the highest restricted likelihood.
 
-    Args and errors: see `fit_regression`.
+    Where no creative has two arms, none has a part of its own. Args and errors: see `fit_regression`.
     """
     best, likeliest = -np.inf, Scale(1.0, EXTRA_VARIANCES[0], 0.0)
+    # A creative's own part and its only arm's cannot be told apart.
+    owns = OWN_VARIANCES if len(np.unique(creative)) < len(arms) else (0.0,)
     for extra in EXTRA_VARIANCES:
         sums = _Sums.of(features, arms, creative, extra)
-        for own in OWN_VARIANCES:
+        for own in owns:
             precision, told, alone = sums.without_levels_and(own)
             values, vectors = eigh(precision)
             values = np.maximum(values, 0.0)

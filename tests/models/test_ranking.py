@@ -1,6 +1,7 @@
 """Rankers of creatives: what they recover of a simulated truth, what they must not learn from."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ class World:
         }
         self.week = np.repeat(np.arange(groups) // 10, 4)
 
+    @cache  # noqa: B019 - three worlds live as long as the module
     def held_out(self, name: str = "kernel") -> np.ndarray:
         fold = cluster_folds(self.arms.group, 4, np.random.default_rng(1))
         scored = held_out_scores(CANDIDATES[name], self.values, self.arms, fold, np.random.default_rng(2))

@@ -116,3 +116,9 @@ def test_creatives_of_one_arm_each_share_nothing() -> None:
         for extra, own in ((0.01, 0.03), (0.04, 0.0))
     )
     np.testing.assert_allclose(apart.coefficients, as_extra.coefficients, rtol=1e-9)
+
+
+def test_creatives_of_one_arm_each_have_no_part_of_their_own() -> None:
+    account = Account(1, 0.1)
+    scale = likeliest_scale(account.features, account.arms, np.arange(len(account.arms)))
+    assert scale.own_variance == 0.0
