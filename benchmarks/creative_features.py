@@ -64,7 +64,7 @@ def creative_features(texts: int = 5000, images: int = 8, video_seconds: int = 1
         figures.append(Figure("images decoded, looked at and measured", images / whole, "/CPU-s"))
     figures += [
         Figure("video decoded", video_seconds / _cpu(lambda: _decoded_clip(clip)), "s/CPU-s"),
-        Figure("video decoded and measured", video_seconds / _cpu(lambda: _measured_clip(clip)), "s/CPU-s"),
+        Figure("video decoded and measured", video_seconds / _cpu(lambda: measured_clip(clip)), "s/CPU-s"),
     ]
     return Record(
         "creative_features",
@@ -163,7 +163,8 @@ def _decoded_clip(content: bytes) -> DecodedVideo:
     return found
 
 
-def _measured_clip(content: bytes) -> dict[str, float | None]:
+def measured_clip(content: bytes) -> dict[str, float | None]:
+    """Features of a video, by VIDEO_FEATURES; no detector looks at it."""
     found = _decoded_clip(content)
     return video_features(
         (SampledFrame(frame.seconds, frame.pixels) for frame in found.frames),

@@ -68,6 +68,7 @@ def studies() -> dict[str, Measure]:
     from benchmarks.mmm_reference import mmm_reference
     from benchmarks.mmm_sampling import mmm_sampling
     from benchmarks.upworthy_ranking import upworthy_ranking
+    from benchmarks.video_openings import video_openings
 
     return {
         "bandit_study": bandit_study,
@@ -84,6 +85,7 @@ def studies() -> dict[str, Measure]:
         "mmm_reference": mmm_reference,
         "mmm_sampling": mmm_sampling,
         "upworthy_ranking": upworthy_ranking,
+        "video_openings": video_openings,
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from benchmarks import creative_cold_start as cold
 from benchmarks import creative_ranking as study
 from benchmarks import unseen_creatives
+from benchmarks import video_openings as openings
 from benchmarks.creative_ranking import Correlations
 from benchmarks.creative_worlds import CreativeWorld, Reading, draw_world, read_creatives
 from benchmarks.unseen_creatives import Unseen, held_back
@@ -187,3 +188,10 @@ def test_a_cold_account_is_reckoned_from_its_distinct_contents() -> None:
     assert found["the account from cold, reckoned"] == pytest.approx(
         found["all images from cold, reckoned"] + found["all texts from cold, reckoned"]
     )
+
+
+def test_measures_of_a_videos_opening_tell_how_many_stay_and_its_thumbnail_does_not() -> None:
+    record = openings.video_openings(videos=25, resamples=100)
+    found = {figure.name: figure.value for figure in record.figures}
+    assert found["rank correlation with the true hook rate, by the opening"] > 0.6
+    assert found["rank correlation with the true hook rate, by the thumbnail"] < 0.4
