@@ -54,7 +54,7 @@ def video_openings(videos: int = 90, impressions: int = 2_000, resamples: int = 
             for rows in again
         ]
     )
-    low, high = np.nanquantile(gain, [0.025, 0.975])
+    low, high = (float(each) for each in np.nanquantile(gain, [0.025, 0.975]))
     figures = [
         Figure(f"rank correlation with the true hook rate, by the {name}", value, "")
         for name, value in found.items()
