@@ -59,11 +59,19 @@ def disturbed_by(warehouses: Sequence[Warehouse], proposals: Iterable[Record]) -
 
 
 def first_going_on(warehouses: Sequence[Warehouse], mornings: Collection[date]) -> dict[date, GoingOn | None]:
-    """Of each morning what the first of `warehouses` says that can say it; None: none can."""
+    """Of each morning what the first of `warehouses` says that has a register of its week.
+
+    An older copy may have none yet. None: none of them can be read.
+    """
 
     def first(morning: date) -> GoingOn | None:
-        found = (read_going_on(warehouse, morning) for warehouse in warehouses)
-        return next((each for each in found if each is not None), None)
+        without = None
+        for warehouse in warehouses:
+            found = read_going_on(warehouse, morning)
+            if found is not None and not found.register.is_empty():
+                return found
+            without = without or found
+        return without
 
     return {morning: first(morning) for morning in mornings}
 

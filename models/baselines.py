@@ -5,7 +5,7 @@ Here: p10/p50/p90 of daily CPM, CTR and CVR by track and placement. Not here: fo
 
 Rules:
   * Rates are ratios of sums. Track `unassigned` has no baseline.
-  * Only days at least `maturity_days` old feed CVR and `conversions`: younger cohorts still gain.
+  * Only days older than `maturity_days` feed CVR and `conversions`: younger cohorts still gain.
   * Outlier: a day whose log CPM, CTR or CVR lies more than `outlier_mad` robust standard deviations
     (1.4826 · median absolute deviation, widened by the day's own counting noise) from the cell's
     median **and** from the median of its weekday, so that dear Mondays are a pattern, not a fault.

@@ -24,6 +24,7 @@ import polars as pl
 
 from models.forecasting.draws import Draws, noise_stream
 from models.forecasting.panel import KEYS
+from models.maturity import last_matured_day
 from models.rewards import RewardDefinition
 
 VIEW_SHARE_STRENGTH = 20.0
@@ -86,14 +87,14 @@ def fit_economics(
         platform_vs_backend: date, track, platform_conversions_click, platform_conversions_view,
             backend_new_customer_orders.
         levers: KEYS of the levers to be forecast.
-        maturity_days: days younger than this are not used.
+        maturity_days: only days older than this are used.
         contribution_per_signup: dollars, by track.
     Raises:
         ValueError: a lever of a track without a contribution.
     """
     if unknown := sorted(set(levers["track"]) - set(contribution_per_signup)):
         raise ValueError(f"no contribution per signup for the tracks {unknown}")
-    last = as_of_date - timedelta(days=max(maturity_days, 1))
+    last = last_matured_day(as_of_date, maturity_days)
     return Economics(
         claims=_claims(lever_days.filter(pl.col("date") <= last), levers),
         orders=_orders_per_claim(

@@ -84,7 +84,8 @@ class Projection:
 
     Attributes:
         name: of the block.
-        centre, scale: of the training creatives' values, shape (columns,) each; NaN becomes 0.
+        centre, scale: of the training creatives' values, shape (columns,) each; NaN becomes 0, as does a
+            column that never differed (scale infinite).
         weights: shape (networks, columns, hidden + 1); the last of each network goes straight to the score.
     """
 
@@ -196,7 +197,8 @@ def _fitted_block(name: str, of_block: Values) -> _FittedBlock:
     variance = np.where(known, (columns - centre) ** 2, 0.0).sum(axis=0) / count
     if name in _VECTORS:
         variance = np.full_like(variance, variance.mean())
-    scale = np.where(variance > 0, np.sqrt(variance), 1.0) * np.sqrt(columns.shape[1])
+    # What never differed taught nothing: however far from it another creative is, it stays 0.
+    scale = np.where(variance > 0, np.sqrt(variance) * np.sqrt(columns.shape[1]), np.inf)
     return _FittedBlock(name, centre, scale, _standard(of_block, centre, scale))
 
 

@@ -59,15 +59,17 @@ class _Engines:
                 file = _Attached(self._free_engine(path.stem, dict(settings)), read_only)
                 how = " (READ_ONLY)" if read_only else ""
                 written = str(path).replace("'", "''")
-                file.engine.connection.execute(f"ATTACH '{written}' AS {_catalogue(path)}{how}")
-                file.engine.attached.add(path.stem)
                 self._files[path] = file
-            elif file.read_only != read_only or file.engine.settings != settings:
+                try:
+                    file.engine.connection.execute(f"ATTACH '{written}' AS {_catalogue(path)}{how}")
+                    file.engine.attached.add(path.stem)
+                    return self._connected(path, file)
+                except BaseException:  # an interrupt too: the file would stay locked behind the error
+                    self._let_go(path, file)
+                    raise
+            if file.read_only != read_only or file.engine.settings != settings:
                 raise FileInUse(str(path))
-            connection = file.engine.connection.cursor()
-            connection.execute(f"USE {_catalogue(path)}")
-            file.users += 1
-            return connection
+            return self._connected(path, file)
 
     def release(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         """Closes the connection; the last one of a file gives the file up."""
@@ -75,29 +77,44 @@ class _Engines:
             connection.close()
             file = self._files[path]
             file.users -= 1
-            if file.users:
-                return
-            del self._files[path]
-            file.engine.attached.discard(path.stem)
-            try:
-                file.engine.connection.execute(f"DETACH {_catalogue(path)}")
-            except duckdb.Error:
-                # No room for the checkpoint: what was committed lies in the log. The engine goes, and with it
-                # its hold on the file.
-                self._engines.remove(file.engine)
+            if not file.users:
+                self._let_go(path, file)
             idle = [engine for engine in self._engines if not engine.attached]
             for engine in idle[:-_MOST_IDLE]:
                 self._engines.remove(engine)
                 engine.connection.close()
+
+    def _connected(self, path: Path, file: _Attached) -> duckdb.DuckDBPyConnection:
+        connection = file.engine.connection.cursor()
+        connection.execute(f"USE {_catalogue(path)}")
+        file.users += 1
+        return connection
+
+    def _let_go(self, path: Path, file: _Attached) -> None:
+        del self._files[path]
+        file.engine.attached.discard(path.stem)
+        try:
+            file.engine.connection.execute(f"DETACH DATABASE IF EXISTS {_catalogue(path)}")
+        except duckdb.Error:
+            # No room for the checkpoint: what was committed lies in the log. The engine goes, and with it its
+            # hold on the file.
+            self._engines.remove(file.engine)
 
     def _free_engine(self, catalogue: str, settings: dict[str, object]) -> _Engine:
         """The newest engine of these settings that has no file of this name.
 
         Views name their file's catalogue, so that a file cannot be attached by another name.
         """
+        spill = Path(str(settings["temp_directory"])) if "temp_directory" in settings else None
         for engine in reversed(self._engines):
             if engine.settings == settings and catalogue not in engine.attached:
-                return engine
+                if spill is None or spill.exists():
+                    return engine
+                # It would never make its folder again, and fail once a query spills.
+                self._engines.remove(engine)
+                break
+        if spill is not None:
+            spill.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(config=dict(settings))  # type: ignore[arg-type]
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._engines.append(_Engine(settings, connection))

@@ -197,3 +197,16 @@ def test_a_fitted_tower_scores_without_torch(monkeypatch) -> None:
     asked = np.array([[3.0, 0.0], [3.0, 1.0], [np.nan, np.nan]])
     # Standardised (1, 0), (1, 1) and nothing; hidden 1.25, 0 (cut off) and 0.25; half the first comes along.
     assert ranker.scores({TEXT: asked}).mean.tolist() == [5.5, 0.5, 1.0]
+
+
+def test_a_measure_that_never_differed_says_nothing_of_a_creative_far_from_it() -> None:
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    group = np.repeat(np.arange(40), 3)
+    shown = np.full(120, 2_000.0)
+    arms = Arms(group, shown, rng.binomial(2_000, 0.02, 120).astype(float))
+    traits = np.column_stack([rng.normal(size=(120, 2)), np.full(120, 1080.0), np.full(120, np.nan)])
+    fitted = fit_towers({TRAITS: traits}, arms, rng)
+    far = traits[:1].copy()
+    far[:, 2:] = 1920.0
+    assert fitted.scores({TRAITS: far}).mean == fitted.scores({TRAITS: traits[:1]}).mean

@@ -3,7 +3,7 @@
 -- A table: the medians are read more than once.
 {{ config(materialized='table') }}
 
-with shown as (
+with summed as (
     select
         date,
         platform,
@@ -16,7 +16,11 @@ with shown as (
         {{ safe_ratio('sum(cost)', 'sum(impressions)') }} as cost_per_impression
     from {{ ref('int_placement_daily') }}
     group by date, platform, account_id, track, placement
-    having sum(impressions) > 0
+),
+
+shown as (
+    select * from summed
+    where impressions > 0
 ),
 
 -- Neither engine has a median over days that roll, so they are put in order: 30 of the 90 must be known.

@@ -1,6 +1,7 @@
 """Engines stay, files do not: what warehouses, threads and children of a process see of one another."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -50,6 +51,49 @@ def test_a_failing_user_gives_the_file_up(file):
         with attached(file, SETTINGS, read_only=True) as connection:
             connection.execute("select * from nothing")
     assert others_can_write(file)
+
+
+@pytest.mark.parametrize("lost", ["cursor", "USE"])
+def test_an_interrupt_while_opening_leaves_the_file_free(file, monkeypatch, lost):
+    assert number_in(file) == 1
+
+    class Interrupted:
+        def __init__(self, connection):
+            self._connection = connection
+
+        def execute(self, statement):
+            if statement.startswith(lost):
+                raise KeyboardInterrupt
+            return self._connection.execute(statement)
+
+        def cursor(self):
+            if lost == "cursor":
+                raise KeyboardInterrupt
+            return Interrupted(self._connection.cursor())
+
+        def close(self):
+            self._connection.close()
+
+    with monkeypatch.context() as patch:
+        connect = duckdb.connect
+        patch.setattr(duckdb, "connect", lambda **settings: Interrupted(connect(**settings)))
+        with pytest.raises(KeyboardInterrupt):
+            with attached(file, {"memory_limit": "201MB"}, read_only=False):
+                pass
+    assert others_can_write(file)
+    assert number_in(file) == 1
+
+
+def test_a_query_may_spill_after_the_folder_for_it_was_cleared(tmp_path):
+    spill = tmp_path / "home" / "temporary" / "duckdb"
+    settings = {"memory_limit": "50MB", "temp_directory": str(spill), "threads": 1}
+    path = tmp_path / "warehouse.duckdb"
+    for _ in range(3):
+        with attached(path, settings, read_only=False) as connection:
+            connection.execute(
+                "create or replace table t as select md5(range::text) as x from range(2000000) order by 1"
+            )
+        shutil.rmtree(spill, ignore_errors=True)
 
 
 def test_readers_and_writers_of_one_process_keep_each_other_out(file):

@@ -81,7 +81,7 @@ days as (
             and creative_days.account_id = matured_days.account_id
 ),
 
-summed as (
+totals as (
     select
         platform,
         account_id,
@@ -103,7 +103,11 @@ summed as (
         avg(competitor_ads) as competitor_ads
     from days
     group by platform, account_id, track, creative_id, placement
-    having sum(impressions) > 0
+),
+
+summed as (
+    select * from totals
+    where impressions > 0
 ),
 
 -- The placement's year up to the creative's last day there, where it has run that long.
@@ -119,8 +123,7 @@ seasons as (
         sum(market.cost) as cost,
         sum(case when days.shown_on is not null then market.impressions end) as impressions_on_days,
         sum(case when days.shown_on is not null then market.clicks end) as clicks_on_days,
-        sum(case when days.shown_on is not null then market.cost end) as cost_on_days,
-        'season_v1' as version
+        sum(case when days.shown_on is not null then market.cost end) as cost_on_days
     from summed
     inner join market
         on
@@ -165,7 +168,7 @@ final as (
         / nullif({{ safe_ratio('seasons.clicks', 'seasons.impressions') }}, 0) as season_ctr,
         {{ safe_ratio('seasons.cost_on_days', 'seasons.impressions_on_days') }}
         / nullif({{ safe_ratio('seasons.cost', 'seasons.impressions') }}, 0) as season_cpm,
-        seasons.version as season_version,
+        case when seasons.clicks > 0 or seasons.cost > 0 then 'season_v1' end as season_version,
         {{ safe_ratio('summed.cost_on_days', 'summed.cost_before') }} as cpm_against_trailing,
         case when summed.cost_before > 0 then 'auction_v1' end as auction_version,
         cast(summed.competitor_ads as {{ type_of('FLOAT64') }}) as competitor_ads,
