@@ -54,17 +54,22 @@ days as (
         case when matured_days.date is not null then creative_days.conversions_click else 0 end
             as matured_conversions,
         -- Against the other creatives of each day as Mantel and Haenszel weigh strata: a day without any counts 0.
-        {{ safe_ratio(
+        -- What is summed is NUMERIC: sums of floats follow the order of the rows.
+        cast({{ safe_ratio(
             'creative_days.clicks * (market.impressions - creative_days.impressions)', 'market.impressions'
-        ) }} as clicks_compared,
-        {{ safe_ratio(
+        ) }} as {{ type_of('NUMERIC') }}) as clicks_compared,
+        cast({{ safe_ratio(
             '(market.clicks - creative_days.clicks) * creative_days.impressions', 'market.impressions'
-        ) }} as clicks_of_others,
-        case
-            when market.trailing_cost_per_impression is not null
-                then creative_days.impressions * market.cost_per_impression
-        end as cost_on_days,
-        creative_days.impressions * market.trailing_cost_per_impression as cost_before,
+        ) }} as {{ type_of('NUMERIC') }}) as clicks_of_others,
+        cast(
+            case
+                when market.trailing_cost_per_impression is not null
+                    then creative_days.impressions * market.cost_per_impression
+            end as {{ type_of('NUMERIC') }}
+        ) as cost_on_days,
+        cast(
+            creative_days.impressions * market.trailing_cost_per_impression as {{ type_of('NUMERIC') }}
+        ) as cost_before,
         case when creative_days.impressions > 0 then market.competitor_ads end as competitor_ads
     from creative_days
     left join market
