@@ -54,7 +54,7 @@ days as (
         case when matured_days.date is not null then creative_days.conversions_click else 0 end
             as matured_conversions,
         -- Against the other creatives of each day as Mantel and Haenszel weigh strata: a day without any counts 0.
-        -- What is summed is NUMERIC: sums of floats follow the order of the rows.
+        -- What is summed is NUMERIC, and its ratios have six decimals: sums of floats follow the order of the rows.
         cast({{ safe_ratio(
             'creative_days.clicks * (market.impressions - creative_days.impressions)', 'market.impressions'
         ) }} as {{ type_of('NUMERIC') }}) as clicks_compared,
@@ -167,14 +167,14 @@ final as (
         summed.matured_clicks,
         summed.matured_conversions,
         {{ safe_ratio('summed.matured_conversions', 'summed.matured_clicks') }} as cvr,
-        {{ safe_ratio('summed.clicks_compared', 'summed.clicks_of_others') }} as ctr_against_others,
+        round({{ safe_ratio('summed.clicks_compared', 'summed.clicks_of_others') }}, 6) as ctr_against_others,
         'rates_v1' as rates_version,
         {{ safe_ratio('seasons.clicks_on_days', 'seasons.impressions_on_days') }}
         / nullif({{ safe_ratio('seasons.clicks', 'seasons.impressions') }}, 0) as season_ctr,
         {{ safe_ratio('seasons.cost_on_days', 'seasons.impressions_on_days') }}
         / nullif({{ safe_ratio('seasons.cost', 'seasons.impressions') }}, 0) as season_cpm,
         case when seasons.clicks > 0 or seasons.cost > 0 then 'season_v1' end as season_version,
-        {{ safe_ratio('summed.cost_on_days', 'summed.cost_before') }} as cpm_against_trailing,
+        round({{ safe_ratio('summed.cost_on_days', 'summed.cost_before') }}, 6) as cpm_against_trailing,
         case when summed.cost_before > 0 then 'auction_v1' end as auction_version,
         cast(summed.competitor_ads as {{ type_of('FLOAT64') }}) as competitor_ads,
         case when summed.competitor_ads is not null then 'competitors_v1' end as competitors_version
