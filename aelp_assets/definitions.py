@@ -60,8 +60,9 @@ from resources.work_files import StepFiles
 from sensors.automation import CONDITIONS, UNDATED_CONDITIONS, creative_refresh, model_refresh
 from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
+from sensors.late_decision import undecided_morning
 from sensors.restated_days import restated_days
-from sensors.schedules import SCHEDULES, pulls_every_hour, spend_every_hour
+from sensors.schedules import SCHEDULES, daily_refresh, pulls_every_hour, spend_every_hour
 from sensors.sending import approved_changes
 
 ASSETS: list[dg.AssetsDefinition] = [
@@ -138,7 +139,7 @@ def decides_today(clock: Clock, settings: Settings) -> bool:
     return isinstance(clock, SystemClock) and settings.as_of == "wall"
 
 
-Waking = TypeVar("Waking", dg.ScheduleDefinition, dg.AutomationConditionSensorDefinition)
+Waking = TypeVar("Waking", dg.ScheduleDefinition, dg.SensorDefinition)
 
 
 def asleep(waking: Waking) -> Waking:
@@ -171,7 +172,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     live = connectors.live_assets(settings)
     landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
     pulling = [pull_sources(settings.source_names)] if live else []
-    schedules = [*SCHEDULES, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
+    schedules = [*SCHEDULES, daily_refresh, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
     return dg.Definitions(
         assets=[*conditioned, *live, *landed],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],
@@ -183,6 +184,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             decided_proposals,
             approved_changes,
             model_refresh if follows_today else asleep(model_refresh),
+            undecided_morning if follows_today else asleep(undecided_morning),
             creative_refresh,
         ],
         resources=used,

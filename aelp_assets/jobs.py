@@ -43,6 +43,26 @@ decide = dg.define_asset_job(
     - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
     description="One morning: audits, baselines, forecasts, guarded decisions, slates, proposals, views.",
 )
+GATES = [asset_key("ops.account_audits"), asset_key("ops.decision_accounts")]
+"""Their blocking checks decide whether a morning's inputs may be used at all."""
+
+MODELS = [
+    *GATES,
+    asset_key("gaelp_training.placement_baselines"),
+    asset_key("gaelp_training.creative_rates"),
+    asset_key("gaelp_training.context_rates"),
+    asset_key("gaelp_training.lever_clusters"),
+    asset_key("gaelp_training.response_curves"),
+    asset_key("gaelp_training.forecast_results"),
+    asset_key("gaelp_training.forecast_outlook"),
+]
+"""What a morning believes before it decides; it follows the marts all day (`sensors.automation`)."""
+
+refresh_models = dg.define_asset_job(
+    "refresh_models",
+    selection=dg.AssetSelection.assets(*MODELS),
+    description="Today's audits, baselines, rates, curves and forecasts, without a decision.",
+)
 mirror_governance = dg.define_asset_job(
     "mirror_governance",
     selection=dg.AssetSelection.assets(*(asset_key(str(table.name)) for table in GOVERNANCE_TABLES)),
@@ -78,6 +98,13 @@ judge_experiments = dg.define_asset_job(
     "judge_experiments",
     selection=dg.AssetSelection.groups("experiments"),
     description="Weekly: are split tests valid, who won; every experiment and when the next may run.",
+)
+test_creatives = dg.define_asset_job(
+    "test_creatives",
+    selection=dg.AssetSelection.assets(
+        asset_key("gaelp_training.ab_experiments"), asset_key("gaelp_training.ab_results")
+    ),
+    description="Daily: how the running split tests stand; their intervals hold however often one looks.",
 )
 review = dg.define_asset_job(
     "review",
@@ -116,7 +143,9 @@ JOBS = [
     backtest,
     fit_media_mix,
     judge_experiments,
+    test_creatives,
     rank_creatives,
+    refresh_models,
     review,
     watch,
     audit,

@@ -1,4 +1,4 @@
-"""Upstream changes wake the models: latched conditions for today's baselines, curves and forecasts.
+"""Upstream changes wake the models: latched conditions for today's baselines, rates, curves and forecasts.
 
 Here: which assets refresh by themselves, why never more than once for one change, and never behind a gate
 that failed. Not here: decisions, which wait for 09:00, and history, which is a backfill.
@@ -8,11 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from aelp_assets.jobs import GATES, MODELS
 from aelp_assets.metadata import asset_key
 from resources.warehouse.tables import CREATIVE_TABLES
-
-# Their blocking checks decide whether a morning's inputs may be used at all.
-GATED = [asset_key("ops.account_audits"), asset_key("ops.decision_accounts")]
 
 
 def refresh_once_per_change() -> dg.AutomationCondition[Any]:
@@ -31,7 +29,7 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
     changed = condition.any_deps_updated() | condition.missing().newly_true()
     handled = condition.newly_requested() & ~condition.any_deps_updated()
     # Only the gates: the marts' own checks stop their own run, and know nothing of mornings.
-    gates_hold = condition.all_deps_blocking_checks_passed().allow(dg.AssetSelection.assets(*GATED))
+    gates_hold = condition.all_deps_blocking_checks_passed().allow(dg.AssetSelection.assets(*GATES))
     return (
         condition.in_latest_time_window()
         & changed.since(handled)
@@ -41,15 +39,7 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
     ).with_label("refresh once per change")
 
 
-_KEYS = [
-    *GATED,
-    asset_key("gaelp_training.placement_baselines"),
-    asset_key("gaelp_training.lever_clusters"),
-    asset_key("gaelp_training.response_curves"),
-    asset_key("gaelp_training.forecast_results"),
-    asset_key("gaelp_training.forecast_outlook"),
-]
-CONDITIONS = dict.fromkeys(_KEYS, refresh_once_per_change())
+CONDITIONS = dict.fromkeys(MODELS, refresh_once_per_change())
 
 _CREATIVES = [asset_key(str(table.name)) for table in CREATIVE_TABLES]
 UNDATED_CONDITIONS = dict.fromkeys(_CREATIVES, refresh_once_per_change())
@@ -58,10 +48,10 @@ UNDATED_CONDITIONS = dict.fromkeys(_CREATIVES, refresh_once_per_change())
 model_refresh = dg.AutomationConditionSensorDefinition(
     "model_refresh",
     # An asset's checks come with it; the gates ask to run whenever their asset does (`aelp_assets.checks`).
-    target=dg.AssetSelection.assets(*_KEYS),
+    target=dg.AssetSelection.assets(*MODELS),
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Refreshes today's audits, baselines, curves and forecasts when the marts change.",
+    description="Refreshes today's audits, baselines, rates, curves and forecasts when the marts change.",
 )
 
 creative_refresh = dg.AutomationConditionSensorDefinition(

@@ -1,4 +1,4 @@
-"""The clock's part, in the business's zone: review, decision, hourly pull; weekly backtest, media mix, tests.
+"""The clock's part, in the business's zone: each day's loop, each hour's pull, each week's studies.
 
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
@@ -10,15 +10,19 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from aelp_assets.jobs import (
+    MODELS,
     backtest,
     decide,
     fit_media_mix,
     guard_spend,
     judge_experiments,
     rank_creatives,
+    refresh_models,
     review,
+    test_creatives,
     watch,
 )
+from aelp_assets.partitions import decision_days
 from resources.settings import load_settings, read_environment
 from sensors.attempts import is_under_way
 
@@ -29,6 +33,31 @@ _timezone = load_settings(read_environment().settings_path).business_timezone
 def _morning(context: dg.ScheduleEvaluationContext) -> str:
     # The scheduled moment already carries the business time zone: its date is the morning's name, DST or not.
     return context.scheduled_execution_time.date().isoformat()
+
+
+@dg.schedule(job=refresh_models, cron_schedule="0 6 * * *", execution_timezone=_timezone, default_status=_ON)
+def daily_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Before the review, ask once more for what of today's models the night has not brought.
+
+    A change that fails is not asked for again before the next one (`sensors.automation`): what ended at two
+    in the morning for a passing reason would else be missing until the marts change.
+    """
+    morning = _morning(context)
+    if behind := _not_there(context.instance, morning):
+        context.log.info(f"asking again for {', '.join(behind)}")
+        return dg.RunRequest(run_key=f"refresh-{morning}", partition_key=morning)
+    return dg.SkipReason("today's models are there")
+
+
+def _not_there(instance: dg.DagsterInstance, morning: str) -> list[str]:
+    """Models of the morning that were never made, or whose newest run failed."""
+    there = dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.IN_PROGRESS
+    behind = []
+    for key in MODELS:
+        status = instance.get_status_by_partition(key, [morning], decision_days) or {}
+        if status.get(morning) not in there:
+            behind.append(key.to_user_string())
+    return behind
 
 
 @dg.schedule(job=decide, cron_schedule="0 9 * * *", execution_timezone=_timezone, default_status=_ON)
@@ -66,6 +95,13 @@ def weekly_experiments(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Run
     """Judge the split tests every Thursday before creative work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"experiments-{morning}", partition_key=morning)
+
+
+@dg.schedule(job=test_creatives, cron_schedule="0 14 * * *", execution_timezone=_timezone, default_status=_ON)
+def daily_creative_tests(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """At 14:00, how the running split tests stand: early enough to stop a harmful arm the same day."""
+    morning = _morning(context)
+    yield dg.RunRequest(run_key=f"creative-tests-{morning}", partition_key=morning)
 
 
 @dg.schedule(job=review, cron_schedule="0 7 * * *", execution_timezone=_timezone, default_status=_ON)
@@ -120,6 +156,7 @@ SCHEDULES = [
     daily_review,
     daily_decision,
     daily_watch,
+    daily_creative_tests,
     weekly_backtest,
     weekly_ranking,
     weekly_media_mix,

@@ -21,7 +21,9 @@ MARTS = [
     asset_key("intermediate.int_account_days"),
     asset_key("intermediate.int_lever_daily"),
     asset_key("intermediate.int_placement_daily"),
+    asset_key("intermediate.int_creative_placement_daily"),
     asset_key("gaelp_training.budget_levers"),
+    asset_key("gaelp_training.context_daily"),
 ]
 GATES = {"every_account_is_audited", "someone_may_be_decided_on"}
 
@@ -244,7 +246,8 @@ def test_a_change_of_placements_alone_spares_what_does_not_read_them(world):
     world.settle()
     world.update(asset_key("intermediate.int_placement_daily"))
     asked = world.tick()
-    assert {name for name, _ in asked} == {"placement_baselines", "forecast_results", "forecast_outlook"}
+    reading = {"placement_baselines", "creative_rates", "forecast_results", "forecast_outlook"}
+    assert {name for name, _ in asked} == reading
     assert asked <= world.everything()
 
 
@@ -256,6 +259,35 @@ def test_midnight_asks_for_the_new_day_once(world):
     asked = world.tick()
     assert asked == world.everything()
     assert world.launch(asked)
+    assert world.tick() == set()
+
+
+def test_this_week_s_scores_reach_what_creatives_may_be_expected_to_bring(world):
+    world.settle()
+    world.update(asset_key("gaelp_training.ad_scores"), days_ago=0)
+    asked = world.tick()
+    assert {name for name, _ in asked} >= {"creative_rates", "forecast_results"}
+    assert world.launch(asked)
+    assert world.tick() == set()
+
+
+def test_a_backfill_of_history_asks_for_today_once_when_it_has_ended(world):
+    world.settle()
+    seen = []
+
+    def goes_on() -> None:
+        for days_ago in range(2, 29):  # a run a day, as a backfill without ranges goes
+            world.update(days_ago=days_ago)
+            if days_ago % 9 == 0:
+                seen.append(world.tick())
+
+    world.update(days_ago=1)
+    world.meanwhile = [goes_on]
+    assert world.launch(world.tick())
+    assert seen == [set()] * 3
+    again = world.tick()
+    assert again == world.everything()
+    assert world.launch(again)
     assert world.tick() == set()
 
 

@@ -9,11 +9,12 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator  # what the daemon itself walks
 
-from aelp_assets.jobs import pull_sources
+from aelp_assets.jobs import MODELS, pull_sources
 from aelp_assets.partitions import decision_days
 from sensors.schedules import (
     SCHEDULES,
     daily_decision,
+    daily_refresh,
     pulls_every_hour,
     spend_every_hour,
     weekly_backtest,
@@ -127,3 +128,19 @@ def test_a_run_of_another_job_does_not_hold_the_pull():
             dg.DagsterRun("decide", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED)
         )
         assert pull_tick(instance, datetime(2026, 6, 30, 9, tzinfo=UTC)).run_requests
+
+
+def test_at_six_whatever_of_today_s_models_is_missing_or_failed_is_asked_for_again():
+    six, today = datetime(2026, 7, 1, 6, tzinfo=NEW_YORK), "2026-07-01"
+    with dg.instance_for_test() as instance:
+
+        def ticked():
+            context = dg.build_schedule_context(instance=instance, scheduled_execution_time=six)
+            return daily_refresh(context)
+
+        assert ticked().partition_key == today
+        for key in MODELS[1:]:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=today))
+        assert ticked().run_key == f"refresh-{today}"
+        instance.report_runless_asset_event(dg.AssetMaterialization(MODELS[0], partition=today))
+        assert isinstance(ticked(), dg.SkipReason)
