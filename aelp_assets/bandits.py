@@ -267,9 +267,17 @@ def stored_curves(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
     },
     check_specs=[
         dg.AssetCheckSpec(
-            "p_best_sums_to_one", asset=asset_key("gaelp_training.bandit_posteriors"), blocking=True
+            "p_best_sums_to_one",
+            asset=asset_key("gaelp_training.bandit_posteriors"),
+            blocking=True,
+            description="Over a track, the chances of being its best lever sum to 1.",
         ),
-        dg.AssetCheckSpec("lever_states_grain", asset=asset_key("ops.lever_states"), blocking=True),
+        dg.AssetCheckSpec(
+            "lever_states_grain",
+            asset=asset_key("ops.lever_states"),
+            blocking=True,
+            description="One row per morning and lever.",
+        ),
         dg.AssetCheckSpec(
             "money_invariants_hold",
             asset=asset_key("gaelp_training.bandit_decisions"),

@@ -43,7 +43,10 @@ _SHOWN = [
     },
     check_specs=[
         dg.AssetCheckSpec(
-            "quantiles_in_order", asset=asset_key("gaelp_training.placement_baselines"), blocking=True
+            "quantiles_in_order",
+            asset=asset_key("gaelp_training.placement_baselines"),
+            blocking=True,
+            description="p10 <= p50 <= p90 of every rate.",
         )
     ],
     group_name="baselines",

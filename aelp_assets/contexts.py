@@ -60,7 +60,7 @@ _IN_PARTS = ("age", "gender")
             "yet are missing from it; its rates then rest on fewer days.",
         ),
     ],
-    group_name="bandits",
+    group_name="baselines",
     kinds={"polars"},
     owners=MARKETING_SCIENCE,
     partitions_def=decision_days,

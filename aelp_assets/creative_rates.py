@@ -55,7 +55,7 @@ _SHOWN = [
             description="p10 <= p50 <= p90 of every rate.",
         )
     ],
-    group_name="forecasts",
+    group_name="baselines",
     kinds={"polars"},
     owners=MARKETING_SCIENCE,
     partitions_def=decision_days,

@@ -106,7 +106,10 @@ _CODE = module_hash(
     },
     check_specs=[
         dg.AssetCheckSpec(
-            "quantiles_in_order", asset=asset_key("gaelp_training.forecast_results"), blocking=True
+            "quantiles_in_order",
+            asset=asset_key("gaelp_training.forecast_results"),
+            blocking=True,
+            description="p10 <= p50 <= p90 of signups and CAC.",
         ),
         dg.AssetCheckSpec(
             "cac_identity",

@@ -158,11 +158,13 @@ class Translator(DagsterDbtTranslator):
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if unique_id not in manifest["nodes"]:  # a source: its own Python asset says all this
+        node = manifest["nodes"].get(unique_id)
+        if node is None:  # a source: its own Python asset says all this
             return spec
         return spec.replace_attributes(
             freshness_policy=DATA_FRESHNESS,
-            kinds={"dbt", "sql", manifest["nodes"][unique_id]["config"]["materialized"]},
+            # Two signs at most: a third leaves no room for the table's name in the catalog.
+            kinds={"dbt", "view" if node["config"]["materialized"] == "view" else "table"},
         )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -63,6 +64,25 @@ def test_every_asset_says_what_it_is_and_who_answers(specs):
         assert spec.owners, f"{name} has no owner"
         assert spec.group_name, f"{name} has no group"
         assert spec.kinds, f"{name} has no kind"
+
+
+def test_a_description_reads_as_whole_sentences_in_lists_that_show_its_first_line(specs):
+    for spec in specs:
+        first = spec.description.strip().split("\n")[0]
+        assert first.endswith((".", "`")), f"{spec.key.to_user_string()}: {first}"
+
+
+def test_no_group_holds_a_single_table(specs):
+    groups = Counter(spec.group_name for spec in specs)
+    assert not [group for group, tables in groups.items() if tables == 1]
+
+
+def test_every_job_schedule_sensor_and_check_says_what_it_does(graph):
+    assets = graph.resolve_asset_graph()
+    named = {job.name: job.description for job in graph.jobs}
+    named |= {waking.name: waking.description for waking in (*graph.schedules, *graph.sensors)}
+    named |= {str(key): assets.get_check_spec(key).description for key in assets.asset_check_keys}
+    assert not [name for name, words in named.items() if not words]
 
 
 def test_every_executable_asset_promises_its_freshness(executable):
