@@ -3,7 +3,8 @@
 Here: cron and which morning is meant. Not here: what a morning runs (`aelp_assets.jobs`).
 """
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from datetime import UTC
 
 import dagster as dg
@@ -30,12 +31,30 @@ _ON = dg.DefaultScheduleStatus.RUNNING
 _timezone = load_settings(read_environment().settings_path).business_timezone
 
 
+_Tick = Callable[[dg.ScheduleEvaluationContext], Iterator[dg.RunRequest] | dg.RunRequest | dg.SkipReason]
+
+
+def _clocked(cron: str, job: UnresolvedAssetJobDefinition) -> Callable[[_Tick], dg.ScheduleDefinition]:
+    """A schedule in the business's zone, on by default; its docstring describes it in the UI."""
+
+    def schedule(tick: _Tick) -> dg.ScheduleDefinition:
+        return dg.schedule(
+            job=job,
+            cron_schedule=cron,
+            execution_timezone=_timezone,
+            default_status=_ON,
+            description=inspect.getdoc(tick),
+        )(tick)
+
+    return schedule
+
+
 def _morning(context: dg.ScheduleEvaluationContext) -> str:
     # The scheduled moment already carries the business time zone: its date is the morning's name, DST or not.
     return context.scheduled_execution_time.date().isoformat()
 
 
-@dg.schedule(job=refresh_models, cron_schedule="0 6 * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 6 * * *", refresh_models)
 def daily_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Before the review, ask once more for what of today's models the night has not brought.
 
@@ -60,65 +79,63 @@ def _not_there(instance: dg.DagsterInstance, morning: str) -> list[str]:
     return behind
 
 
-@dg.schedule(job=decide, cron_schedule="0 9 * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 9 * * *", decide)
 def daily_decision(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Decide at 09:00 on what was known that morning."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=backtest, cron_schedule="0 5 * * 2", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 5 * * 2", backtest)
 def weekly_backtest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Score the forecaster every Tuesday before work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"backtest-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=rank_creatives, cron_schedule="30 5 * * 2", execution_timezone=_timezone, default_status=_ON)
+@_clocked("30 5 * * 2", rank_creatives)
 def weekly_ranking(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Train and judge who ranks new ads every Tuesday, and score every creative."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"ranking-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=fit_media_mix, cron_schedule="0 5 * * 3", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 5 * * 3", fit_media_mix)
 def weekly_media_mix(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Fit the media mix every Wednesday before the day's decision."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"media-mix-{morning}", partition_key=morning)
 
 
-@dg.schedule(
-    job=judge_experiments, cron_schedule="0 5 * * 4", execution_timezone=_timezone, default_status=_ON
-)
+@_clocked("0 5 * * 4", judge_experiments)
 def weekly_experiments(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Judge the split tests every Thursday before creative work begins."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"experiments-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=test_creatives, cron_schedule="0 14 * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 14 * * *", test_creatives)
 def daily_creative_tests(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """At 14:00, how the running split tests stand: early enough to stop a harmful arm the same day."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"creative-tests-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=review, cron_schedule="0 7 * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("0 7 * * *", review)
 def daily_review(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Look back at 07:00: what happened yesterday, and whether it was foreseen."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"review-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=watch, cron_schedule="30 9 * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("30 9 * * *", watch)
 def daily_watch(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Half an hour after the decision, tell of what it proposes: a stop unsigned for a day runs out."""
     morning = _morning(context)
     yield dg.RunRequest(run_key=f"watch-{morning}", partition_key=morning)
 
 
-@dg.schedule(job=guard_spend, cron_schedule="30 * * * *", execution_timezone=_timezone, default_status=_ON)
+@_clocked("30 * * * *", guard_spend)
 def spend_every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Half an hour after each pull, today's spend is held against its course."""
     if is_under_way(context.instance, guard_spend.name):
@@ -134,14 +151,9 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     a wait is over), and an hour in which nothing is due costs no call.
     """
 
-    @dg.schedule(
-        name="pulls_every_hour",
-        job=job,
-        cron_schedule="0 * * * *",
-        execution_timezone=_timezone,
-        default_status=_ON,
-    )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    @_clocked("0 * * * *", job)
+    def pulls_every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Ask live sources for what is due; an hour in which nothing is due costs no call."""
         # A run whose process died unseen is ended by run monitoring (dagster.yaml) within two hours.
         if is_under_way(context.instance, job.name):
             return dg.SkipReason("the last pull is still queued or running; this hour's is left to the next")
@@ -149,7 +161,7 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
         hour = context.scheduled_execution_time.astimezone(UTC)
         return dg.RunRequest(run_key=f"pull-{hour:%Y-%m-%dT%H:%M}")
 
-    return tick
+    return pulls_every_hour
 
 
 SCHEDULES = [
