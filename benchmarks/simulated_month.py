@@ -432,9 +432,7 @@ def month_record(month: Month) -> Record:
         "simulated_month",
         {"days": month.days, "scale": month.scale},
         figures,
-        "Faults: "
-        + "; ".join(f"day {day}: {fault.name}" for day, fault in sorted(month.faults.items()))
-        + ".",
+        f"Faults: {went_wrong}.",
         {
             "table_of_runs": table_of_runs(runs),
             "wrong_tables": wrong,
