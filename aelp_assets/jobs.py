@@ -35,14 +35,6 @@ read_creatives = dg.define_asset_job(
     selection=dg.AssetSelection.groups("creatives"),
     description="What is new in texts, images and videos of creatives, read once.",
 )
-decide = dg.define_asset_job(
-    "decide",
-    selection=dg.AssetSelection.groups(
-        "audits", "baselines", "forecasts", "bandits", "planning", "pacing", "governance", "reporting"
-    )
-    - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
-    description="One morning: audits, baselines, forecasts, guarded decisions, slates, proposals, views.",
-)
 GATES = [asset_key("ops.account_audits"), asset_key("ops.decision_accounts")]
 """Their blocking checks decide whether a morning's inputs may be used at all."""
 
@@ -58,9 +50,22 @@ MODELS = [
 ]
 """What a morning believes before it decides; it follows the marts all day (`sensors.automation`)."""
 
+BRINGS_ALL_MODELS = {"aelp/brings": "models"}
+"""Tags of jobs that make all of them in one run: what one of them brings is no news to the next."""
+
+decide = dg.define_asset_job(
+    "decide",
+    selection=dg.AssetSelection.groups(
+        "audits", "baselines", "forecasts", "bandits", "planning", "pacing", "governance", "reporting"
+    )
+    - dg.AssetSelection.assets(["gaelp_training", "forecast_accuracy"]),
+    tags=BRINGS_ALL_MODELS,
+    description="One morning: audits, baselines, forecasts, guarded decisions, slates, proposals, views.",
+)
 refresh_models = dg.define_asset_job(
     "refresh_models",
     selection=dg.AssetSelection.assets(*MODELS),
+    tags=BRINGS_ALL_MODELS,
     description="Today's audits, baselines, rates, curves and forecasts, without a decision.",
 )
 mirror_governance = dg.define_asset_job(

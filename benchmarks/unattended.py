@@ -193,7 +193,8 @@ class Daemon:
                 asset_check_selection=set(request.asset_check_keys) if request.asset_check_keys else None,
             )
             tags = {_PARTITION: request.partition_key} if request.partition_key else {}
-            self._execute(sensor.name, job, tags, None)
+            # In the run's record, as the daemon writes it: conditions ask who was made together.
+            self._execute(sensor.name, job, tags, None, request.asset_selection)
         return len(requests)
 
     def _launch_all(

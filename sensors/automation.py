@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from aelp_assets.jobs import GATES, MODELS
+from aelp_assets.jobs import BRINGS_ALL_MODELS, GATES, MODELS
 from aelp_assets.metadata import asset_key
 from resources.warehouse.tables import CREATIVE_TABLES
 
@@ -26,8 +26,8 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
     passed, or is asked for again on the same tick (then the run itself stops behind it).
     """
     condition = dg.AutomationCondition
-    changed = condition.any_deps_updated() | condition.missing().newly_true()
-    handled = condition.newly_requested() & ~condition.any_deps_updated()
+    changed = an_input_changed() | condition.missing().newly_true()
+    handled = condition.newly_requested() & ~an_input_changed()
     # Only the gates: the marts' own checks stop their own run, and know nothing of mornings.
     gates_hold = condition.all_deps_blocking_checks_passed().allow(dg.AssetSelection.assets(*GATES))
     return (
@@ -37,6 +37,26 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
     ).with_label("refresh once per change")
+
+
+def an_input_changed() -> dg.AutomationCondition[Any]:
+    """An input was updated by a run that did not make this asset too, or will be on this tick.
+
+    Dagster's own `any_deps_updated` looks for the asset in the run's selection, and a run of a whole job has
+    none: after each decision the models asked for themselves, one layer after the other (four runs; found by
+    the simulated month).
+    """
+    condition = dg.AutomationCondition
+    models = dg.AssetSelection.assets(*MODELS)
+    by_another_run = (
+        condition.newly_updated()
+        & ~condition.executed_with_root_target()
+        & ~condition.executed_with_tags(tag_values=BRINGS_ALL_MODELS)
+    )
+    return (
+        condition.any_deps_updated().ignore(models)
+        | condition.any_deps_match(by_another_run | condition.will_be_requested()).allow(models)
+    ).with_label("an input changed")
 
 
 CONDITIONS = dict.fromkeys(MODELS, refresh_once_per_change())

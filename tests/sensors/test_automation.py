@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from aelp_assets.definitions import build_defs
+from aelp_assets.jobs import BRINGS_ALL_MODELS
 from aelp_assets.metadata import asset_key
 from aelp_assets.partitions import decision_days
 from sensors.automation import CONDITIONS, model_refresh
@@ -289,6 +290,31 @@ def test_a_backfill_of_history_asks_for_today_once_when_it_has_ended(world):
     assert again == world.everything()
     assert world.launch(again)
     assert world.tick() == set()
+
+
+def test_a_run_of_a_whole_job_wakes_nothing_of_what_it_has_made(world):
+    world.settle()
+    world.update()
+    job = world.defs.resolve_implicit_global_asset_job_def()
+    ran = job.execute_in_process(
+        instance=world.instance, partition_key=world.today.isoformat(), tags=BRINGS_ALL_MODELS
+    )
+    assert ran.success
+    asked = world.tick()
+    assert asked == world.everything(), "the marts' change, which the run may have read or not"
+    assert world.launch(asked)
+    assert world.tick() == set()
+    assert job.execute_in_process(
+        instance=world.instance, partition_key=world.today.isoformat(), tags=BRINGS_ALL_MODELS
+    ).success
+    assert [world.tick() for _ in range(5)] == [set()] * 5
+
+
+def test_the_jobs_that_decide_and_refresh_say_that_they_bring_all_models():
+    repository = build_defs().get_repository_def()
+    for job in map(repository.get_job, ("decide", "refresh_models")):
+        assert job.run_tags.items() >= BRINGS_ALL_MODELS.items()
+        assert set(job.asset_layer.selected_asset_keys) >= set(CONDITIONS)
 
 
 def test_decisions_are_never_asked_for_by_a_change(world):
