@@ -57,13 +57,17 @@ from resources.settings import Settings, load_settings, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.io_manager import WarehouseIOManager
 from resources.work_files import StepFiles
+from sensors.approvals import unsigned_proposals
 from sensors.automation import CONDITIONS, UNDATED_CONDITIONS, creative_refresh, model_refresh
 from sensors.decisions import decided_proposals
 from sensors.file_drop import dropped_files
+from sensors.freshness import late_groups
 from sensors.late_decision import undecided_morning
 from sensors.restated_days import restated_days
+from sensors.run_outcomes import run_outcomes
 from sensors.schedules import SCHEDULES, daily_refresh, pulls_every_hour, spend_every_hour
 from sensors.sending import approved_changes
+from sensors.slice_retries import retries_of
 
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
@@ -139,7 +143,7 @@ def decides_today(clock: Clock, settings: Settings) -> bool:
     return isinstance(clock, SystemClock) and settings.as_of == "wall"
 
 
-Waking = TypeVar("Waking", dg.ScheduleDefinition, dg.SensorDefinition)
+Waking = TypeVar("Waking", bound=dg.ScheduleDefinition | dg.SensorDefinition)
 
 
 def asleep(waking: Waking) -> Waking:
@@ -173,6 +177,8 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     landed = [connectors.hung_on_pulls(spec, settings) for spec in landing.RAW_SPECS]
     pulling = [pull_sources(settings.source_names)] if live else []
     schedules = [*SCHEDULES, daily_refresh, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
+    # What goes by the wall clock: a simulated account is late for ever, and its servers are gone.
+    by_the_wall = [model_refresh, undecided_morning, late_groups, *map(retries_of, pulling)]
     return dg.Definitions(
         assets=[*conditioned, *live, *landed],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],
@@ -183,9 +189,10 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             restated_days,
             decided_proposals,
             approved_changes,
-            model_refresh if follows_today else asleep(model_refresh),
-            undecided_morning if follows_today else asleep(undecided_morning),
             creative_refresh,
+            run_outcomes,
+            unsigned_proposals,
+            *(by_the_wall if follows_today else map(asleep, by_the_wall)),
         ],
         resources=used,
         executor=dg.in_process_executor,

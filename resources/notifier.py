@@ -242,13 +242,19 @@ class Notifier:
                         },
                     )
 
-    def deliver(self) -> int:
+    def deliver(self, *, not_tried_for: timedelta = timedelta(0)) -> int:
         """Send what waits, oldest first; returns how many were taken.
 
         The first failure of a channel ends its round: a server that is down is not asked thirty times.
+
+        Args:
+            not_tried_for: a channel that refused something less than this ago is left alone. Who comes round
+                every minute asks a server that is down every few.
         """
         taken = 0
         for channel in self._channels:
+            if self._refused_within(channel.name, not_tried_for):
+                continue
             for message in self._waiting(channel.name):
                 if not self._claim(channel.name, message.event_id):
                     continue
@@ -286,6 +292,15 @@ class Notifier:
                 Message(row.event_id, row.severity, row.sentence, row.remedy)
                 for row in connection.execute(statement)
             ]
+
+    def _refused_within(self, channel: str, span: timedelta) -> bool:
+        table = NOTIFICATIONS.c
+        newest = sa.select(sa.func.max(table.begun_at)).where(
+            table.channel == channel, table.status == "waiting", table.attempts > 0
+        )
+        with self._engine.begin() as connection:
+            tried_at: float | None = connection.execute(newest).scalar_one()
+        return tried_at is not None and tried_at > (self._now() - span).timestamp()
 
     def _claim(self, channel: str, event_id: str) -> bool:
         """Note the try; False where another run is at it."""

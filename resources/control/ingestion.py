@@ -25,7 +25,8 @@ from resources.control.store import (
     upsert,
 )
 
-QueueKey = tuple[str, str, str, str, date]  # source, stream, breakdown_set, account_id, report_date
+QueueKey = tuple[str, str, str, str, date]
+QUEUE_KEY = ("source", "stream", "breakdown_set", "account_id", "report_date")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,25 @@ class IngestionControl:
         with self._engine.begin() as connection:
             return sorted(connection.execute(statement).scalars())
 
+    def waited_out(self, source: str, accounts: Iterable[str], now: datetime) -> list[tuple[QueueKey, int]]:
+        """Slices of these accounts whose wait is over, with their attempts so far, ordered by key.
+
+        One that waits for the next planned pull has no moment of its own and is none of them.
+        """
+        key = [SLICE_QUEUE.c[name] for name in QUEUE_KEY]
+        statement = (
+            sa.select(*key, SLICE_QUEUE.c.attempts)
+            .where(
+                SLICE_QUEUE.c.source == source,
+                SLICE_QUEUE.c.account_id.in_(list(accounts)),
+                SLICE_QUEUE.c.status == "waiting",
+                SLICE_QUEUE.c.next_attempt_at <= now.timestamp(),
+            )
+            .order_by(*key)
+        )
+        with self._engine.begin() as connection:
+            return [((*row[:-1],), row[-1]) for row in connection.execute(statement).all()]
+
     def queue_sizes(self) -> dict[str, dict[str, int]]:
         """Slices by source and status."""
         statement = sa.select(SLICE_QUEUE.c.source, SLICE_QUEUE.c.status, sa.func.count()).group_by(
@@ -244,8 +264,7 @@ class IngestionControl:
 
 
 def _named(key: QueueKey) -> dict[str, str | date]:
-    names = ("source", "stream", "breakdown_set", "account_id", "report_date")
-    return dict(zip(names, key, strict=True))
+    return dict(zip(QUEUE_KEY, key, strict=True))
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -1,0 +1,198 @@
+"""A failed run in words a person on call can act on: what failed, why, what to do, where to look.
+
+Here: reading one run's events. Not here: which runs are told of and when (`sensors.run_outcomes`), telling
+(`alerts`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
+
+from aelp_assets.alerts import run_link
+
+PARTITION_TAG = "dagster/partition"
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+AD_HOC = "__ASSET_JOB"
+"""The job of runs that a condition or a person asked for by their assets."""
+MONEY_JOBS = frozenset({"decide", "guard_spend", "send_approved"})
+"""While one of them fails, budgets stand as they are and runaway spend goes unseen."""
+_LONGEST_CAUSE = 400
+_NAMED = 3
+_READ_EVENTS = 1000
+_EVENTS = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+# Their messages are sentences already; of other errors the class is part of what happened.
+_OWN = ("resources.", "models.", "aelp_assets.", "sensors.", "dagster")
+_RULE = re.compile(r"^([\w.]+?)\.?(\w+): ", re.ASCII)
+_VARYING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{7,}\b|\d+")
+
+_REMEDIES = (
+    # What the cause says → what to do; the first that fits.
+    (r"No space left on device|disk is full", "Free space on the disk of AELP_HOME"),
+    (
+        r"WarehouseLocked|could not set lock|Conflicting lock",
+        "Another process holds the warehouse: end the one it names, or wait for it",
+    ),
+    (
+        r"MissingCredentials|credentials|unauthori[sz]ed|\b401\b",
+        "Renew the credentials it names (`aelp connect SOURCE` checks them)",
+    ),
+    (r"SettingsError|AELP_[A-Z_]+:", "Correct the setting it names"),
+    (
+        r"process of this run|run worker|has timed out|exceeded maximum runtime|Exited",
+        "Its process is gone (memory, a restart, the time limit): look at the machine first",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """Why one run failed.
+
+    Attributes:
+        what: the job and what it was about, such as "decide of 2026-06-30".
+        steps: that failed, by name.
+        assets: those the failed steps would have made, `schema/table`.
+        cause: in words, secrets taken out.
+        cause_hash: the same for the same cause, whatever numbers and ids its message holds.
+    """
+
+    run_id: str
+    what: str
+    steps: tuple[str, ...]
+    assets: tuple[str, ...]
+    cause: str
+    remedy: str
+    cause_hash: str
+
+    def sentence(self, ended: float, zone: tzinfo) -> str:
+        """What happened, for a notification."""
+        at = f"{datetime.fromtimestamp(ended, zone):%d %b %H:%M}"
+        where = _list(self.assets or self.steps)
+        return f"{self.what} failed{f' at {where}' if where else ''} ({at}): {self.cause}"
+
+
+def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callable[[str], str]) -> RunFailure:
+    """The failure of a run from its events; a run that could not say why is told of as that."""
+    events = [
+        record.event_log_entry.dagster_event
+        for record in instance.get_records_for_run(run.run_id, of_type=_EVENTS, limit=_READ_EVENTS).records
+        if record.event_log_entry.dagster_event is not None
+    ]
+    checks = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    broken = [
+        f"blocking check {check.check_name} of {'.'.join(check.asset_key.path)}"
+        for check in checks
+        if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    said = [
+        check.description.strip()
+        for check in checks
+        if not check.passed
+        and check.blocking
+        and check.severity == dg.AssetCheckSeverity.ERROR
+        and check.description
+    ]
+    failed = [event for event in events if event.is_step_failure]
+    steps = tuple(sorted({event.step_key for event in failed if event.step_key}))
+    error = failed[0].step_failure_data.error if failed else None
+    words, name = _in_words(error) if error else (_said_by_the_run(events), "")
+    if broken:
+        cause, kind = f"{_list(broken)}: {' '.join(said) or 'it gave no reason'}", "|".join(sorted(broken))
+        remedy = "Mend what the check names"
+    else:
+        cause, kind = words, f"{name}|{_VARYING.sub('#', words)[:200]}"
+        remedy = next(
+            (words for pattern, words in _REMEDIES if re.search(pattern, f"{name} {cause}", re.IGNORECASE)),
+            "Read the log of the failed step, and mend the cause" if steps else "Read the run's log",
+        )
+    return RunFailure(
+        run.run_id,
+        what(run),
+        steps,
+        _assets_of(instance, run, steps),
+        _shortened(scrub(cause)),
+        f"{remedy}; then re-execute it from failure: {run_link(run.run_id)}",
+        hashlib.sha256("|".join((*steps, kind)).encode()).hexdigest()[:16],
+    )
+
+
+def what(run: dg.DagsterRun) -> str:
+    """A run as people call it: its job, the morning or days it was about, or its assets."""
+    if run.job_name == AD_HOC:
+        keys = sorted(".".join(key.path) for key in run.asset_selection or ())
+        name = f"Materialising {_list(keys)}" if keys else "A run of assets"
+    else:
+        name = run.job_name
+    first, last = (run.tags.get(tag) for tag in (_RANGE_START, _RANGE_END))
+    about = run.tags.get(PARTITION_TAG) or (f"{first} to {last}" if first and last else None)
+    return f"{name} of {about}" if about else name
+
+
+def newest_part(run: dg.DagsterRun) -> str:
+    """The newest morning or day a run was about; empty where it was about none."""
+    return run.tags.get(PARTITION_TAG) or run.tags.get(_RANGE_END) or ""
+
+
+def _assets_of(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Sequence[str]) -> tuple[str, ...]:
+    planned = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, limit=_READ_EVENTS
+    ).records
+    found = {
+        ".".join(event.asset_key.path)
+        for record in planned
+        if (event := record.event_log_entry.dagster_event) is not None
+        and event.step_key in steps
+        and event.asset_key is not None
+    }
+    return tuple(sorted(found))
+
+
+def _in_words(error: SerializableErrorInfo) -> tuple[str, str]:
+    """The message of the error that matters, and its class: Dagster's own only wraps it."""
+    while error.cause is not None and (error.cls_name or "").startswith(("Dagster", "StepExecution")):
+        error = error.cause
+    message, _, dbt_said = error.message.strip().partition("Errors parsed from dbt logs:")
+    message = dbt_said.strip() or message
+    name = error.cls_name or ""
+    rule = _RULE.match(message)
+    if rule and (rule[2] == name) and rule[1].startswith(_OWN):
+        message = message[rule.end() :]
+    elif rule and rule[2] == name:
+        message = f"{name}: {message[rule.end() :]}"
+    return " ".join(message.split()) or name or "an error without words", name
+
+
+def _said_by_the_run(events: Sequence[Any]) -> str:
+    for event in events:
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            error = event.job_failure_data.error if event.event_specific_data else None
+            said = _in_words(error)[0] if error is not None else event.message
+            if said:
+                return " ".join(said.split())
+    return "its events do not say why."
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_CAUSE else f"{text[: _LONGEST_CAUSE - 1]}…"
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

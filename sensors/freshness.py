@@ -1,0 +1,103 @@
+"""Tables later than they promise to be, told once for each group until it is fresh again.
+
+Here: which lateness is news. Not here: what is late (`aelp_assets.lateness`), telling (`aelp_assets.alerts`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import tzinfo
+
+import dagster as dg
+
+from aelp_assets.alerts import asset_link, event_id, tell
+from aelp_assets.lateness import LateTable, by_group, late_tables
+from resources.clock import Clock
+from resources.notifier import Message
+from resources.settings import Environment, Settings
+
+GROUPS_APART = 3
+"""When more groups fall late at once, one thing is wrong: it is told as one."""
+_NAMED = 3
+
+
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of tables later than their freshness policy, once a group until it is fresh again.",
+)
+def late_groups(
+    context: dg.SensorEvaluationContext,
+    environment: dg.ResourceParam[Environment],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
+) -> dg.SensorResult:
+    """A group is news when it falls late and when all of it is fresh again."""
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("late_groups is evaluated with the graph it looks at")
+    known = read_cursor(context.cursor)
+    late = by_group(late_tables(context.repository_def.asset_graph, context.instance, clock.now()))
+    fallen = {group: tables for group, tables in late.items() if group not in known}
+    recovered = sorted(known.keys() - late.keys())
+    messages = []
+    if len(fallen) > GROUPS_APART:
+        messages.append(_many_late(fallen, settings.timezone))
+    else:
+        messages += [_one_late(group, tables, settings.timezone) for group, tables in fallen.items()]
+    if recovered:
+        messages.append(_fresh_again({group: known[group] for group in recovered}))
+    tell(environment, clock, context.log, messages)
+    now_late = {group: known.get(group, tables[0].due.isoformat()) for group, tables in late.items()}
+    said = f"{len(now_late)} groups are late, and people know" if now_late else "every table is fresh"
+    return dg.SensorResult(
+        skip_reason=f"told of {len(messages)}" if messages else said,
+        cursor=json.dumps({"late": now_late}, sort_keys=True),
+    )
+
+
+def read_cursor(text: str | None) -> dict[str, str]:
+    """Late groups and since when; unreadable: a first tick, whose events have the ids they had."""
+    try:
+        return {str(group): str(due) for group, due in json.loads(text or "{}").get("late", {}).items()}
+    except (AttributeError, ValueError):
+        return {}
+
+
+def _one_late(group: str, tables: list[LateTable], zone: tzinfo) -> Message:
+    longest = tables[0]
+    named = ", ".join(_named(table, zone) for table in tables[:_NAMED])
+    more = f" and {len(tables) - _NAMED} more" if len(tables) > _NAMED else ""
+    count = "a table is" if len(tables) == 1 else f"{len(tables)} tables are"
+    return Message(
+        event_id("late", group, longest.due.isoformat()),
+        "warning",
+        f"Group {group}: {count} later than promised: {named}{more}.",
+        "See why nothing made it anew (`aelp status`: a run that failed, a schedule that is off, a daemon "
+        f"that stands still), then materialise it: {asset_link(longest.path)}",
+    )
+
+
+def _many_late(fallen: dict[str, list[LateTable]], zone: tzinfo) -> Message:
+    first = min((tables[0] for tables in fallen.values()), key=lambda table: table.due)
+    count = sum(map(len, fallen.values()))
+    return Message(
+        event_id("late", *sorted(fallen), first.due.isoformat()),
+        "critical",
+        f"{count} tables of {len(fallen)} groups are later than promised ({', '.join(sorted(fallen))}); the "
+        f"longest: {_named(first, zone)}.",
+        "So many at once have one cause: look whether the daemon runs and what failed first (`aelp status`).",
+    )
+
+
+def _fresh_again(groups: dict[str, str]) -> Message:
+    return Message(
+        event_id("fresh", *(f"{group}@{due}" for group, due in sorted(groups.items()))),
+        "warning",
+        f"Fresh again: {', '.join(sorted(groups))}.",
+        "Nothing is left to do.",
+    )
+
+
+def _named(table: LateTable, zone: tzinfo) -> str:
+    made, due = (f"{moment.astimezone(zone):%d %b %H:%M}" for moment in (table.made, table.due))
+    return f"{table.name} (made {made}, due {due})"

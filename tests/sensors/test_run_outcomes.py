@@ -1,0 +1,208 @@
+"""Failed runs over a real instance and control store: told once, with the cause, until they heal."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from resources.clock import FixedClock
+from resources.control.store import NOTIFICATIONS, control_url, open_control_store
+from resources.settings import PROJECT_ROOT, load_settings, read_environment
+from resources.warehouse.interface import WarehouseLocked
+from sensors.run_outcomes import run_outcomes
+
+SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
+CLOCK = FixedClock(datetime(2026, 6, 30, 13, tzinfo=UTC))
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-06-01")
+FAULTS: list[Exception] = []
+
+
+@dg.asset(key=["gaelp_training", "placement_baselines"], partitions_def=DAYS)
+def baselines() -> None:
+    if FAULTS:
+        raise FAULTS[0]
+
+
+@dg.asset_check(asset=["gaelp_training", "placement_baselines"], blocking=True)
+def nobody_may_be_decided_on() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="No account may be decided on: meta/1 is stale.")
+
+
+def job_named(name, *checks):
+    job = dg.define_asset_job(name, dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks())
+    return dg.Definitions([baselines], asset_checks=checks, jobs=[job]).resolve_job_def(name)
+
+
+DECIDE, GUARD, BLOCKED = (
+    job_named("decide"),
+    job_named("guard_spend"),
+    job_named("decide", nobody_may_be_decided_on),
+)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("AELP_CONTROL_URL", raising=False)
+    monkeypatch.delenv("AELP_UI_URL", raising=False)
+    return read_environment({"AELP_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def tick(environment, instance):
+    """A tick from a cursor; returns its cursor."""
+
+    def ticked(cursor=None):
+        resources = {"environment": environment, "settings": SETTINGS, "clock": CLOCK}
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+            return run_outcomes(context).cursor
+
+    return ticked
+
+
+@pytest.fixture
+def run(instance):
+    """Run a job for a morning, failing with a fault where one is given."""
+
+    def ran(job=DECIDE, morning="2026-06-30", fault=None, **tags):
+        FAULTS[:] = [fault] if fault else []
+        done = job.execute_in_process(
+            instance=instance, partition_key=morning, tags=tags, raise_on_error=False
+        )
+        return done.run_id
+
+    return ran
+
+
+def told(environment):
+    """What was put before people, oldest first: severity, sentence, remedy."""
+    engine = open_control_store(control_url(environment.home, {}))
+    columns = NOTIFICATIONS.c.severity, NOTIFICATIONS.c.sentence, NOTIFICATIONS.c.remedy
+    with engine.begin() as connection:
+        rows = connection.execute(sa.select(*columns).order_by(sa.literal_column("rowid"))).all()
+    return [tuple(row) for row in rows]
+
+
+def test_a_failed_run_is_told_with_its_cause_what_to_do_and_where_to_look(environment, tick, run):
+    failed = run(fault=ValueError("no baseline of meta"))
+    tick()
+    ((severity, sentence, remedy),) = told(environment)
+    assert severity == "critical", "no decision, no money moved: somebody must know"
+    assert sentence.startswith("decide of 2026-06-30 failed at gaelp_training.placement_baselines (")
+    assert sentence.endswith("): ValueError: no baseline of meta")
+    assert f"re-execute it from failure: http://127.0.0.1:3000/runs/{failed}" in remedy
+
+
+def test_the_link_leads_where_people_open_the_ui(environment, tick, run, monkeypatch):
+    monkeypatch.setenv("AELP_UI_URL", "https://dagster.example.com/prod/")
+    failed = run(fault=ValueError("x"))
+    tick()
+    assert f"https://dagster.example.com/prod/runs/{failed}" in told(environment)[0][2]
+
+
+def test_a_blocking_check_is_named_with_what_it_found(environment, tick, run):
+    run(BLOCKED)
+    tick()
+    ((_, sentence, remedy),) = told(environment)
+    assert "blocking check nobody_may_be_decided_on of gaelp_training.placement_baselines" in sentence
+    assert "No account may be decided on: meta/1 is stale." in sentence
+    assert remedy.startswith("Mend what the check names")
+
+
+def test_a_held_warehouse_is_told_without_it_and_says_who_to_end(environment, tick, run):
+    run(GUARD, fault=WarehouseLocked("warehouse.duckdb is held by process 4711 (python)"))
+    tick()
+    ((severity, sentence, remedy),) = told(environment)
+    assert severity == "critical", "unguarded spend runs on"
+    assert "guard_spend of 2026-06-30 failed" in sentence
+    assert "held by process 4711" in sentence
+    assert "WarehouseLocked:" not in sentence, "our own errors are sentences"
+    assert "end the one it names" in remedy
+
+
+def test_nothing_new_tells_nothing_and_keeps_the_place(environment, tick, run):
+    assert json.loads(tick())["ill"] == {}, "an instance without runs"
+    run(fault=ValueError("x"))
+    cursor = tick()
+    assert tick(cursor) == cursor
+    assert len(told(environment)) == 1
+
+
+def test_a_tick_repeated_with_the_old_cursor_tells_nothing_twice(environment, tick, run):
+    before = tick()
+    run(fault=ValueError("x"))
+    assert tick(before) == tick(before)
+    assert len(told(environment)) == 1
+
+
+@pytest.mark.parametrize("cursor", ["not json", "[]", "null", '{"ill": {"decide": 7}}', '{"since": "x"}'])
+def test_an_unreadable_cursor_tells_what_was_told_no_second_time(environment, tick, run, cursor):
+    run(fault=ValueError("x"))
+    assert tick(cursor) == tick()
+    assert len(told(environment)) == 1
+
+
+def test_the_same_cause_is_told_once_until_it_heals_and_the_healing_too(environment, tick, run):
+    cursor = None
+    for number, morning in enumerate(("2026-06-28", "2026-06-29", "2026-06-30")):
+        run(morning=morning, fault=ValueError(f"row {number} of batch 0123456789ab{number}"))
+        cursor = tick(cursor)
+    assert len(told(environment)) == 1, "the numbers in it make no new cause"
+    run(morning="2026-06-30", fault=TypeError("another cause"))
+    cursor = tick(cursor)
+    assert len(told(environment)) == 2
+    healed = run(morning="2026-06-30")
+    cursor = tick(cursor)
+    _, sentence, remedy = told(environment)[-1]
+    assert "decide of 2026-06-30 works again" in sentence
+    assert "had failed 4 times since" in sentence
+    assert healed in remedy
+    run(morning="2026-06-30", fault=ValueError("row 9 of batch 0123456789ab9"))
+    tick(cursor)
+    assert len(told(environment)) == 4, "ill again after it was healthy: news"
+
+
+def test_an_older_morning_heals_nothing(environment, tick, run):
+    run(morning="2026-06-30", fault=ValueError("x"))
+    cursor = tick()
+    run(morning="2026-06-29")
+    assert list(json.loads(tick(cursor))["ill"]) == ["decide"]
+    assert len(told(environment)) == 1
+
+
+def test_what_heals_between_two_ticks_and_what_dagster_tries_again_is_no_news(environment, tick, run):
+    cursor = tick()
+    run(fault=ValueError("x"))
+    run()
+    run(GUARD, fault=ValueError("a worker died"), **{"dagster/will_retry": "true"})
+    assert json.loads(tick(cursor))["ill"] == {}
+    assert told(environment) == []
+
+
+def test_a_run_whose_process_died_says_so(environment, tick, instance):
+    run = instance.create_run_for_job(DECIDE, tags={"dagster/partition": "2026-06-30"})
+    instance.report_run_failed(run, message="The process of this run (4711@17) is gone.")
+    tick()
+    ((_, sentence, remedy),) = told(environment)
+    assert "decide of 2026-06-30 failed (" in sentence
+    assert "The process of this run (4711@17) is gone." in sentence
+    assert remedy.startswith("Its process is gone")
+
+
+def test_no_secret_is_told(environment, tick, run, monkeypatch):
+    monkeypatch.setenv("AELP_META_ACCESS_TOKEN", "EAAB-very-secret")
+    monkeypatch.setenv("AELP_CONTROL_URL", f"sqlite:///{environment.home}/control.sqlite")
+    run(fault=ValueError("GET /me?access_token=EAAB-very-secret failed; Bearer EAAB-very-secret"))
+    tick()
+    ((_, sentence, _),) = told(environment)
+    assert "very-secret" not in sentence
+    assert "[secret]" in sentence
