@@ -30,6 +30,7 @@ _ACCOUNT = ["platform", "account_id"]
 _MESSAGE = ["event_id", "severity", "sentence", "remedy"]
 _AS_MEANT = ("withdrawn", "held")
 _RECENT = days_before(1, and_the_morning=True)
+_WEEKLY_DAYS = 6  # what is found on Tuesdays is told until the next
 
 
 @dg.asset(
@@ -48,6 +49,10 @@ _RECENT = days_before(1, and_the_morning=True)
         "forecast_accuracy": NEWEST_BACKTEST,
         "forecast_drift": of_this_review("forecast_drift"),
         "reconciliations": of_this_review("reconciliations"),
+        "creative_drift": dg.AssetIn(
+            key=["gaelp_training", "creative_drift"],
+            partition_mapping=days_before(_WEEKLY_DAYS, and_the_morning=True),
+        ),
         "spend_alarms": dg.AssetIn(
             key=["ops", "spend_alarms"], partition_mapping=days_before(2, and_the_morning=True)
         ),
@@ -83,6 +88,7 @@ def safety_events(
     forecast_accuracy: pl.DataFrame,
     forecast_drift: pl.DataFrame,
     reconciliations: pl.DataFrame,
+    creative_drift: pl.DataFrame,
     spend_alarms: pl.DataFrame,
     pacing: pl.DataFrame,
     settings: dg.ResourceParam[Settings],
@@ -111,6 +117,7 @@ def safety_events(
             *safety.spend_alarms(spend_alarms),
             *safety.spend_unread(pacing),
             *safety.drift_alarms(forecast_drift, as_of_date=morning),
+            *safety.creative_drift_alarms(newest(creative_drift)),
             *safety.reconciliations_broken(reconciliations, as_of_date=morning),
             *safety.coverage_broken(newest(forecast_accuracy)),
             *safety.overspent(

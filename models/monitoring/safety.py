@@ -30,6 +30,23 @@ SCHEMA = pl.Schema(
     }
 )
 Event = dict[str, object]
+_NAMED = 3
+# Kinds of `creative_drift`, what they are about, what to say of it and what to do.
+_CREATIVE_DRIFTS = (
+    (
+        ("novelty", "trait"),
+        "new creatives",
+        "New creatives are unlike those that scores were learnt from",
+        "Give them exploration budget, and raise or drop none by its score before it has delivered; see "
+        "creative_drift.",
+    ),
+    (
+        ("ranking", "bounds"),
+        "ad scores",
+        "Scores do not hold for what ran since they were given",
+        "Decide by delivered results until the weekly ranking has learnt from them; see creative_drift.",
+    ),
+)
 
 
 def collect(events: Sequence[Event], *, as_of_date: date) -> pl.DataFrame:
@@ -229,6 +246,30 @@ def drift_alarms(drift: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:
             day=_week(as_of_date),
             track=row["track"],
         )
+
+
+def creative_drift_alarms(drift: pl.DataFrame) -> Iterator[Event]:
+    """Where creatives, or what they deliver, moved away from what was learnt: one event of each.
+
+    Args:
+        drift: newest `creative_drift`.
+    """
+    for kinds, subject, said, remedy in _CREATIVE_DRIFTS:
+        found = drift.filter(pl.col("kind").is_in(kinds) & pl.col("is_drift")).sort("kind", "name")
+        for day, rows in found.group_by("as_of_date", maintain_order=True):
+            named = [
+                f"{row['kind']} of {row['name']} is {row['value']:.2f} ({row['drift_limit']:.2f} is the limit)"
+                for row in rows.head(_NAMED).iter_rows(named=True)
+            ]
+            more = [f"{rows.height - _NAMED} more"] if rows.height > _NAMED else []
+            yield _event(
+                "creative_drift",
+                "warning",
+                subject,
+                f"{said}: {'; '.join([*named, *more])}.",
+                remedy,
+                day=_week(day[0]),
+            )
 
 
 def reconciliations_broken(reconciliations: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:

@@ -35,7 +35,14 @@ def test_a_simulated_or_historic_account_decides_no_calendar_day_by_itself(clock
     assert not decides_today(clock, settings)
     asleep = build_defs({"clock": clock, "settings": settings})
     # What reads creatives decides no day.
-    assert running(asleep) == {"dropped_files", "restated_days", "decided_proposals", "creative_refresh"}
+    assert running(asleep) == {
+        "dropped_files",
+        "restated_days",
+        "decided_proposals",
+        "creative_refresh",
+        "run_outcomes",
+        "unsigned_proposals",
+    }
     awake = build_defs({"clock": SystemClock(), "settings": BUSINESS})
     assert "model_refresh" in running(awake), "the one is a copy of the other"
 

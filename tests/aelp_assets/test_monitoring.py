@@ -81,7 +81,7 @@ BUDGET = LEVER_KEY | {
 DAY = {"date": MORNING - timedelta(days=1), "platform": "meta", "account_id": "a1", "track": "security"}
 
 
-def events(tmp_path, spent=(), alarmed=()):
+def events(tmp_path, spent=(), alarmed=(), drifted=()):
     """What the morning tells of levers that spent 300 of 100, some of them alarmed of on the day."""
     alarms = [
         {**DAY, "as_of_date": DAY["date"], "lever_id": name, "alarm_id": name, "kind": "k", "hour": 3}
@@ -103,6 +103,7 @@ def events(tmp_path, spent=(), alarmed=()):
         forecast_accuracy=pl.DataFrame(schema=tables.FORECAST_ACCURACY.polars_schema),
         forecast_drift=pl.DataFrame(schema=tables.FORECAST_DRIFT.polars_schema),
         reconciliations=pl.DataFrame(schema=tables.RECONCILIATIONS.polars_schema),
+        creative_drift=pl.DataFrame(drifted, schema=tables.CREATIVE_DRIFT.polars_schema),
         spend_alarms=pl.DataFrame(alarms, schema=tables.SPEND_ALARMS.polars_schema),
         pacing=pl.DataFrame(schema=tables.PACING.polars_schema),
         settings=load_settings(PROJECT_ROOT / "aelp.yaml"),
@@ -118,6 +119,21 @@ def test_money_an_alarm_told_of_on_the_day_is_not_told_of_again_as_spent(tmp_pat
         ("spend_alarm", "meta/a1/told"),
         ("spend_over_worst_case", "meta/a1/untold"),
     ]
+
+
+def test_creatives_that_drift_are_told_once_of_their_newest_judgement(tmp_path):
+    def judged(days_ago, kind, name, is_drift):
+        found = {"as_of_date": MORNING - timedelta(days=days_ago), "kind": kind, "name": name}
+        sizes = {"value": 0.41, "drift_limit": 0.25, "learnt": 60, "since": 20, "cases": 20}
+        return found | sizes | {"is_drift": is_drift}
+
+    drifted = [
+        judged(6, "ranking", "ctr", True),  # healed since
+        judged(0, "ranking", "ctr", False),
+        judged(0, "novelty", "text", True),
+        judged(0, "trait", "faces", True),
+    ]
+    assert events(tmp_path, drifted=drifted) == [("creative_drift", "new creatives")]
 
 
 def test_levers_on_one_budget_overspend_together_or_not_at_all():

@@ -155,6 +155,20 @@ def test_what_failed_is_sent_at_the_next_round_and_nothing_is_raised(engine, web
     assert {row["status"] for row in one.told()} == {"sent"}
 
 
+def test_who_comes_round_every_minute_asks_a_server_that_is_down_every_few(engine, webhook):
+    def minutes_later(minutes):
+        return Notifier(engine, [WebhookChannel(webhook.url)], lambda: NOON + timedelta(minutes=minutes))
+
+    webhook.statuses = [503]
+    minutes_later(0).announce([STOP])
+    tries = [minutes_later(n).deliver(not_tried_for=timedelta(minutes=10)) for n in range(12)]
+    assert sum(tries) == 0
+    assert len(webhook.taken) == 2
+    webhook.statuses = [204]
+    minutes_later(12).announce([DRIFT])
+    assert minutes_later(21).deliver(not_tried_for=timedelta(minutes=10)) == 2
+
+
 def test_one_channel_that_is_down_does_not_hold_the_other(engine, webhook, mail):
     webhook.statuses = [500]
     one = notifier(engine, WebhookChannel(webhook.url), email(mail))
