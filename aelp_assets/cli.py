@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from aelp_assets.commands import health
 from resources.settings import (
     PROJECT_ROOT,
     Environment,
@@ -164,18 +165,7 @@ def quarantine(
     print_quarantine(terminal(), open_warehouse(read_environment()), file, rows)
 
 
-@app.command()
-def status() -> None:
-    """Show each live source: credentials, newest day, lag, service level, retry queue, last error."""
-    from aelp_assets.file_report import terminal
-    from aelp_assets.status import print_status
-    from resources.clock import clock_from_environment
-    from resources.warehouse import open_warehouse
-
-    environment = read_environment()
-    clock = clock_from_environment()
-    sources = _sources(environment)
-    print_status(terminal(), open_warehouse(environment), sources, clock.now())
+app.command()(health.status)
 
 
 @app.command()

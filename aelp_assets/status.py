@@ -136,13 +136,15 @@ def print_status(console: Console, warehouse: Warehouse, sources: Sources, now: 
             row["error_class"] or "–",
         )
     console.print(table)
-    for row in rows.filter(pl.col("credentials") != "set").iter_rows(named=True):
-        console.print(f"`aelp connect {row['source']}` says what is missing.")
+    missing = rows.filter(pl.col("credentials") != "set")["source"].to_list()
+    if missing:
+        console.print(f"`aelp connect {missing[0] if len(missing) == 1 else 'SOURCE'}` says what is missing.")
 
 
 def _ago(hours: float | None) -> str:
     if hours is None:
         return "–"
+    hours = max(hours, 0.0)  # a clock that stands still is overtaken by what happened since
     return f"{hours:.1f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
 
 

@@ -258,7 +258,7 @@ def creative_drift_alarms(drift: pl.DataFrame) -> Iterator[Event]:
         found = drift.filter(pl.col("kind").is_in(kinds) & pl.col("is_drift")).sort("kind", "name")
         for day, rows in found.group_by("as_of_date", maintain_order=True):
             named = [
-                f"{row['kind']} of {row['name']} is {row['value']:.2f} ({row['drift_limit']:.2f} is the limit)"
+                f"{row['kind']} of {row['name']} is {row['value']:.2f} (limit {row['drift_limit']:.2f})"
                 for row in rows.head(_NAMED).iter_rows(named=True)
             ]
             more = [f"{rows.height - _NAMED} more"] if rows.height > _NAMED else []

@@ -1,0 +1,161 @@
+"""How Dagster does: its daemon, what wakes runs, the last run of each job, checks that fail now.
+
+Here: reading the instance. Not here: what of it needs a person (`health`), tables that are late (`lateness`).
+Its records carry the machine's clock, whatever AELP_CLOCK says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._utils.schedules import cron_string_iterator
+
+from aelp_assets.run_failures import newest_part
+from resources.settings import Environment
+
+_UNDER_WAY = {
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+}
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """Whether the daemon lives. `last_heartbeat` None: it never ran here."""
+
+    is_alive: bool
+    last_heartbeat: datetime | None
+    silent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Waking:
+    """A sensor or schedule: on or off, its last tick and what went wrong in it."""
+
+    name: str
+    is_on: bool
+    last_tick: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A job's newest run and when it is next due. `outcome`: never, success, failure, canceled, under way."""
+
+    job: str
+    outcome: str
+    about: str
+    at: datetime | None
+    next_due: datetime | None
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """A blocking check whose newest evaluation failed."""
+
+    check: str
+    table: str
+    said: str
+    at: datetime
+
+
+def existing_instance(environment: Environment) -> dg.DagsterInstance | None:
+    """The instance of this home as it stands, nothing created or changed; None where nothing has run yet."""
+    if not (environment.dagster_home / "dagster.yaml").is_file():
+        return None
+    os.environ["DAGSTER_HOME"] = str(environment.dagster_home)  # where the event log looks for its files
+    return dg.DagsterInstance.from_config(str(environment.dagster_home))
+
+
+def daemon_of(instance: dg.DagsterInstance) -> Daemon:
+    """Alive where every part of it gave a sign in the last half hour, as Dagster itself reckons."""
+    statuses = instance.get_daemon_statuses()
+    beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
+    silent = sorted(kind.lower() for kind, status in statuses.items() if not status.healthy)
+    return Daemon(
+        is_alive=bool(beats) and not silent,
+        last_heartbeat=datetime.fromtimestamp(max(beats), UTC) if beats else None,
+        silent=tuple(silent),
+    )
+
+
+def wakings_of(instance: dg.DagsterInstance, defs: dg.Definitions) -> list[Waking]:
+    """Every sensor and schedule of the graph with its newest tick."""
+    states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    return [
+        _waking(instance, waking, states.get(waking.name))
+        for waking in sorted([*(defs.schedules or ()), *(defs.sensors or ())], key=lambda one: one.name)
+        if isinstance(waking, dg.ScheduleDefinition | dg.SensorDefinition)
+    ]
+
+
+def _waking(
+    instance: dg.DagsterInstance,
+    waking: dg.ScheduleDefinition | dg.SensorDefinition,
+    state: InstigatorState | None,
+) -> Waking:
+    by_default = waking.default_status in (
+        dg.DefaultScheduleStatus.RUNNING,
+        dg.DefaultSensorStatus.RUNNING,
+    )
+    if state is None:
+        return Waking(waking.name, by_default, None, None)
+    is_on = by_default if state.status is InstigatorStatus.DECLARED_IN_CODE else state.is_running
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+    if not ticks:
+        return Waking(waking.name, is_on, None, None)
+    error = ticks[0].error if ticks[0].status is TickStatus.FAILURE else None
+    said = None if error is None else " ".join((error.cause or error).message.split())
+    return Waking(waking.name, is_on, datetime.fromtimestamp(ticks[0].timestamp, UTC), said)
+
+
+def job_runs(
+    instance: dg.DagsterInstance, defs: dg.Definitions, wakings: Iterable[Waking], now: datetime
+) -> list[JobRun]:
+    """The newest run of each job of the graph, the soonest due first, then by name."""
+    is_on = {waking.name for waking in wakings if waking.is_on}
+    due: dict[str, datetime] = {}
+    for schedule in defs.schedules or ():
+        if isinstance(schedule, dg.ScheduleDefinition) and schedule.name in is_on:
+            cron, zone = str(schedule.cron_schedule), schedule.execution_timezone
+            moment = next(iter(cron_string_iterator(now.timestamp() + 1, cron, zone))).astimezone(UTC)
+            due[schedule.job_name] = min(moment, due.get(schedule.job_name, moment))
+    found = []
+    for name in sorted(job.name for job in defs.jobs or ()):
+        records = instance.get_run_records(dg.RunsFilter(job_name=name), limit=1)
+        if not records:
+            found.append(JobRun(name, "never", "", None, due.get(name)))
+            continue
+        run, moment = records[0].dagster_run, records[0].end_time or records[0].start_time
+        outcome = "under way" if run.status in _UNDER_WAY else run.status.value.lower()
+        at = datetime.fromtimestamp(moment, UTC) if moment else records[0].create_timestamp
+        found.append(JobRun(name, outcome, newest_part(run), at, due.get(name)))
+    latest = datetime.max.replace(tzinfo=UTC)
+    return sorted(found, key=lambda run: (run.next_due or latest, run.job))
+
+
+def failed_checks(instance: dg.DagsterInstance, graph: AssetGraph) -> list[FailedCheck]:
+    """Blocking checks that failed when they were last evaluated, the newest first."""
+    keys = [key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking]
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    found = []
+    for key, record in newest.items():
+        event = record.event.dagster_event if record.event else None
+        if record.status is not AssetCheckExecutionRecordStatus.FAILED or event is None:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            at = datetime.fromtimestamp(record.create_timestamp, UTC)
+            table = ".".join(key.asset_key.path)
+            found.append(FailedCheck(key.name, table, " ".join((evaluation.description or "").split()), at))
+    return sorted(found, key=lambda check: check.at, reverse=True)

@@ -1,0 +1,206 @@
+"""`aelp status`: what needs a person, over a real home with runs, decisions and a held warehouse."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+from rich.console import Console
+
+from aelp_assets.health import read_health
+from aelp_assets.health_report import as_json, print_health
+from resources.clock import FixedClock, SystemClock
+from resources.control.store import control_url, open_control_store
+from resources.notifier import DeliveryFailed, Message, Notifier
+from resources.settings import PROJECT_ROOT, load_settings, read_environment
+from resources.warehouse import open_warehouse
+from resources.warehouse.interface import Append
+from resources.warehouse.tables import QUARANTINE
+from tests.resources.control.proposing import NINE, governing, lever, proposed
+
+SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
+TEN = FixedClock(NINE + timedelta(hours=1))
+FAULTS: list[str] = []
+HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+@dg.asset(
+    key=["gaelp_training", "forecast_results"],
+    group_name="forecasts",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48)),
+    check_specs=[
+        dg.AssetCheckSpec("quantiles_ordered", asset=["gaelp_training", "forecast_results"], blocking=True)
+    ],
+)
+def forecast_results() -> dg.MaterializeResult:
+    if "crash" in FAULTS:
+        raise ValueError("no forecast today")
+    said = "p10 > p50 on 3 levers" if "disordered" in FAULTS else None
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=said is None, description=said)])
+
+
+DECIDE = dg.define_asset_job("decide", dg.AssetSelection.all())
+AT_NINE = dg.ScheduleDefinition(
+    name="daily_decision",
+    job=DECIDE,
+    cron_schedule="0 9 * * *",
+    execution_timezone="America/New_York",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+DEFS = dg.Definitions([forecast_results], jobs=[DECIDE], schedules=[AT_NINE])
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("AELP_CONTROL_URL", raising=False)
+    FAULTS.clear()
+    return read_environment({"AELP_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory):
+    """An instance nothing has run in: making its tables takes seconds, copying them does not."""
+    home = tmp_path_factory.mktemp("blank")
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.from_config(str(home)) as made:
+            made.event_log_storage.get_asset_records()
+            made.all_instigator_state()
+    return home
+
+
+@pytest.fixture
+def instance(environment, blank, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(environment.dagster_home))
+    shutil.copytree(blank, environment.dagster_home)
+    with dg.DagsterInstance.from_config(str(environment.dagster_home)) as made:
+        yield made
+
+
+def ran(instance, *faults):
+    FAULTS[:] = faults
+    return DEFS.resolve_job_def("decide").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def screen(health):
+    out = io.StringIO()
+    print_health(Console(file=out, width=100, markup=False, emoji=False), health, SETTINGS.timezone)
+    return out.getvalue()
+
+
+def test_an_empty_home_is_well_and_stays_empty(environment):
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    assert health.is_well
+    assert "All is well" in screen(health)
+    assert "none yet" in screen(health)
+    assert not environment.home.exists()
+
+
+def test_a_failed_run_needs_a_person_until_the_job_works_again(environment, instance):
+    ran(instance, "crash")
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    assert health.needs == ["decide failed; `aelp ui` shows why."]
+    (row,) = [line for line in screen(health).splitlines() if line.startswith("decide")]
+    assert "failure" in row
+    assert "09:00" in row, "when it is next due"
+    ran(instance)
+    assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
+def test_a_blocking_check_that_fails_says_what_it_found(environment, instance):
+    ran(instance, "disordered")
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    assert (
+        "Blocking check quantiles_ordered of gaelp_training.forecast_results fails: p10 > p50 on 3 levers"
+        in health.needs
+    )
+    ran(instance)
+    assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
+def test_lateness_is_judged_by_the_calendar_alone(environment, instance, monkeypatch):
+    ran(instance)
+    later = datetime.now(UTC) + timedelta(days=3)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    assert health.needs == ["1 tables are later than promised, in forecasts."]
+    assert read_health(environment, SETTINGS, FixedClock(later), DEFS).late is None
+
+
+def test_what_waits_for_a_signature_is_counted_by_type_and_end(environment):
+    governance = governing(open_control_store(control_url(environment.home, {})))
+    proposed(governance, lever("l1"), lever("l2"))
+    health = read_health(environment, SETTINGS, TEN, DEFS)
+    assert health.needs == ["2 proposals wait for a signature: `aelp proposals`."]
+    assert "2 raise; the oldest since Tue 30 Jun 09:00, the first runs out Wed 01 Jul 09:00" in " ".join(
+        screen(health).split()
+    )
+    nearly = FixedClock(NINE + timedelta(hours=23))
+    assert "within two hours" in read_health(environment, SETTINGS, nearly, DEFS).needs[0]
+    governance.kill(is_on=True, person="pat", reason="strange spend", now=NINE)
+    assert "strange spend" in read_health(environment, SETTINGS, TEN, DEFS).needs[0], "before all else"
+
+
+class Down:
+    name = "webhook"
+
+    def send(self, message):
+        raise DeliveryFailed("the webhook answered HTTP 503")
+
+
+def test_what_could_not_be_told_is_said_with_the_reason(environment):
+    notifier = Notifier(open_control_store(control_url(environment.home, {})), [Down()], TEN.now)
+    notifier.announce([Message("e1", "critical", "A stop.", "Decide.")])
+    notifier.deliver()
+    health = read_health(environment, SETTINGS, TEN, DEFS)
+    assert health.needs == ["Not told yet: 1 by webhook (the webhook answered HTTP 503)."]
+
+
+def refused_rows(environment, moment):
+    warehouse = open_warehouse(environment)
+    warehouse.ensure_tables([QUARANTINE])
+    row = {"file": "june.csv", "file_hash": "f", "line": 7, "severity": "refused", "reason": "spend is -1"}
+    warehouse.write(
+        Append(QUARANTINE, pl.DataFrame([row | {"quarantined_at": moment}], schema=QUARANTINE.polars_schema))
+    )
+
+
+def test_refused_rows_of_the_last_day_are_counted(environment):
+    refused_rows(environment, NINE)
+    assert read_health(environment, SETTINGS, TEN, DEFS).needs == [
+        "1 rows were refused in the last day: `aelp quarantine`."
+    ]
+    assert read_health(environment, SETTINGS, FixedClock(NINE + timedelta(days=2)), DEFS).is_well
+
+
+def test_a_held_warehouse_hides_only_what_it_knows(environment):
+    refused_rows(environment, NINE)
+    command = [sys.executable, "-c", HOLD, str(environment.duckdb_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        health = read_health(environment, SETTINGS, TEN, DEFS)
+        holder.stdin.close()
+    assert f"held by PID {holder.pid}" in health.store.busy
+    assert health.is_well, "a run that works is no fault"
+    assert f"busy: held by PID {holder.pid}" in " ".join(screen(health).split())
+    told = json.loads(as_json(health, None))
+    assert told["is_well"] is True
+    assert told["sources"] is None
+    assert told["store"]["set_aside"] is None
+
+
+def test_the_screen_fits_even_where_everything_needs_somebody(environment, instance):
+    ran(instance, "crash")
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    many = health.__class__(**{**vars(health), "needs": ["x" * 300] * 40, "jobs": health.jobs * 30})
+    lines = screen(many).splitlines()
+    assert len(lines) <= 40
+    assert "and 32 more" in "\n".join(lines)
