@@ -69,7 +69,7 @@ def test_every_asset_says_what_it_is_and_who_answers(specs):
 def test_a_description_reads_as_whole_sentences_in_lists_that_show_its_first_line(specs):
     for spec in specs:
         first = spec.description.strip().split("\n")[0]
-        assert first.endswith((".", "`")), f"{spec.key.to_user_string()}: {first}"
+        assert first.endswith("."), f"{spec.key.to_user_string()}: {first}"
 
 
 def test_no_group_holds_a_single_table(specs):
