@@ -7,7 +7,7 @@ Here: the order of jobs and what can be reused. Not here: what the jobs do, and 
 from __future__ import annotations
 
 import os
-import shutil
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,12 +20,13 @@ import psutil
 
 from aelp_assets.bandits import kill_switch_frame
 from aelp_assets.ingest.connectors import pull_key
+from aelp_assets.instance import URL_VARIABLE, install_instance, instance_variables
 from aelp_assets.metadata import asset_key
 from resources import ledger
 from resources.clock import Clock
 from resources.code_version import source_hash
 from resources.connectors.registry import Sources
-from resources.settings import PROJECT_ROOT, Environment, Settings, read_environment
+from resources.settings import Environment, Settings, read_environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
@@ -56,14 +57,13 @@ class Morning:
 
 
 def open_instance(environment: Environment) -> dg.DagsterInstance:
-    """The Dagster instance of this AELP_HOME, with the project's `dagster.yaml` installed."""
-    environment.dagster_home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", environment.dagster_home / "dagster.yaml")
-    os.environ["DAGSTER_HOME"] = str(environment.dagster_home)
-    # One "will build" event for a whole range of days instead of one per day and asset.
-    os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "1"
-    # The days of a range are written together (resources/event_log.py); unset, Dagster writes each alone.
-    os.environ["DAGSTER_EVENT_BATCH_SIZE"] = "1000"
+    """The Dagster instance of this AELP_HOME, its settings installed.
+
+    Raises:
+        SettingsError: AELP_DAGSTER_URL names a database that cannot be used.
+    """
+    install_instance(environment)
+    os.environ.update(instance_variables(environment))
     instance = dg.DagsterInstance.get()
     bury_killed_runs(instance)
     return instance
@@ -73,7 +73,8 @@ def bury_killed_runs(instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process is gone and give back their place in the pools.
 
     A killed run cannot say so itself; its slot of the warehouse pool would keep every later run waiting.
-    Runs the daemon launched carry no process tag: its own run monitoring looks after those.
+    Runs the daemon launched carry no process tag: its own run monitoring looks after those, as after those of
+    other machines on the same instance.
     """
     unfinished = dg.RunsFilter(
         statuses=[
@@ -90,13 +91,16 @@ def bury_killed_runs(instance: dg.DagsterInstance) -> None:
 
 
 def _this_process() -> str:
-    """Process id and start time: an id alone is used again."""
+    """Process id and start time: an id alone is used again. Where machines share an instance, which one."""
     process = psutil.Process()
-    return f"{process.pid}@{process.create_time():.0f}"
+    named = f"{process.pid}@{process.create_time():.0f}"
+    return f"{named}@{platform.node()}" if os.environ.get(URL_VARIABLE) else named
 
 
 def _is_alive(process: str) -> bool:
-    pid, _, started = process.partition("@")
+    pid, started, *machine = process.split("@", 2)
+    if machine and machine[0] != platform.node():
+        return True  # for all this machine can see
     try:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == started
     except psutil.NoSuchProcess:
