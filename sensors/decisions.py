@@ -22,10 +22,14 @@ def decided_proposals(
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult:
-    """One mirror per state of the store; one that fails is made up for by the next, or by the morning."""
+    """One mirror per state of the store; one that fails is made up for by the next, or by the morning.
+
+    A state that comes back with a restored backup is mirrored again: what it came after is in the key.
+    """
     stamp = open_governance(environment, settings).stamp()
-    if stamp == (context.cursor or "0-0-0-0"):
+    if stamp == (context.cursor or "0-0-0-0-0"):
         return dg.SensorResult(skip_reason="nobody has decided anything since", cursor=context.cursor)
     if is_under_way(context.instance, mirror_governance.name):
         return dg.SensorResult(skip_reason="a mirror is under way", cursor=context.cursor)
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"decided-{stamp}")], cursor=stamp)
+    key = f"decided-{stamp}-after-{context.cursor or 'nothing'}"
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=stamp)

@@ -358,14 +358,17 @@ class Governance:
             return max(Decimal(0), person.daily_limit - signed_for(connection, person, as_of_date))
 
     def stamp(self) -> str:
-        """Changes whenever somebody decides, undoes, or pulls the kill switch, and when a change is done."""
-        logs = APPROVALS, CHANGES, KILL_SWITCH
-        newest = [sa.select(sa.func.coalesce(sa.func.max(log.c.sequence), 0)) for log in logs]
-        settled = sa.select(sa.func.coalesce(sa.func.max(CHANGES.c.finished_at), 0))
+        """Changes whenever somebody decides, undoes, or pulls the kill switch, and when a change is done.
+
+        Moments are in it as well as numbers: after a restore, numbers of decisions that were lost come again.
+        """
+        logs = APPROVALS.c.decided_at, CHANGES.c.created_at, KILL_SWITCH.c.at
+        newest = [sa.select(sa.func.coalesce(sa.func.max(log.table.c.sequence), 0)) for log in logs]
+        moments = [sa.select(sa.func.coalesce(sa.func.max(log), 0)) for log in (*logs, CHANGES.c.finished_at)]
         with self._engine.begin() as connection:
             parts: list[int] = [connection.execute(one).scalar_one() for one in newest]
-            moment = round(1000 * connection.execute(settled).scalar_one())
-        return "-".join(map(str, (*parts, moment)))
+            *decided, settled = (round(1000 * connection.execute(one).scalar_one()) for one in moments)
+        return "-".join(map(str, (*parts, max(decided), settled)))
 
     def approvals(self) -> list[Record]:
         """Every signed decision, oldest first."""

@@ -1,0 +1,65 @@
+"""`aelp backup`, `aelp restore`: the decisions of people in one file, and back.
+
+Here: the words. Not here: the file (`resources.control.backups`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from resources.control.backups import Backup
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it; a new file.", metavar="FILE")],
+) -> None:
+    """Copy the control store (proposals, approvals, changes, kill switch, retry queue) into one file."""
+    from resources.clock import clock_from_environment
+    from resources.control.backups import write_backup
+    from resources.settings import read_environment
+
+    written = write_backup(_store(), file, clock_from_environment().now())
+    typer.echo(f"{file}: {_told(written)}\nsha256 {written.sha256}")
+    typer.echo(
+        f"What decisions rested on lies beside it, each under its hash and never changed: copy "
+        f"{read_environment().artifacts} as it is."
+    )
+
+
+def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metavar="FILE")]) -> None:
+    """Fill an empty control store from a backup: all of it, or nothing."""
+    from resources.control.backups import restore_backup
+    from resources.control.records import UNFINISHED, changes, killed
+    from resources.control.store import CHANGES
+
+    engine = _store()
+    restored = restore_backup(engine, file)
+    typer.echo(f"Restored from {file}: {_told(restored)}")
+    with engine.begin() as connection:
+        stopped = killed(connection)
+        unsent = changes(connection, CHANGES.c.status.in_(UNFINISHED), CHANGES.c.mode != "shadow")
+    typer.echo(stopped or "The kill switch is off.")
+    if unsent:
+        typer.echo(
+            f"{len(unsent)} approved changes had not been sent then; they may have been since. `aelp kill "
+            "on` holds them while you compare `aelp changes` with the platform."
+        )
+
+
+def _store() -> sa.Engine:
+    from resources.control.store import control_url, open_control_store
+    from resources.settings import read_environment
+
+    return open_control_store(control_url(read_environment().home, os.environ))
+
+
+def _told(found: Backup) -> str:
+    rows = [f"{count:,} {name.replace('_', ' ')}" for name, count in found.rows.items() if count]
+    return f"as of {found.taken_at:%Y-%m-%d %H:%M} UTC, {', '.join(rows) or 'nothing decided yet'}"
