@@ -56,6 +56,7 @@ def studies() -> dict[str, Measure]:
     """Long studies: minutes to an hour, with --evidence or by name only."""
     from benchmarks.bandit_study import bandit_study
     from benchmarks.best_creative import best_creative
+    from benchmarks.capacity import capacity
     from benchmarks.closed_loop import closed_loop
     from benchmarks.creative_ranking import creative_ranking
     from benchmarks.fault_soak import fault_soak
@@ -74,6 +75,7 @@ def studies() -> dict[str, Measure]:
     return {
         "bandit_study": bandit_study,
         "best_creative": best_creative,
+        "capacity": capacity,
         "closed_loop": closed_loop,
         "creative_ranking": creative_ranking,
         "fault_soak": fault_soak,

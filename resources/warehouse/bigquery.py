@@ -240,8 +240,8 @@ class BigQueryWarehouse(Warehouse):
         declared.labels = {"aelp_component": "warehouse"}
         if table.partition is not None:
             declared.time_partitioning = bigquery.TimePartitioning(field=table.partition)
-        if table.cluster:
-            declared.clustering_fields = list(table.cluster)
+        if table.clustering:
+            declared.clustering_fields = list(table.clustering)
         return declared
 
     def _clear(self, write: Write) -> list[str]:

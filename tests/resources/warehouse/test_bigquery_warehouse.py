@@ -18,7 +18,7 @@ from resources.warehouse import open_warehouse
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.warehouse.interface import Append, ReplaceTable, Warehouse, WarehouseError
 from resources.warehouse.schema import Column, Table, TableName
-from resources.warehouse.tables import INGEST_SLICES, META_ADS_INSIGHTS
+from resources.warehouse.tables import FORECAST_RESULTS, INGEST_SLICES, META_ADS_INSIGHTS
 
 pytestmark = pytest.mark.emulator
 
@@ -59,7 +59,7 @@ def dataset(bigquery_environment: Environment) -> str:
 def test_tables_carry_partition_cluster_labels_and_descriptions(
     bigquery_warehouse: Warehouse, bigquery_environment: Environment, bigquery_client: bigquery.Client
 ) -> None:
-    bigquery_warehouse.ensure_tables([META_ADS_INSIGHTS, INGEST_SLICES])
+    bigquery_warehouse.ensure_tables([META_ADS_INSIGHTS, INGEST_SLICES, FORECAST_RESULTS])
     prefix = bigquery_environment.dataset_prefix
     made = bigquery_client.get_table(f"aelp-test.{prefix}raw.meta_ads_insights")
     assert (made.time_partitioning.field, made.time_partitioning.type_) == ("report_date", "DAY")
@@ -70,6 +70,11 @@ def test_tables_carry_partition_cluster_labels_and_descriptions(
         (column.name, "REQUIRED") for column in META_ADS_INSIGHTS.columns if column.required
     ]
     assert bigquery_client.get_table(f"aelp-test.{prefix}ops.ingest_slices").time_partitioning is None
+    forecast = bigquery_client.get_table(f"aelp-test.{prefix}gaelp_training.forecast_results")
+    assert (forecast.time_partitioning.field, forecast.clustering_fields) == (
+        "as_of_date",
+        ["platform", "account_id", "lever_id"],
+    )
 
 
 def test_no_staging_table_is_left_behind(
