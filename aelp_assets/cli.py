@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from aelp_assets.commands import backups, health
+from aelp_assets.commands import backups, health, services
 from resources.settings import (
     PROJECT_ROOT,
     Environment,
@@ -44,6 +44,7 @@ mmm_app = typer.Typer(no_args_is_help=True, help="Ask the newest media mix.")
 app.add_typer(mmm_app, name="mmm")
 app.command()(backups.backup)
 app.command()(backups.restore)
+app.command()(services.prepare)
 SANDBOX_TODAY = date(2026, 6, 30)
 Scale = Literal["tiny", "demo", "medium", "seed"]
 
