@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aelp_assets.commands import backups, health, services
+from aelp_assets.commands.looker import looker
 from resources.settings import (
     PROJECT_ROOT,
     Environment,
@@ -45,6 +46,7 @@ app.add_typer(mmm_app, name="mmm")
 app.command()(backups.backup)
 app.command()(backups.restore)
 app.command()(services.prepare)
+app.command()(looker)
 SANDBOX_TODAY = date(2026, 6, 30)
 Scale = Literal["tiny", "demo", "medium", "seed"]
 

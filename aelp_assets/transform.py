@@ -222,6 +222,12 @@ def _parse_if_changed(found: DbtProject, environment: Environment) -> None:
 project = ensure_manifest(read_environment())
 
 
+def parsed_manifest() -> dict[str, Any]:
+    """dbt's manifest of this environment, as it was when the graph was imported."""
+    manifest: dict[str, Any] = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+    return manifest
+
+
 @dbt_assets(
     manifest=project.manifest_path,
     project=project,
