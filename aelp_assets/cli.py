@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aelp_assets.commands import backups, health, services
-from aelp_assets.commands.looker import looker
+from aelp_assets.commands.looker import docs, looker
 from resources.settings import (
     PROJECT_ROOT,
     Environment,
@@ -47,6 +47,7 @@ app.command()(backups.backup)
 app.command()(backups.restore)
 app.command()(services.prepare)
 app.command()(looker)
+app.command()(docs)
 SANDBOX_TODAY = date(2026, 6, 30)
 Scale = Literal["tiny", "demo", "medium", "seed"]
 

@@ -49,6 +49,7 @@ from aelp_assets.external_edits import external_edits
 from aelp_assets.ingest import connectors
 from aelp_assets.ingest import file_drop as landing
 from aelp_assets.jobs import JOBS, pull_sources
+from aelp_assets.looker import outside_specs
 from aelp_assets.sending import send_approved
 from aelp_assets.transform import dbt_resource, reporting, transform
 from resources.clock import Clock, SystemClock, clock_from_environment
@@ -180,7 +181,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     # What goes by the wall clock: a simulated account is late for ever, and its servers are gone.
     by_the_wall = [model_refresh, undecided_morning, late_groups, *map(retries_of, pulling)]
     return dg.Definitions(
-        assets=[*conditioned, *live, *landed],
+        assets=[*conditioned, *live, *landed, *outside_specs()],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],
         jobs=[*JOBS, *pulling, send_approved],
         schedules=schedules if follows_today else [asleep(schedule) for schedule in schedules],

@@ -1,6 +1,6 @@
-"""`aelp looker`: the LookML that analysts open, from the semantic models of dbt.
+"""`aelp looker` and `aelp docs`: what analysts open, from the dbt project.
 
-Here: words and exit codes. Not here: what is generated (`resources.looker`).
+Here: words and exit codes. Not here: what is generated (`resources.looker`, `aelp_assets.dbt_docs`).
 """
 
 from __future__ import annotations
@@ -38,3 +38,15 @@ def looker(
         if check:
             typer.echo("`aelp looker` writes what is generated; refinements are mended by hand.", err=True)
         raise typer.Exit(1)
+
+
+def docs() -> None:
+    """Write dbt's documentation of this warehouse as one file that opens without a server or a network."""
+    from aelp_assets.dbt_docs import write_docs
+    from resources.settings import read_environment
+
+    try:
+        typer.echo(f"Open {write_docs(read_environment())} in a browser.")
+    except RuntimeError as fault:
+        typer.echo(str(fault), err=True)
+        raise typer.Exit(1) from None
