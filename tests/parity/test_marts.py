@@ -5,14 +5,28 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import lkml
 import polars as pl
 import pytest
 
+from resources.looker import FOLDER
 from resources.warehouse.schema import TableName
 from tests.parity.conftest import Build
 from tests.parity.expected import EXPECTED, Expected
 from tests.parity.landings.landing import day
+from tests.resources.looker.lookml_sql import key_sql, select_measures
 
+VIEWS = {
+    path.name.removesuffix(".view.lkml"): lkml.load(path.read_text(encoding="utf-8"))["views"][0]
+    for path in sorted((FOLDER / "generated").glob("*.view.lkml"))
+}
+# The ratios a mart tells of each row, and Looker's measures of the same.
+RATIOS = {
+    "ads_campaign_daily": {"ctr": "ctr", "cvr": "cvr", "avg_cpc": "cpc"},
+    "ads_ad_daily": {"ctr": "ad_ctr", "cvr": "ad_cvr", "avg_cpc": "ad_cpc"},
+    "unified_ctr": {"link_ctr": "link_ctr", "link_ctr_unique": "link_ctr_unique"},
+    "creative_history": {"ctr": "creative_ctr", "cvr": "creative_cvr"},
+}
 # What a column may be on either side and still be the same column.
 EQUIVALENT_TYPES = {
     "VARCHAR": "STRING",
@@ -101,6 +115,20 @@ def test_undated_rows_stay_out_of_every_daily_table(built: Build) -> None:
             assert frame["date"].null_count() == 0, table
             for accounts in frame.select(pl.col("^(account_id|store_id)$")):
                 assert "k1" not in accounts.to_list(), table
+
+
+@pytest.mark.parametrize("view", [name for name, view in VIEWS.items() if view.get("measures")])
+def test_looker_s_measures_run_and_their_ratios_are_the_mart_s_own(built: Build, view: str) -> None:
+    warehouse, mart = built.project.warehouse, f"gaelp_training.{view}"
+    asked = select_measures(VIEWS[view], mart, warehouse.dialect, by=key_sql(VIEWS[view]))
+    measured = warehouse.query(asked).sort("grain")
+    ratios = RATIOS.get(view, {})
+    assert not ratios or measured.height
+    told = ", ".join(f"seen.{column}" for column in ratios) or "1"
+    own = warehouse.query(f"select {key_sql(VIEWS[view])} as grain, {told} from {mart} as seen").sort("grain")
+    assert own["grain"].to_list() == measured["grain"].to_list()
+    for column, measure in ratios.items():
+        assert own[column].to_list() == measured[measure].to_list(), measure
 
 
 @pytest.mark.dbt
