@@ -62,6 +62,19 @@ LAUNCH_SUBMISSION = dg.AssetKey(["governance", "launch_submission"])
 ARM_SUBMISSION = dg.AssetKey(["governance", "arm_submission"])
 URGENT_STOPS = dg.AssetKey(["governance", "urgent_stops"])
 _EXTERNAL_EDITS = asset_key(str(tables.EXTERNAL_EDITS.name))
+_SUBMISSIONS = (SUBMISSION, LAUNCH_SUBMISSION, ARM_SUBMISSION, URGENT_STOPS)
+_PROPOSED, _APPROVED, _CHANGED = (
+    asset_key(str(table.name)) for table in (tables.PROPOSALS, tables.APPROVALS, tables.CANARY_CHANGES)
+)
+# What leads to what: put before people, signed, changed, sent. One mirror reads them all at once.
+_LED_BY = {
+    "proposals": {*_SUBMISSIONS, _EXTERNAL_EDITS},
+    "approvals": {_PROPOSED},
+    "canary_changes": {_PROPOSED, _APPROVED},
+    "canary_budgets_snapshot": {_PROPOSED, _CHANGED},
+    "outbox": {_PROPOSED, _CHANGED},
+    "apply_hold_assignments": {_PROPOSED, _APPROVED, _CHANGED},
+}
 
 
 def open_governance(environment: Environment, settings: Settings) -> Governance:
@@ -293,11 +306,12 @@ def lever_targets(budget_levers: pl.DataFrame) -> dict[tuple[str, str, str], Lev
 
 @dg.multi_asset(
     name="governance_mirror",
-    deps=[SUBMISSION, LAUNCH_SUBMISSION, ARM_SUBMISSION, URGENT_STOPS, _EXTERNAL_EDITS],
+    deps=[*_SUBMISSIONS, _EXTERNAL_EDITS],
     outs={
         table.name.table: table_out(str(table.name), CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS, _CODE)
         for table in tables.GOVERNANCE_TABLES
     },
+    internal_asset_deps=_LED_BY,
     check_specs=[
         dg.AssetCheckSpec(
             f"{table.name.table}_grain",

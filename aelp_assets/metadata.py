@@ -16,6 +16,7 @@ import dagster as dg
 import polars as pl
 from matplotlib.figure import Figure
 
+from aelp_assets.column_sources import COLUMN_SOURCES, ColumnSources
 from resources.warehouse.schema import Table, TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
@@ -46,12 +47,39 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def table_metadata(dotted: str) -> dict[str, Any]:
-    """Static metadata of a Python-written table: name, schema, grain."""
+    """Static metadata of a Python-written table: name, schema, grain, where its columns come from.
+
+    Said with the definition, not with each materialisation: the code says it, and a morning cannot change it.
+    """
     table = PYTHON_TABLES[dotted]
     return {
         "dagster/table_name": dotted,
         "dagster/column_schema": column_schema(table),
         "grain": ", ".join(table.grain),
+        **column_sources_metadata(COLUMN_SOURCES[dotted]),
+    }
+
+
+def column_sources_metadata(sources: ColumnSources) -> dict[str, Any]:
+    """Column lineage as Dagster keeps it, and as a table a person reads on the asset's page; of roots nothing."""
+    if not sources.columns:
+        return {}
+    lineage = dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(asset_key(table), column) for table, column in sorted(places)]
+            for name, places in sources.columns.items()
+        }
+    )
+    lines = ["| column | computed from | made by |", "| --- | --- | --- |"]
+    for name in PYTHON_TABLES[sources.table].column_names:
+        by_table: dict[str, list[str]] = {}
+        for table, column in sorted(sources.columns.get(name, ())):
+            by_table.setdefault(table, []).append(column)
+        told = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in by_table.items())
+        lines.append(f"| {name} | {told} | {', '.join(sources.made.get(name, ()))} |")
+    return {
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(lineage),
+        "column sources": dg.MetadataValue.md("\n".join(lines)),
     }
 
 

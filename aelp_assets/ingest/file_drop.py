@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 
-from aelp_assets.metadata import asset_key, column_schema, markdown_table, table_metadata
+from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
 from resources.clock import Clock
@@ -219,7 +219,7 @@ def _landed_table(table: Table) -> dg.AssetSpec:
         owners=DATA_ENGINEERING,
         kinds={"table"},
         partitions_def=report_days if dated else None,
-        metadata={"dagster/table_name": str(table.name), "dagster/column_schema": column_schema(table)},
+        metadata=table_metadata(str(table.name)),
     )
 
 
