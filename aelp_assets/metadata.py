@@ -61,8 +61,8 @@ def table_metadata(dotted: str) -> dict[str, Any]:
 
 
 def column_sources_metadata(sources: ColumnSources) -> dict[str, Any]:
-    """Column lineage as Dagster keeps it, and as a table a person reads on the asset's page; of roots nothing."""
-    if not sources.columns:
+    """Column lineage as Dagster keeps it, and as a table a person reads on the asset's page."""
+    if not sources.columns:  # of a root there is nothing to tell
         return {}
     lineage = dg.TableColumnLineage(
         {

@@ -5,6 +5,8 @@ Here: the IO manager of such a morning. Not here: the declarations (`aelp_assets
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import dagster as dg
 import polars as pl
 
@@ -17,7 +19,7 @@ _TABLES = {asset_key(table): table for table in COLUMN_SOURCES}
 _MIRRORED = [str(table.name) for table in GOVERNANCE_TABLES]
 
 
-def declared_reads(written: frozenset[dg.AssetKey] | set[dg.AssetKey], table: str) -> set[str]:
+def declared_reads(written: AbstractSet[dg.AssetKey], table: str) -> set[str]:
     """Columns of `table` that the declarations of the tables written name.
 
     What is put before people has no table of its own: its rows show in the mirror of the control store.

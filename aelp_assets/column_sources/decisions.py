@@ -30,8 +30,8 @@ _REQUEST = (_CLICKS, _VIEWS, _SPEND, _CURVE, _ENVELOPE, {_LEVERS: "current_budge
 _GUARDED = (
     *_REQUEST,
     {
-        _LEVERS: "minimum_budget budget_increment is_shared learning_state last_edited_at status lever_source "
-        "budget_type",
+        _LEVERS: "minimum_budget budget_increment is_shared learning_state last_edited_at status "
+        "lever_source budget_type",
         _ACCOUNTS: "eligible",
     },
 )

@@ -87,7 +87,8 @@ _OF_EVERY_REVIEW = rows_by(
         _RESULTS: f"as_of_date target_date {_LEVER} budget is_current_budget",
         _OUTLOOK: "as_of_date target_date track horizon",
         _DAYS: f"date {_LEVER}",
-        _LEVERS: f"date {_LEVER} currency lever_level is_shared minimum_budget budget_increment last_edited_at",
+        _LEVERS: f"date {_LEVER} currency lever_level is_shared minimum_budget budget_increment "
+        "last_edited_at",
         _TRAITS: "platform account_id lever_id trait",
         _TRACK_DAYS: "date platform account_id track",
         _ACCOUNTS: "as_of_date platform account_id eligible",
