@@ -45,6 +45,7 @@ from aelp_assets import (
 )
 from aelp_assets.audits import account_audits, decision_accounts
 from aelp_assets.checks import CHECKS
+from aelp_assets.column_sources import MOMENTARY_COLUMNS
 from aelp_assets.external_edits import external_edits
 from aelp_assets.ingest import connectors
 from aelp_assets.ingest import file_drop as landing
@@ -129,7 +130,7 @@ def default_resources() -> dict[str, Any]:
         "drop": landing.open_drop(environment, settings, clock),
         "sources": open_sources(environment, settings, clock),
         "warehouse": warehouse,
-        "io_manager": WarehouseIOManager(warehouse),
+        "io_manager": WarehouseIOManager(warehouse, MOMENTARY_COLUMNS),
         "step_io_manager": StepFiles(base_dir=str(environment.home / "work" / "steps")),
         "dbt": dbt_resource(environment),
     }

@@ -22,7 +22,7 @@ from aelp_assets.column_sources import (
 )
 from aelp_assets.column_sources.notation import ColumnSources, Maker, Place
 
-__all__ = ["COLUMN_SOURCES", "ColumnSources", "Maker", "Place"]
+__all__ = ["COLUMN_SOURCES", "MOMENTARY_COLUMNS", "ColumnSources", "Maker", "Place"]
 
 _MODULES = (
     landing,
@@ -43,4 +43,13 @@ COLUMN_SOURCES: dict[str, ColumnSources] = {
     for module in _MODULES
     for one in (*getattr(module, "RAW", ()), *vars(module).values())
     if isinstance(one, ColumnSources)
+}
+# Columns that say who wrote a row and when: two runs that say the same differ in them alone.
+MOMENTARY_COLUMNS: dict[str, list[str]] = {
+    table: sorted(
+        name
+        for name, makers in sources.made.items()
+        if name not in sources.columns and set(makers) <= {Maker.RUN, Maker.CLOCK}
+    )
+    for table, sources in COLUMN_SOURCES.items()
 }

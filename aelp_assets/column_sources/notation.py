@@ -38,10 +38,6 @@ class Maker(StrEnum):
     ARTIFACT = "a file of the artifacts' folder"
 
 
-# Differ between two runs that say the same.
-OF_THE_MOMENT = (Maker.RUN, Maker.CLOCK)
-
-
 @dataclass(frozen=True)
 class ColumnSources:
     """Where the columns of one table come from.

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from aelp_assets.partitions import days_before
+from resources.warehouse.content import content_version
 from resources.warehouse.interface import ReplacePartitions, ReplaceTable
 from resources.warehouse.io_manager import WarehouseIOManager, partition_column, table_of
 from resources.warehouse.schema import TableName
@@ -203,3 +204,57 @@ def test_every_table_of_mornings_keeps_its_earlier_ones():
     dated = {str(table.name): table.partition for table in MODEL_TABLES if "as_of_date" in table.column_names}
     assert dated
     assert set(dated.values()) == {"as_of_date"}, "a table without a partition is replaced whole"
+
+
+def data_version(warehouse, rows, **options) -> str:
+    done = materialise(warehouse, asset_returning(rows), partition_key="2026-06-02", **options)
+    (event,) = done.asset_materializations_for_node("ops__account_audits")
+    return event.tags["dagster/data_version"]
+
+
+def test_the_same_rows_are_the_same_data_version_whoever_writes_them_in_whatever_order(warehouse):
+    first = data_version(warehouse, audits((2, "a"), (2, "b")))
+    assert data_version(warehouse, audits((2, "b"), (2, "a"))) == first
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"statistic": 0.5000000000000001},
+        {"detail": None},
+        {"account_id": "a "},
+        {"decision_eligible": False},
+    ],
+    ids=str,
+)
+def test_one_changed_cell_is_another_data_version(edit):
+    rows = audits((2, "a"), (2, "b"))
+    edited = rows.with_columns(
+        pl.when(pl.col("account_id") == "a").then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in edit.items()
+    )
+    assert content_version(edited) != content_version(rows)
+
+
+def test_who_wrote_it_is_no_content():
+    rows = audits((2, "a"))
+    by_another = rows.with_columns(detail=pl.lit("run 2"))
+    assert content_version(by_another, ["detail"]) == content_version(rows, ["detail"])
+
+
+def test_what_follows_from_a_table_is_as_new_as_its_content(warehouse):
+    instance = dg.DagsterInstance.ephemeral()
+
+    @dg.asset(ins={"rows": dg.AssetIn(key=AUDITS)}, partitions_def=DAYS, code_version="1")
+    def follower(rows: pl.DataFrame) -> None: ...
+
+    def followed(rows: pl.DataFrame) -> str:
+        done = materialise(
+            warehouse, asset_returning(rows), follower, partition_key="2026-06-02", instance=instance
+        )
+        (event,) = done.asset_materializations_for_node("follower")
+        return event.tags["dagster/data_version"]
+
+    first = followed(audits((2, "a"), (2, "b")))
+    assert followed(audits((2, "b"), (2, "a"))) == first
+    assert followed(audits((2, "b"), (2, "c"))) != first
