@@ -43,7 +43,7 @@ from models.ranking.kernels import Values, chosen_rows
 from models.ranking.one_click import BinaryFigures
 from models.ranking.populations import ADS, OF_TESTS, TESTS, WITH_TESTS
 from models.ranking.roster import chosen_candidates
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_vectors import read_vectors, space_of
 from resources.ranker_models import remove_rankers
 from resources.settings import Environment, Settings
@@ -85,7 +85,7 @@ _DELIVERY = [*CREATIVE, "track", "campaign_id", "placement"]
             str(table.name),
             MARKETING_SCIENCE,
             WEEKLY_FRESHNESS,
-            module_hash("models.ranking.ad_scores", "models.ranking.roster"),
+            module_hash(*used_by(__name__, "aelp_assets.ranker_models", "aelp_assets.ranking_evidence")),
         )
         for table in (RANKER_EVALUATIONS, RANKER_MODELS, AD_SCORES)
     },

@@ -23,7 +23,7 @@ from models.experiments.lift import (
     placebo_windows,
     window_outcomes,
 )
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 from resources.warehouse.tables import APPLY_HOLD_LIFT
 
@@ -57,7 +57,7 @@ _COMPARISONS = ("live", "sandbox", *NOTHING_SENT)
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.apply_hold_lift"),
-    code_version=module_hash("models.experiments.lift", "models.rewards"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def apply_hold_lift(

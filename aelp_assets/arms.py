@@ -22,7 +22,7 @@ from aelp_assets.partitions import (
 from models import arms as arm_models
 from models import context_arms, fast_fail
 from models.eligibility import of_eligible
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 TEST_DAYS = 28  # a test-lane ad is judged within days; older evidence is another creative's
@@ -70,9 +70,7 @@ def arm_rules(settings: Settings) -> arm_models.ArmRules:
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.arm_decisions"),
-    code_version=module_hash(
-        "models.arms", "models.context_arms", "models.fast_fail", "models.split_designs", "models.rewards"
-    ),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def arm_decisions(

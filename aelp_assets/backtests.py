@@ -18,7 +18,7 @@ from aelp_assets.partitions import WAREHOUSE_POOL, decision_days, morning_of, se
 from aelp_assets.response import past_curves
 from models import accuracy
 from models.eligibility import maturity_by_account, of_eligible
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 _ACCURACY_SHOWN = [
@@ -45,10 +45,7 @@ _ACCURACY_SHOWN = [
     partitions_def=decision_days,
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata("gaelp_training.forecast_accuracy"),
-    code_version=module_hash(
-        *("models.accuracy", "models.scoring_rules", "models.triangular"),
-        *("models.forecasting", "models.eligibility", "models.overlap", "models.response_curves"),
-    ),
+    code_version=module_hash(*used_by(__name__), "models.overlap"),
     pool=WAREHOUSE_POOL,
 )
 def forecast_accuracy(

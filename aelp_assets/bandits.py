@@ -42,7 +42,7 @@ from models.guardrails import (
 from models.response_curves import curves_of_levers
 from models.rewards import RewardDefinition
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.control.launch_reserves import reserved
 from resources.control.records import BUDGET, LEVER, killed
 from resources.control.store import control_url, open_control_store
@@ -62,7 +62,7 @@ _STATES_SHOWN = [
     *("matured_spend", "p_cac_above_cap", "expected_loss_rate"),
 ]
 _RUNS_SHOWN = ["track", "levers", "draws", "half_life_days", "log_score_gain"]
-CODE = module_hash("models.bandits", "models.guardrails", "models.rewards", "models.response_curves")
+CODE = module_hash(*used_by(__name__, "aelp_assets.channel_envelopes"))
 # The raw tables behind the frames a decision is made from; a test holds it against dbt's manifest.
 DECISION_STREAMS = (
     *("meta_ads_insights", "meta_ads_insights_by_placement"),

@@ -23,7 +23,7 @@ from aelp_assets.partitions import (
 from models import baselines
 from models.eligibility import maturity_by_account, of_eligible
 from models.quantiles import out_of_order
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 _SHOWN = [
@@ -55,7 +55,7 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.placement_baselines"),
-    code_version=module_hash("models.baselines", "models.eligibility"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def placement_baselines(

@@ -23,7 +23,7 @@ from aelp_assets.partitions import (
 from models.bandits import contexts
 from models.eligibility import of_eligible
 from models.quantiles import out_of_order
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 _DRAWS = 1000  # advice is read at 90 %, not in the tails
@@ -66,7 +66,7 @@ _IN_PARTS = ("age", "gender")
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata(_TABLE),
-    code_version=module_hash("models.bandits", "models.rewards", "models.eligibility"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def context_rates(

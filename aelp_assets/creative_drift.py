@@ -32,7 +32,7 @@ from models.ranking.candidates import IMAGE, TEXT, TRAITS
 from models.ranking.drift import Drift, bounds_since, novelty, ranking_since, trait_shifts
 from models.ranking.evidence import Arms
 from models.ranking.kernels import Values
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_vectors import read_vectors, space_of
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse
@@ -93,7 +93,7 @@ _GROUP = ("as_of_date", "platform", "account_id", "track", "campaign_id", "place
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata(_NAME),
     description=CREATIVE_DRIFT.description,
-    code_version=module_hash("models.ranking"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def creative_drift(

@@ -23,7 +23,7 @@ from models.creatives.contents import (
 )
 from models.policy import TEXTS
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_images import CreativeImages, Unshown, images_set_aside
 from resources.creative_vectors import VectorKeeper, read_vectors, space_of
@@ -60,7 +60,7 @@ _CHECKS = {
     freshness_policy=DATA_FRESHNESS,
     metadata=table_metadata(_NAME),
     description=CREATIVE_EMBEDDINGS.description,
-    code_version=module_hash("models.creatives.contents", "resources.creative_vectors"),
+    code_version=module_hash(*used_by(__name__), "resources.creative_vectors"),
     pool=WAREHOUSE_POOL,
 )
 def creative_embeddings(

@@ -15,7 +15,7 @@ from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
 from aelp_assets.ownership import MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import RANKING_DAYS, WAREHOUSE_POOL, days_before, decision_days, morning_of
 from models.creatives.fatigue import FATIGUE_VERSION, SEASON, WHERE, delivered_fatigue
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 from resources.warehouse.tables import CREATIVE_FATIGUE
 
@@ -48,7 +48,7 @@ _CHECKS = {
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata(_NAME),
     description=CREATIVE_FATIGUE.description,
-    code_version=module_hash("models.creatives.fatigue"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def creative_fatigue(

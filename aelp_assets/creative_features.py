@@ -14,7 +14,7 @@ from aelp_assets.partitions import WAREHOUSE_POOL
 from models.creatives.contents import CREATIVE, image_contents, with_arms_of_tests
 from models.policy import TEXTS
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_images import CreativeImages, images_set_aside
 from resources.settings import Environment, Settings
@@ -47,7 +47,7 @@ _CHECKS = {
     freshness_policy=DATA_FRESHNESS,
     metadata=table_metadata(_NAME),
     description=CREATIVE_FEATURES.description,
-    code_version=module_hash("resources.creative_measures"),
+    code_version=module_hash(*used_by(__name__), "resources.creative_measures"),
     pool=WAREHOUSE_POOL,
 )
 def creative_features(

@@ -23,7 +23,7 @@ from models.eligibility import maturity_by_account, of_eligible
 from models.forecasting import creatives
 from models.quantiles import out_of_order
 from models.ranking.multipliers import multipliers_in_force
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 _SHOWN = [
@@ -61,7 +61,7 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.creative_rates"),
-    code_version=module_hash("models.forecasting", "models.eligibility", "models.ranking.multipliers"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def creative_rates(

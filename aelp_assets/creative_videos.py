@@ -13,7 +13,7 @@ from aelp_assets.ownership import DATA_FRESHNESS, MARKETING_SCIENCE
 from aelp_assets.partitions import WAREHOUSE_POOL
 from models.creatives.contents import CREATIVE
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_assets import FOLDER, AssetStore
 from resources.creative_images import CreativeVideos, images_set_aside
 from resources.dropped_videos import DROP_FOLDER, take_in
@@ -49,7 +49,11 @@ _CHECKS = {
     freshness_policy=DATA_FRESHNESS,
     metadata=table_metadata(_NAME),
     description=CREATIVE_VIDEO_FEATURES.description,
-    code_version=module_hash("resources.creative_videos", "resources.dropped_videos"),
+    code_version=module_hash(
+        *used_by(__name__),
+        "resources.creative_videos",
+        "resources.dropped_videos",
+    ),
     pool=WAREHOUSE_POOL,
 )
 def creative_video_features(

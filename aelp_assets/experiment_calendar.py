@@ -36,7 +36,7 @@ from models.experiments.registry import (
     proposed_split_tests,
     registry_frame,
 )
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 from resources.warehouse.tables import EXPERIMENTS
 
@@ -90,7 +90,9 @@ _SHOWN = [
     partitions_def=decision_days,
     freshness_policy=WEEKLY_FRESHNESS,
     metadata=table_metadata(_EXPERIMENTS),
-    code_version=module_hash("models.experiments", "models.guardrails"),
+    code_version=module_hash(
+        *used_by(__name__, "aelp_assets.channel_envelopes", "aelp_assets.randomised_evidence")
+    ),
     pool=WAREHOUSE_POOL,
 )
 def experiment_registry(

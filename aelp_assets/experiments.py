@@ -21,11 +21,11 @@ from models.experiments.split_test_results import (
     split_test_verdicts,
 )
 from models.experiments.split_test_validity import TEST, split_test_validity
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.warehouse.tables import AB_EXPERIMENTS, AB_RESULTS
 
 _EXPERIMENTS, _RESULTS = str(AB_EXPERIMENTS.name), str(AB_RESULTS.name)
-_CODE = module_hash("models.experiments")
+_CODE = module_hash(*used_by(__name__))
 _ALPHA = 0.05
 _SHOWN = [
     *("test_id", "test_name", "metric", "last_day", "arms", "units", "sample_ratio_p", "verdict", "winner"),

@@ -27,7 +27,7 @@ from aelp_assets.response import past_curves
 from models.maturity import last_matured_day
 from models.monitoring import reviews
 from models.quantiles import NAMES
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
@@ -37,7 +37,7 @@ HINDCAST_WEEKS = 5
 HINDCAST_DRAWS = 1000
 HINDCAST_HISTORY = 28
 _ACCOUNT = ["platform", "account_id"]
-_CODE = module_hash("models.monitoring", "models.forecasting", "models.overlap", "models.response_curves")
+_CODE = module_hash(*used_by(__name__), "models.overlap")
 
 
 def _read_of(table: Table, keys: list[str], metrics: list[str]) -> pl.Schema:

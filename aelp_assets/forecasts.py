@@ -40,7 +40,7 @@ from models.forecasting.panel import Panel
 from models.quantiles import out_of_order
 from models.ranking.multipliers import lever_multipliers, multipliers_in_force
 from models.response_curves import curves_of_levers
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 # Baselines average a month, forecasts look a month ahead with trend and mix: twice, or half, is a broken
@@ -65,10 +65,7 @@ _BY_TRACK_SHOWN = [
     *("track", "target_date", "spend_p50", "signups_p10", "signups_p50", "signups_p90"),
     *("cac_p10", "cac_p50", "cac_p90", "p_cac_within_cap"),
 ]
-_CODE = module_hash(
-    *("models.forecasting", "models.bandits", "models.eligibility"),
-    *("models.response_curves", "models.ranking.multipliers"),
-)
+_CODE = module_hash(*used_by(__name__))
 
 
 @dg.multi_asset(

@@ -22,7 +22,7 @@ from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, m
 from models.guardrails import STATE_SCHEMA
 from models.policy import review
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.connectors.registry import Sources
 from resources.control.arm_rules import ArmLimits
 from resources.control.authority import Approver
@@ -55,7 +55,10 @@ _OF_THE_PLAN = [
     *("headline", "body", "call_to_action", "image_hash", "format"),
 ]
 _CODE = module_hash(
-    "resources.control.governance", "resources.control.payloads", "resources.control.launch_payloads"
+    *used_by(__name__),
+    "resources.control.governance",
+    "resources.control.payloads",
+    "resources.control.launch_payloads",
 )
 SUBMISSION = dg.AssetKey(["governance", "submission"])
 LAUNCH_SUBMISSION = dg.AssetKey(["governance", "launch_submission"])

@@ -12,11 +12,11 @@ from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models import launches, policy
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 SNAPSHOT_DAYS = 7  # levers as of the account's newest snapshot, even after a few missed mornings
-_CODE = module_hash("models.launches", "models.policy")
+_CODE = module_hash(*used_by(__name__))
 _REVIEWED = ["track", "creative_id", "policy_profile", "passed", "flags"]
 _PLANNED = [
     "track",

@@ -32,12 +32,21 @@ from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, m
 from aelp_assets.randomised_evidence import RANDOMISED_INPUTS, kept_draws, randomised_readings
 from models.mmm.planner import calendar_conflicts
 from models.quantiles import out_of_order
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Environment, Settings
 from resources.warehouse import tables
 from resources.warehouse.schema import Table
 
-_CODE = module_hash("models.mmm", "models.eligibility", "models.overlap", "models.rewards")
+_CODE = module_hash(
+    *used_by(
+        __name__,
+        "aelp_assets.channel_envelopes",
+        "aelp_assets.media_mix_fit",
+        "aelp_assets.media_mix_plan",
+        "aelp_assets.randomised_evidence",
+    ),
+    "models.overlap",
+)
 _FITS_SHOWN = [
     *("track", "model", "outcome", "weeks", "channels", "max_rhat", "min_ess_bulk", "divergences"),
     *("weeks_in_interval", "passed", "reasons", "warnings", "disagreeing"),

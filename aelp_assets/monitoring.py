@@ -25,7 +25,7 @@ from aelp_assets.partitions import (
 from models.maturity import last_matured_day
 from models.monitoring import arrival, changes, readiness, reconciliation
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.control.arm_payloads import ARM_TYPES
 from resources.settings import Environment, Settings
 
@@ -34,7 +34,7 @@ KNOWN_DAYS = 9
 BACKTEST_DAYS = 14
 SPEND_DAYS = 7
 _ACCOUNT = ["platform", "account_id"]
-_CODE = module_hash("models.monitoring")
+_CODE = module_hash(*used_by(__name__))
 
 _LEVER_DAYS = dg.AssetIn(key=["intermediate", "int_lever_daily"], partition_mapping=days_before(LEVER_DAYS))
 NEWEST_BACKTEST = dg.AssetIn(

@@ -24,12 +24,12 @@ from aelp_assets.partitions import (
 from models.overrides.choices import find_choices, standing_days
 from models.overrides.outcomes import judged_choices, learnings, score_choices
 from models.quantiles import out_of_order
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 from resources.warehouse.tables import OVERRIDE_LEARNINGS, OVERRIDE_OUTCOMES
 
 _OUTCOMES, _LEARNINGS = str(OVERRIDE_OUTCOMES.name), str(OVERRIDE_LEARNINGS.name)
-_CODE = module_hash("models.overrides")
+_CODE = module_hash(*used_by(__name__))
 _DECIDED = ("proposals", "approvals", "canary_changes", "canary_budgets_snapshot", "external_edits")
 _QUANTILES = [
     *(

@@ -23,7 +23,7 @@ from models import pacing as spend_pacing
 from models import spend_readings
 from models.guardrails import STATE_SCHEMA
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.control.payloads import LeverValue
 from resources.control.records import LEVER, LeverKey, Refused, key_of
 from resources.settings import Environment, Settings
@@ -33,7 +33,7 @@ HISTORY_DAYS = 56
 COVERED = ("meta", "google_ads", "tiktok", "linkedin")  # whose spend is read within the day
 _DAY_TOTALS = ("linkedin",)  # which reports by nothing finer than the day
 _WHOLE_DAY = "__none__"
-_CODE = module_hash("models.pacing", "models.spend_readings")
+_CODE = module_hash(*used_by(__name__))
 _ACCOUNT = ["platform", "account_id"]
 _BUDGET = pl.coalesce("budget_id", "lever_id")  # Google's campaigns may share one, which is then an object
 _SHOWN = ["track", "lever_id", "hour", "budget", "worst_case", "expected_spend", "spend", "day_end_p50"]
@@ -331,7 +331,9 @@ def _reason(row: Mapping[str, Any]) -> str:
     owners=CAMPAIGN_MANAGEMENT,
     freshness_policy=DECISION_FRESHNESS,
     partitions_def=decision_days,
-    code_version=module_hash("resources.control.governance", "resources.control.payloads"),
+    code_version=module_hash(
+        *used_by(__name__), "resources.control.governance", "resources.control.payloads"
+    ),
     pool=WAREHOUSE_POOL,
 )
 def urgent_stops(

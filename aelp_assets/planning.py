@@ -31,7 +31,7 @@ from models.creatives.contents import CREATIVE
 from models.eligibility import of_eligible
 from models.ranking.multipliers import multipliers_in_force
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.control.launch_reserves import Standing, of_earlier_mornings
 from resources.control.records import BUDGET, LEVER
 from resources.control.store import control_url, open_control_store
@@ -80,12 +80,7 @@ _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
     partitions_def=decision_days,
     freshness_policy=DECISION_FRESHNESS,
     metadata=table_metadata("gaelp_training.slates"),
-    code_version=module_hash(
-        "models.slates",
-        "models.eligibility",
-        "models.ranking.multipliers",
-        "resources.control.launch_reserves",
-    ),
+    code_version=module_hash(*used_by(__name__), "resources.control.launch_reserves"),
     pool=WAREHOUSE_POOL,
 )
 def slates(

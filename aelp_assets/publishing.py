@@ -7,6 +7,7 @@ import dagster as dg
 
 from aelp_assets.ownership import DATA_ENGINEERING, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL
+from resources.code_version import module_hash
 from resources.settings import Environment
 from resources.warehouse import publish_analyst_copy
 
@@ -28,6 +29,7 @@ from resources.warehouse import publish_analyst_copy
     kinds={"duckdb"},
     owners=DATA_ENGINEERING,
     freshness_policy=DECISION_FRESHNESS,
+    code_version=module_hash("resources.warehouse"),
     pool=WAREHOUSE_POOL,
 )
 def analyst_copy(

@@ -18,7 +18,7 @@ from models import overlap
 from models import response_curves as curve_models
 from models.eligibility import of_eligible
 from models.maturity import is_matured
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.settings import Settings
 
 _KEY = ["platform", "account_id", "lever_id"]
@@ -27,7 +27,7 @@ _CURVES_SHOWN = [
     *("prior_share", "basis", "evidence_days"),
 ]
 _CLUSTERS_SHOWN = ["track", "lever_id", "cluster", "is_brand_search", "basis"]
-_CODE = module_hash("models.overlap", "models.response_curves", "models.eligibility")
+_CODE = module_hash(*used_by(__name__))
 
 
 @dg.multi_asset(

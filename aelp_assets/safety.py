@@ -19,7 +19,7 @@ from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, REVIEW_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of
 from models.monitoring import safety
 from resources.clock import Clock
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.control.records import FAILED, Record
 from resources.control.store import control_url, open_control_store
 from resources.notifier import Message, Notifier
@@ -76,7 +76,7 @@ _WEEKLY_DAYS = 6  # what is found on Tuesdays is told until the next
     partitions_def=decision_days,
     freshness_policy=REVIEW_FRESHNESS,
     metadata=table_metadata("gaelp_training.safety_events"),
-    code_version=module_hash("models.monitoring"),
+    code_version=module_hash(*used_by(__name__)),
     pool=WAREHOUSE_POOL,
 )
 def safety_events(
@@ -232,7 +232,7 @@ def _overtaken(proposals: Iterable[Record], morning: date) -> list[tuple[date, s
     partitions_def=decision_days,
     freshness_policy=REVIEW_FRESHNESS,
     metadata=table_metadata("ops.notifications"),
-    code_version=module_hash("resources.notifier"),
+    code_version=module_hash(*used_by(__name__), "resources.notifier"),
     pool=WAREHOUSE_POOL,
 )
 def notifications(

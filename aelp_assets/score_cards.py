@@ -29,7 +29,7 @@ from models.maturity import last_matured_day
 from models.policy import TEXTS, PolicyProfile, review_texts
 from models.ranking.blocks import Vectors, creative_blocks, measured_traits
 from models.ranking.score_cards import CARD, ScoreCards, score_cards
-from resources.code_version import module_hash
+from resources.code_version import module_hash, used_by
 from resources.creative_vectors import VectorSpace, read_vectors, space_of
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse
@@ -69,7 +69,7 @@ _NO_RATE = "No placement of its track delivered enough to know its rate."
             str(table.name),
             MARKETING_SCIENCE,
             WEEKLY_FRESHNESS,
-            module_hash("models.ranking", "models.creatives.fatigue", "models.policy"),
+            module_hash(*used_by(__name__)),
         )
         for table in (SCORE_CARDS, AD_SCORE_DRIVERS, AD_LOOK_ALIKES)
     },

@@ -54,6 +54,27 @@ def module_hash(*modules: str) -> str:
     return source_hash(*sorted(path.relative_to(PROJECT_ROOT).as_posix() for path in _closure(modules)))
 
 
+def used_by(*glue: str) -> tuple[str, ...]:
+    """The modules below `models` that the named modules import themselves, for `module_hash`.
+
+    So that an asset's version follows what its own file computes with: a package by name stands only for its
+    `__init__`, and a list by hand missed the modules inside of ten of them.
+
+    Args:
+        glue: dotted names of modules with assets, `__name__` mostly, and of helpers they compute through.
+
+    Raises:
+        FileNotFoundError: no such module in the project.
+    """
+    found: set[str] = set()
+    for module in glue:
+        path = _module_file(module)
+        if path is None:
+            raise FileNotFoundError(f"{module} is no module of {PROJECT_ROOT}")
+        found |= {name for name, _ in _imported_files(module, path) if name.startswith("models.")}
+    return tuple(sorted(found))
+
+
 def _closure(modules: tuple[str, ...]) -> set[Path]:
     found: set[Path] = set()
     pending = []

@@ -17,6 +17,7 @@ from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
 from aelp_assets.status import source_status
 from resources.clock import Clock
+from resources.code_version import module_hash
 from resources.connectors.fetching import FetchedAccount
 from resources.connectors.planning import Span
 from resources.connectors.publishing import AccountPublisher, PublishedReport
@@ -36,6 +37,14 @@ _COMMON: Mapping[str, Any] = {
     "kinds": {"api", "polars"},
     "owners": DATA_ENGINEERING,
     "metadata": table_metadata("ops.source_pulls"),
+}
+
+# What pulls every source, and what speaks to it where that is no module of its name.
+_PULLING = ("resources.connectors.pulling", "resources.connectors.publishing")
+_SPEAKING: Mapping[SourceName, tuple[str, ...]] = {
+    "meta": ("resources.connectors.meta.source",),
+    "google_ads": ("resources.connectors.google_ads.source",),
+    "ga4": ("resources.connectors.ga4", "resources.connectors.ga4_export"),
 }
 
 # What each source lands; the raw tables hang on its pull.
@@ -95,8 +104,13 @@ def source_assets(source: SourceName, accounts: list[str]) -> list[dg.AssetsDefi
         backfill_policy=dg.BackfillPolicy.single_run(),
         **_COMMON,
     )(pulled)
-    due = pulls.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS))
-    return [due, backfills]
+    code = module_hash(*_PULLING, *_SPEAKING.get(source, (f"resources.connectors.{source}",)))
+    return [
+        pulls.map_asset_specs(
+            lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS, code_version=code)
+        ),
+        backfills.map_asset_specs(lambda spec: spec.replace_attributes(code_version=code)),
+    ]
 
 
 def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:

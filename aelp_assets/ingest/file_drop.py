@@ -16,6 +16,7 @@ from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
 from resources.clock import Clock
+from resources.code_version import module_hash
 from resources.files.drop import FileDrop
 from resources.files.fetched import FetchedFile
 from resources.files.landing import LandingPlan, LandingReport, fetch_landing, plan_landing, publish_landing
@@ -43,6 +44,7 @@ from resources.warehouse.tables import (
 FETCH_POOL = "file_drop"
 _FROM_SETTINGS = (TRACK_RULES, REWARD_DEFINITIONS, CHANNEL_RULES, MEDIA_WEEKS)
 _UNDATED = (FILE_PERIOD_PERFORMANCE, MEDIA_HISTORY, EXPERIMENT_ARMS)
+_CODE = module_hash("resources.files.landing", "resources.files.publishing")
 _BETWEEN_STEPS = "step_io_manager"
 
 
@@ -205,7 +207,7 @@ def _file_landings() -> None:
 
 
 file_landings = _file_landings.map_asset_specs(
-    lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS)
+    lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS, code_version=_CODE)
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -14,11 +16,16 @@ import pytest
 
 from aelp_assets.definitions import build_defs
 from aelp_assets.partitions import WAREHOUSE_POOL
+from aelp_assets.transform import project
 from resources.settings import PROJECT_ROOT
-from resources.warehouse.tables import MODEL_TABLES, OPS_TABLES, RAW_TABLES
+from resources.warehouse.tables import MODEL_TABLES, OPS_TABLES, PYTHON_TABLES, RAW_TABLES
 
 pytestmark = pytest.mark.dbt
 
+DECISIONS = {
+    f"gaelp_training/{name}" for name in ("bandit_decisions", "arm_decisions", "slates", "launch_plans")
+}
+OUTCOMES = {f"gaelp_training/{name}" for name in ("apply_hold_lift", "override_outcomes", "proposal_history")}
 SNAPSHOT = Path(__file__).parent / "graph_snapshot.json"
 LOAD = """
 import time, warnings
@@ -47,6 +54,31 @@ def specs(graph):
 @pytest.fixture(scope="module")
 def executable(graph):
     return [a for a in graph.assets if isinstance(a, dg.AssetsDefinition) and a.is_executable]
+
+
+@pytest.fixture(scope="module")
+def below(specs):
+    """All assets that rest on one, however far."""
+    children: dict[str, set[str]] = {}
+    for spec in specs:
+        for dep in spec.deps:
+            children.setdefault(dep.asset_key.to_user_string(), set()).add(spec.key.to_user_string())
+
+    @functools.cache
+    def found(key: str) -> frozenset[str]:
+        near = children.get(key, set())
+        return frozenset(near).union(*map(found, near))
+
+    return found
+
+
+@pytest.fixture(scope="module")
+def exposed() -> set[str]:
+    """What dbt's exposures name."""
+    manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    named = [key for one in manifest["exposures"].values() for key in one["depends_on"]["nodes"]]
+    return {f"{nodes[key]['schema']}/{nodes[key]['name']}" for key in named}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +140,40 @@ def test_only_what_reads_the_outside_world_has_no_upstream(graph, specs):
         f"ops/{kind}/{source}" for kind in ("source_pulls", "source_backfills") for source in settings.sources
     }
     assert roots == {"ops/file_landings", *read}
+
+
+def test_every_executable_asset_has_a_code_version(executable):
+    unversioned = {spec.key.to_user_string() for a in executable for spec in a.specs if not spec.code_version}
+    assert unversioned == set()
+
+
+def test_every_landed_row_may_reach_a_decision_or_an_exposure(below, exposed):
+    for table in RAW_TABLES:
+        key = str(table.name).replace(".", "/")
+        assert below(key) & (exposed | DECISIONS), f"{key} is landed for nobody"
+
+
+def test_every_python_table_is_read_or_exposed(specs, below, exposed):
+    for spec in specs:
+        key = spec.key.to_user_string()
+        if key.replace("/", ".") in PYTHON_TABLES:
+            assert below(key) or key in exposed, f"{key} is written for nobody"
+
+
+def test_every_decision_and_what_came_of_it_rests_on_landed_rows(below):
+    landed = [str(table.name).replace(".", "/") for table in RAW_TABLES]
+    reached = set().union(*map(below, landed))
+    assert reached >= DECISIONS | OUTCOMES
+
+
+def test_a_decision_leads_to_a_signature_a_change_a_call_and_an_outcome(specs, below):
+    deps = {spec.key.to_user_string(): {d.asset_key.to_user_string() for d in spec.deps} for spec in specs}
+    assert "governance/submission" in below("gaelp_training/bandit_decisions")
+    chain = ["governance/submission", "ops/proposals", "ops/approvals", "ops/canary_changes", "ops/outbox"]
+    for above, key in pairwise(chain):
+        assert above in deps[key], f"{key} does not follow from {above}"
+    assert below("ops/canary_changes") >= OUTCOMES
+    assert "gaelp_training/slate_accuracy" in below("gaelp_training/slates")
 
 
 def test_every_toucher_of_the_warehouse_waits_its_turn(executable):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from aelp_assets.partitions import report_days
 from aelp_assets.transform import Translator, project, transform
+from resources.code_version import source_hash
 
 MANIFEST = json.loads(project.manifest_path.read_text(encoding="utf-8"))
 MODELS = {node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"}
@@ -50,6 +52,21 @@ def test_an_edited_model_is_a_new_version(edit):
     edited = copy.deepcopy(model)
     edit(edited)
     assert Translator().get_code_version(edited) != Translator().get_code_version(model)
+
+
+def test_an_edited_macro_is_a_new_version_of_every_model(monkeypatch):
+    versions = {name: Translator().get_code_version(node) for name, node in MODELS.items()}
+    read = Path.read_bytes
+    edit = {"engine.sql": b"-- edited"}
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + edit.get(path.name, b""))
+    source_hash.cache_clear()
+    try:
+        edited = {name: Translator().get_code_version(node) for name, node in MODELS.items()}
+    finally:
+        monkeypatch.undo()
+        source_hash.cache_clear()
+    assert versions
+    assert {name for name in versions if edited[name] == versions[name]} == set()
 
 
 def test_a_version_stays_while_nothing_is_edited():
