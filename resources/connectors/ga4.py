@@ -40,7 +40,7 @@ LIVE = "analyticsdata.googleapis.com"
 QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # daily quotas return at its midnight
 AN_HOUR = 3_600.0
 
-_LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost|\[::1\]):\d+$")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):\d+")
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,7 @@ class Ga4Source:
 
     @cached_property
     def _client(self) -> Any:
-        if _LOOPBACK.match(self._endpoint) is None:
+        if _LOOPBACK.fullmatch(self._endpoint) is None:
             host = self._endpoint if ":" in self._endpoint else f"{self._endpoint}:443"
             options = [("grpc.max_receive_message_length", -1)]
             channel = grpc.secure_channel(host, grpc.ssl_channel_credentials(), options=options)

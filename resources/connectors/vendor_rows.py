@@ -31,7 +31,7 @@ _BOMS = (
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ROUNDED = re.compile(r"^\d(?:\.\d+)?[eE]\+\d+$")
 _COLUMN = re.compile(r"[\w .()/-]+")
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _refusal(record: Mapping[str, str], header: Sequence[str], values: Sequence[
     if link and not _is_web(link):
         return f'link_url is "{link[:60]}"; an address beginning with https:// is needed.'
     image_hash = record.get("image_hash")
-    if image_hash and not _SHA256.match(image_hash):
+    if image_hash and not _SHA256.fullmatch(image_hash):
         return "image_hash is no sha256 in 64 small hexadecimal digits."
     created = record.get("created_on")
     if created and not _is_day(created):

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pc
+import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 
-from resources.files.opening import EXACT_INTEGERS, UnreadableFile
+from resources.files.opening import EXACT_INTEGERS, Limits, UnreadableFile
 from resources.files.recognition import Header
 
 BLOCK_BYTES = 16 << 20
@@ -116,7 +117,7 @@ def text_batches(
     wanted = names if has_quotes else [names[position] for position in sorted({0, *positions})]
     counter = _LineCounter(next_row=header.line + 1)
 
-    def set_aside(row: pc.InvalidRow) -> str:
+    def set_aside(row: pa.csv.InvalidRow) -> str:
         breaks = row.text.count("\n")
         counter.aside.append(
             _Aside(row.number, row.actual_columns, row.expected_columns, row.text[:2000], breaks)
@@ -124,20 +125,20 @@ def text_batches(
         return "skip"
 
     try:
-        reader = pc.open_csv(
+        reader = pa.csv.open_csv(
             path,
             # Threads would cost the row numbers; conversion still runs on all cores.
-            read_options=pc.ReadOptions(
+            read_options=pa.csv.ReadOptions(
                 use_threads=False, block_size=block_bytes, skip_rows=header.line, column_names=names
             ),
-            parse_options=pc.ParseOptions(
+            parse_options=pa.csv.ParseOptions(
                 delimiter=header.delimiter,
                 quote_char='"' if has_quotes else False,
                 newlines_in_values=has_quotes,
                 ignore_empty_lines=False,
                 invalid_row_handler=set_aside,
             ),
-            convert_options=pc.ConvertOptions(
+            convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()), include_columns=wanted
             ),
         )
@@ -177,7 +178,7 @@ def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def parquet_batches(
-    path: Path, header: Header, positions: Sequence[int], identifiers: Collection[int] = ()
+    path: Path, header: Header, positions: Sequence[int], limits: Limits, identifiers: Collection[int] = ()
 ) -> Iterator[Batch]:
     """Rows of a Parquet file as text; its first row is line 1.
 
@@ -186,13 +187,16 @@ def parquet_batches(
             of every other export.
 
     Raises:
-        UnreadableFile: broken pages, a nested column where a value is expected, or ids too long for a float.
+        UnreadableFile: broken pages, a nested column where a value is expected, ids too long for a float, or
+            more text in one batch than the limits grant.
     """
     names = [header.columns[position] for position in positions]
     line = 1
     try:
-        for record_batch in pq.ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS, columns=names):
-            frame = pl.DataFrame(pl.from_arrow(record_batch))
+        # Repeated texts stay stored once until it is known what they come to.
+        file = pq.ParquetFile(path, read_dictionary=names)
+        for record_batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=names):
+            frame = pl.DataFrame(pl.from_arrow(_decoded(record_batch, limits)))
             cells = frame.select(
                 (_id_text(frame[name]) if position in identifiers else _as_text(frame[name]))
                 .fill_null("")
@@ -203,6 +207,22 @@ def parquet_batches(
             line += frame.height
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
+
+
+def _decoded(batch: pa.RecordBatch, limits: Limits) -> pa.RecordBatch:
+    """The batch with its texts written out, if they are no more than one batch may hold."""
+    for position, column in enumerate(batch.columns):
+        if not pa.types.is_dictionary(column.type):
+            continue
+        expanded = pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0
+        name = batch.schema.names[position]
+        if expanded > limits.batch_bytes:
+            raise UnreadableFile(
+                f"column {name!r} holds {expanded:,} bytes in {len(column):,} rows: "
+                "refused as a decompression bomb"
+            )
+        batch = batch.set_column(position, name, column.dictionary_decode())
+    return batch
 
 
 def _id_text(column: pl.Series) -> pl.Series:

@@ -7,11 +7,10 @@ Here: listing, settling and recognising. Not here: reading rows (`fetching.py`) 
 from __future__ import annotations
 
 import hashlib
-import os
 import posixpath
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from resources.clock import Clock
 from resources.files.fetched import FetchedFile, RecognisedFile, Tolerance
 from resources.files.fetching import Fetcher
 from resources.files.mapping import Mapping, shipped_mappings, user_mappings
+from resources.files.names import leads_outside, told
 from resources.files.opening import (
     Inspection,
     Limits,
@@ -32,10 +32,10 @@ from resources.files.opening import (
     inspect,
     parquet_columns,
     read_blocks,
-    read_workbook,
 )
 from resources.files.recognition import Header, Recognition, find_header, recognise
 from resources.files.seen import SeenFiles
+from resources.files.workbooks import read_workbook
 from resources.landing.pages import Stamp
 
 MAPPING_FOLDERS = ("_mappings", "mappings")
@@ -120,7 +120,7 @@ class FileDrop:
     def user_mappings(self) -> tuple[Mapping, ...]:
         """Mappings a person put into the folder."""
         filesystem, root = self._open()
-        return user_mappings(filesystem, tuple(f"{root}/{name}" for name in MAPPING_FOLDERS))
+        return user_mappings(filesystem, root, MAPPING_FOLDERS)
 
     def seen(self) -> SeenFiles:
         """What earlier landings found files to be; kept beside the work folder, lost without harm."""
@@ -234,22 +234,26 @@ class FileDrop:
 def _list(
     filesystem: AbstractFileSystem, root: str
 ) -> tuple[list[_Entry], list[Unrecognised], dict[str, str]]:
-    """Files under `root`; links that lead out of it are refused, linked folders are not entered."""
+    """Files under `root`; links that lead out of it are refused, linked folders are not entered.
+
+    Paths are told with what cannot be printed escaped; no such file is an entry.
+    """
     entries: list[_Entry] = []
     refused: list[Unrecognised] = []
     unsettled: dict[str, str] = {}
-    is_local = "file" in _protocols(filesystem)
-    home = os.path.realpath(root) if is_local else root
     pending = [root] if filesystem.isdir(root) else []
     while pending:
         folder = pending.pop()
         for info in filesystem.ls(folder, detail=True):
             location = str(info["name"])
-            path = posixpath.relpath(location, root)
+            path = told(posixpath.relpath(location, root))
             name = posixpath.basename(location.rstrip("/"))
             if location.rstrip("/") == folder or name.startswith((".", "~$")):
                 continue
-            if is_local and not _inside(location, home):
+            if told(name) != name:
+                reason = "its name holds characters that cannot be printed: rename it"
+                refused.append(Unrecognised(path, location, reason, is_table=False))
+            elif leads_outside(filesystem, location, root):
                 reason = "leads outside the drop folder, so it is not followed"
                 refused.append(Unrecognised(path, location, reason, is_table=False))
             elif info.get("islink") and filesystem.isdir(location):
@@ -259,19 +263,12 @@ def _list(
                     pending.append(location)
             elif name.endswith(UNFINISHED_SUFFIXES):
                 unsettled[path] = "its name says that it is still being written"
+            elif info.get("islink") and not filesystem.isfile(location):
+                # A pipe would be waited for without end.
+                refused.append(Unrecognised(path, location, "a link to no file", is_table=False))
             elif info["type"] == "file" or info.get("islink"):
                 entries.append(_Entry(path, location, *_stat(filesystem, location)))
     return entries, refused, unsettled
-
-
-def _protocols(filesystem: AbstractFileSystem) -> Iterable[str]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else protocol
-
-
-def _inside(location: str, home: str) -> bool:
-    real = os.path.realpath(location)
-    return real == home or real.startswith(home + os.sep)
 
 
 def _stat(filesystem: AbstractFileSystem, location: str) -> tuple[int, datetime]:

@@ -21,8 +21,6 @@ from resources.files.opening import (
     Inspection,
     Limits,
     UnreadableFile,
-    read_workbook,
-    rounded_columns,
     spool,
 )
 from resources.files.parsing import Parser, zone_of
@@ -30,6 +28,7 @@ from resources.files.reading import Reading, find_repeats
 from resources.files.recognition import bound_positions, normal
 from resources.files.validation import Bounds
 from resources.files.values import DecimalStyle, decimal_style, grouping_style, is_ambiguous
+from resources.files.workbooks import read_workbook, rounded_columns
 from resources.landing.pages import Stamp
 
 _STYLE_SAMPLE_BYTES = 4 << 20
@@ -87,7 +86,7 @@ class Fetcher:
             return
         sheets = {sheet.name: sheet for sheet in read_workbook(self.filesystem, file.location, self.limits)}
         sheets[file.sheet].cells.write_csv(target, include_header=False)
-        positions = rounded_columns(self.filesystem, file.location, file.sheet, file.header.line)
+        positions = rounded_columns(self.filesystem, file.location, file.sheet, file.header.line, self.limits)
         ids = [file.header.columns[p] for p in positions & set(_identifier_positions(file))]
         if ids:
             raise UnreadableFile(
@@ -100,7 +99,9 @@ class Fetcher:
     ) -> Iterator[Batch]:
         positions = bound_positions(file.mapping, file.header)
         if inspection.kind == "parquet":
-            return parquet_batches(spooled, file.header, positions, set(_identifier_positions(file)))
+            return parquet_batches(
+                spooled, file.header, positions, self.limits, set(_identifier_positions(file))
+            )
         has_quotes = inspection.has_quotes or file.sheet is not None
         return text_batches(spooled, file.header, positions, has_quotes, block_bytes)
 

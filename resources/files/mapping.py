@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,11 +26,13 @@ from pydantic import (
 )
 
 from resources.files.mapping_faults import fault_lines
+from resources.files.names import leads_outside, told
 from resources.files.values import reads_days, reads_weeks
 from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
 from resources.settings.values import is_timezone
 from resources.yaml_loading import RepeatedKeyError, load_yaml
 
+_LARGEST_MAPPING = 1 << 20
 SHIPPED_MAPPINGS = Path(__file__).parent / "mappings"
 
 # Part of every request hash: raise it when reading changes what the same bytes land as.
@@ -414,20 +416,24 @@ def shipped_mappings() -> tuple[Mapping, ...]:
     )
 
 
-def user_mappings(filesystem: AbstractFileSystem, folders: tuple[str, ...]) -> tuple[Mapping, ...]:
-    """Mappings of every `*.yaml` / `*.yml` in those folders that exist, by path.
+def user_mappings(filesystem: AbstractFileSystem, root: str, names: Sequence[str]) -> tuple[Mapping, ...]:
+    """Mappings of every `*.yaml` / `*.yml` in those folders of a drop folder that exist, by path.
 
     Raises:
-        MappingError: one cannot be used, or two carry the same name.
+        MappingError: one cannot be used, lies outside the drop folder, or two carry the same name.
     """
     found: dict[str, Mapping] = {}
-    for folder in folders:
+    for folder in (f"{root}/{name}" for name in names):
         if not filesystem.isdir(folder):
             continue
         for path in sorted(filesystem.ls(folder, detail=False)):
             if not str(path).endswith((".yaml", ".yml")):
                 continue
-            where = f"{folder.rsplit('/', 1)[-1]}/{str(path).rsplit('/', 1)[-1]}"
+            where = told(f"{folder.rsplit('/', 1)[-1]}/{str(path).rsplit('/', 1)[-1]}")
+            if leads_outside(filesystem, path, root):
+                raise MappingError(f"{where}: leads outside the drop folder. Copy it in its place.")
+            if not filesystem.isfile(path) or filesystem.size(path) > _LARGEST_MAPPING:
+                raise MappingError(f"{where}: no mapping file, or larger than {_LARGEST_MAPPING:,} bytes.")
             try:
                 text = filesystem.cat_file(path).decode("utf-8-sig")
             except UnicodeDecodeError:

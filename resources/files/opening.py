@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import charset_normalizer
-import fastexcel
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
@@ -37,7 +34,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _UTF8 = ("utf-8", "utf-8-sig")
-# Floats above this no longer hold every whole number: an id that long was rounded by the spreadsheet.
+# Floats above this no longer hold every whole number.
 EXACT_INTEGERS = 2**53
 
 
@@ -50,11 +47,20 @@ class Limits:
     """What one file may cost.
 
     An export compresses 5 to 30 times; 250 leaves room for long runs of zeros, while a bomb reaches 1,000.
+    `workbook_memory` is what the process that reads a workbook may take, `batch_bytes` the text of one column
+    in one batch of rows of a Parquet file.
     """
 
     expansion_ratio: float = 250.0
     expanded_bytes: int = 20 << 30
     workbook_bytes: int = 2 << 30
+    workbook_memory: int = 4 << 30
+    batch_bytes: int = 1 << 30
+
+    def is_bomb(self, expanded: int, stored: int, allowed: int | None = None) -> bool:
+        """Whether so many bytes are too many for a file of `stored`; the first 16 MiB are always granted."""
+        allowed = self.expanded_bytes if allowed is None else allowed
+        return expanded > allowed or (expanded > 16 * _BLOCK and expanded > self.expansion_ratio * stored)
 
 
 @dataclass(frozen=True)
@@ -137,9 +143,7 @@ def expand(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
             # Some writers pad the end with zero bytes.
             pending = decoder.unused_data.lstrip(b"\0") if decoder.eof else decoder.unconsumed_tail
             expanded += len(piece)
-            if expanded > limits.expanded_bytes or (
-                expanded > 16 * _BLOCK and expanded > limits.expansion_ratio * stored
-            ):
+            if limits.is_bomb(expanded, stored):
                 raise UnreadableFile(
                     f"expands to more than {expanded:,} bytes from {stored:,}: "
                     "refused as a decompression bomb"
@@ -292,8 +296,15 @@ def _check_parquet(path: Path, limits: Limits) -> None:
     except pa.ArrowInvalid as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if size > limits.expanded_bytes:
+    stored = path.stat().st_size
+    if limits.is_bomb(size, stored):
         raise UnreadableFile(f"expands to {size:,} bytes: refused as a decompression bomb")
+    # A value repeated a billion times is stored in a few bytes; as text it is at least one byte each time.
+    if limits.is_bomb(metadata.num_rows * metadata.num_columns, stored):
+        raise UnreadableFile(
+            f"holds {metadata.num_rows:,} rows of {metadata.num_columns} columns in {stored:,} bytes: "
+            "refused as a decompression bomb"
+        )
 
 
 def parquet_columns(filesystem: AbstractFileSystem, path: str) -> tuple[str, ...]:
@@ -307,71 +318,3 @@ def parquet_columns(filesystem: AbstractFileSystem, path: str) -> tuple[str, ...
             return tuple(pq.ParquetFile(stream).schema_arrow.names)
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A worksheet as text cells. `rounded` are positions whose numbers a float cannot hold exactly."""
-
-    name: str
-    cells: pl.DataFrame
-
-    def head(self) -> str:
-        return self.cells.head(40).write_csv(include_header=False)
-
-
-def read_workbook(filesystem: AbstractFileSystem, path: str, limits: Limits) -> list[Sheet]:
-    """Every non-empty sheet, all cells as text. A workbook holds at most 1,048,576 rows, so it is read whole.
-
-    Raises:
-        UnreadableFile: not a workbook, broken, or expanding too far.
-    """
-    content = filesystem.cat_file(path)
-    _check_archive(filesystem, path, len(content), limits)
-    try:
-        workbook = fastexcel.read_excel(content)
-        sheets = []
-        for name in workbook.sheet_names:
-            # skip_rows keeps leading empty rows, so that lines are the sheet's own row numbers.
-            sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-            assert isinstance(sheet, fastexcel.ExcelSheet)
-            cells = sheet.to_polars()
-            if cells.height and cells.width > 1:
-                sheets.append(Sheet(name, cells))
-        return sheets
-    except fastexcel.FastExcelError as error:
-        raise UnreadableFile(f"not a readable workbook: {error}") from None
-
-
-def rounded_columns(filesystem: AbstractFileSystem, path: str, sheet: str, header_line: int) -> set[int]:
-    """Positions of columns stored as numbers beyond what a spreadsheet keeps exactly (15 digits)."""
-    workbook = fastexcel.read_excel(filesystem.cat_file(path))
-    typed = workbook.load_sheet(sheet, header_row=header_line - 1, schema_sample_rows=None)
-    assert isinstance(typed, fastexcel.ExcelSheet)
-    return {
-        position
-        for position, column in enumerate(typed.to_polars().iter_columns())
-        if column.dtype.is_numeric() and (column.abs().max() or 0) > EXACT_INTEGERS  # type: ignore[operator]
-    }
-
-
-def _check_archive(filesystem: AbstractFileSystem, path: str, stored: int, limits: Limits) -> None:
-    # Sizes in a zip directory can lie, so the members are really unpacked, a block at a time.
-    expanded = 0
-    try:
-        with filesystem.open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
-            if "xl/workbook.xml" not in archive.namelist():
-                raise UnreadableFile("a zip archive that is no workbook: unpack it into the folder")
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    while block := member.read(_BLOCK):
-                        expanded += len(block)
-                        if expanded > limits.workbook_bytes or (
-                            expanded > 16 * _BLOCK and expanded > limits.expansion_ratio * stored
-                        ):
-                            raise UnreadableFile(
-                                f"expands to more than {expanded:,} bytes from {stored:,}: "
-                                "refused as a decompression bomb"
-                            )
-    except zipfile.BadZipFile as error:
-        raise UnreadableFile(f"broken workbook: {error}") from None

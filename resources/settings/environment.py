@@ -7,6 +7,7 @@ secrets (read where they are used).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -55,7 +56,8 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """Read the `AELP_*` variables (defaults: `.aelp/` in the project, DuckDB).
 
     Raises:
-        SettingsError: a relative AELP_HOME, an unknown warehouse, BigQuery without a project.
+        SettingsError: a relative AELP_HOME, an unknown warehouse, BigQuery without a project, or a prefix
+            that is no name.
     """
     env = dict(os.environ) if variables is None else variables
     home = Path(env.get("AELP_HOME") or PROJECT_ROOT / ".aelp")
@@ -67,12 +69,17 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     project = env.get("AELP_BIGQUERY_PROJECT") or None
     if warehouse == "bigquery" and project is None:
         raise SettingsError("AELP_BIGQUERY_PROJECT: required when AELP_WAREHOUSE=bigquery")
+    prefix = env.get("AELP_DATASET_PREFIX") or ""
+    if not re.fullmatch("([A-Za-z_][A-Za-z0-9_]{0,63})?", prefix):
+        raise SettingsError(
+            f"AELP_DATASET_PREFIX: letters, digits and _ only, no digit first (found {prefix!r})"
+        )
     return Environment(
         home=home,
         settings_path=Path(env.get("AELP_SETTINGS") or PROJECT_ROOT / "aelp.yaml"),
         drop_folder=_drop_folder(env["AELP_DROP"]) if env.get("AELP_DROP") else str(home / "drop"),
         warehouse=cast(Literal["duckdb", "bigquery"], warehouse),
-        dataset_prefix=env.get("AELP_DATASET_PREFIX") or "",
+        dataset_prefix=prefix,
         bigquery_project=project,
         bigquery_location=env.get("AELP_BIGQUERY_LOCATION") or "US",
         bigquery_endpoint=env.get("AELP_BIGQUERY_ENDPOINT") or None,

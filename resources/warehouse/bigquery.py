@@ -47,7 +47,7 @@ from resources.warehouse.rows import (
 from resources.warehouse.schema import POLARS_TYPES, Column, Table, TableName, identifier
 from resources.warehouse.statements import check_parameters, partition_bounds, prepare_select
 
-_PROJECT = re.compile(r"^[A-Za-z0-9.:-]{1,128}$")
+_PROJECT = re.compile(r"[A-Za-z0-9.:-]{1,128}")
 _STAGE_LIFETIME = timedelta(hours=6)
 _READ_STREAMS = 4
 
@@ -73,7 +73,7 @@ class BigQueryWarehouse(Warehouse):
         job_timeout: float = 900.0,
         retry_timeout: float = 60.0,
     ) -> None:
-        if not _PROJECT.match(project):
+        if not _PROJECT.fullmatch(project):
             raise ValueError(f"{project!r} is not a Google Cloud project id")
         self._prefix = identifier(dataset_prefix) if dataset_prefix else ""
         self._session = BigQuerySession(

@@ -36,7 +36,7 @@ DUCKDB_TYPES: Mapping[ColumnType, str] = {
 }
 
 _CLUSTERED = 4  # BigQuery takes no more
-_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 class InvalidIdentifier(ValueError):
@@ -49,7 +49,7 @@ def identifier(name: str) -> str:
     Raises:
         InvalidIdentifier: anything else: quotes, dots, spaces, an empty or overlong name.
     """
-    if not _IDENTIFIER.match(name):
+    if not _IDENTIFIER.fullmatch(name):  # `$` would let a line break through
         raise InvalidIdentifier(
             f"{name!r} is not a valid SQL identifier: letters, digits and _ only, not starting with a digit"
         )

@@ -411,3 +411,12 @@ def test_a_yearly_event_may_run_over_new_year():
 def test_a_media_mix_that_cannot_be_meant_is_refused(write, change, told):
     with pytest.raises(SettingsError, match=told):
         load_settings(write(lambda d: d["media_mix"].update(change)))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["a b", "a-", '"; drop schema raw; --', "1a_", "a\n", "{{ x }}", "a." * 30]
+)
+def test_a_dataset_prefix_that_is_no_name_reaches_neither_sql_nor_dbt(prefix):
+    with pytest.raises(SettingsError, match="AELP_DATASET_PREFIX"):
+        read_environment({"AELP_DATASET_PREFIX": prefix})
+    assert read_environment({"AELP_DATASET_PREFIX": "dev_7_"}).dataset_prefix == "dev_7_"

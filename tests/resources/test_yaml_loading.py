@@ -35,3 +35,33 @@ def test_everything_else_loads_as_safe_yaml_does():
         load_yaml("a: [")
     with pytest.raises(yaml.YAMLError):
         load_yaml("!!python/object/apply:os.getcwd []")
+
+
+LAUGHS = 'a0: &a0 ["lol", "lol"]\n' + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "more than 1,000,000 characters, what aliases repeat included"),
+        (f"a: &a {'x' * 60_000}\nb: [{', '.join(['*a'] * 20)}]\n", "more than 1,000,000 characters"),
+        ("[" * 200_000, "more than 100 deep"),
+        ("a: " * 200_000, "mapping values are not allowed"),
+        ("- " * 200_000, "more than 100 deep"),
+        ("a: &a [*a]\n", "stands inside itself"),
+        ("base: &base {<<: *base}\n", "stands inside itself"),
+        ("a: *nobody\n", "undefined alias"),
+        (f"a: {'1' * 5_000}\n", "4300 digits"),
+        ("a: 2026-02-31\n", "day is out of range"),
+        ("a: !!python/name:os.system\n", "could not determine a constructor"),
+        ("!!python/object/new:os.system [id]\n", "could not determine a constructor"),
+    ],
+    ids=["laughs", "repeated", "brackets", "keys", "dashes", "itself", "merged", "unknown", "digits", "day",
+         "name", "object"],
+)  # fmt: skip
+def test_what_no_person_writes_is_refused_before_it_costs_anything(text, said):
+    with pytest.raises(yaml.YAMLError, match=said) as raised:
+        load_yaml(text)
+    assert len(str(raised.value)) < 1_000

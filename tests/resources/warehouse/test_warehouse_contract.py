@@ -544,7 +544,7 @@ def test_a_value_can_never_become_sql(warehouse: Warehouse) -> None:
 
 
 def test_a_name_can_never_become_sql(warehouse: Warehouse) -> None:
-    for name in ('daily"; DROP TABLE x; --', "daily`", "a b", "", "1a", "a.b", "é"):
+    for name in ('daily"; DROP TABLE x; --', "daily`", "a b", "", "1a", "a.b", "é", "daily\n", "daily\0"):
         for attempt in (
             lambda name=name: TableName("gaelp_training", name),
             lambda name=name: warehouse.read(DAILY.name, columns=[name]),
