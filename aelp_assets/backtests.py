@@ -12,7 +12,7 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.forecasts import LEVER_INPUTS, calendar, weighted
-from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata
+from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, numbers, result, table_metadata
 from aelp_assets.ownership import MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, decision_days, morning_of, seeded_rng
 from aelp_assets.response import past_curves
@@ -76,6 +76,13 @@ def forecast_accuracy(
         ],
         _ACCURACY_SHOWN,
         table=markdown_table(rows, rows=60),
+        **numbers(
+            **{
+                f"{name}_of_{metric}": ours.filter(pl.col("metric") == metric)[column].mean()
+                for metric in ("clicks", "conversions")
+                for name, column in (("coverage", "coverage"), ("loss", "pinball"))
+            }
+        ),
     )
 
 

@@ -483,6 +483,7 @@ def _decision_ids(decisions: pl.DataFrame, input_hash: str) -> pl.Series:
 
 
 def _counts(decisions: pl.DataFrame) -> dict[str, Any]:
+    dollars = decisions.select(pl.col("current_budget", "proposed_budget").cast(pl.Float64).sum())
     return {
         f"{kind}_count": count for kind, count in decisions.group_by("type").len().sort("type").iter_rows()
-    }
+    } | {f"{name}_total": total for name, total in dollars.row(0, named=True).items()}

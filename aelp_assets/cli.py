@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from aelp_assets.commands import backups, health, services
+from aelp_assets.commands import backups, costs, health, services
 from aelp_assets.commands.looker import docs, looker
 from resources.settings import (
     PROJECT_ROOT,
@@ -172,6 +172,7 @@ def quarantine(
 
 
 app.command()(health.status)
+app.command()(costs.costs)
 
 
 @app.command()

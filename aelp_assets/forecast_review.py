@@ -11,7 +11,7 @@ import polars as pl
 
 from aelp_assets import plots
 from aelp_assets.forecasts import forecast_morning
-from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
+from aelp_assets.metadata import asset_key, check, markdown_table, numbers, result, table_out
 from aelp_assets.monitoring import with_signups
 from aelp_assets.ownership import MARKETING_SCIENCE, REVIEW_FRESHNESS
 from aelp_assets.partitions import (
@@ -266,6 +266,7 @@ def _faithful(rows: pl.DataFrame) -> dg.MaterializeResult:
         ],
         ["track", "horizon_days", "basis", "mornings", "mape_cac", "mape_roas", "ks_distance", "coverage"],
         key="gaelp_training.fidelity_evaluations",
+        **numbers(coverage=rows["coverage"].mean(), mape_cac=rows["mape_cac"].mean()),
     )
 
 
@@ -284,4 +285,5 @@ def _drifted(rows: pl.DataFrame) -> dg.MaterializeResult:
             )
         ],
         key="gaelp_training.forecast_drift",
+        **numbers(coverage=rows["coverage"].mean(), largest_e_value=rows["e_value"].max()),
     )

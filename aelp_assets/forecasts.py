@@ -17,6 +17,7 @@ from aelp_assets.metadata import (
     asset_key,
     check,
     markdown_table,
+    numbers,
     picture,
     table_out,
 )
@@ -271,6 +272,7 @@ def by_track(
         metadata={
             "preview": markdown_table(totals, columns=_BY_TRACK_SHOWN),
             "plot": picture(plots.outlook_fan(outlook, caps)),
+            **_of_all_tracks(totals.filter(pl.col("track") == "combined")),
         },
         check_results=[
             check(
@@ -282,6 +284,13 @@ def by_track(
                 {"identity": markdown_table(identity)},
             )
         ],
+    )
+
+
+def _of_all_tracks(combined: pl.DataFrame) -> dict[str, float | int]:
+    wanted = ("spend_p50", "signups_p50", "cac_p50")
+    return (
+        numbers(**dict(zip(wanted, combined.select(wanted).row(0), strict=True))) if combined.height else {}
     )
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from aelp_assets.bandits import guardrail_limits
 from aelp_assets.launches import policy_profiles
-from aelp_assets.metadata import asset_key, check, markdown_table, result, table_out
+from aelp_assets.metadata import asset_key, check, markdown_table, numbers, result, table_out
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, DECISION_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from models.guardrails import STATE_SCHEMA
@@ -30,7 +30,7 @@ from resources.control.governance import Governance
 from resources.control.holds import HoldRule
 from resources.control.launch_payloads import Launch
 from resources.control.payloads import LeverTarget
-from resources.control.records import Record, Refused
+from resources.control.records import OPEN, Record, Refused
 from resources.control.signing import ApproverKeys
 from resources.control.store import control_url, open_control_store
 from resources.control.writer import Asked, Outcome, Writer
@@ -345,7 +345,8 @@ def governance_mirror(
     }
     for table in tables.GOVERNANCE_TABLES:
         rows = mirror(table, frames[table.name.table])
-        yield result(rows, checks=[_each_once(table, rows)], key=str(table.name))
+        waiting = rows.filter(pl.col("status").is_in(OPEN)).height if table is tables.PROPOSALS else None
+        yield result(rows, checks=[_each_once(table, rows)], key=str(table.name), **numbers(waiting=waiting))
 
 
 def snapshots_of(changes: Sequence[Record]) -> list[dict[str, Any]]:

@@ -26,7 +26,16 @@ from aelp_assets.media_mix_fit import (
     stored_fit,
 )
 from aelp_assets.media_mix_plan import TrackMix, track_mix
-from aelp_assets.metadata import FRAME, asset_key, check, markdown_table, result, table_metadata, table_out
+from aelp_assets.metadata import (
+    FRAME,
+    asset_key,
+    check,
+    markdown_table,
+    numbers,
+    result,
+    table_metadata,
+    table_out,
+)
 from aelp_assets.ownership import CAMPAIGN_MANAGEMENT, MARKETING_SCIENCE, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, days_before, decision_days, morning_of, same_morning
 from aelp_assets.randomised_evidence import RANDOMISED_INPUTS, kept_draws, randomised_readings
@@ -263,6 +272,12 @@ def by_fit(rows: pl.DataFrame, evidence: pl.DataFrame | None = None) -> dg.Mater
         _FITS_SHOWN,
         key=key,
         **({} if evidence is None else {"lift_tests": markdown_table(evidence, rows=40)}),
+        **numbers(
+            max_rhat=rows["max_rhat"].max(),
+            min_ess_bulk=rows["min_ess_bulk"].min(),
+            divergences=rows["divergences"].sum(),
+            passed=int(rows["passed"].sum()),
+        ),
     )
 
 
@@ -355,4 +370,5 @@ def by_envelope(rows: pl.DataFrame, fits: pl.DataFrame, settings: Settings) -> d
         [check("envelopes_keep_the_rules", wrong == 0, f"{wrong} channels break a rule: none is kept.", key)],
         _ALLOCATIONS_SHOWN,
         key=key,
+        **numbers(current_spend=kept["current_spend"].sum(), proposed_spend=kept["proposed_spend"].sum()),
     )

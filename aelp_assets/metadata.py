@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -163,6 +164,15 @@ def result(
         metadata["plot"] = picture(plot)
     named = None if key is None else asset_key(key)
     return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [], asset_key=named)
+
+
+def numbers(**told: object) -> dict[str, float | int]:
+    """Numbers that Dagster draws over time; a curve has no place for NULL, NaN or infinity."""
+    return {
+        name: value
+        for name, value in told.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 def asset_key(dotted: str) -> dg.AssetKey:

@@ -143,6 +143,7 @@ def safety_events(
             )
         ],
         ["severity", "kind", "track", "sentence", "remedy"],
+        critical=critical.height,
     )
 
 

@@ -29,6 +29,7 @@ from resources import dbt_command, ledger
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.metering import Usage
 from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 
@@ -295,6 +296,9 @@ def _build(
     invocation = dbt.cli(arguments, context=context, raise_on_error=False)
     events = list(invocation.stream())
     facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
+    if (invocation.target_path / "run_results.json").exists():  # else dbt ended before it ran anything
+        costs = model_costs(invocation.get_artifact("run_results.json")["results"], environment)
+        facts = {key: found | costs.get(key, {}) for key, found in facts.items()}
     if invocation.is_successful():  # compiled SQL is kept only where someone must look at it
         shutil.rmtree(invocation.target_path, ignore_errors=True)
     last = context.partition_key_range.end if context.has_partition_key_range else None
@@ -305,6 +309,26 @@ def _build(
     yield from events
     if error := invocation.get_error():
         raise error
+
+
+def model_costs(
+    results: Sequence[Mapping[str, Any]], environment: Environment
+) -> dict[dg.AssetKey, dict[str, float | int]]:
+    """What each model cost, as dbt reports it: seconds on DuckDB, bytes billed on BigQuery.
+
+    Args:
+        results: of dbt's `run_results.json`.
+    """
+    found = {}
+    for result in results:
+        if not result["unique_id"].startswith("model.") or not result.get("relation_name"):
+            continue
+        schema, table = (part.strip('`"') for part in result["relation_name"].split(".")[-2:])
+        key = dg.AssetKey([schema.removeprefix(environment.dataset_prefix), table])
+        billed = (result.get("adapter_response") or {}).get("bytes_billed") or 0
+        seconds = float(result["execution_time"]) if environment.warehouse == "duckdb" else 0.0
+        found[key] = Usage(seconds, int(billed)).as_metadata()
+    return found
 
 
 def _facts(

@@ -29,6 +29,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types as storage_types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from resources.warehouse import metering
 from resources.warehouse.interface import Parameter, WarehouseError
 from resources.warehouse.rows import to_vocabulary
 from resources.warehouse.schema import ColumnType
@@ -128,12 +129,14 @@ class BigQuerySession:
             labels=labels(operation),
         )
         job_id = new_id(operation)
-        return self._complete(
+        job, rows = self._complete(
             job_id,
             lambda: self.client.query(
                 sql, job_config=config, job_id=job_id, job_retry=None, **self._bounded(self.job_timeout)
             ),
         )
+        metering.note(bytes_billed=job.total_bytes_billed or 0)  # an emulator bills nothing
+        return job, rows
 
     def load_parquet(self, file: IO[bytes], destination: str, schema: Sequence[bigquery.SchemaField]) -> int:
         """Load a Parquet stream into an empty table; returns its rows."""

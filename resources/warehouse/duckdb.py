@@ -24,6 +24,7 @@ import polars as pl
 import psutil
 
 from resources.settings import Environment
+from resources.warehouse import metering
 from resources.warehouse.duckdb_engine import FileInUse, attached
 from resources.warehouse.interface import (
     Append,
@@ -283,12 +284,15 @@ class DuckDBWarehouse(Warehouse):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as until_closed:
             connection = self._open(read_only, until_closed)
+            started = time.perf_counter()
             try:
                 # It would draw on the standard output of whoever runs a long query, terminal or not.
                 connection.execute("SET enable_progress_bar = false")
                 yield connection
             except duckdb.Error as error:
                 raise WarehouseError(f"{self.path}: {error}") from error
+            finally:
+                metering.note(seconds=time.perf_counter() - started)
 
     def _open(self, read_only: bool, until_closed: ExitStack) -> duckdb.DuckDBPyConnection:
         """A connection, waiting up to `lock_timeout` for whoever has the file.

@@ -16,6 +16,7 @@ import polars as pl
 
 from resources.warehouse.content import content_version
 from resources.warehouse.interface import ReplacePartitions, ReplaceTable, Warehouse, Write
+from resources.warehouse.metering import Usage, spent
 from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
@@ -51,6 +52,7 @@ class WarehouseIOManager(dg.IOManager):
         """Over `warehouse`; `momentary` names, by table, columns that are no content: who wrote it, when."""
         self._warehouse = warehouse
         self._momentary = momentary
+        self._metered: tuple[str, Usage] | None = None  # the step that runs, and what was spent before it
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write the frame an asset returned; None means the asset published its tables itself."""
@@ -64,13 +66,16 @@ class WarehouseIOManager(dg.IOManager):
             write = ReplacePartitions(table, obj, *_span(context))
         with tried_again_while_locked():
             rows = self._warehouse.write(write)[str(table.name)]
-        context.add_output_metadata({"dagster/row_count": rows})
+        context.add_output_metadata({"dagster/row_count": rows, **self._cost(context)})
         # What `AssetExecutionContext.set_data_version` does, which an IO manager is not given.
         version = content_version(table.conform(obj), self._momentary.get(str(table.name), ()))
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(version))
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         """Rows of the upstream table, cut to the mapped partitions."""
+        step = _step(context)
+        if step is not None and (self._metered is None or self._metered[0] != step):
+            self._metered = step, spent()
         table = table_of(context.asset_key)
         columns = (context.definition_metadata or {}).get("columns")
         window: dict[str, Any] = {}
@@ -80,6 +85,27 @@ class WarehouseIOManager(dg.IOManager):
         with tried_again_while_locked():
             rows = self._warehouse.read(table, columns=columns, **window)
         return rows.sort(rows.columns)
+
+    def _cost(self, context: dg.OutputContext) -> dict[str, float | int]:
+        """What the step asked of the warehouse since it began to read, or since its last output.
+
+        Of a step that reads nothing through here the beginning is not known, and nothing is told.
+        """
+        step, now = _step(context), spent()
+        if step is None or self._metered is None or self._metered[0] != step:
+            return {}
+        cost = now - self._metered[1]
+        self._metered = step, now
+        return cost.as_metadata()
+
+
+def _step(context: dg.InputContext | dg.OutputContext) -> str | None:
+    """The step that reads or writes; None outside a run."""
+    try:
+        step = context.step_context
+    except dg.DagsterInvariantViolationError:
+        return None
+    return f"{step.run_id}/{step.step.key}"
 
 
 def _span(context: dg.InputContext | dg.OutputContext) -> tuple[date, date]:

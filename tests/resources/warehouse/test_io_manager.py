@@ -258,3 +258,26 @@ def test_what_follows_from_a_table_is_as_new_as_its_content(warehouse):
     first = followed(audits((2, "a"), (2, "b")))
     assert followed(audits((2, "b"), (2, "a"))) == first
     assert followed(audits((2, "b"), (2, "c"))) != first
+
+
+def test_a_table_tells_what_its_step_asked_of_the_warehouse(warehouse):
+    @dg.asset(key=AUDITS, partitions_def=DAYS)
+    def source():
+        return audits((3, "a"))
+
+    @dg.asset(partitions_def=DAYS, key=["ops", "transformed_days"], ins={"audits": dg.AssetIn(key=AUDITS)})
+    def copied(audits):
+        warehouse.query("select 1 as one")
+        return pl.DataFrame(schema=TRANSFORMED_DAYS.polars_schema)
+
+    done = dg.materialize(
+        [source, copied],
+        partition_key="2026-06-03",
+        resources={"io_manager": WarehouseIOManager(warehouse)},
+    )
+    first, second = (
+        done.asset_materializations_for_node(name)[0].metadata
+        for name in ("ops__account_audits", "ops__transformed_days")
+    )
+    assert "warehouse_seconds" not in first, "where it began is not known"
+    assert 0 < second["warehouse_seconds"].value < 60
