@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from aelp_assets.commands import backups, costs, health, services
+from aelp_assets.commands import backups, costs, health, history, services
 from aelp_assets.commands.looker import docs, looker
 from resources.settings import (
     PROJECT_ROOT,
@@ -48,6 +48,8 @@ app.command()(backups.restore)
 app.command()(services.prepare)
 app.command()(looker)
 app.command()(docs)
+app.command("as-of")(history.as_of)
+app.command("export")(history.export)
 SANDBOX_TODAY = date(2026, 6, 30)
 Scale = Literal["tiny", "demo", "medium", "seed"]
 
@@ -612,7 +614,12 @@ def _governance() -> tuple[Governance, datetime]:
     return open_governance(environment, settings), now
 
 
-def _settings(environment: Environment) -> Settings:
+def settings_of(environment: Environment) -> Settings:
+    """The settings an environment names.
+
+    Raises:
+        SettingsError: the file cannot be read, or says what cannot be.
+    """
     try:
         return load_settings(environment.settings_path)
     except (OSError, UnicodeDecodeError) as fault:
@@ -621,6 +628,9 @@ def _settings(environment: Environment) -> Settings:
             f"{environment.settings_path}: cannot be read as a settings file ({said}). "
             "Set AELP_SETTINGS to a YAML file such as aelp.yaml."
         ) from None
+
+
+_settings = settings_of
 
 
 def _run(started: float, with_weekly: bool = False) -> None:

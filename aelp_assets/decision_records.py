@@ -21,7 +21,7 @@ from resources.settings import Environment
 from resources.warehouse.interface import Warehouse, WarehouseError
 from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS
 
-_FOLDER = "decided"
+KEPT_FOLDER = "decided"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def keep_decisions(
     environment: Environment, morning: date, decisions: pl.DataFrame, posteriors: pl.DataFrame
 ) -> None:
     """Keep a morning's decisions and the beliefs they rest on, by content."""
-    folder = environment.artifacts / _FOLDER / morning.isoformat()
+    folder = environment.artifacts / KEPT_FOLDER / morning.isoformat()
     store_frames(folder, {"decisions": decisions, "posteriors": posteriors})
 
 
@@ -138,7 +138,7 @@ def _places(
             continue
         yield True, tables[0], tables[1]
     mornings = [morning.isoformat()] if morning else ["*"]
-    for folder in sorted((environment.artifacts / _FOLDER).glob(f"{mornings[0]}/*/"), reverse=True):
+    for folder in sorted((environment.artifacts / KEPT_FOLDER).glob(f"{mornings[0]}/*/"), reverse=True):
         if not folder.name.startswith("."):
             frames = load_frames(folder.parent, folder.name)
             yield False, frames["decisions"], frames["posteriors"]

@@ -23,9 +23,10 @@ from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.instance import URL_VARIABLE, install_instance, instance_variables
 from aelp_assets.metadata import asset_key
 from resources import ledger
-from resources.clock import Clock
+from resources.clock import Clock, clock_from_environment
 from resources.code_version import source_hash
 from resources.connectors.registry import Sources
+from resources.history.written import MOMENT_TAG
 from resources.settings import Environment, Settings, read_environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
@@ -95,6 +96,11 @@ def _this_process() -> str:
     process = psutil.Process()
     named = f"{process.pid}@{process.create_time():.0f}"
     return f"{named}@{platform.node()}" if os.environ.get(URL_VARIABLE) else named
+
+
+def _moment() -> dict[str, str]:
+    """What says later when a run's rows were known, where it does not go by the system's clock."""
+    return {MOMENT_TAG: clock_from_environment().now().isoformat()} if os.environ.get("AELP_CLOCK") else {}
 
 
 def _is_alive(process: str) -> bool:
@@ -256,7 +262,7 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     outcome = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
-        tags={**tags, **LOCATION_TAG, PROCESS_TAG: _this_process()},
+        tags={**tags, **LOCATION_TAG, PROCESS_TAG: _this_process(), **_moment()},
         raise_on_error=False,
         asset_selection=selection,
     )

@@ -7,7 +7,7 @@ Here: which of a morning's decisions about arms become proposals. Not here: what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -76,7 +76,7 @@ def propose(
     return left_out
 
 
-def close_unasked(connection: sa.Connection, arms: pl.DataFrame) -> list[str]:
+def close_unasked(connection: sa.Connection, arms: pl.DataFrame, now: datetime) -> list[str]:
     """Supersede what is open for arms that newer knowledge leaves as they are; returns the ids."""
     stays = arms.filter(~pl.col("type").is_in(ARM_TYPES))
     held = {
@@ -86,6 +86,6 @@ def close_unasked(connection: sa.Connection, arms: pl.DataFrame) -> list[str]:
     closed = []
     for row in records.proposals(connection, PROPOSALS.c.status.in_(OPEN), PROPOSALS.c.type.in_(ARM_TYPES)):
         if records.key_of(row) in held:
-            records.set_status(connection, row["proposal_id"], "superseded")
+            records.set_status(connection, row["proposal_id"], "superseded", now)
             closed.append(row["proposal_id"])
     return closed

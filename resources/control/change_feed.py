@@ -64,6 +64,7 @@ def enter(
             message=held,
             created_at=now.timestamp(),
             finished_at=None if status == "prepared" else now.timestamp(),
+            history=records.noted(status, now, message=held, person=person, reason=reason.strip()),
         )
     )
     connection.execute(
@@ -127,9 +128,9 @@ def roll_back(
     for row in [*reversed(standing), change]:
         (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
         require_way_back(connection, row, proposal, limits, arm_limits, now)
-        records.set_status(connection, proposal["proposal_id"], "rolled_back")
+        records.set_status(connection, proposal["proposal_id"], "rolled_back", now)
         if undone and row is change:
-            _prepare_again(connection, undone[0], person, reason)
+            _prepare_again(connection, undone[0], person, reason, now)
             undoing.append(undone[0]["change_id"])
             continue
         if row["status"] == "prepared":
@@ -171,7 +172,9 @@ def settle(
     connection: sa.Connection, change_id: str, status: str, message: str | None, now: datetime
 ) -> None:
     """Say what finally became of a change and of its call."""
-    finished = {"status": status, "message": message and storable(message), "finished_at": now.timestamp()}
+    said = message and storable(message)
+    finished = {"status": status, "message": said, "finished_at": now.timestamp()}
+    finished["history"] = records.and_noted(CHANGES, status, now, message=said)
     connection.execute(sa.update(CHANGES).where(CHANGES.c.change_id == change_id).values(**finished))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == change_id)
     connection.execute(call.values(status="sent" if status == "applied" else "dropped"))
@@ -180,7 +183,8 @@ def settle(
 def note_sending(connection: sa.Connection, change_id: str, now: datetime) -> None:
     """Say, before it is done, that a change's call goes out: from then on only the platform knows."""
     here = CHANGES.c.change_id == change_id
-    connection.execute(sa.update(CHANGES).where(here).values(status="sending", message=None))
+    noted = records.and_noted(CHANGES, "sending", now)
+    connection.execute(sa.update(CHANGES).where(here).values(status="sending", message=None, history=noted))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == change_id)
     connection.execute(call.values(status="sending", sent_at=now.timestamp()))
 
@@ -191,10 +195,14 @@ def note_waiting(connection: sa.Connection, change_id: str, message: str) -> Non
     connection.execute(sa.update(CHANGES).where(here).values(message=storable(message)))
 
 
-def _prepare_again(connection: sa.Connection, rollback: Record, person: str, reason: str) -> None:
+def _prepare_again(
+    connection: sa.Connection, rollback: Record, person: str, reason: str, now: datetime
+) -> None:
     here = CHANGES.c.change_id == rollback["change_id"]
+    who = {"person": person, "reason": reason.strip()}
     again = {"status": "prepared", "message": None, "finished_at": None}
-    connection.execute(sa.update(CHANGES).where(here).values(**again, person=person, reason=reason.strip()))
+    noted = records.and_noted(CHANGES, "prepared", now, **who)
+    connection.execute(sa.update(CHANGES).where(here).values(**again, **who, history=noted))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == rollback["change_id"])
     connection.execute(call.values(status="queued", sent_at=None))
 

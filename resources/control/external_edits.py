@@ -126,9 +126,7 @@ def withdraw_overtaken(
             said = _overtaken_by(proposal, mine, in_force.get(lever))
             if said is not None:
                 overtaken[proposal["proposal_id"]] = said
-                here = PROPOSALS.c.proposal_id == proposal["proposal_id"]
-                gone = {"status": "withdrawn", "message": said}
-                connection.execute(sa.update(PROPOSALS).where(here).values(**gone))
+                records.set_status(connection, proposal["proposal_id"], "withdrawn", now, said)
     return overtaken
 
 

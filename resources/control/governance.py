@@ -188,7 +188,7 @@ class Governance:
             (*_, own) = records.approvals(connection, proposal["proposal_id"], "approve")
             alone = self._authority.is_within_limit(connection, person, proposal, own)
             status = "approved" if alone or signed else "awaiting_second"
-            records.set_status(connection, proposal["proposal_id"], status)
+            records.set_status(connection, proposal["proposal_id"], status, now)
             if status == "approved" and proposal["type"] != SPLIT_TEST:
                 change_feed.overtake(connection, proposal, self._mode, now)
                 change_feed.enter(
@@ -214,7 +214,7 @@ class Governance:
             proposal = self._decidable(connection, proposal_id, now)
             self._authority.person(approver, reason)
             self._authority.sign(connection, proposal, "reject", approver, reason, now)
-            records.set_status(connection, proposal["proposal_id"], "rejected")
+            records.set_status(connection, proposal["proposal_id"], "rejected", now)
 
     def is_approved(self, proposal_id: str, now: datetime) -> bool:
         """Whether enough people signed exactly what the proposal says, with signatures that verify and stand.

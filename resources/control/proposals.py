@@ -79,7 +79,7 @@ class Proposer:
         is_run = proposed_by == AELP
         states_hash = records.keep_states(connection, states, as_of_date, are_newest=is_run)
         if is_run:
-            self._close_unwanted(connection, decisions, edits, outcome)
+            self._close_unwanted(connection, decisions, edits, outcome, now)
         for row in fresh:
             target = targets.get(records.key_of(row))
             try:
@@ -99,7 +99,12 @@ class Proposer:
         return outcome
 
     def _close_unwanted(
-        self, connection: sa.Connection, decisions: pl.DataFrame, edits: pl.DataFrame, outcome: Proposed
+        self,
+        connection: sa.Connection,
+        decisions: pl.DataFrame,
+        edits: pl.DataFrame,
+        outcome: Proposed,
+        now: datetime,
     ) -> None:
         """Supersede what is open for levers that are decided to stay as they are, on newer knowledge.
 
@@ -116,7 +121,7 @@ class Proposer:
                 records.states_under(connection, row["states_hash"]), row
             ):
                 continue
-            records.set_status(connection, row["proposal_id"], "superseded")
+            records.set_status(connection, row["proposal_id"], "superseded", now)
             outcome.superseded.append(row["proposal_id"])
 
     def _in_the_way(
@@ -144,7 +149,7 @@ class Proposer:
         waiting = PROPOSALS.c.type == LAUNCH, PROPOSALS.c.status.in_(OPEN)
         for other in records.proposals(connection, *waiting):
             if other["lever_id"] not in planned:
-                records.set_status(connection, other["proposal_id"], "superseded")
+                records.set_status(connection, other["proposal_id"], "superseded", now)
                 outcome.superseded.append(other["proposal_id"])
         about = {
             "as_of_date": as_of_date,
@@ -186,7 +191,7 @@ class Proposer:
             "settings_hash": settings_hash,
             "proposed_by": AELP,
         }
-        outcome.superseded.extend(arm_proposals.close_unasked(connection, arms))
+        outcome.superseded.extend(arm_proposals.close_unasked(connection, arms, now))
         left_out = arm_proposals.propose(
             arms,
             as_of_date,
@@ -221,11 +226,14 @@ class Proposer:
             now + self.authority.valid_for, until or datetime.max.replace(tzinfo=UTC)
         ).timestamp()
         for other in records.proposals(connection, *_same_lever(row), PROPOSALS.c.status.in_(OPEN)):
-            records.set_status(connection, other["proposal_id"], "superseded")
+            records.set_status(connection, other["proposal_id"], "superseded", now)
             outcome.superseded.append(other["proposal_id"])
             if about["proposed_by"] != AELP:  # another number is no newer knowledge
                 expires_at = min(expires_at, other["expires_at"])
         connection.execute(sa.delete(PROPOSALS).where(here))
+        said = {name: row[name] for name in ("decision_id", "track", "reason")}
+        said |= {"proposed_by": about["proposed_by"], "expires_at": expires_at}
+        before = known[0]["history"] or "" if known else ""
         connection.execute(
             sa.insert(PROPOSALS).values(
                 proposal_id=proposal_id,
@@ -240,6 +248,7 @@ class Proposer:
                 status="pending",
                 created_at=now.timestamp(),
                 expires_at=expires_at,
+                history=before + records.noted("pending", now, **said),
                 **about,
             )
         )

@@ -107,10 +107,25 @@ def changes(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[R
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def set_status(connection: sa.Connection, proposal_id: str, status: str) -> None:
+def set_status(
+    connection: sa.Connection, proposal_id: str, status: str, now: datetime, message: str | None = None
+) -> None:
     """Move a proposal on."""
     here = PROPOSALS.c.proposal_id == proposal_id
-    connection.execute(sa.update(PROPOSALS).where(here).values(status=status))
+    moved: dict[str, Any] = {"status": status, "history": and_noted(PROPOSALS, status, now)}
+    if message is not None:
+        moved["message"] = message
+    connection.execute(sa.update(PROPOSALS).where(here).values(**moved))
+
+
+def noted(status: str, now: datetime, **said: Any) -> str:
+    """A line of a row's history: the status it came to, when, and what it said then."""
+    return json.dumps({"at": now.timestamp(), "status": status, **said}) + "\n"
+
+
+def and_noted(table: sa.Table, status: str, now: datetime, **said: Any) -> sa.ColumnElement[str]:
+    """The history of a table's row with one line more."""
+    return sa.func.coalesce(table.c.history, "", type_=sa.String).concat(noted(status, now, **said))
 
 
 def expire(connection: sa.Connection, now: datetime) -> None:

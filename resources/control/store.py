@@ -103,6 +103,7 @@ PROPOSALS = sa.Table(
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("proposed_by", sa.String, nullable=False, server_default="aelp"),
     sa.Column("message", sa.String),  # what overtook it, where it was withdrawn
+    sa.Column("history", sa.String),  # a line of JSON per status it came to, oldest first; see history.py
     sa.Index("proposals_by_lever", "platform", "account_id", "lever_id", "as_of_date"),
 )
 APPROVALS = sa.Table(
@@ -140,6 +141,7 @@ CHANGES = sa.Table(
     sa.Column("message", sa.String),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
+    sa.Column("history", sa.String),  # as of proposals
     sa.Index("changes_by_lever", "platform", "account_id", "lever_id"),
 )
 OUTBOX = sa.Table(

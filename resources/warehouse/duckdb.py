@@ -47,6 +47,7 @@ from resources.warehouse.schema import DUCKDB_TYPES, Column, Table, TableName, i
 from resources.warehouse.statements import check_parameters, partition_bounds, prepare_select
 
 _LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
+_EXTRACT = "aelp_extract"  # the catalogue of a file that is being made of this one
 # DuckDB's catalogue spells this type out.
 _CATALOGUE_TYPES = {**DUCKDB_TYPES, "TIMESTAMP": "TIMESTAMP WITH TIME ZONE"}
 
@@ -205,6 +206,30 @@ class DuckDBWarehouse(Warehouse):
         # Left by someone who opened the former copy for writing; it does not belong to this one.
         target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         return target
+
+    def extract(
+        self, target: Path, selects: Mapping[TableName, str], parameters: Mapping[str, Parameter]
+    ) -> None:
+        """Make a new file whose tables hold the rows of SELECTs on this one, all of the same moment of it.
+
+        Args:
+            parameters: bound in every SELECT; each uses all of them.
+        Raises:
+            WarehouseLocked: another process holds the file.
+        """
+        bound = dict(parameters)
+        check_parameters(bound)
+        written = str(target).replace("'", "''")
+        with self._connection(read_only=True) as connection:
+            connection.execute(f"ATTACH '{written}' AS {_EXTRACT}")
+            try:
+                for table, sql in selects.items():
+                    text = prepare_select(sql, bound, self._prefix, self.dialect)
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_EXTRACT}.{self._schema(table)}")
+                    made = f"CREATE TABLE {_EXTRACT}.{self._qualified(table)} AS {text}"
+                    connection.execute(made, bound)
+            finally:
+                connection.execute(f"DETACH {_EXTRACT}")
 
     # --- inside one connection ---------------------------------------------------------------------
 

@@ -1,0 +1,119 @@
+"""When a table, or a partition of it, was written: Dagster's event log says so, nothing else is asked.
+
+Here: each materialisation with the moment it was known at, and which rows of now are those of then. Not here:
+rows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from resources.settings import Environment
+from resources.warehouse.interface import WarehouseError
+
+MOMENT_TAG = "aelp/moment"
+"""The moment a run took for now, where its clock was not the system's."""
+_PAGE = 1000
+
+
+class NotKept(WarehouseError):
+    """What was known then is no longer kept; says which table, since when, and why."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A table (partition None), or one of its partitions, was written.
+
+    Attributes:
+        known_at: from when on its rows were there.
+    """
+
+    partition: str | None
+    known_at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the rows of now say of a moment, by partition.
+
+    Attributes:
+        same: last written by then, so that they are what was known.
+        replaced: known then and written again since: the last writing of then, the first after it.
+        later: first written after it.
+    """
+
+    same: dict[str | None, Writing] = field(default_factory=dict)
+    replaced: dict[str | None, tuple[Writing, Writing]] = field(default_factory=dict)
+    later: dict[str | None, Writing] = field(default_factory=dict)
+
+
+def open_event_log(environment: Environment) -> dg.DagsterInstance:
+    """The Dagster instance of this AELP_HOME, as it lies there.
+
+    Raises:
+        NotKept: nothing ever ran in it.
+    """
+    if not (environment.dagster_home / "dagster.yaml").exists():
+        raise NotKept(
+            f"{environment.dagster_home} holds no Dagster instance, so nothing says when rows were written. "
+            "Name the AELP_HOME whose runs wrote this warehouse."
+        )
+    os.environ["DAGSTER_HOME"] = str(environment.dagster_home)  # its storages ask for it, too
+    return dg.DagsterInstance.get()
+
+
+def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:
+    """Every materialisation of an asset, oldest first."""
+    records: list[dg.EventLogRecord] = []
+    cursor, has_more = None, True
+    while has_more:
+        page = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key), limit=_PAGE, cursor=cursor, ascending=True
+        )
+        records.extend(page.records)
+        cursor, has_more = page.cursor, page.has_more
+    clocks = _clocks(instance, {record.run_id for record in records})
+    found = []
+    for record in records:
+        written = datetime.fromtimestamp(record.timestamp, UTC)
+        found.append(Writing(record.partition_key, clocks.get(record.run_id, written), record.run_id))
+    return found
+
+
+def _clocks(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> dict[str, datetime]:
+    """The moment each run that brought its own clock took for now."""
+    wanted = list(run_ids)
+    found = {}
+    for start in range(0, len(wanted), _PAGE):
+        for run in instance.get_runs(dg.RunsFilter(run_ids=wanted[start : start + _PAGE])):
+            if MOMENT_TAG in run.tags:
+                found[run.run_id] = datetime.fromisoformat(run.tags[MOMENT_TAG]).astimezone(UTC)
+    return found
+
+
+def standing_at(written: Sequence[Writing], moment: datetime) -> Standing:
+    """Which partitions still hold what they held at `moment`.
+
+    Args:
+        written: in the order of the event log, which is that of the writes, whatever the clocks said.
+    """
+    standing = Standing()
+    by_partition: dict[str | None, list[Writing]] = {}
+    for writing in written:
+        by_partition.setdefault(writing.partition, []).append(writing)
+    for partition, each in by_partition.items():
+        by_then = [writing for writing in each if writing.known_at <= moment]
+        if not by_then:
+            standing.later[partition] = each[0]
+        elif by_then[-1] is each[-1]:
+            standing.same[partition] = each[-1]
+        else:
+            after = each[each.index(by_then[-1]) + 1]
+            standing.replaced[partition] = (by_then[-1], after)
+    return standing
