@@ -95,20 +95,18 @@ def capacity(scales: Sequence[str] = SCALES) -> Record:
         [
             Figure(f"{name}: {figure}", value, unit)
             for name, row in {**measured, **beyond}.items()
-            for figure, unit in (
-                ("rows", "a day"),
-                ("GB read", "a day"),
-                ("dollars", "a day"),
-                ("wall seconds", "s"),
-            )
+            for figure, unit in _FIGURES
             for value in (row[figure],)
         ],
-        note=f"A new day after a morning: {BUILDS_A_DAY} builds of the marts and one morning's decisions, over a "
-        "year of history. Bytes are an upper bound (every column of every table below a query's views; billed at "
+        note=f"A new day after a morning: {BUILDS_A_DAY} builds of the marts and one morning's decisions, over "
+        "a year of history. Bytes are an upper bound (every column of every table below a query's views; billed at "
         "10 MB a table at least); nothing was billed. Times are of one `aelp run` on DuckDB with one new day; "
         f"those beyond the measured sizes ({', '.join(measured)}) lie on the straight line through them.",
         details={"table": {"measured": measured, "beyond": beyond}},
     )
+
+
+_FIGURES = (("rows", "a day"), ("GB read", "a day"), ("dollars", "a day"), ("wall seconds", "s"))
 
 
 def _row(rows: float, day: Day, wall: float, cpu: float) -> dict[str, float]:

@@ -1,0 +1,57 @@
+"""Three days that run themselves, two of them with something wrong: a slice of the simulated month."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from aelp_assets.definitions import build_defs
+from benchmarks.month_findings import (
+    rebuilt_without_change,
+    refreshed_without_change,
+    table_of_runs,
+    unready_decisions,
+    wrong_tables,
+)
+from benchmarks.simulated_month import FIRST_DAY, BadRestatement, Month, Outage
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+_LOOKS = ("00:00", "04:00", "09:00", "14:00")
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory) -> Month:
+    faults = {1: BadRestatement(), 2: Outage("tiktok")}
+    month = Month(tmp_path_factory.mktemp("month") / "home", "tiny", 3, faults, _LOOKS)
+    month.live()
+    return month
+
+
+def test_every_morning_is_decided_and_nothing_fails_in_silence(month):
+    decided = {p for run in month.memory.runs for t, p in run.brought if t.endswith(".bandit_decisions")}
+    assert decided == {str(FIRST_DAY + timedelta(days=day)) for day in range(3)}
+    assert month.memory.failed_ticks == []
+    failed = [run for run in month.memory.runs if not run.succeeded]
+    assert {run.job for run in failed} <= {"pull_sources"}, table_of_runs(month.memory.runs)
+
+
+def test_marts_end_as_if_nothing_had_gone_wrong(month):
+    assert wrong_tables(month.warehouse, month.untroubled(), FIRST_DAY - timedelta(days=20)) == {}
+
+
+def test_each_partition_is_built_once_for_each_change(month):
+    assert rebuilt_without_change(month.memory.runs, month.warehouse) == []
+    graph = build_defs().resolve_asset_graph()
+    assert refreshed_without_change(month.memory.runs, graph) == []
+
+
+def test_nothing_is_decided_on_stale_or_refused_inputs(month):
+    assert unready_decisions(month.memory.runs, month.warehouse) == []
+    wrong_clicks = str(FIRST_DAY + timedelta(days=1))
+    decisions = month.warehouse.query(
+        "select distinct platform from gaelp_training.bandit_decisions where as_of_date = $morning",
+        {"morning": FIRST_DAY + timedelta(days=1)},
+    )["platform"]
+    assert "meta" not in set(decisions), f"decided for meta on {wrong_clicks}"
+    assert "google_ads" in set(decisions)
