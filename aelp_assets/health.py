@@ -168,6 +168,11 @@ def _store(environment: Environment, now: datetime) -> Store:
     return Store(environment.warehouse, size, None, morning, aside)
 
 
+def counted(number: int, thing: str) -> str:
+    """As people say it: 1 table, 2 tables."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _holder(said: str) -> str:
     """Who holds the file, of the warehouse's own words."""
     found = re.search(r"in use by (.+?) \(waited", said)
@@ -205,15 +210,16 @@ def _needs(
     if decisions.waiting:
         soon = decisions.first_expires is not None and decisions.first_expires - now < _NEAR
         needs.append(
-            f"{sum(decisions.waiting.values())} proposals wait for a signature"
-            f"{', the first runs out within two hours' if soon else ''}: `aelp proposals`."
+            f"Waiting for a signature: {counted(sum(decisions.waiting.values()), 'proposal')}"
+            f"{', the first runs out within two hours' if soon else ''} (`aelp proposals`)."
         )
     if late:
         groups = sorted({table.group for table in late})
-        needs.append(f"{len(late)} tables are later than promised, in {', '.join(groups)}.")
+        needs.append(f"Later than promised: {counted(len(late), 'table')}, in {', '.join(groups)}.")
     if told.waiting:
         unsent = ", ".join(f"{count} by {channel}" for channel, count in sorted(told.waiting.items()))
         needs.append(f"Not told yet: {unsent}{f' ({told.message})' if told.message else ''}.")
     if store.set_aside and store.set_aside.get("refused"):
-        needs.append(f"{store.set_aside['refused']:,} rows were refused in the last day: `aelp quarantine`.")
+        rows = counted(store.set_aside["refused"], "row")
+        needs.append(f"Refused in the last day: {rows} (`aelp quarantine`).")
     return needs

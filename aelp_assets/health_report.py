@@ -14,7 +14,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from aelp_assets.health import Health
+from aelp_assets.health import Health, counted
 from aelp_assets.lateness import by_group
 from aelp_assets.machinery import JobRun
 
@@ -80,7 +80,9 @@ def _parts(health: Health, zone: tzinfo, wall: datetime) -> list[tuple[str, str]
         ("set aside", "unknown" if aside is None else f"{counts or 'nothing'} in the last day"),
         (
             "told",
-            "everything" if not told.waiting else f"all but {sum(told.waiting.values())} notifications",
+            "everything"
+            if not told.waiting
+            else f"all but {counted(sum(told.waiting.values()), 'notification')}",
         ),
     ]
     return [part for part in parts if health.daemon is not None or part[0] not in _OF_RUNS]
@@ -109,7 +111,7 @@ def _wakings(health: Health, wall: datetime) -> str:
 def _checks(health: Health) -> str:
     if not health.checks:
         return "no blocking check fails"
-    return f"{len(health.checks)} blocking checks fail"
+    return f"{counted(len(health.checks), 'blocking check')} failed when last evaluated"
 
 
 def _late(health: Health) -> str:

@@ -63,7 +63,8 @@ class RunFailure:
     Attributes:
         what: the job and what it was about, such as "decide of 2026-06-30".
         steps: that failed, by name.
-        assets: those the failed steps would have made, `schema/table`.
+        assets: those the failed steps would have made, `schema.table`.
+        checks: blocking ones that failed, "blocking check NAME of TABLE".
         cause: in words, secrets taken out.
         cause_hash: the same for the same cause, whatever numbers and ids its message holds.
     """
@@ -72,6 +73,7 @@ class RunFailure:
     what: str
     steps: tuple[str, ...]
     assets: tuple[str, ...]
+    checks: tuple[str, ...]
     cause: str
     remedy: str
     cause_hash: str
@@ -79,8 +81,8 @@ class RunFailure:
     def sentence(self, ended: float, zone: tzinfo) -> str:
         """What happened, for a notification."""
         at = f"{datetime.fromtimestamp(ended, zone):%d %b %H:%M}"
-        where = _list(self.assets or self.steps)
-        return f"{self.what} failed{f' at {where}' if where else ''} ({at}): {self.cause}"
+        where = self.checks or self.assets or self.steps
+        return f"{self.what} failed{f' at {_list(where)}' if where else ''} ({at}): {self.cause}"
 
 
 def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callable[[str], str]) -> RunFailure:
@@ -113,7 +115,7 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
     error = failed[0].step_failure_data.error if failed else None
     words, name = _in_words(error) if error else (_said_by_the_run(events), "")
     if broken:
-        cause, kind = f"{_list(broken)}: {' '.join(said) or 'it gave no reason'}", "|".join(sorted(broken))
+        cause, kind = " ".join(said) or "it gave no reason", "|".join(sorted(broken))
         remedy = "Mend what the check names"
     else:
         cause, kind = words, f"{name}|{_VARYING.sub('#', words)[:200]}"
@@ -126,6 +128,7 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
         what(run),
         steps,
         _assets_of(instance, run, steps),
+        tuple(broken),
         _shortened(scrub(cause)),
         f"{remedy}; then re-execute it from failure: {run_link(run.run_id)}",
         hashlib.sha256("|".join((*steps, kind)).encode()).hexdigest()[:16],

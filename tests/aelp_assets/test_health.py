@@ -131,7 +131,7 @@ def test_lateness_is_judged_by_the_calendar_alone(environment, instance, monkeyp
     later = datetime.now(UTC) + timedelta(days=3)
     monkeypatch.setattr(SystemClock, "now", lambda _: later)
     health = read_health(environment, SETTINGS, SystemClock(), DEFS)
-    assert health.needs == ["1 tables are later than promised, in forecasts."]
+    assert health.needs == ["Later than promised: 1 table, in forecasts."]
     assert read_health(environment, SETTINGS, FixedClock(later), DEFS).late is None
 
 
@@ -139,7 +139,7 @@ def test_what_waits_for_a_signature_is_counted_by_type_and_end(environment):
     governance = governing(open_control_store(control_url(environment.home, {})))
     proposed(governance, lever("l1"), lever("l2"))
     health = read_health(environment, SETTINGS, TEN, DEFS)
-    assert health.needs == ["2 proposals wait for a signature: `aelp proposals`."]
+    assert health.needs == ["Waiting for a signature: 2 proposals (`aelp proposals`)."]
     assert "2 raise; the oldest since Tue 30 Jun 09:00, the first runs out Wed 01 Jul 09:00" in " ".join(
         screen(health).split()
     )
@@ -176,7 +176,7 @@ def refused_rows(environment, moment):
 def test_refused_rows_of_the_last_day_are_counted(environment):
     refused_rows(environment, NINE)
     assert read_health(environment, SETTINGS, TEN, DEFS).needs == [
-        "1 rows were refused in the last day: `aelp quarantine`."
+        "Refused in the last day: 1 row (`aelp quarantine`)."
     ]
     assert read_health(environment, SETTINGS, FixedClock(NINE + timedelta(days=2)), DEFS).is_well
 
