@@ -49,7 +49,7 @@ def _cost(instance: dg.DagsterInstance, key: dg.AssetKey, since: datetime) -> Co
 
 def _number(metadata: object, name: str) -> float:
     value = metadata.get(name) if isinstance(metadata, dict) else None
-    return float(value.value) if isinstance(value, dg.FloatMetadataValue | dg.IntMetadataValue) else 0.0
+    return float(value.value or 0) if isinstance(value, dg.FloatMetadataValue | dg.IntMetadataValue) else 0.0
 
 
 def print_costs(console: Console, costs: Iterable[Cost], shown: int) -> None:

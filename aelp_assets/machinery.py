@@ -136,9 +136,9 @@ def job_runs(
         if not records:
             found.append(JobRun(name, "never", "", None, due.get(name)))
             continue
-        run, moment = records[0].dagster_run, records[0].end_time or records[0].start_time
+        run, ended = records[0].dagster_run, records[0].end_time or records[0].start_time
         outcome = "under way" if run.status in _UNDER_WAY else run.status.value.lower()
-        at = datetime.fromtimestamp(moment, UTC) if moment else records[0].create_timestamp
+        at = datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp.replace(tzinfo=UTC)
         found.append(JobRun(name, outcome, newest_part(run), at, due.get(name)))
     latest = datetime.max.replace(tzinfo=UTC)
     return sorted(found, key=lambda run: (run.next_due or latest, run.job))

@@ -166,7 +166,7 @@ def result(
     return dg.MaterializeResult(value=frame, metadata=metadata, check_results=checks or [], asset_key=named)
 
 
-def numbers(**told: object) -> dict[str, float | int]:
+def numbers(**told: object) -> dict[str, Any]:
     """Numbers that Dagster draws over time; a curve has no place for NULL, NaN or infinity."""
     return {
         name: value

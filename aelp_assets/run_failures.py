@@ -50,7 +50,7 @@ _REMEDIES = (
     ),
     (r"SettingsError|AELP_[A-Z_]+:", "Correct the setting it names"),
     (
-        r"process of this run|run worker|has timed out|exceeded maximum runtime|Exited",
+        r"process of this run|was interrupted|run worker|has timed out|exceeded maximum runtime|Exited",
         "Its process is gone (memory, a restart, the time limit): look at the machine first",
     ),
 )
@@ -173,6 +173,8 @@ def _in_words(error: SerializableErrorInfo) -> tuple[str, str]:
     message, _, dbt_said = error.message.strip().partition("Errors parsed from dbt logs:")
     message = dbt_said.strip() or message
     name = error.cls_name or ""
+    if name == "DagsterExecutionInterruptedError":
+        return "it was interrupted: somebody or something ended its process", name
     rule = _RULE.match(message)
     if rule and (rule[2] == name) and rule[1].startswith(_OWN):
         message = message[rule.end() :]

@@ -198,6 +198,14 @@ def test_a_run_whose_process_died_says_so(environment, tick, instance):
     assert remedy.startswith("Its process is gone")
 
 
+def test_an_interrupted_run_says_so(environment, tick, run):
+    run(fault=dg.DagsterExecutionInterruptedError())
+    tick()
+    ((_, sentence, remedy),) = told(environment)
+    assert sentence.endswith("it was interrupted: somebody or something ended its process")
+    assert remedy.startswith("Its process is gone")
+
+
 def test_no_secret_is_told(environment, tick, run, monkeypatch):
     monkeypatch.setenv("AELP_META_ACCESS_TOKEN", "EAAB-very-secret")
     monkeypatch.setenv("AELP_CONTROL_URL", f"sqlite:///{environment.home}/control.sqlite")
