@@ -17,10 +17,13 @@ import yaml
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickData, TickStatus
 
+from aelp_assets import cli
 from aelp_assets.instance import install_instance, instance_variables
 from aelp_assets.runner import PROCESS_TAG, open_instance
 from resources.event_log import OpenSqliteEventLog
 from resources.settings import PROJECT_ROOT, Environment, SettingsError, read_environment
+from resources.warehouse import open_warehouse
+from resources.warehouse.tables import INGEST_SLICES
 
 PASSWORD = "hush%40hush"  # of a URL: an @ is in it
 
@@ -150,6 +153,20 @@ def test_only_where_the_storage_is_differs_and_without_a_url_it_is_the_event_log
     assert on_postgresql.pop("storage") == {"postgres": {"postgres_url": {"env": "AELP_DAGSTER_URL"}}}
     assert in_the_home.pop("event_log_storage")["class"] == "OpenSqliteEventLog"
     assert on_postgresql == in_the_home
+
+
+def test_prepare_makes_what_is_missing_and_tells_services_their_variables(variables, capsys):
+    with mock.patch("sys.argv", ["aelp", "prepare"]), pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    environment = read_environment()
+    told = dict(line.split("=", 1) for line in said.splitlines())
+    assert told == {"AELP_HOME": str(environment.home), **instance_variables(environment)}
+    assert PASSWORD not in said
+    assert settings_of(environment)["storage"]
+    assert (environment.home / "control.sqlite").is_file()
+    assert open_warehouse(environment).exists(INGEST_SLICES.name)
 
 
 @pytest.mark.parametrize(
