@@ -11,6 +11,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ def outside_specs() -> list[dg.AssetSpec]:
     loading Looker's client took 1 s of every start.
     """
     kept = project.manifest_path.parent / "looker_assets.json"
-    version = _version()
-    if not kept.exists() or (found := json.loads(kept.read_text(encoding="utf-8")))["version"] != version:
+    current = _version()
+    if not kept.exists() or (found := json.loads(kept.read_text(encoding="utf-8")))["version"] != current:
         explores = lookml_assets(FOLDER)
-        found = {"version": version, "assets": [*explores, *exposure_assets(parsed_manifest(), explores)]}
+        found = {"version": current, "assets": [*explores, *exposure_assets(parsed_manifest(), explores)]}
         write_whole(kept, json.dumps(found).encode())
     return [_spec(listed) for listed in found["assets"]]
 
@@ -130,8 +131,9 @@ def _table(props: Mapping[str, Any]) -> str:
 
 
 def _version() -> str:
-    """Of everything the assets here are read from."""
-    digest = hashlib.sha256(source_hash("dbt_project", "aelp_assets/looker.py").encode())
+    """Of everything the assets here are read from, and of what reads them."""
+    ours = source_hash("dbt_project", "aelp_assets/looker.py", "aelp_assets/transform.py")
+    digest = hashlib.sha256(f"{ours} {version('dagster-looker')}".encode())
     for path in sorted(FOLDER.rglob("*.lkml")):
         digest.update(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
