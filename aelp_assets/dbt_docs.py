@@ -1,4 +1,4 @@
-"""dbt's documentation as one page: models, columns with the warehouse's types, tests, lineage, metrics.
+"""dbt's documentation as one page: models, columns and their types, tests, lineage, metrics.
 
 Here: the call to dbt and where the page goes. Not here: the words (YAML in `dbt_project`).
 """

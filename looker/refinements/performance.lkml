@@ -6,7 +6,7 @@ view: +ads_campaign_daily {
   }
 
   measure: roas {
-    drill_fields: [platform, campaign_name, cost_with_revenue, revenue, roas]
+    drill_fields: [platform, campaign_name, cost, revenue, roas]
   }
 }
 

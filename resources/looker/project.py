@@ -99,7 +99,7 @@ def _view_faults(
             faults.append(f"{refined}.{name} refines a field that does not exist")
         for other in _named(told):
             home, _, field = other.rpartition(".")
-            if not _exists(field, added.get(home or refined, set())):
+            if field not in added.get(home or refined, set()):
                 faults.append(f"{refined}.{name} names {other}, which does not exist")
     return faults
 
@@ -109,11 +109,6 @@ def _named(told: Parsed) -> list[str]:
     names = [name for name in _OF_VIEW.findall(str(told.get("sql", ""))) if name != "TABLE"]
     names += [str(name) for name in told.get("drill_fields", ()) if not str(name).endswith("*")]
     return names + [name for filters in told.get("filters__all", ()) for one in filters for name in one]
-
-
-def _exists(field: str, fields: set[str]) -> bool:
-    """Whether a view has a field; a dimension group is also named by its timeframes."""
-    return field in fields or any(field.startswith(f"{one}_") for one in fields if f"{one}_raw" in fields)
 
 
 def _fields(view: Parsed) -> dict[str, Parsed]:
