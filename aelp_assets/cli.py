@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from aelp_assets.commands import backups, costs, health, history, services
+from aelp_assets.commands import backups, costs, health, history, lineage, services
 from aelp_assets.commands.looker import docs, looker
 from resources.settings import (
     PROJECT_ROOT,
@@ -48,6 +48,7 @@ app.command()(backups.restore)
 app.command()(services.prepare)
 app.command()(looker)
 app.command()(docs)
+app.command()(lineage.lineage)
 app.command("as-of")(history.as_of)
 app.command("export")(history.export)
 SANDBOX_TODAY = date(2026, 6, 30)

@@ -20,6 +20,7 @@ from aelp_assets.artifacts import load_frames
 from aelp_assets.decision_records import Found, Named, find_decision, name_decision
 from aelp_assets.desk.figures import forecast_at, read_figures
 from aelp_assets.launch_explanation import launch_facts, launch_lines
+from aelp_assets.outcome_explanation import outcome_lines, outcomes_of
 from resources.control.governance import Governance
 from resources.control.launch_limits import LAUNCH
 from resources.control.records import LEVER, LeverKey, Record, Refused, key_of
@@ -45,10 +46,11 @@ def explain(
     Args:
         asked: the id of a change, proposal or decision, or its first characters.
         warehouses: asked in turn, for reading only.
+        now: in the zone that days are told in.
     Returns:
         asked, kind, decision, is_current, belief, forecast, evidence, lever, proposals, approvals, draws,
-        changes, streams, slices, and gaps: what could not be told, in sentences. Of a launch, all that
-        `launch_facts` tells instead of what a decision about a budget rests on.
+        changes, outcomes, streams, slices, and gaps: what could not be told, in sentences. Of a launch, all
+        that `launch_facts` tells instead of what a decision about a budget rests on.
     Raises:
         Refused: nothing of that name is kept.
     """
@@ -65,6 +67,7 @@ def explain(
     upstream = _artifact(environment, "upstream", decision["upstream_hash"], gaps)
     slices = _slices_of(upstream, lever)
     return _decided(governance, asked, named) | {
+        "outcomes": outcomes_of(warehouses, named.changes, now.tzinfo or UTC),
         "decision": decision,
         "is_current": found.is_current,
         "belief": found.belief,
@@ -267,6 +270,7 @@ def explanation_lines(explanation: Mapping[str, Any], zone: tzinfo) -> list[str]
     if "arm" in explanation:
         return arm_lines(explanation, zone)
     lines = [_changes(row, zone) for row in explanation["changes"]]
+    lines += outcome_lines(explanation.get("outcomes", ()))
     lines += [_draw(row, zone) for row in explanation["draws"]]
     for row in explanation["approvals"]:
         word = "Approved" if row["verdict"] == "approve" else "Rejected"

@@ -57,17 +57,28 @@ def remembered(folder: Path, unique_id: str, code: str, compute: Callable[[], Mo
 
     Eleven seconds for all models, most of them sqlglot's copies of trees: homes of one checkout share them.
     """
-    key = hashlib.sha256(code.encode()).hexdigest()[:16]
-    path = folder / f"{unique_id}-{key}.json"
-    if path.exists():
-        stored: dict[str, list[list[str]]] = json.loads(path.read_text())
-        return {column: [(table, name) for table, name in pairs] for column, pairs in stored.items()}
+    if (known := recalled(folder, unique_id, code)) is not None:
+        return known
     result = compute()
     folder.mkdir(parents=True, exist_ok=True)
+    path = _kept(folder, unique_id, code)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     staged.write_text(json.dumps(result))
     staged.replace(path)  # another run may read it at this moment
     return result
+
+
+def recalled(folder: Path, unique_id: str, code: str) -> ModelLineage | None:
+    """What `remembered` keeps of this version of the code; None: that was never run."""
+    path = _kept(folder, unique_id, code)
+    if not path.exists():
+        return None
+    stored: dict[str, list[list[str]]] = json.loads(path.read_text())
+    return {column: [(table, name) for table, name in pairs] for column, pairs in stored.items()}
+
+
+def _kept(folder: Path, unique_id: str, code: str) -> Path:
+    return folder / f"{unique_id}-{hashlib.sha256(code.encode()).hexdigest()[:16]}.json"
 
 
 def to_dagster(found: ModelLineage, keys: Mapping[str, dg.AssetKey]) -> dg.TableColumnLineage:

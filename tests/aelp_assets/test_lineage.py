@@ -1,4 +1,7 @@
-from aelp_assets.lineage import model_lineage, remembered
+import pytest
+
+from aelp_assets.column_trace import Lineage, Step, dead_ends, makers_of, trace
+from aelp_assets.lineage import model_lineage, recalled, remembered
 
 COLUMNS = {
     "staging.stg_meta": ["date", "ad_id", "clicks", "spend"],
@@ -43,3 +46,43 @@ def test_lineage_is_computed_once_per_version_of_the_code(tmp_path):
     assert len(calls) == 1
     remembered(tmp_path, "model.aelp.x", "code v2", compute)
     assert len(calls) == 2
+
+
+def test_what_was_never_run_is_not_recalled(tmp_path):
+    remembered(tmp_path, "model.aelp.x", "code v1", lambda: lineage_of(SQL))
+    assert recalled(tmp_path, "model.aelp.x", "code v1") == lineage_of(SQL)
+    assert recalled(tmp_path, "model.aelp.x", "code v2") is None
+
+
+CHAIN = Lineage(
+    {
+        "ops.approvals": {"amount": frozenset({("ops.proposals", "proposed_budget")})},
+        "ops.proposals": {"proposed_budget": frozenset({("marts.days", "cost"), ("marts.days", "is_new")})},
+        "marts.days": {"cost": frozenset({("raw.rows", "payload")}), "is_new": frozenset()},
+        "raw.meta_ads_insights": {},
+    },
+    frozenset({"raw.rows"}),
+)
+
+
+def test_a_column_is_followed_to_what_was_landed_nearest_first():
+    assert trace(CHAIN, ("ops.approvals", "amount")) == [
+        Step(0, "ops.approvals", ("amount",)),
+        Step(1, "ops.proposals", ("proposed_budget",)),
+        Step(2, "marts.days", ("cost", "is_new")),
+        Step(3, "raw.rows", ("payload",)),
+    ]
+
+
+def test_a_gap_on_the_way_is_named_and_a_constant_is_none():
+    assert dead_ends(CHAIN, trace(CHAIN, ("ops.approvals", "amount"))) == [("raw.rows", "payload")]
+
+
+def test_who_makes_a_column_ends_its_way():
+    assert trace(CHAIN, ("ops.approvals", "approver")) == [Step(0, "ops.approvals", ("approver",))]
+    assert makers_of(("ops.approvals", "approver")) == ["a person"]
+
+
+def test_a_column_nobody_knows_is_refused():
+    with pytest.raises(KeyError, match=r"ops\.approvals\.amuont"):
+        trace(CHAIN, ("ops.approvals", "amuont"))

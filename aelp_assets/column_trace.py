@@ -1,0 +1,118 @@
+"""From a column back to the landed columns it is computed from, through SQL and Python alike.
+
+Here: joining dbt's lineage, read from its SQL, with what Python tables declare, and following it. Not here:
+which rows a number of today rests on (`explanation`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aelp_assets.column_sources import COLUMN_SOURCES, Place
+from aelp_assets.lineage import recalled
+from resources.code_version import source_hash
+from resources.settings import PROJECT_ROOT, Environment
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What each column of each table is computed from, and the tables nothing is known of.
+
+    `unknown` are models whose SQL has not been run since it changed, or could not be followed.
+    """
+
+    sources: Mapping[str, Mapping[str, frozenset[Place]]]
+    unknown: frozenset[str]
+
+    def above(self, place: Place) -> frozenset[Place]:
+        """The columns that one column is computed from, directly."""
+        table, column = place
+        return self.sources.get(table, {}).get(column, frozenset())
+
+
+@dataclass(frozen=True)
+class Step:
+    """A table on the way, with the columns of it that count, `distance` steps from the column asked about."""
+
+    distance: int
+    table: str
+    columns: tuple[str, ...]
+
+
+def read_lineage(environment: Environment) -> Lineage:
+    """All of it: Python's declarations, and dbt's as of its last run on this kind of warehouse."""
+    target = PROJECT_ROOT / "dbt_project" / "target" / environment.warehouse
+    sources: dict[str, Mapping[str, frozenset[Place]]] = {
+        table: declared.columns for table, declared in COLUMN_SOURCES.items()
+    }
+    unknown = set()
+    code = source_hash("dbt_project")
+    for unique_id, node in _models(json.loads((target / "manifest.json").read_text(encoding="utf-8"))):
+        table = f"{node['config']['schema']}.{node['name']}"
+        found = recalled(target / "lineage", unique_id, code)
+        if not found:
+            unknown.add(table)
+            continue
+        sources[table] = {
+            column: frozenset((_unprefixed(name, environment), source) for name, source in places)
+            for column, places in found.items()
+        }
+    return Lineage(sources, frozenset(unknown))
+
+
+def _models(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] == "model":
+            yield unique_id, node
+
+
+def _unprefixed(table: str, environment: Environment) -> str:
+    return table.removeprefix(environment.dataset_prefix)
+
+
+def trace(lineage: Lineage, start: Place) -> list[Step]:
+    """Every table a column is computed from, nearest first, with the columns of each that it needs.
+
+    Raises:
+        KeyError: no such table or column is known.
+    """
+    table, column = start
+    if column not in lineage.sources.get(table, {}) and column not in _made(table):
+        raise KeyError(f"{table}.{column}")
+    nearest: dict[Place, int] = {start: 0}
+    waiting = [start]
+    for place in waiting:  # grows while it is walked
+        for source in sorted(lineage.above(place) - nearest.keys()):
+            nearest[source] = nearest[place] + 1
+            waiting.append(source)
+    columns: dict[str, list[Place]] = {}
+    for place in waiting:
+        columns.setdefault(place[0], []).append(place)
+    steps = [
+        Step(min(nearest[place] for place in places), name, tuple(sorted(column for _, column in places)))
+        for name, places in columns.items()
+    ]
+    return sorted(steps, key=lambda step: (step.distance, step.table))
+
+
+def _made(table: str) -> Mapping[str, Any]:
+    return COLUMN_SOURCES[table].made if table in COLUMN_SOURCES else {}
+
+
+def makers_of(place: Place) -> list[str]:
+    """Who makes a column besides the tables it is computed from: the settings, a person, a seed."""
+    table, column = place
+    return [str(maker) for maker in _made(table).get(column, ())]
+
+
+def dead_ends(lineage: Lineage, steps: list[Step]) -> list[Place]:
+    """Columns on the way of which nothing is known; one that SQL makes of no column is known to be so."""
+    return [
+        (step.table, column)
+        for step in steps
+        for column in step.columns
+        if column not in lineage.sources.get(step.table, {}) and not makers_of((step.table, column))
+    ]

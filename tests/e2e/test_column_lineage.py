@@ -1,0 +1,66 @@
+"""Declared lineage held against a morning that ran: nothing is read unsaid, no hop to raw rows is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from aelp_assets.column_sources import COLUMN_SOURCES
+from aelp_assets.column_trace import dead_ends, read_lineage, trace
+from resources.warehouse.schema import TableName
+from resources.warehouse.tables import PYTHON_TABLES
+from tests.declared_columns import DeclaredColumnsOnly
+from tests.e2e.homes import TODAY, assert_same_tables
+from tests.e2e.test_morning import DECIDE, DECIDED
+
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+
+MONEY = [
+    ("gaelp_training.bandit_decisions", "proposed_budget"),
+    ("gaelp_training.launch_plans", "daily_budget"),
+    ("ops.proposals", "proposed_budget"),
+    ("ops.approvals", "amount"),
+    ("ops.canary_budgets_snapshot", "budget"),
+    ("ops.outbox", "request"),
+    ("gaelp_training.override_outcomes", "realised_contribution"),
+    ("gaelp_training.apply_hold_lift", "lift"),
+]
+# Of what came, not of what was asked: no budget is in it.
+OUTCOMES = {"gaelp_training.override_outcomes", "gaelp_training.apply_hold_lift"}
+
+
+def test_declarations_name_only_columns_the_warehouse_has(finished):
+    home, _ = finished
+    named = {place for sources in COLUMN_SOURCES.values() for place in sources.read}
+    tables = sorted({table for table, _ in named if table not in PYTHON_TABLES})
+    stored = home.warehouse().catalogue([TableName.parse(table) for table in tables])
+    assert {(t, c) for t, c in named if t in tables and c not in stored[t]} == set()
+
+
+def test_a_morning_on_the_declared_columns_alone_decides_the_same(finished, home):
+    # The whole of each account's own rows is kept with a decision, so its name follows what was read.
+    kept = {"input_hash", "decision_id"}
+    before = {str(key.path[-1]): None for key in DECIDED}
+    io_manager = DeclaredColumnsOnly(home.warehouse())
+    assert home.execute("decide", TODAY, DECIDE, selection=DECIDED, io_manager=io_manager).success
+    first, again = (
+        {
+            name: rows.drop(kept, strict=False)
+            for name, rows in one.tables(schemas=("gaelp_training", "ops")).items()
+            if name.split(".")[1] in before
+        }
+        for one in (finished[0], home)
+    )
+    assert len(first) == len(DECIDED)
+    assert_same_tables(first, again)
+
+
+@pytest.mark.parametrize("start", MONEY, ids=".".join)
+def test_every_dollar_is_traced_to_landed_rows_without_a_gap(finished, start):
+    home, _ = finished
+    with home.entered(TODAY) as environment:
+        known = read_lineage(environment)
+    steps = trace(known, start)
+    assert dead_ends(known, steps) == []
+    landed = {step.table for step in steps if step.table.startswith("raw.")}
+    assert "raw.meta_ads_insights" in landed
+    assert "raw.levers" in landed or start[0] in OUTCOMES
