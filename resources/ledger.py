@@ -6,6 +6,7 @@ publish step) and building marts.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -98,6 +99,43 @@ def slices_seen(warehouse: Warehouse, streams: Sequence[str], first: date, last:
         {f"stream_{number}": stream for number, stream in enumerate(streams)}
         | {"first": first, "last": last},
     )
+
+
+def landed_contents(warehouse: Warehouse, changed: pl.DataFrame) -> dict[tuple[str, date | None], str]:
+    """What each changed day of a raw table now holds, as one short name: of its slices' content hashes.
+
+    A day read again with the same content, or one that goes back to an earlier one, has that one's name.
+
+    Args:
+        changed: stream and report_date (null for period rows).
+    """
+    streams = changed["stream"].unique().sort().to_list()
+    days = changed["report_date"].drop_nulls()
+    names = ", ".join(f"$stream_{number}" for number, _ in enumerate(streams))
+    slices = warehouse.query(
+        f"""
+        select stream, report_date, source, account_id, breakdown_set, content_hash
+        from (
+            select
+                slices.*,
+                row_number() over (
+                    partition by source, stream, account_id, report_date, breakdown_set
+                    order by completed_at desc, batch_id desc
+                ) as recency
+            from ops.ingest_slices as slices
+            where status = 'complete' and data_batch_id = batch_id and stream in ({names})
+                and (report_date is null or report_date between $first and $last)
+        ) as attempts
+        where recency = 1
+        order by stream, report_date, source, account_id, breakdown_set
+        """,  # noqa: S608 - names of parameters, no input
+        {f"stream_{number}": stream for number, stream in enumerate(streams)}
+        | {"first": days.min() or UNDATED, "last": days.max() or UNDATED},
+    )
+    held: dict[tuple[str, date | None], list[str]] = {}
+    for stream, day, *slice_of_it in slices.iter_rows():
+        held.setdefault((stream, day), []).append("\x1f".join(map(str, slice_of_it)))
+    return {key: hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16] for key, rows in held.items()}
 
 
 def mark_transformed(warehouse: Warehouse, state: pl.DataFrame, first: date, last: date, code: str) -> None:

@@ -217,7 +217,7 @@ def _publish_op(source: SourceName, account: str) -> Callable[..., Any]:
         with tried_again_while_locked():
             publisher = AccountPublisher(warehouse, puller.control, puller.pace(account))
             published = publisher.publish(fetched, clock.now())
-        mark_landed(context, _changed_days(published))
+        mark_landed(context, warehouse, _changed_days(published))
         for report in published:
             told = _told(account, report)
             said = f"{source} {account} {told['report']}: {told['outcome']}"

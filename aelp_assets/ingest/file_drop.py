@@ -5,11 +5,12 @@ counts as changed (`resources.files`).
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from uuid import uuid4
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 
 from aelp_assets.metadata import asset_key, markdown_table, table_metadata
@@ -20,9 +21,10 @@ from resources.code_version import module_hash
 from resources.files.drop import FileDrop
 from resources.files.fetched import FetchedFile
 from resources.files.landing import LandingPlan, LandingReport, fetch_landing, plan_landing, publish_landing
+from resources.ledger import landed_contents
 from resources.media_mix import channel_rule_rows, media_week_rows
 from resources.settings import Environment, Settings
-from resources.warehouse.interface import Append, Warehouse
+from resources.warehouse.interface import Append, Warehouse, WarehouseError
 from resources.warehouse.retrying import tried_again_while_locked, waited_for
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
@@ -90,7 +92,7 @@ def publish_files(
         )
     # From here on a second attempt would find everything landed, and say that nothing had changed.
     landings = landing_rows(report, plan.moment)
-    mark_landed(context, report.changed)
+    mark_landed(context, warehouse, report.changed)
     for line in report.lines():
         context.log.info(line)
     waited_for(lambda: warehouse.write(Append(FILE_LANDINGS, landings)))
@@ -105,23 +107,40 @@ def publish_files(
     )
 
 
-def mark_landed(context: dg.OpExecutionContext, changed: pl.DataFrame) -> None:
+def mark_landed(context: dg.OpExecutionContext, warehouse: Warehouse, changed: pl.DataFrame) -> None:
     """Note every raw table and day whose rows are new (columns stream, report_date) as materialised.
 
     What `context.log_event` does, but the days of a stream as one batch: a first landing of a year and a half
-    marks four thousand of them.
+    marks four thousand of them. What a day now holds is its data version.
     """
+    if changed.is_empty():
+        return
     step = context.get_step_execution_context()
+    contents = _contents(context, warehouse, changed)
     for (stream,), slices in changed.group_by("stream", maintain_order=True):
         days = slices["report_date"].unique().sort().to_list()
         batch = str(uuid4())
         for place, day in enumerate(days, start=1):
+            content = contents.get((str(stream), day))
             materialization = dg.AssetMaterialization(
-                asset_key(f"raw.{stream}"), partition=None if day is None else day.isoformat()
+                asset_key(f"raw.{stream}"),
+                partition=None if day is None else day.isoformat(),
+                tags={} if content is None else {DATA_VERSION_TAG: content},
             )
             DagsterEvent.asset_materialization(
                 step, materialization, DagsterEventBatchMetadata(batch, is_end=place == len(days))
             )
+
+
+def _contents(
+    context: dg.OpExecutionContext, warehouse: Warehouse, changed: pl.DataFrame
+) -> dict[tuple[str, date | None], str]:
+    """`landed_contents`, or none: that a day changed must be told even where nobody can say to what."""
+    try:
+        return waited_for(lambda: landed_contents(warehouse, changed))
+    except WarehouseError as fault:
+        context.log.warning(f"The changed days are marked without a data version: {fault}")
+        return {}
 
 
 def mark_bookkeeping(

@@ -12,6 +12,7 @@ import dagster as dg
 import fsspec
 import pytest
 
+from aelp_assets.ingest import file_drop
 from aelp_assets.ingest.file_drop import file_landings, open_drop
 from aelp_assets.jobs import land_files
 from aelp_assets.metadata import asset_key
@@ -19,6 +20,7 @@ from resources.clock import FixedClock
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
 from resources.warehouse import retrying
 from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.interface import WarehouseError
 from resources.warehouse.tables import PYTHON_TABLES
 
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
@@ -170,3 +172,32 @@ def test_the_bookkeeping_tables_show_as_written_with_their_rows_only_when_they_w
     assert first == {"ingest_slices": [10], "accounts": [1], "track_rules": [rules], "quarantine": []}
     assert land(tmp_path, warehouse, instance).success
     assert seen() == first, "a landing without news writes none of them"
+
+
+def test_a_landed_day_is_known_by_its_content_and_marked_all_the_same_where_that_cannot_be_read(
+    tmp_path, warehouse, instance, monkeypatch
+):
+    raw = asset_key("raw.file_ad_performance")
+
+    def versions():
+        records = instance.fetch_materializations(raw, limit=50).records
+        return {
+            r.partition_key: r.asset_materialization.tags.get("dagster/data_version")
+            for r in reversed(records)
+        }
+
+    drop_export(tmp_path)
+    assert land(tmp_path, warehouse, instance).success
+    first = versions()
+    assert len(first) == len(set(first.values())) == 10
+    restated = EXPORT.replace(
+        "2026-06-03,vendor,1,USD,7,Security,1003", "2026-06-03,vendor,1,USD,7,Security,1004"
+    )
+    (tmp_path / "drop" / "june.csv").write_text(restated)
+    monkeypatch.setattr(file_drop, "landed_contents", _unreadable)
+    assert land(tmp_path, warehouse, instance).success
+    assert versions() == first | {"2026-06-03": None}
+
+
+def _unreadable(*_asked):
+    raise WarehouseError("it went away")

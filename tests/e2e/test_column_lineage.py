@@ -9,7 +9,7 @@ from aelp_assets.column_trace import dead_ends, read_lineage, trace
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.declared_columns import DeclaredColumnsOnly
-from tests.e2e.homes import TODAY, assert_same_tables
+from tests.e2e.homes import TODAY, VOLATILE, assert_same_tables
 from tests.e2e.test_morning import DECIDE, DECIDED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
@@ -37,20 +37,16 @@ def test_declarations_name_only_columns_the_warehouse_has(finished):
 
 
 def test_a_morning_on_the_declared_columns_alone_decides_the_same(finished, home):
-    # The whole of each account's own rows is kept with a decision, so its name follows what was read.
-    kept = {"input_hash", "decision_id"}
-    before = {str(key.path[-1]): None for key in DECIDED}
+    # All rows read are kept with a decision, which is named after them.
+    apart = VOLATILE | {"input_hash", "decision_id"}
     io_manager = DeclaredColumnsOnly(home.warehouse())
     assert home.execute("decide", TODAY, DECIDE, selection=DECIDED, io_manager=io_manager).success
+    names = {".".join(key.path) for key in DECIDED}
     first, again = (
-        {
-            name: rows.drop(kept, strict=False)
-            for name, rows in one.tables(schemas=("gaelp_training", "ops")).items()
-            if name.split(".")[1] in before
-        }
+        {name: rows for name, rows in one.tables(drop=apart).items() if name in names}
         for one in (finished[0], home)
     )
-    assert len(first) == len(DECIDED)
+    assert first.keys() == names
     assert_same_tables(first, again)
 
 

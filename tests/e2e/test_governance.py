@@ -103,6 +103,8 @@ def test_a_change_is_explained_back_to_raw_rows_and_replayed_bit_for_bit(home, t
         assert found["lever"]["snapshot"]["lever_id"] == found["decision"]["lever_id"]
         assert {row["in_raw"] for row in found["streams"]} == {True}
         assert "levers" in {row["stream"] for row in found["streams"]}
+        ((came, last),) = ((row["after"], row["before"]["last"]) for row in found["outcomes"])
+        assert (came, last) == (None, TODAY - timedelta(days=1)), "no day has come after it yet"
         spent = _spent_in_raw(home, found)
         assert spent is None or spent >= found["evidence"]["cost"]
         assert len(explanation_lines(found, SETTINGS.timezone)) < 45

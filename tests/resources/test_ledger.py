@@ -28,13 +28,22 @@ def warehouse(duckdb_warehouse):
     return duckdb_warehouse
 
 
-def land(warehouse, days, minute=0, stream="meta_ads_insights", status="complete", unchanged=False):
+def land(
+    warehouse,
+    days,
+    minute=0,
+    stream="meta_ads_insights",
+    status="complete",
+    unchanged=False,
+    content="c",
+    account="1",
+):
     """One slice per day (None: period rows), its attempt ended `minute` minutes past noon."""
     batch = f"{minute:03d}-{stream}"
     ended = NOON + timedelta(minutes=minute)
     data_batch = None if status != "complete" else ("earlier" if unchanged else batch)
     rows = [
-        ("meta", stream, "1", day, "none", batch, data_batch, status, 1, None, "h", 1, "c", ended)
+        ("meta", stream, account, day, "none", batch, data_batch, status, 1, None, "h", 1, content, ended)
         for day in days
     ]
     warehouse.write(
@@ -149,3 +158,40 @@ def test_period_rows_are_among_the_batches_whatever_the_days(warehouse):
     assert ledger.slices_seen(warehouse, ["file_period_performance"], *june(1, 2)).is_empty()
     transform(warehouse, ledger.UNDATED, ledger.UNDATED)
     assert ledger.slices_seen(warehouse, ["file_period_performance"], *june(1, 2)).height == 1
+
+
+def contents(warehouse, *days, stream="meta_ads_insights"):
+    changed = pl.DataFrame(
+        {"stream": stream, "report_date": list(days)}, schema_overrides={"report_date": pl.Date}
+    )
+    found = ledger.landed_contents(warehouse, changed)
+    return [found.get((stream, day)) for day in days]
+
+
+def test_a_day_is_known_by_what_it_holds_whoever_read_it_and_when(warehouse):
+    land(warehouse, june(1, 2))
+    first, second = contents(warehouse, *june(1, 2))
+    assert first == second
+    land(warehouse, june(1), minute=1, content="restated")
+    land(warehouse, june(2), minute=1, unchanged=True, content="not its own")
+    land(warehouse, june(2), minute=2, status="failed", content="torn")
+    restated, same = contents(warehouse, *june(1, 2))
+    assert restated != first
+    assert same == first
+    land(warehouse, june(1), minute=3)
+    assert contents(warehouse, *june(1)) == [first]
+
+
+def test_another_account_of_the_day_is_other_content_and_another_table_s_is_none(warehouse):
+    land(warehouse, june(1))
+    before = contents(warehouse, *june(1))
+    land(warehouse, june(1), minute=1, stream="orders", content="o")
+    assert contents(warehouse, *june(1)) == before
+    land(warehouse, june(1), minute=2, account="2")
+    assert contents(warehouse, *june(1)) != before
+
+
+def test_period_rows_have_a_content_too(warehouse):
+    land(warehouse, [None], stream="media_history")
+    (known,) = contents(warehouse, None, stream="media_history")
+    assert known is not None
