@@ -7,7 +7,6 @@ Here: the order of jobs and what can be reused. Not here: what the jobs do, and 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,24 +15,23 @@ from typing import TypeVar
 
 import dagster as dg
 import polars as pl
-import psutil
 
 from aelp_assets.bandits import kill_switch_frame
 from aelp_assets.ingest.connectors import pull_key
-from aelp_assets.instance import URL_VARIABLE, install_instance, instance_variables
+from aelp_assets.instance import install_instance, instance_variables
 from aelp_assets.metadata import asset_key
 from resources import ledger
 from resources.clock import Clock, clock_from_environment
 from resources.code_version import source_hash
 from resources.connectors.registry import Sources
 from resources.history.written import MOMENT_TAG
+from resources.run_processes import PROCESS_TAG, is_lost, this_process
 from resources.settings import Environment, Settings, read_environment
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
 FINGERPRINT_TAG = "aelp/inputs"
-PROCESS_TAG = "aelp/process"
 # What the daemon writes on its own runs: the UI lists a run under its job only with it. The repository's
 # name is Dagster's for a module with one Definitions, the location's that of [tool.dg.project].
 LOCATION_TAG = {".dagster/repository": "__repository__@aelp"}
@@ -74,8 +72,6 @@ def bury_killed_runs(instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process is gone and give back their place in the pools.
 
     A killed run cannot say so itself; its slot of the warehouse pool would keep every later run waiting.
-    Runs the daemon launched carry no process tag: its own run monitoring looks after those, as after those of
-    other machines on the same instance.
     """
     unfinished = dg.RunsFilter(
         statuses=[
@@ -85,32 +81,14 @@ def bury_killed_runs(instance: dg.DagsterInstance) -> None:
         ]
     )
     for run in instance.get_runs(filters=unfinished):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and not _is_alive(process):
-            instance.report_run_failed(run, message=f"The process of this run ({process}) is gone.")
+        if is_lost(instance, run):
+            instance.report_run_failed(run, message="The process of this run is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _this_process() -> str:
-    """Process id and start time: an id alone is used again. Where machines share an instance, which one."""
-    process = psutil.Process()
-    named = f"{process.pid}@{process.create_time():.0f}"
-    return f"{named}@{platform.node()}" if os.environ.get(URL_VARIABLE) else named
 
 
 def _moment() -> dict[str, str]:
     """What says later when a run's rows were known, where it does not go by the system's clock."""
     return {MOMENT_TAG: clock_from_environment().now().isoformat()} if os.environ.get("AELP_CLOCK") else {}
-
-
-def _is_alive(process: str) -> bool:
-    pid, started, *machine = process.split("@", 2)
-    if machine and machine[0] != platform.node():
-        return True  # for all this machine can see
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == started
-    except psutil.NoSuchProcess:
-        return False
 
 
 def prepare_warehouse(warehouse: Warehouse) -> None:
@@ -262,7 +240,7 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     outcome = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
-        tags={**tags, **LOCATION_TAG, PROCESS_TAG: _this_process(), **_moment()},
+        tags={**tags, **LOCATION_TAG, PROCESS_TAG: this_process(), **_moment()},
         raise_on_error=False,
         asset_selection=selection,
     )

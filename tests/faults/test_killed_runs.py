@@ -13,7 +13,8 @@ import dagster as dg
 import psutil
 import pytest
 
-from aelp_assets.runner import PROCESS_TAG, bury_killed_runs, open_instance
+from aelp_assets.runner import bury_killed_runs, open_instance
+from resources.run_processes import PROCESS_TAG
 from resources.settings import PROJECT_ROOT
 from resources.warehouse.tables import MONITORING_TABLES
 from tests.e2e import homes
