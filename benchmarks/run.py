@@ -68,6 +68,7 @@ def studies() -> dict[str, Measure]:
     from benchmarks.mmm_recovery import mmm_recovery
     from benchmarks.mmm_reference import mmm_reference
     from benchmarks.mmm_sampling import mmm_sampling
+    from benchmarks.outages import outages
     from benchmarks.simulated_month import simulated_month
     from benchmarks.upworthy_ranking import upworthy_ranking
     from benchmarks.video_openings import video_openings
@@ -88,6 +89,7 @@ def studies() -> dict[str, Measure]:
         "mmm_reference": mmm_reference,
         "mmm_sampling": mmm_sampling,
         "simulated_month": simulated_month,
+        "outages": outages,
         "upworthy_ranking": upworthy_ranking,
         "video_openings": video_openings,
     }

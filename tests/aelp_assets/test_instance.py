@@ -19,8 +19,9 @@ from dagster._core.scheduler.instigation import TickData, TickStatus
 
 from aelp_assets import cli
 from aelp_assets.instance import install_instance, instance_variables
-from aelp_assets.runner import PROCESS_TAG, open_instance
+from aelp_assets.runner import open_instance
 from resources.event_log import OpenSqliteEventLog
+from resources.run_processes import PROCESS_TAG
 from resources.settings import PROJECT_ROOT, Environment, SettingsError, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.tables import INGEST_SLICES

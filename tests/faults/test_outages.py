@@ -1,32 +1,74 @@
-"""kill -9 of everything at once amid a run of the daemon: nothing is lost, nothing done twice."""
+"""A run whose worker is gone is failed by run monitoring at its next look; one that is there is left alone.
+
+`benchmarks/outages.py` kills real daemons, webservers and workers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from unittest import mock
 
+import dagster as dg
+import psutil
 import pytest
+from dagster._core.events import EngineEventData
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
-from tests.faults.outages import Outages
+from resources.run_processes import PROCESS_TAG, WatchedRunLauncher, is_lost, this_process
+from resources.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture
-def outages(tmp_path: Path) -> Iterator[Outages]:
-    outages = Outages(tmp_path / "home")
-    yield outages
-    outages.power_cut()
+def begun(instance: dg.DagsterInstance, pid: int | None, **tags: str) -> dg.DagsterRun:
+    """A started run, with the event its worker writes first."""
+    run = dg.DagsterRun("land_files", str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED, tags=tags)
+    instance.add_run(run)
+    if pid is not None:
+        told = f"Started process for run (pid: {pid})."
+        instance.report_engine_event(told, run, EngineEventData.in_process(pid))
+    return run
 
 
-def test_after_a_power_cut_the_lost_run_is_failed_and_tried_again(outages):
-    outages.want("a")
-    outages.daemon()
-    outages.until((outages.home / "begun").exists, "the run to begin")
-    outages.power_cut()
-    assert outages.statuses() == {"STARTED": 1}
-    (outages.home / "go").touch()
-    outages.daemon()
-    outages.until(lambda: outages.statuses() == {"FAILURE": 1, "SUCCESS": 1}, "the second try")
-    assert len(outages.rows()) == 1
-    outages.until(lambda: not outages.slots_held(), "every slot to be given back")
+def test_the_installed_instance_fails_a_run_whose_worker_is_gone_and_no_other(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", tmp_path / "dagster.yaml")
+    with (
+        mock.patch.dict(os.environ, {"DAGSTER_HOME": str(tmp_path)}),
+        dg.DagsterInstance.from_config(str(tmp_path)) as instance,
+    ):
+        assert isinstance(instance.run_launcher, WatchedRunLauncher)
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        assert instance.run_monitoring_poll_interval_seconds <= 30
+        runs = {
+            "gone": begun(instance, child.pid),
+            "here": begun(instance, os.getpid()),
+            "not said yet": begun(instance, None),
+            "of a shell": begun(instance, None, **{PROCESS_TAG: this_process()}),
+        }
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        for run in runs.values():
+            record = instance.get_run_record_by_id(run.run_id)
+            monitor_started_run(instance, mock.Mock(), record, mock.Mock())
+        failed = [
+            name
+            for name, run in runs.items()
+            if instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+        ]
+    assert failed == ["gone"]
+
+
+def test_a_process_id_that_was_given_to_another_program_is_not_the_worker(monkeypatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = begun(instance, os.getpid())
+        assert not is_lost(instance, run)
+        started = psutil.Process().create_time()
+        monkeypatch.setattr(psutil.Process, "create_time", lambda _: started + 86_400)
+        assert is_lost(instance, run)
