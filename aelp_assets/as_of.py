@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from aelp_assets.governance import control_engine, mirror, snapshots_of
 from aelp_assets.metadata import asset_key
 from aelp_assets.transform import DBT_FOLDER, dbt_environment
 from resources.control import history as control_history
+from resources.control.records import Record
 from resources.history.landed import accounts_met_by, landed_by
 from resources.history.written import NotKept, Standing, Writing, open_event_log, standing_at, writings
 from resources.settings import PROJECT_ROOT, Environment, SettingsError
@@ -111,7 +112,7 @@ class Past:
         table = PYTHON_TABLES[name]
         with control_engine(self.environment).begin() as connection:
             changes = control_history.changes_at(connection, self.moment)
-            frames = {
+            frames: dict[str, Callable[[], Sequence[Record]]] = {
                 "proposals": lambda: control_history.proposals_at(connection, self.moment),
                 "approvals": lambda: control_history.approvals_at(connection, self.moment),
                 "canary_changes": lambda: changes,

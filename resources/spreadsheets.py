@@ -10,9 +10,10 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]
 
 MOST_ROWS = 1_048_575
 """What a sheet holds below its header."""
@@ -137,7 +138,7 @@ def _as_cells(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(changed)
 
 
-def _widths(rows: pl.DataFrame) -> dict[str, int]:
+def _widths(rows: pl.DataFrame) -> dict[Any, int]:
     """Pixels by column, wide enough for its name and its first rows."""
     widths = {}
     for column in rows.columns:

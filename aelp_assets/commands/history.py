@@ -188,8 +188,9 @@ def _chosen(rows: pl.DataFrame, described: Described, asked_for: str) -> list[st
     chosen = [name.strip() for name in asked_for.split(",") if name.strip()]
     unknown = [name for name in chosen if name not in rows.columns]
     if unknown or not chosen:
-        named = ", ".join(unknown) or "is named"
-        raise SettingsError(f"{described.name}: no column {named}; it has {', '.join(rows.columns)}")
+        raise SettingsError(
+            f"{described.name}: no column {', '.join(unknown)}; it has {', '.join(rows.columns)}"
+        )
     return chosen
 
 

@@ -173,7 +173,7 @@ def settle(
 ) -> None:
     """Say what finally became of a change and of its call."""
     said = message and storable(message)
-    finished = {"status": status, "message": said, "finished_at": now.timestamp()}
+    finished: dict[str, Any] = {"status": status, "message": said, "finished_at": now.timestamp()}
     finished["history"] = records.and_noted(CHANGES, status, now, message=said)
     connection.execute(sa.update(CHANGES).where(CHANGES.c.change_id == change_id).values(**finished))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == change_id)

@@ -41,7 +41,7 @@ def proposals_at(connection: sa.Connection, moment: datetime) -> list[Record]:
     for change in records.changes(connection):
         if change["created_at"] <= at:
             made.setdefault(change["proposal_id"], []).append(change)
-    found = []
+    found: list[Record] = []
     for row in records.proposals(connection):
         lines = _lines(row)
         known = [line for line in lines if line["at"] <= at]
@@ -106,7 +106,8 @@ def changes_at(connection: sa.Connection, moment: datetime) -> list[Record]:
     What an unfinished one waited for is not kept, nor what of a launch was made before it was done: both
     are None.
     """
-    at, found = moment.timestamp(), []
+    at = moment.timestamp()
+    found: list[Record] = []
     for row in reversed(records.changes(connection)):
         if row["created_at"] > at:
             continue

@@ -50,7 +50,8 @@ STEPS = [[landing for landing in LANDINGS if landing.step == step] for step in (
 _STARTED = datetime(2026, 6, 11, tzinfo=UTC)
 
 
-def _finished(batch: str) -> datetime:
+def finished(batch: str) -> datetime:
+    """When an attempt ended."""
     return _STARTED + timedelta(minutes=int(batch.removeprefix("b")))
 
 
@@ -73,7 +74,7 @@ def landed_writes(landings: Sequence[Landing]) -> list[Write]:
                 ),
                 "payload_hash": hashlib.sha256(text.encode()).hexdigest(),
                 "_batch_id": landing.batch,
-                "_ingested_at": _finished(landing.batch),
+                "_ingested_at": finished(landing.batch),
                 "_api_version": "test",
                 "_request_hash": "r",
             }
@@ -98,7 +99,7 @@ def landed_writes(landings: Sequence[Landing]) -> list[Write]:
             "request_hash": "r",
             "row_count": len(landing.rows),
             "content_hash": "h",
-            "completed_at": _finished(landing.batch),
+            "completed_at": finished(landing.batch),
         }
         for landing in landings
     ]

@@ -1,0 +1,37 @@
+"""Yesterday's tables as they were known then, asked for after today's morning restated three of its days."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+from typer.testing import CliRunner
+
+from aelp_assets.cli import app
+from tests.e2e.homes import TODAY, TOMORROW, Home
+
+
+def _as_of(home: Home, table: str, day: date, folder, *more: str) -> pl.DataFrame:
+    target = folder / f"{table}.xlsx"
+    with home.entered(TOMORROW):
+        asked = ["as-of", table, day.isoformat(), "--xlsx", str(target), "--replace", *more]
+        result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, f"{result.output}{result.exception}"
+    return pl.read_excel(target, sheet_name=table)
+
+
+def test_after_tomorrow_s_morning_today_s_tables_are_told_as_they_were(finished, next_day, tmp_path):
+    (before, _), (after, _) = finished, next_day
+    then = before.sql("select * from gaelp_training.ads_ad_daily")
+    now = after.sql("select * from gaelp_training.ads_ad_daily where date < $day", day=TODAY)
+    known = _as_of(after, "ads_ad_daily", TODAY, tmp_path)
+    figures = ["impressions", "clicks", "cost", "conversions", "revenue"]
+    assert [known[name].sum() for name in figures] == [float(then[name].sum()) for name in figures]
+    assert [known[name].sum() for name in figures] != [float(now[name].sum()) for name in figures]
+    assert known.height == then.height
+
+    decided = before.sql("select * from gaelp_training.bandit_decisions order by all")
+    told = _as_of(after, "bandit_decisions", TODAY, tmp_path)
+    assert set(told["as_of_date"]) == {TODAY}
+    assert set(told["decision_id"]) == set(decided["decision_id"])
+    assert set(_as_of(after, "bandit_decisions", TOMORROW, tmp_path)["as_of_date"]) == {TODAY, TOMORROW}

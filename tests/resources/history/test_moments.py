@@ -1,0 +1,43 @@
+"""Moments as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from resources.history.moments import read_moment
+from resources.settings import SettingsError
+
+NEW_YORK = ZoneInfo("America/New_York")
+NOW = datetime(2026, 11, 10, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-06-30T09:00:00-04:00", datetime(2026, 6, 30, 13, tzinfo=UTC)),
+        ("2026-06-30", datetime(2026, 7, 1, 3, 59, 59, 999999, tzinfo=UTC)),
+        # The clocks go back at two: this day has 25 hours.
+        ("2026-11-01", datetime(2026, 11, 2, 4, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-11-10", NOW),  # today's end has not come
+    ],
+)
+def test_a_day_stands_for_its_end_where_the_business_is(text, moment):
+    assert read_moment(text, NEW_YORK, NOW) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yesterday", "write it as 2026-06-30"),
+        ("2026-06-30T09:00:00", "needs a zone"),
+        ("2026-11-11", "lies ahead"),
+        ("2026-11-10T14:00:01Z", "lies ahead"),
+        ("9999-12-31", "lies ahead"),
+    ],
+)
+def test_what_is_no_moment_or_has_not_come_is_refused(text, said):
+    with pytest.raises(SettingsError, match=said):
+        read_moment(text, NEW_YORK, NOW)
