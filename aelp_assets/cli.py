@@ -562,6 +562,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000) -> N
     prepare_warehouse(open_warehouse(environment))
     executable = Path(sys.executable).parent / "dg"
     os.chdir(PROJECT_ROOT)
+    os.environ.setdefault("AELP_UI_URL", f"http://127.0.0.1:{port}")  # what alerts link to
     os.environ["VIRTUAL_ENV"] = sys.prefix  # `dg` compares it with the project's own environment
     os.execv(executable, [str(executable), "dev", "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
 

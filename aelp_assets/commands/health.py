@@ -6,7 +6,6 @@ Here: options, exit codes, what is said where the warehouse is busy. Not here: w
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
@@ -28,7 +27,6 @@ def status(
     environment = read_environment()
     settings = load_settings(environment.settings_path)
     clock = clock_from_environment()
-    logging.getLogger("dagster").setLevel(logging.ERROR)
 
     from aelp_assets.definitions import build_defs
     from aelp_assets.file_report import terminal

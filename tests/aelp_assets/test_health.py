@@ -13,7 +13,9 @@ import dagster as dg
 import polars as pl
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from aelp_assets import cli
 from aelp_assets.health import read_health
 from aelp_assets.health_report import as_json, print_health
 from resources.clock import FixedClock, SystemClock
@@ -102,6 +104,26 @@ def test_an_empty_home_is_well_and_stays_empty(environment):
     assert "All is well" in screen(health)
     assert "none yet" in screen(health)
     assert not environment.home.exists()
+
+
+def test_the_command_answers_machines_and_says_by_its_exit_code_whether_somebody_is_needed(
+    environment, monkeypatch
+):
+    monkeypatch.setenv("AELP_HOME", str(environment.home))
+    for name in ("AELP_CLOCK", "AELP_SETTINGS", "AELP_DROP"):
+        monkeypatch.delenv(name, raising=False)
+    well = CliRunner().invoke(cli.app, ["status", "--json"])
+    assert well.exit_code == 0, well.output
+    told = json.loads(well.stdout)
+    assert told["is_well"] is True
+    assert [row["source"] for row in told["sources"]] == list(SETTINGS.source_names)
+    governing(open_control_store(control_url(environment.home, {}))).kill(
+        is_on=True, person="pat", reason="strange spend", now=NINE
+    )
+    stopped = CliRunner().invoke(cli.app, ["status"])
+    assert stopped.exit_code == 1
+    assert "strange spend" in stopped.stdout
+    assert len(stopped.stdout.splitlines()) <= 40
 
 
 def test_a_failed_run_needs_a_person_until_the_job_works_again(environment, instance):
