@@ -1,0 +1,91 @@
+"""What README.md and docs/ name is there: commands, make targets, jobs, schedules, sensors, tables, files."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from aelp_assets.cli import app
+from aelp_assets.jobs import JOBS
+from resources.settings import PROJECT_ROOT
+from resources.warehouse.tables import PYTHON_TABLES
+
+PAGES = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
+SCHEMAS = ("raw", "staging", "intermediate", "ops", "gaelp_training")
+_CODE = re.compile(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+_COMMAND = re.compile(r"(?:^|[\s/;&|(])aelp ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
+_TARGET = re.compile(r"(?:^|[\s;&|])make ((?:[a-z0-9-]+ ?)+)")
+_TABLE = re.compile(rf"(?<![\w./])(?:{'|'.join(SCHEMAS)})\.([a-z][a-z0-9_]+)")
+_LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+_TOP = r"aelp_assets|benchmarks|dbt_project|deploy|docs|looker|models|resources|sensors|tests"
+_PATH = re.compile(rf"(?<![\w/.<$])((?:{_TOP})/[\w./-]*[\w/])")
+# Names of a person's own that a page tells them to make.
+MADE_BY_THE_READER = {"spend_shares"}
+
+
+@cache
+def graph() -> dict[str, list[str]]:
+    """The committed snapshot: what the graph test holds the real graph to."""
+    return json.loads((Path(__file__).parent / "graph_snapshot.json").read_text())
+
+
+@cache
+def tables() -> frozenset[str]:
+    built = {key.split("/")[-1] for key in graph()["assets"]}
+    return frozenset(built | {name.split(".")[-1] for name in PYTHON_TABLES})
+
+
+@cache
+def commands() -> dict[str, frozenset[str]]:
+    """Each command with the names below it."""
+    group = typer.main.get_command(app)
+    return {name: frozenset(getattr(made, "commands", {})) for name, made in group.commands.items()}
+
+
+def code_of(page: Path) -> str:
+    return "\n".join(a or b for a, b in _CODE.findall(page.read_text()))
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request) -> Path:
+    return request.param
+
+
+def test_every_command_named_exists(page):
+    for name, below in _COMMAND.findall(code_of(page)):
+        assert name in commands(), f"{page.name}: aelp {name}"
+        if commands()[name]:
+            assert below in commands()[name], f"{page.name}: aelp {name} {below}"
+
+
+def test_every_make_target_named_exists(page):
+    targets = set(re.findall(r"^([a-z0-9-]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {target for found in _TARGET.findall(code_of(page)) for target in found.split()}
+    assert named <= targets, f"{page.name}: {named - targets}"
+
+
+def test_every_table_named_exists(page):
+    named = set(_TABLE.findall(code_of(page))) - MADE_BY_THE_READER
+    assert named <= tables(), f"{page.name}: {named - tables()}"
+
+
+def test_every_file_named_exists(page):
+    links = {
+        (page.parent / link).resolve() for link in _LINK.findall(page.read_text()) if "://" not in link
+    }
+    paths = {PROJECT_ROOT / path for path in _PATH.findall(code_of(page))}
+    gone = [str(path) for path in links | paths if not path.exists()]
+    assert not [path for path in gone if Path(path).stem not in MADE_BY_THE_READER], page.name
+
+
+@pytest.mark.parametrize("kind", ["job", "schedule", "sensor"])
+def test_what_a_page_calls_a_job_schedule_or_sensor_is_one(page, kind):
+    known = {*graph()[f"{kind}s"], *(job.name for job in JOBS if kind == "job")}
+    named = set(re.findall(rf"\b{kind} `([a-z_]+)`", page.read_text()))
+    named |= set(re.findall(rf"`([a-z_]+)` {kind}\b", page.read_text()))
+    assert named <= known, f"{page.name}: {named - known}"
