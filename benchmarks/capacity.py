@@ -72,6 +72,7 @@ def capacity(scales: Sequence[str] = SCALES) -> Record:
     """Run each account for a morning and a new day; reckon its bytes, and those of larger ones."""
     measured: dict[str, dict[str, float]] = {}
     last: tuple[Mapping[str, Stored], float] | None = None
+    reads = scans()
     for scale in scales:
         home = Account(scale).fresh_home()
         try:
@@ -80,13 +81,13 @@ def capacity(scales: Sequence[str] = SCALES) -> Record:
             stored, rows = stored_tables(home.warehouse), rows_a_day(home.warehouse)
         finally:
             home.remove()
-        day = one_day(scans(), stored, 1.0)
+        day = one_day(reads, stored, 1.0)
         measured[scale] = _row(rows, day, spent["whole command"], spent["CPU time"])
         last = stored, rows
     assert last is not None
     beyond = dict[str, dict[str, float]]()
     for wanted in ROWS_BEYOND:
-        grown = one_day(scans(), last[0], wanted / last[1])
+        grown = one_day(reads, last[0], wanted / last[1])
         wall, cpu = (_line(measured, of)(wanted) for of in ("wall seconds", "CPU seconds"))
         beyond[f"{wanted:,}"] = _row(wanted, grown, wall, cpu)
     return Record(
