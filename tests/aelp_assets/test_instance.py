@@ -145,6 +145,26 @@ def test_a_run_of_another_machine_is_not_taken_for_a_killed_one(variables):
     assert found == {"gone": dg.DagsterRunStatus.FAILURE, "elsewhere": dg.DagsterRunStatus.STARTED}
 
 
+def test_a_user_who_may_only_read_and_write_uses_an_instance_whose_tables_are_there(variables, url):
+    environment = read_environment()
+    open_instance(environment).dispose()
+    told = sa.make_url(url)
+    user = f"writer_of_{told.database}"
+    owner = sa.create_engine(told, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"create user {user}")
+        connection.exec_driver_sql("revoke create on schema public from public")
+        connection.exec_driver_sql(
+            f"grant select, insert, update, delete on all tables in schema public to {user}"
+        )
+        connection.exec_driver_sql(f"grant usage on all sequences in schema public to {user}")
+    owner.dispose()
+    os.environ["AELP_DAGSTER_URL"] = url.replace("//tester:", f"//{user}:")
+    with open_instance(environment) as instance:
+        assert dg.materialize([marts], instance=instance, partition_key="2026-06-01").success
+        assert instance.get_materialized_partitions(dg.AssetKey("marts")) == {"2026-06-01"}
+
+
 def test_only_where_the_storage_is_differs_and_without_a_url_it_is_the_event_log_in_the_home(variables):
     environment = read_environment()
     install_instance(environment)

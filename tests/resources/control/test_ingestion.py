@@ -243,6 +243,23 @@ def test_a_user_who_may_create_no_tables_is_told(postgresql):
         open_control_store(postgresql.url(url.database, f"reader_of_{url.database}"))
 
 
+def test_a_user_who_may_only_read_and_write_opens_a_store_whose_tables_are_there(postgresql):
+    url = sa.make_url(postgresql.new_database())
+    IngestionControl(open_control_store(str(url))).start([KEY], NOW)
+    user = f"writer_of_{url.database}"
+    owner = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.exec_driver_sql(f"create user {user}")
+        connection.exec_driver_sql("revoke create on schema public from public")
+        connection.exec_driver_sql(
+            f"grant select, insert, update, delete on all tables in schema public to {user}"
+        )
+        connection.exec_driver_sql(f"grant usage on all sequences in schema public to {user}")
+    control = IngestionControl(open_control_store(postgresql.url(url.database, user)))
+    control.settle([KEY], [], NOW)
+    assert control.queue_sizes() == {}
+
+
 def test_the_first_to_need_it_makes_the_folder_of_the_file(tmp_path):
     control = IngestionControl(open_control_store(f"sqlite:///{tmp_path}/new/home/control.sqlite"))
     assert control.queue_sizes() == {}
