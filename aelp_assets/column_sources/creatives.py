@@ -15,12 +15,12 @@ _SHOWN = {_CREATIVES: "content_sha256", _ARMS: "content_sha256"}
 _OF_ARMS = "platform account_id test_id arm creative_id description image_id"
 CREATIVE_EMBEDDINGS = declared(
     "gaelp_training.creative_embeddings",
-    computed("content_sha256 vector", _SAID, _SHOWN, {_CREATIVES: "video_sha256"}),
+    computed("content_sha256 vector", _SAID, _SHOWN),
     made("modality", Maker.CODE),
     made("embedder", Maker.SETTINGS),
-    made("vector weights_sha256 dimensions", Maker.MEDIA),
+    made("content_sha256 vector weights_sha256 dimensions", Maker.MEDIA),  # videos' come with their measures
     made("embedded_at", Maker.CLOCK),
-    rows_by({_CREATIVES: f"{_CREATIVE} content_hash", _ARMS: f"{_OF_ARMS} content_hash"}),
+    rows_by({_CREATIVES: _CREATIVE, _ARMS: f"{_OF_ARMS} content_hash"}),
 )
 CREATIVE_FEATURES = declared(
     "gaelp_training.creative_features",

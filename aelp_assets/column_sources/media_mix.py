@@ -22,7 +22,8 @@ _FITTED = {
 # Randomised holds of approved raises, which the fit counts as lift tests.
 _RANDOMISED = {
     _DAYS: "date cost conversions_click conversions_view",
-    _LEVERS: "date current_budget status lever_source learning_state",
+    _LEVERS: "date campaign_id track",
+    _TRAITS: "trait value",
     _CHANNELS: "channel",
     _ACCOUNTS: "maturity_days",
 }
@@ -43,11 +44,11 @@ MMM_FIT_DIAGNOSTICS = declared(
     rows_by(
         {
             _WEEKS: "track is_complete",
-            _DAYS: _LEVER,
+            _DAYS: "platform account_id lever_id",
             _LEVERS: f"{_LEVER} campaign_id currency",
             _TRAITS: "platform account_id lever_id trait value",
             _CHANNELS: "platform account_id campaign_id track",
-            _ACCOUNTS: "platform account_id eligible",
+            _ACCOUNTS: "as_of_date platform account_id eligible",
         }
     ),
 )

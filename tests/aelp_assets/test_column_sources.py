@@ -76,6 +76,18 @@ def test_every_table_an_asset_is_given_is_named_by_some_column(graph):
                 assert declared_reads(asset.keys, table), f"{asset.node_def.name} says nothing of {table}"
 
 
+def test_what_an_asset_reads_less_of_is_declared_no_more_of(graph):
+    for asset in graph.assets:
+        if not isinstance(asset, dg.AssetsDefinition) or not asset.is_executable:
+            continue
+        for name, key in asset.keys_by_input_name.items():
+            given = asset.node_def.input_dict[name].metadata.get("columns")
+            if given is not None:
+                declared = declared_reads(asset.keys, ".".join(key.path))
+                more = declared - set(given)
+                assert not more, f"{asset.node_def.name} is not given {more} of {key.path[-1]}"
+
+
 def test_the_asset_s_page_carries_the_lineage_and_says_it_in_words(graph):
     (spec,) = (s for s in graph.resolve_all_asset_specs() if s.key == asset_key("ops.approvals"))
     lineage = spec.metadata["dagster/column_lineage"].value

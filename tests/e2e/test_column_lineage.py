@@ -6,6 +6,7 @@ import pytest
 
 from aelp_assets.column_sources import COLUMN_SOURCES
 from aelp_assets.column_trace import dead_ends, read_lineage, trace
+from aelp_assets.governance import ARM_SUBMISSION, LAUNCH_SUBMISSION, SUBMISSION
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.declared_columns import DeclaredColumnsOnly
@@ -40,7 +41,8 @@ def test_a_morning_on_the_declared_columns_alone_decides_the_same(finished, home
     # All rows read are kept with a decision, which is named after them.
     apart = VOLATILE | {"input_hash", "decision_id"}
     io_manager = DeclaredColumnsOnly(home.warehouse())
-    assert home.execute("decide", TODAY, DECIDE, selection=DECIDED, io_manager=io_manager).success
+    selection = [*DECIDED, SUBMISSION, LAUNCH_SUBMISSION, ARM_SUBMISSION]
+    assert home.execute("decide", TODAY, DECIDE, selection=selection, io_manager=io_manager).success
     names = {".".join(key.path) for key in DECIDED}
     first, again = (
         {name: rows for name, rows in one.tables(drop=apart).items() if name in names}

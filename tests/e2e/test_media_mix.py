@@ -8,6 +8,7 @@ import pytest
 
 from aelp_assets import media_mix
 from aelp_assets.metadata import asset_key
+from tests.declared_columns import DeclaredColumnsOnly
 from tests.e2e.homes import TODAY, Home
 from tests.e2e.test_blocking_checks import MORNING, altered
 
@@ -65,8 +66,9 @@ def test_envelopes_reach_the_decision_of_the_morning(short: Home) -> None:
 
 
 def test_tests_worth_running_are_registered_beside_split_tests_with_days_of_their_own(short: Home) -> None:
-    assert short.execute("fit_media_mix", TODAY, MORNINGS).success
-    outcome = short.execute("judge_experiments", TODAY, MORNINGS)
+    declared = DeclaredColumnsOnly(short.warehouse())
+    assert short.execute("fit_media_mix", TODAY, MORNINGS, io_manager=declared).success
+    outcome = short.execute("judge_experiments", TODAY, MORNINGS, io_manager=declared)
     assert outcome.success
     assert verdicts(outcome)["planned_experiments_disturb_nothing"]
     rows = short.sql("select * from gaelp_training.experiments order by experiment_id")

@@ -32,6 +32,7 @@ from resources.warehouse.tables import (
     RANKING_TABLES,
     TIKTOK_ADS_REPORT,
 )
+from tests.declared_columns import DeclaredColumnsOnly
 from tests.e2e import homes
 from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home, assert_same_tables
 
@@ -222,7 +223,8 @@ def test_a_decision_is_replayed_bit_for_bit_from_its_stored_inputs(finished):
 
 
 def test_a_review_of_the_morning_fills_its_tables_and_tells_each_event_once(home):
-    assert home.execute("review", TODAY, DECIDE).success
+    declared = DeclaredColumnsOnly(home.warehouse())
+    assert home.execute("review", TODAY, DECIDE, io_manager=declared).success
     seen = {str(t.name): home.warehouse().read(t.name) for t in MONITORING_TABLES}
     # A month of history leaves no matured day that was forecast from a month before it.
     unfilled = {name for name, rows in seen.items() if rows.is_empty()}
