@@ -14,7 +14,7 @@ from typing import Any
 from aelp_assets.column_sources import COLUMN_SOURCES, Place
 from aelp_assets.lineage import recalled
 from resources.code_version import source_hash
-from resources.settings import PROJECT_ROOT, Environment
+from resources.settings import PROJECT_ROOT, Environment, SettingsError
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,14 @@ class Step:
 
 
 def read_lineage(environment: Environment) -> Lineage:
-    """All of it: Python's declarations, and dbt's as of its last run on this kind of warehouse."""
+    """All of it: Python's declarations, and dbt's as of its last run on this kind of warehouse.
+
+    Raises:
+        SettingsError: dbt was never parsed for this kind of warehouse.
+    """
     target = PROJECT_ROOT / "dbt_project" / "target" / environment.warehouse
+    if not (target / "manifest.json").exists():
+        raise SettingsError(f"dbt was never parsed for {environment.warehouse}: `aelp run` does it.")
     sources: dict[str, Mapping[str, frozenset[Place]]] = {
         table: declared.columns for table, declared in COLUMN_SOURCES.items()
     }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
+from aelp_assets.cli import app
 from aelp_assets.column_sources import COLUMN_SOURCES, Maker
 from aelp_assets.column_sources.notation import carried, computed, declared, made, rows_by
 from aelp_assets.definitions import build_defs
@@ -97,6 +101,22 @@ def test_the_asset_s_page_carries_the_lineage_and_says_it_in_words(graph):
     words = spec.metadata["column sources"].value
     assert "| amount | ops.proposals: current_budget, proposed_budget |  |" in words
     assert "| approver |  | a person |" in words
+
+
+@pytest.mark.usefixtures("graph")  # with it dbt is parsed
+def test_the_shell_follows_a_column_and_says_who_makes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("AELP_HOME", str(tmp_path))
+    shell = CliRunner()
+    told = shell.invoke(app, ["lineage", "ops.approvals.amount"])
+    assert told.exit_code == 0, told.output
+    assert "  1  ops.proposals: current_budget, proposed_budget\n" in told.output
+    assert "  2  gaelp_training.bandit_decisions: current_budget, proposed_budget\n" in told.output
+    document = json.loads(shell.invoke(app, ["lineage", "ops.approvals.amount", "--json"]).output)
+    assert document[0] == {"distance": 0, "table": "ops.approvals", "columns": ["amount"]}
+    assert shell.invoke(app, ["lineage", "ops.approvals.verdict"]).output == "Made by a person.\n"
+    refused = shell.invoke(app, ["lineage", "ops.approvals.amuont"])
+    assert refused.exit_code == 2
+    assert "no such column" in refused.output
 
 
 def test_clauses_about_a_column_add_up_and_patterns_name_several():
