@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import get_args
 from unittest import mock
 
@@ -160,3 +162,33 @@ def test_a_decided_proposal_takes_no_other_number(governance, aelp):
     (old,) = proposed(governance, lever("l1"))
     governance.reject(old, "sam", "not now", TEN)
     assert aelp(*counter(old, "510")) == (2, f"{old} is rejected; it can no longer be decided on. ")
+
+
+def test_arguments_are_values_to_the_control_store(governance, aelp):
+    (old,) = proposed(governance, lever("l1"))
+    hostile = "x'; drop table proposals; --"
+    code, said = aelp("reject", hostile, "--by", "jo", "--reason", "no")
+    assert code == 2
+    assert hostile in said
+    assert status_of(governance, old) == "pending"
+    code, said = aelp("reject", old, "--by", "jo", "--reason", "it's \"'); delete from approvals; --")
+    assert code == 0, said
+    assert status_of(governance, old) == "rejected"
+
+
+def test_the_ui_is_opened_on_this_machine_alone(monkeypatch, tmp_path):
+    import aelp_assets.runner as runner
+
+    started = []
+    monkeypatch.setenv("AELP_HOME", str(tmp_path))
+    # Loading the graph is what takes long.
+    graph = SimpleNamespace(decides_today=lambda *_: True)
+    monkeypatch.setitem(sys.modules, "aelp_assets.definitions", graph)
+    monkeypatch.setattr(runner, "open_instance", lambda environment: None)
+    monkeypatch.setattr(runner, "prepare_warehouse", lambda warehouse: None)
+    monkeypatch.setattr(os, "execv", lambda program, arguments: started.append(arguments))
+    monkeypatch.setattr(os, "chdir", lambda folder: None)
+    monkeypatch.setenv("VIRTUAL_ENV", "")
+    cli.ui(port=4321)
+    (arguments,) = started
+    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
