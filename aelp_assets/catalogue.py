@@ -17,7 +17,7 @@ from resources.warehouse.schema import InvalidIdentifier, TableName
 from resources.warehouse.tables import PYTHON_TABLES
 
 # What tables call the day their rows are of; the first that a table has counts.
-_DAYS = ("date", "as_of_date", "report_date", "week")
+_DAYS = ("as_of_date", "date", "report_date", "week")
 
 
 @dataclass(frozen=True)
