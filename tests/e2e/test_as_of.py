@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import polars as pl
+import pytest
 from typer.testing import CliRunner
 
 from aelp_assets.cli import app
@@ -26,12 +27,13 @@ def test_after_tomorrow_s_morning_today_s_tables_are_told_as_they_were(finished,
     now = after.sql("select * from gaelp_training.ads_ad_daily where date < $day", day=TODAY)
     known = _as_of(after, "ads_ad_daily", TODAY, tmp_path)
     figures = ["impressions", "clicks", "cost", "conversions", "revenue"]
-    assert [known[name].sum() for name in figures] == [float(then[name].sum()) for name in figures]
-    assert [known[name].sum() for name in figures] != [float(now[name].sum()) for name in figures]
+    told, was, became = ([float(rows[name].sum()) for name in figures] for rows in (known, then, now))
+    assert told == pytest.approx(was, rel=1e-9)  # a cell is a double
+    assert told != pytest.approx(became, rel=1e-9)
     assert known.height == then.height
 
     decided = before.sql("select * from gaelp_training.bandit_decisions order by all")
-    told = _as_of(after, "bandit_decisions", TODAY, tmp_path)
-    assert set(told["as_of_date"]) == {TODAY}
-    assert set(told["decision_id"]) == set(decided["decision_id"])
+    known = _as_of(after, "bandit_decisions", TODAY, tmp_path)
+    assert set(known["as_of_date"]) == {TODAY}
+    assert set(known["decision_id"]) == set(decided["decision_id"])
     assert set(_as_of(after, "bandit_decisions", TOMORROW, tmp_path)["as_of_date"]) == {TODAY, TOMORROW}
