@@ -48,10 +48,13 @@ def commands() -> dict[str, frozenset[str]]:
 
 
 def code_of(page: Path) -> str:
-    return "\n".join(a or b for a, b in _CODE.findall(page.read_text()))
+    """What stands between backticks, without the remarks of shell lines."""
+    return "\n".join(
+        re.sub(r"(^|\s)#.*", "", block) or inline for block, inline in _CODE.findall(page.read_text())
+    )
 
 
-@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def page(request) -> Path:
     return request.param
 
@@ -75,9 +78,7 @@ def test_every_table_named_exists(page):
 
 
 def test_every_file_named_exists(page):
-    links = {
-        (page.parent / link).resolve() for link in _LINK.findall(page.read_text()) if "://" not in link
-    }
+    links = {(page.parent / link).resolve() for link in _LINK.findall(page.read_text()) if "://" not in link}
     paths = {PROJECT_ROOT / path for path in _PATH.findall(code_of(page))}
     gone = [str(path) for path in links | paths if not path.exists()]
     assert not [path for path in gone if Path(path).stem not in MADE_BY_THE_READER], page.name
