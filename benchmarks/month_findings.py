@@ -45,14 +45,17 @@ where status = 'complete' and data_batch_id = batch_id
 
 
 def wrong_tables(lived: Warehouse, untroubled: Warehouse, since: date) -> dict[str, int]:
-    """Rows of each mart that one home has and the other has not, in either direction; only marts with any."""
+    """Rows of each mart that one home has and the other has not, in either direction; only marts with any.
+
+    A mart empty in both is among them, with 0: nothing was compared.
+    """
     found = {}
     for table in BUILT:
         ours, theirs = (_comparable(home, table, since) for home in (lived, untroubled))
         columns = ours.columns
         apart = ours.join(theirs, on=columns, how="anti", nulls_equal=True).height
         apart += theirs.join(ours, on=columns, how="anti", nulls_equal=True).height
-        if apart or ours.height != theirs.height:
+        if apart or ours.height != theirs.height or theirs.is_empty():
             found[table] = apart
     return found
 

@@ -160,12 +160,8 @@ class HeldWarehouse(Fault):
     name, span = "another program holds the warehouse", ("09:00", "09:30")
 
     def begin(self, month: Month) -> None:
-        held = (
-            "import duckdb, sys, time; duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(25)"
-        )
-        self._holder = subprocess.Popen(
-            [sys.executable, "-c", held, str(month.environment.duckdb_path)], stdout=subprocess.PIPE
-        )
+        holding = [sys.executable, "-c", _HOLDING, str(month.environment.duckdb_path)]
+        self._holder = subprocess.Popen(holding, stdout=subprocess.PIPE)
         assert self._holder.stdout is not None
         self._holder.stdout.readline()
 

@@ -55,7 +55,7 @@ class Ran:
     succeeded: bool
     seconds: float
     brought: list[tuple[str, str | None]]
-    refused: list[str]  # blocking checks that failed
+    refused: list[str]  # checks that failed as errors
 
 
 @dataclass
@@ -138,7 +138,10 @@ class Daemon:
 
     def _schedule(self, schedule: dg.ScheduleDefinition, due: datetime) -> None:
         context = dg.build_schedule_context(
-            instance=self.instance, scheduled_execution_time=due, repository_def=self._repository
+            instance=self.instance,
+            scheduled_execution_time=due,
+            repository_def=self._repository,
+            resources={key: self._resources[key] for key in schedule.required_resource_keys},
         )
         started = time.perf_counter()
         asked = schedule.evaluate_tick(context)

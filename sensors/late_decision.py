@@ -1,4 +1,4 @@
-"""A morning whose decision failed is decided again once what it rests on has changed.
+"""A morning that could not be decided at 09:00, or whose decision failed, is decided once it can be.
 
 Here: noticing, and how often. Not here: the decision at 09:00 (`schedules`), what one rests on (`runner`).
 """
@@ -15,14 +15,19 @@ from aelp_assets.runner import fingerprint, stale_ranges
 from resources.clock import Clock
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse, WarehouseLocked
+from resources.warehouse.tables import TRANSFORMED_DAYS
 from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run, what_became_of
+
+DECISION_HOUR = 9
+"""At which a morning is decided, in the business's time zone."""
 
 
 @dg.sensor(
     job=decide,
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for today's decision again where it failed and data, settings or code changed since.",
+    description="Asks for today's decision where marts were behind at nine, and again where it failed and "
+    "data, settings or code changed since.",
 )
 def undecided_morning(
     context: dg.SensorEvaluationContext,
@@ -45,18 +50,21 @@ def undecided_morning(
     if is_under_way(context.instance, decide.name):
         return skip("a decision is under way")
     last = newest_run(context.instance, decide.name, {"dagster/partition": today.isoformat()})
-    if last is None:
+    if last is None and clock.now().astimezone(settings.timezone).hour < DECISION_HOUR:
         return skip(f"the decision of {today} has not been asked for yet")
-    if last.status != dg.DagsterRunStatus.FAILURE:
+    if last is not None and last.status != dg.DagsterRunStatus.FAILURE:
         return skip(f"the decision of {today} {what_became_of(last)}")
     if is_under_way(context.instance, transform_days.name):
         return skip("marts are being built")
     try:
-        if stale_ranges(warehouse, today):
-            return skip("marts are behind the ledger")
+        if behind := days_behind(warehouse, today):
+            return skip(f"marts are behind the ledger: {behind}")
         inputs = fingerprint(warehouse, settings, today, environment, clock)
     except WarehouseLocked as busy:
         return skip(f"warehouse busy: {busy}")
+    if last is None:
+        first = dg.RunRequest(run_key=attempt_key(f"decide-{today}", 0), partition_key=today.isoformat())
+        return dg.SensorResult(run_requests=[first], cursor=_cursor(today, inputs, 0))
     seen = read_cursor(context.cursor)
     if seen is None or seen[0] != today:
         return skip(f"the decision of {today} {what_became_of(last)}", _cursor(today, inputs, 0))
@@ -72,6 +80,20 @@ def undecided_morning(
         run_key=attempt_key(f"decide-{today}", attempts + 1), partition_key=today.isoformat()
     )
     return dg.SensorResult(run_requests=[request], cursor=_cursor(today, inputs, attempts + 1))
+
+
+def days_behind(warehouse: Warehouse, morning: date) -> str:
+    """The report days before a morning whose marts wait to be built; empty where none does.
+
+    The morning's own day is no evidence, and is behind after every hourly pull.
+
+    Raises:
+        WarehouseLocked: another program holds the warehouse.
+    """
+    if not warehouse.exists(TRANSFORMED_DAYS.name):
+        return ""
+    ranges = stale_ranges(warehouse, morning)
+    return ", ".join(f"{first} to {min(last, morning)}" for first, last in ranges if first < morning)
 
 
 def _cursor(today: date, inputs: str, attempts: int) -> str:

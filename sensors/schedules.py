@@ -25,13 +25,15 @@ from aelp_assets.jobs import (
 )
 from aelp_assets.partitions import decision_days
 from resources.settings import load_settings, read_environment
+from resources.warehouse.interface import Warehouse, WarehouseLocked
 from sensors.attempts import is_under_way
+from sensors.late_decision import DECISION_HOUR, days_behind
 
 _ON = dg.DefaultScheduleStatus.RUNNING
 _timezone = load_settings(read_environment().settings_path).business_timezone
 
 
-_Tick = Callable[[dg.ScheduleEvaluationContext], Iterator[dg.RunRequest] | dg.RunRequest | dg.SkipReason]
+_Tick = Callable[..., Iterator[dg.RunRequest] | dg.RunRequest | dg.SkipReason]
 
 
 def _clocked(cron: str, job: UnresolvedAssetJobDefinition) -> Callable[[_Tick], dg.ScheduleDefinition]:
@@ -79,11 +81,21 @@ def _not_there(instance: dg.DagsterInstance, morning: str) -> list[str]:
     return behind
 
 
-@_clocked("0 9 * * *", decide)
-def daily_decision(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Decide at 09:00 on what was known that morning."""
-    morning = _morning(context)
-    yield dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning)
+@_clocked(f"0 {DECISION_HOUR} * * *", decide)
+def daily_decision(
+    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.RunRequest | dg.SkipReason:
+    """Decide at 09:00 on what was known that morning; while marts are behind, as soon as they follow.
+
+    Left to `undecided_morning` then, and where another program holds the warehouse.
+    """
+    morning = context.scheduled_execution_time.date()
+    try:
+        if behind := days_behind(warehouse, morning):
+            return dg.SkipReason(f"marts are behind the ledger: {behind}; decided as soon as they follow")
+    except WarehouseLocked as busy:
+        return dg.SkipReason(f"warehouse busy: {busy}")
+    return dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning.isoformat())
 
 
 @_clocked("0 5 * * 2", backtest)
@@ -154,7 +166,7 @@ def pulls_every_hour(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition
     @_clocked("0 * * * *", job)
     def pulls_every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Ask live sources for what is due; an hour in which nothing is due costs no call."""
-        # A run whose process died unseen is ended by run monitoring (dagster.yaml) within two hours.
+        # A run whose process died unseen is ended by run monitoring (dagster.yaml).
         if is_under_way(context.instance, job.name):
             return dg.SkipReason("the last pull is still queued or running; this hour's is left to the next")
         # In UTC: the hour a clock is put back comes twice, and both are pulled.

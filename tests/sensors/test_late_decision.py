@@ -20,14 +20,15 @@ from resources.warehouse.interface import Append
 from resources.warehouse.tables import INGEST_SLICES
 from sensors.attempts import MAX_ATTEMPTS
 from sensors.late_decision import read_cursor, undecided_morning
+from sensors.schedules import daily_decision
 
-NOW = datetime(2026, 7, 1, 14, tzinfo=UTC)
+EIGHT, NOW = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 7, 1, 14, tzinfo=UTC)
 TODAY = "2026-07-01"
 
 
 class World:
     def __init__(self, instance: dg.DagsterInstance, home) -> None:
-        self.instance, self.cursor = instance, None
+        self.instance, self.cursor, self.now = instance, None, NOW
         self.environment = read_environment({"AELP_HOME": str(home)})
         self.settings = load_settings(self.environment.settings_path)
         self.warehouse = DuckDBWarehouse.from_environment(self.environment)
@@ -35,15 +36,15 @@ class World:
         self.slices = 0
         self.lands()
 
-    def lands(self) -> None:
-        """One more slice of the day before, and its marts."""
+    def lands(self, days_ago: int = 1) -> None:
+        """One more slice of the day before, or of today."""
         self.slices += 1
         moment = NOW - timedelta(hours=2) + timedelta(minutes=self.slices)
         row = {
             "source": "meta",
             "stream": "meta_insights",
             "account_id": "1",
-            "report_date": moment.date() - timedelta(days=1),
+            "report_date": moment.date() - timedelta(days=days_ago),
             "breakdown_set": "none",
             "batch_id": f"b{self.slices}",
             "data_batch_id": f"b{self.slices}",
@@ -79,7 +80,7 @@ class World:
                 "warehouse": self.warehouse,
                 "environment": self.environment,
                 "settings": self.settings,
-                "clock": FixedClock(NOW),
+                "clock": FixedClock(self.now),
             },
         ) as context:
             result = undecided_morning(context)
@@ -102,10 +103,35 @@ def fails(world) -> None:
     world.run(decide.name, dg.DagsterRunStatus.FAILURE)
 
 
-def test_before_the_decision_and_after_one_that_succeeded_nothing_is_asked_for(world):
+def test_before_nine_and_after_a_decision_that_succeeded_nothing_is_asked_for(world):
+    world.now = EIGHT
     assert "not been asked for" in world.tick().skip_reason.skip_message
+    world.now = NOW
     world.run(decide.name, dg.DagsterRunStatus.SUCCESS)
     assert "succeeded" in world.tick().skip_reason.skip_message
+
+
+def nine(world) -> dg.RunRequest | dg.SkipReason:
+    context = dg.build_schedule_context(
+        scheduled_execution_time=NOW.astimezone(world.settings.timezone),
+        resources={"warehouse": world.warehouse},
+    )
+    return daily_decision(context)
+
+
+def test_at_nine_marts_behind_the_ledger_are_waited_for(world):
+    assert nine(world).partition_key == TODAY
+    world.lands()
+    assert "2026-06-30" in nine(world).skip_message
+    assert world.asked() == [], "not before they follow"
+    world.builds_marts()
+    (request,) = world.tick().run_requests
+    assert (request.run_key, request.partition_key) == (f"decide-{TODAY}#0", TODAY)
+
+
+def test_what_today_has_spent_so_far_keeps_no_decision_waiting(world):
+    world.lands(days_ago=0)
+    assert nine(world).partition_key == TODAY
 
 
 def test_a_failure_is_asked_for_again_once_for_each_change_of_what_it_rests_on(world):

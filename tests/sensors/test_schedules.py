@@ -33,8 +33,17 @@ def moments(schedule, start, end):
     return list(takewhile(lambda moment: moment < end, walked))
 
 
+class NothingLanded:
+    """A warehouse before its first landing."""
+
+    def exists(self, table):
+        return False
+
+
 def requests(schedule, moment):
-    return list(schedule(dg.build_schedule_context(scheduled_execution_time=moment)))
+    resources = {"warehouse": NothingLanded()} if schedule.required_resource_keys else None
+    asked = schedule(dg.build_schedule_context(scheduled_execution_time=moment, resources=resources))
+    return [asked] if isinstance(asked, dg.RunRequest) else list(asked)
 
 
 def test_every_morning_of_a_year_is_decided_exactly_once():
