@@ -278,8 +278,9 @@ class Month:
             self.environment = read_environment()
             warehouse = open_warehouse(self.environment)
             prepare_warehouse(warehouse)
-            instance = open_instance(self.environment)
-            daemon = Daemon(self._definitions(served, warehouse), instance, self.clock, self.memory)
+            # Held: definitions made later in this process ask the first instance for its state.
+            self._instance = open_instance(self.environment)
+            daemon = Daemon(self._definitions(served, warehouse), self._instance, self.clock, self.memory)
             for day in range(self._lived, self.days):
                 self._live(daemon, day)
                 self.memory.save(self.path / "daemon.json")
@@ -406,7 +407,7 @@ def month_record(month: Month) -> Record:
     rebuilt = rebuilt_without_change(runs, lived)
     refreshed = refreshed_without_change(runs, build_defs().resolve_asset_graph())
     unready = unready_decisions(runs, lived)
-    decided = {p for run in runs for table, p in run.brought if table == "gaelp_training.bandit_decisions"}
+    decided = lived.query("select distinct as_of_date from gaelp_training.bandit_decisions").height
     conditions = [s for name in ("model_refresh", "creative_refresh") for s in month.memory.ticks[name]]
     went_wrong = "; ".join(f"day {day}: {fault.name}" for day, fault in sorted(month.faults.items()))
     figures = [
@@ -414,9 +415,9 @@ def month_record(month: Month) -> Record:
         Figure("days on which something went wrong", len(month.faults), ""),
         Figure("runs", len(runs), ""),
         Figure("runs that failed", sum(not run.succeeded for run in runs), ""),
-        Figure("mornings decided", len(decided), "", f"{month.days}", len(decided) == month.days),
+        Figure("mornings decided", decided, "", f"{month.days}", decided == month.days),
         Figure("marts that differ from an untroubled home's", len(wrong), "", "0", not wrong),
-        Figure("days rebuilt without a change", len(rebuilt), "", "0", not rebuilt),
+        Figure("days rebuilt without a change of theirs or beside it", len(rebuilt), "", "0", not rebuilt),
         Figure("partitions refreshed without a change", len(refreshed), "", "0", not refreshed),
         Figure("decisions on stale or refused inputs", len(unready), "", "0", not unready),
         Figure("ticks of sensors that failed", len(month.memory.failed_ticks), ""),

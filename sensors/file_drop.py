@@ -1,6 +1,6 @@
-"""New or changed files in the drop folder wake a landing.
+"""New or changed files in the drop folder, or changed settings, wake a landing.
 
-Here: what the folder looks like, remembered between ticks. Not here: reading files.
+Here: what folder and settings look like, remembered between ticks. Not here: reading files.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import dagster as dg
 import fsspec
 
 from aelp_assets.jobs import land_files
-from resources.settings import Environment
+from resources.settings import Environment, Settings
 from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run, what_became_of
 
 
@@ -18,22 +18,24 @@ from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run
     job=land_files,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests a landing whenever a file appears or changes in the drop folder.",
+    description="Requests a landing whenever a file of the drop folder or the settings changed.",
 )
 def dropped_files(
-    context: dg.SensorEvaluationContext, environment: dg.ResourceParam[Environment]
+    context: dg.SensorEvaluationContext,
+    environment: dg.ResourceParam[Environment],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult:
-    """One landing per state of the folder, again while it fails, at most `MAX_ATTEMPTS` times.
+    """One landing per state of folder and settings, again while it fails, at most `MAX_ATTEMPTS` times.
 
-    The landing itself leaves alone what is still being written.
+    The landing itself leaves alone what is still being written. It also writes the settings' rules, such as
+    which campaign belongs to which track, into the warehouse: without one in a home that only pulls, and
+    drops nothing, no campaign had a track and nothing was ever decided (found by the simulated month).
     """
 
     def skip(reason: str) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
 
-    state = folder_state(environment.drop_folder)
-    if state is None:
-        return skip("the drop folder is empty")
+    state = f"{folder_state(environment.drop_folder) or 'nothing'}-{settings.content_hash[:8]}"
     if is_under_way(context.instance, land_files.name):
         return skip("a landing is under way")
     asked_for, attempts = read_cursor(context.cursor)
@@ -43,14 +45,14 @@ def dropped_files(
         # The newest landing, not only this sensor's: one from a shell has read the same folder since.
         last = newest_run(context.instance, land_files.name)
         if last is None or last.is_success:
-            return skip("no file changed since the last landing")
+            return skip("neither a file nor the settings changed since the last landing")
         fate = f"the last landing {what_became_of(last)}"
         if last.status == dg.DagsterRunStatus.CANCELED:
-            return skip(f"{fate}; relaunch it, or change a file")
+            return skip(f"{fate}; relaunch it, or change a file or the settings")
         if attempts >= MAX_ATTEMPTS:
             return skip(
                 f"files are not landed: {fate} after {attempts} attempts; fix the cause its log names and "
-                "relaunch it, or change a file"
+                "relaunch it, or change a file or the settings"
             )
     cursor = json.dumps({"attempts": attempts + 1, "folder": state}, sort_keys=True)
     request = dg.RunRequest(run_key=attempt_key(f"landing-{state}", attempts + 1))
@@ -71,7 +73,7 @@ def folder_state(folder: str) -> str | None:
 
 
 def read_cursor(text: str | None) -> tuple[str | None, int]:
-    """The folder's state at the last request, and the attempts so far; unreadable: a first tick."""
+    """Folder and settings at the last request, and the attempts so far; unreadable: a first tick."""
     try:
         cursor = json.loads(text or "{}")
     except json.JSONDecodeError:

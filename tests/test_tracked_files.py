@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import re
 import subprocess
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -124,7 +125,9 @@ def test_every_locked_package_has_one_version_and_its_hashes(lock):
 
 def test_what_is_installed_is_what_is_locked_and_may_be_used():
     locked = requirements("requirements.lock")
-    installed = {normal(one.metadata["Name"]): one for one in importlib.metadata.distributions()}
+    # setuptools brings copies of its own, which join the path once it is imported.
+    here = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {normal(one.metadata["Name"]): one for one in here}
     other = {
         name: (one.version, locked[name][0])
         for name, one in installed.items()

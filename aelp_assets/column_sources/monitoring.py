@@ -25,6 +25,7 @@ _STATES = "ops.lever_states"
 _ALARMS = "ops.spend_alarms"
 _PACING = "ops.pacing"
 _EVENTS = "gaelp_training.safety_events"
+_CREATIVE_DRIFT = "gaelp_training.creative_drift"
 _PROPOSALS = "ops.proposals"
 _APPROVALS = "ops.approvals"
 _CHANGES = "ops.canary_changes"
@@ -171,6 +172,7 @@ SAFETY_EVENTS = declared(
     computed("event_id subject", {_STATES: _LEVER, _PACING: "platform account_id", _DAYS: _LEVER}),
     computed("event_id subject", {_DRIFT: "track basis", _RECONCILED: "track", _BACKTEST: "metric"}),
     computed("happened_on", {_DECISIONS: "as_of_date", _ALARMS: "date", _PACING: "date", _DAYS: "date"}),
+    computed("event_id happened_on", {_CREATIVE_DRIFT: "as_of_date"}),
     computed("track", {_DECISIONS: "track", _ALARMS: "track", _DAYS: "track", _DRIFT: "track"}),
     computed(
         "sentence",
@@ -181,6 +183,7 @@ SAFETY_EVENTS = declared(
             _DRIFT: "coverage e_value days",
             _RECONCILED: "status detail",
             _BACKTEST: "coverage coverage_low coverage_high",
+            _CREATIVE_DRIFT: "kind name value drift_limit",
             _DAYS: "cost",
             _LEVERS: "current_budget",
         },
@@ -195,6 +198,7 @@ SAFETY_EVENTS = declared(
             _PACING: "hour",
             _ALARMS: "spend worst_case hour",
             _DRIFT: "as_of_date",
+            _CREATIVE_DRIFT: "is_drift",
             _RECONCILED: "as_of_date",
             _BACKTEST: "as_of_date platform account_id horizon_days method",
         }

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from aelp_assets.jobs import land_files
-from resources.settings import read_environment
+from resources.settings import load_settings, read_environment
 from sensors.attempts import MAX_ATTEMPTS
 from sensors.file_drop import dropped_files, folder_state, read_cursor
 
@@ -33,8 +33,11 @@ def instance():
         yield made
 
 
-def tick(environment, cursor=None, instance=None):
-    resources = {"environment": environment}
+SETTINGS = load_settings(read_environment().settings_path)
+
+
+def tick(environment, cursor=None, instance=None, settings=None):
+    resources = {"environment": environment, "settings": settings or SETTINGS}
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
         with dg.build_sensor_context(instance=used, cursor=cursor, resources=resources) as context:
             return dropped_files(context)
@@ -52,7 +55,7 @@ def test_an_unchanged_folder_asks_for_nothing_and_says_why(environment, drop):
     first = tick(environment)
     second = tick(environment, first.cursor)
     assert asked(second) == []
-    assert second.skip_reason.skip_message == "no file changed since the last landing"
+    assert second.skip_reason.skip_message == "neither a file nor the settings changed since the last landing"
     assert second.cursor == first.cursor
 
 
@@ -93,12 +96,21 @@ def test_an_unreadable_cursor_is_a_first_tick(environment, drop, cursor):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_an_empty_or_absent_folder_asks_for_nothing(environment, exists):
+def test_an_empty_or_absent_folder_is_landed_once_for_the_settings_rules(environment, exists):
     if exists:
         (Path(environment.drop_folder) / "empty").mkdir(parents=True)
-    result = tick(environment)
-    assert asked(result) == []
-    assert "empty" in result.skip_reason.skip_message
+    first = tick(environment)
+    assert len(asked(first)) == 1
+    assert asked(tick(environment, first.cursor)) == []
+
+
+def test_changed_settings_ask_again(environment, drop):
+    first = tick(environment)
+    other = type(SETTINGS).model_validate({**SETTINGS.model_dump(), "seed": SETTINGS.seed + 1})
+    second = tick(environment, first.cursor, settings=other)
+    assert len(asked(second)) == 1
+    assert asked(second) != asked(first)
+    assert asked(tick(environment, second.cursor, settings=other)) == []
 
 
 def test_the_folder_state_does_not_depend_on_the_order_files_are_listed_in(environment, drop):
@@ -113,7 +125,7 @@ def test_the_folder_state_does_not_depend_on_the_order_files_are_listed_in(envir
         path.write_bytes(content)
         os.utime(path, ns=(times[path], times[path]))
     assert folder_state(str(drop)) == state
-    assert read_cursor(tick(environment).cursor) == (state, 1)
+    assert read_cursor(tick(environment).cursor) == (f"{state}-{SETTINGS.content_hash[:8]}", 1)
 
 
 def landed(instance, status):
@@ -140,11 +152,11 @@ def test_a_failed_landing_is_asked_for_again_a_bounded_number_of_times_and_then_
         assert failed.run_id[:8] in said
         assert f"{MAX_ATTEMPTS} attempts" in said
     landed(instance, dg.DagsterRunStatus.SUCCESS)  # a person mended it and relaunched it
-    assert "no file changed" in tick(environment, cursor, instance).skip_reason.skip_message
+    assert "neither a file" in tick(environment, cursor, instance).skip_reason.skip_message
 
 
 def test_a_changed_folder_is_asked_for_after_the_attempts_are_used_up(environment, drop, instance):
-    state = folder_state(str(drop))
+    state = f"{folder_state(str(drop))}-{SETTINGS.content_hash[:8]}"
     landed(instance, dg.DagsterRunStatus.FAILURE)
     cursor = f'{{"attempts": {MAX_ATTEMPTS}, "folder": "{state}"}}'
     assert asked(tick(environment, cursor, instance)) == []

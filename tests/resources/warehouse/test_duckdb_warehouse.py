@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from resources.settings import Environment, read_environment
+from resources.settings import Environment, SettingsError, read_environment
 from resources.warehouse import open_warehouse, publish_analyst_copy
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import (
@@ -27,7 +27,7 @@ from resources.warehouse.interface import (
     WarehouseError,
     WarehouseLocked,
 )
-from resources.warehouse.schema import Column, InvalidIdentifier, Table, TableName
+from resources.warehouse.schema import Column, Table, TableName
 
 NUMBERS = Table(TableName("ops", "numbers"), "Numbers.", (Column("x", "INT64", "X.", required=True),), ("x",))
 
@@ -178,7 +178,7 @@ def test_a_prefix_separates_warehouses_in_one_file(tmp_path: Path) -> None:
         opened(prefix).write(Append(NUMBERS, numbers(value)))
     assert opened("").query("select ops.x from ops.numbers as ops").item() == 1
     assert opened("test_").query('select ops.x from "ops".numbers as ops').item() == 2
-    with pytest.raises(InvalidIdentifier):
+    with pytest.raises(SettingsError, match="AELP_DATASET_PREFIX"):
         opened("bad-prefix")
 
 
