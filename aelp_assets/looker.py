@@ -43,12 +43,14 @@ def outside_specs() -> list[dg.AssetSpec]:
 
 
 def lookml_assets(folder: Path) -> list[Listed]:
-    """The views and explores of a LookML project as dagster-looker reads them, refinements included.
+    """The views and explores of a LookML project as dagster-looker reads them.
 
     A view depends on its table, an explore on its views.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # dagster-looker as a whole
+        import lkml  # noqa: PLC0415
+
         # 0.6 s of Looker's client, and only where LookML changed.
         from dagster_looker import DagsterLookerLkmlTranslator, build_looker_asset_specs  # noqa: PLC0415
 
@@ -72,7 +74,16 @@ def lookml_assets(folder: Path) -> list[Listed]:
                     metadata={"file": path.relative_to(folder.parent).as_posix()},
                 )
 
-        specs = build_looker_asset_specs(project_dir=folder, dagster_looker_translator=Names())
+        names = Names()
+        specs = [*build_looker_asset_specs(project_dir=folder, dagster_looker_translator=names)]
+        # dagster-looker looks for explores in model files alone.
+        for path in sorted(folder.rglob("*.explore.lkml")):
+            explores = lkml.load(path.read_text(encoding="utf-8")).get("explores", ())
+            specs += [
+                names.get_asset_spec((path, "explore", told))
+                for told in explores
+                if not told["name"].startswith("+")
+            ]
     return [
         {
             "key": list(spec.key.path),

@@ -17,6 +17,13 @@ view: decision_summary {
     sql: ${TABLE}.decision_id ;;
   }
 
+  dimension: is_newest {
+    label: "Is of the newest morning"
+    description: "Whether that is the newest morning anything was decided on."
+    type: yesno
+    sql: ${TABLE}.is_newest ;;
+  }
+
   dimension: platform {
     label: "Platform"
     description: "Source of the account."

@@ -11,6 +11,13 @@ view: forecast_vs_actual {
     sql: cast(${TABLE}.as_of_date as string) || '/' || cast(${TABLE}.target_date as string) || '/' || ${TABLE}.platform || '/' || ${TABLE}.account_id || '/' || ${TABLE}.lever_id || '/' || cast(${TABLE}.budget as string) ;;
   }
 
+  dimension: is_newest {
+    label: "Is the newest of its day"
+    description: "Whether no later morning forecast the lever's day: true once per lever and day."
+    type: yesno
+    sql: ${TABLE}.is_newest ;;
+  }
+
   dimension: platform {
     label: "Platform"
     description: "Source of the account."
@@ -218,7 +225,7 @@ view: forecast_vs_actual {
 
   measure: forecast_days_cost {
     label: "Actual spend of forecast days"
-    description: "Counts a day once for every morning that forecast it: filter one morning."
+    description: "Counts a day once for every forecast of it that is shown: once while only the newest is."
     type: sum
     sql: ${TABLE}.actual_spend ;;
     value_format_name: decimal_2
@@ -226,7 +233,7 @@ view: forecast_vs_actual {
 
   measure: forecast_days_conversions {
     label: "Actual conversions of forecast days"
-    description: "Conversions of the click window so far; counts a day once for every morning that forecast it."
+    description: "Conversions of the click window so far; counts a day once for every forecast of it that is shown."
     type: sum
     sql: ${TABLE}.actual_conversions_click ;;
     value_format_name: decimal_1

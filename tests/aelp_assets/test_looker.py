@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shutil
+from fnmatch import fnmatch
 
 import dagster as dg
 import duckdb
@@ -16,7 +17,7 @@ from aelp_assets import looker
 from aelp_assets.commands.looker import looker as command
 from aelp_assets.transform import parsed_manifest, reporting, transform
 from resources.looker import FOLDER
-from resources.looker.lookml import MODEL_FILE, render
+from resources.looker.lookml import EXPLORE_FILE, MODEL_FILE, render
 from resources.looker.project import differences, refinement_faults
 from resources.looker.semantics import SemanticsError, read_views
 from resources.warehouse.schema import DUCKDB_TYPES
@@ -27,9 +28,9 @@ FILES = render(read_views(MANIFEST))
 VIEWS = {
     name.removesuffix(".view.lkml"): lkml.load(text)["views"][0]
     for name, text in FILES.items()
-    if name != MODEL_FILE
+    if name.endswith(".view.lkml")
 }
-EXPLORES = {explore["name"]: explore for explore in lkml.load(FILES[MODEL_FILE])["explores"]}
+EXPLORES = {explore["name"]: explore for explore in lkml.load(FILES[EXPLORE_FILE])["explores"]}
 MODELS = {node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"}
 TYPES = {
     view: {name: column["data_type"] for name, column in MODELS[view]["columns"].items()} for view in VIEWS
@@ -45,6 +46,17 @@ def edited(**parts):
 def measure_of(manifest, name):
     models = manifest["semantic_models"].values()
     return next(one for model in models for one in model["measures"] if one["name"] == name)
+
+
+def looker_fields(view):
+    """Names Looker knows in a view: of a dimension group its timeframes, not itself."""
+    frames = {f"{told['name']}_{frame}" for told in view["dimension_groups"] for frame in told["timeframes"]}
+    return {told["name"] for told in view["dimensions"]} | frames
+
+
+def always_filtered(explore):
+    told = explore.get("always_filter", {}).get("filters__all", ())
+    return {field: value for filters in told for one in filters for field, value in one.items()}
 
 
 def composed(measure):
@@ -197,6 +209,46 @@ def test_the_primary_key_of_a_view_is_the_grain_its_mart_asserts():
     grains["creative_score_summary"] -= {"as_of_date"}  # it has one morning, the newest
     for name, view in VIEWS.items():
         assert set(re.findall(r"seen\.(\w+)", key_sql(view))) == grains[name], name
+
+
+def test_everything_is_included_before_it_is_refined():
+    model = lkml.load(FILES[MODEL_FILE])
+    *defining, refining = model["includes"]
+    assert refining == "/refinements/*.lkml"
+    assert "explores" not in model
+    for name in set(FILES) - {MODEL_FILE}:
+        assert any(fnmatch(f"/generated/{name}", pattern) for pattern in defining), name
+
+
+def test_a_row_of_every_morning_is_summed_for_the_newest_unless_asked():
+    by_morning = {
+        name: explore
+        for name, explore in EXPLORES.items()
+        if explore["view_name"] in ("decision_summary", "forecast_vs_actual", "media_mix_channels")
+    }
+    assert set(by_morning) == {"decisions", "forecast_vs_actual", "media_mix"}
+    for explore in by_morning.values():
+        assert always_filtered(explore) == {f"{explore['view_name']}.is_newest": "yes"}
+
+
+def test_explores_filter_fields_that_are_there():
+    for explore in EXPLORES.values():
+        for field in always_filtered(explore):
+            view, name = field.split(".")
+            assert name in looker_fields(VIEWS[view]), field
+
+
+def test_a_filter_on_a_day_names_its_timeframe():
+    manifest = edited()
+    explores = manifest["semantic_models"]["semantic_model.aelp.decision_summary"]["config"]["meta"]["looker"]
+    explores["explores"]["decisions"]["always_filter"] = {"morning_date": "7 days"}
+    rendered = lkml.load(render(read_views(manifest))[EXPLORE_FILE])["explores"]
+    decisions = next(explore for explore in rendered if explore["name"] == "decisions")
+    assert always_filtered(decisions) == {"decision_summary.morning_date": "7 days"}
+    assert "morning_date" in looker_fields(VIEWS["decision_summary"])
+    explores["explores"]["decisions"]["always_filter"] = {"morning": "7 days", "mornings": "7 days"}
+    with pytest.raises(SemanticsError, match="filters morning, mornings, no field of decision_summary"):
+        render(read_views(manifest))
 
 
 def test_explores_of_some_metrics_show_what_these_are_made_of():

@@ -1,6 +1,11 @@
 -- decision_summary: one row per decision morning and lever: what was decided, on what belief, and why.
 -- A decision can be judged off-policy once its own raise was drawn for, where the arms differ in what was sent.
-with proposed as (
+with newest as (  -- no window, behind which a reader of one morning would read them all
+    select max(as_of_date) as as_of_date
+    from {{ source('models', 'bandit_decisions') }}
+),
+
+proposed as (
     select
         decision_id,
         max(case when status in ('approved', 'rolled_back') then 1 else 0 end) as is_approved
@@ -21,6 +26,7 @@ drawn as (  -- a lever is drawn for once a morning, so at most one draw answers 
 
 select
     decisions.as_of_date,
+    decisions.as_of_date = newest.as_of_date as is_newest,
     decisions.decision_id,
     decisions.platform,
     decisions.account_id,
@@ -77,6 +83,7 @@ select
     eligibility.reason as account_reason,
     accounts.currency
 from {{ source('models', 'bandit_decisions') }} as decisions
+cross join newest
 left join {{ source('models', 'bandit_posteriors') }} as posteriors
     on
         decisions.as_of_date = posteriors.as_of_date

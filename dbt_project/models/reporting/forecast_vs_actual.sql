@@ -1,13 +1,18 @@
 -- forecast_vs_actual: one row per forecast morning, target day and lever, at the budget then in force.
 -- Actuals are what the platform says today: later days may still restate conversions.
 with forecasts as (
-    select * from {{ source('models', 'forecast_results') }}
+    select
+        *,
+        as_of_date
+        = max(as_of_date) over (partition by target_date, platform, account_id, lever_id) as is_newest
+    from {{ source('models', 'forecast_results') }}
     where is_current_budget
 )
 
 select
     forecasts.as_of_date,
     forecasts.target_date,
+    forecasts.is_newest,
     {{ week_start('forecasts.target_date') }} as target_week,
     forecasts.platform,
     forecasts.account_id,
