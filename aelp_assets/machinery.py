@@ -17,16 +17,8 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._utils.schedules import cron_string_iterator
 
-from aelp_assets.run_failures import newest_part
+from aelp_assets.runs import UNFINISHED, newest_part
 from resources.settings import Environment
-
-_UNDER_WAY = {
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-}
 
 
 @dataclass(frozen=True)
@@ -137,7 +129,7 @@ def job_runs(
             found.append(JobRun(name, "never", "", None, due.get(name)))
             continue
         run, ended = records[0].dagster_run, records[0].end_time or records[0].start_time
-        outcome = "under way" if run.status in _UNDER_WAY else run.status.value.lower()
+        outcome = "under way" if run.status in UNFINISHED else run.status.value.lower()
         at = datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp.replace(tzinfo=UTC)
         found.append(JobRun(name, outcome, newest_part(run), at, due.get(name)))
     latest = datetime.max.replace(tzinfo=UTC)

@@ -17,9 +17,8 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from aelp_assets.alerts import run_link
+from aelp_assets.runs import is_range, newest_part, oldest_part
 
-PARTITION_TAG = "dagster/partition"
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 AD_HOC = "__ASSET_JOB"
 """The job of runs that a condition or a person asked for by their assets."""
 MONEY_JOBS = frozenset({"decide", "guard_spend", "send_approved"})
@@ -142,14 +141,9 @@ def what(run: dg.DagsterRun) -> str:
         name = f"Materialising {_list(keys)}" if keys else "A run of assets"
     else:
         name = run.job_name
-    first, last = (run.tags.get(tag) for tag in (_RANGE_START, _RANGE_END))
-    about = run.tags.get(PARTITION_TAG) or (f"{first} to {last}" if first and last else None)
+    first, last = oldest_part(run), newest_part(run)
+    about = f"{first} to {last}" if is_range(run) else last
     return f"{name} of {about}" if about else name
-
-
-def newest_part(run: dg.DagsterRun) -> str:
-    """The newest morning or day a run was about; empty where it was about none."""
-    return run.tags.get(PARTITION_TAG) or run.tags.get(_RANGE_END) or ""
 
 
 def _assets_of(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from aelp_assets.bandits import kill_switch_frame
 from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.instance import install_instance, instance_variables
 from aelp_assets.metadata import asset_key
+from aelp_assets.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from resources import ledger
 from resources.clock import Clock, clock_from_environment
 from resources.code_version import source_hash
@@ -35,7 +36,6 @@ FINGERPRINT_TAG = "aelp/inputs"
 # What the daemon writes on its own runs: the UI lists a run under its job only with it. The repository's
 # name is Dagster's for a module with one Definitions, the location's that of [tool.dg.project].
 LOCATION_TAG = {".dagster/repository": "__repository__@aelp"}
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Say = Callable[[str], None]
 Outcome = TypeVar("Outcome")
@@ -128,7 +128,7 @@ def run_morning(
 
     for first, last in stale_ranges(warehouse, clock.now().astimezone(settings.timezone).date()):
         say(f"Building marts for {first} to {last}")
-        tags = {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()}
+        tags = {RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: last.isoformat()}
         _timed(morning, "marts", lambda tags=tags: _execute(defs, instance, "transform_days", tags))  # type: ignore[misc]
         morning.transformed.append((first, last))
 
@@ -144,7 +144,7 @@ def run_morning(
         say("Nothing to decide: no account with daily data has a campaign in a configured track")
         if warehouse.exists(TableName("intermediate", "int_account_days")):
             today = clock.now().astimezone(settings.timezone).date()
-            tags = {"dagster/partition": today.isoformat()}
+            tags = {PARTITION_TAG: today.isoformat()}
             _timed(morning, "audit", lambda: _execute(defs, instance, "audit", tags))
     for as_of in mornings:
         inputs = fingerprint(warehouse, settings, as_of, environment, clock)
@@ -153,7 +153,7 @@ def run_morning(
             morning.reused.append(as_of)
             continue
         say(f"Deciding the morning of {as_of}")
-        tags = {"dagster/partition": as_of.isoformat(), FINGERPRINT_TAG: inputs}
+        tags = {PARTITION_TAG: as_of.isoformat(), FINGERPRINT_TAG: inputs}
         _timed(morning, "decide", lambda tags=tags: _execute(defs, instance, "decide", tags))  # type: ignore[misc]
         morning.decided.append(as_of)
     return morning
@@ -306,7 +306,7 @@ def judge_split_tests(
         return
     for as_of in sorted({*morning.decided, today}):
         say(f"Judging split tests as of {as_of}")
-        tags = {"dagster/partition": as_of.isoformat()}
+        tags = {PARTITION_TAG: as_of.isoformat()}
         _timed(morning, "experiments", lambda tags=tags: _execute(defs, instance, "judge_experiments", tags))  # type: ignore[misc]
 
 
@@ -321,5 +321,5 @@ def run_after(
     stage, saying = _AFTER[job]
     for as_of in morning.decided:
         say(f"{saying} {as_of}")
-        tags = {"dagster/partition": as_of.isoformat()}
+        tags = {PARTITION_TAG: as_of.isoformat()}
         _timed(morning, stage, lambda tags=tags: _execute(defs, instance, job, tags))  # type: ignore[misc]

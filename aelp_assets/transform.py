@@ -25,6 +25,7 @@ from packaging.version import Version
 from aelp_assets import lineage
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
+from aelp_assets.runs import PARTITION_TAG
 from resources import dbt_command, ledger
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
@@ -279,7 +280,7 @@ def reporting(
     environment: dg.ResourceParam[Environment],
 ) -> Iterator[Any]:
     """Reporting views over model outputs; their tests look at the morning just decided."""
-    morning = context.run.tags.get("dagster/partition")
+    morning = context.run.tags.get(PARTITION_TAG)
     day = date.fromisoformat(morning) if morning else None
     yield from _build(context, dbt, warehouse, environment, dbt_arguments(day, day, full_refresh=False))
 

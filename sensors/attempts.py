@@ -9,20 +9,15 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from aelp_assets.runs import UNFINISHED
+
 MAX_ATTEMPTS = 3
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 RUN_KEY_TAG = "dagster/run_key"
 
 
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run of the job is queued or running, whoever started it."""
-    return bool(instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=_UNFINISHED), limit=1))
+    return bool(instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=list(UNFINISHED)), limit=1))
 
 
 def newest_run(

@@ -12,6 +12,7 @@ import dagster as dg
 
 from aelp_assets.jobs import decide, transform_days
 from aelp_assets.runner import fingerprint, stale_ranges
+from aelp_assets.runs import PARTITION_TAG
 from resources.clock import Clock
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse, WarehouseLocked
@@ -49,7 +50,7 @@ def undecided_morning(
     today = clock.now().astimezone(settings.timezone).date()
     if is_under_way(context.instance, decide.name):
         return skip("a decision is under way")
-    last = newest_run(context.instance, decide.name, {"dagster/partition": today.isoformat()})
+    last = newest_run(context.instance, decide.name, {PARTITION_TAG: today.isoformat()})
     if last is None and clock.now().astimezone(settings.timezone).hour < DECISION_HOUR:
         return skip(f"the decision of {today} has not been asked for yet")
     if last is not None and last.status != dg.DagsterRunStatus.FAILURE:

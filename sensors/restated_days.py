@@ -11,6 +11,7 @@ import dagster as dg
 
 from aelp_assets.jobs import transform_days
 from aelp_assets.runner import stale_ranges
+from aelp_assets.runs import RANGE_END_TAG, RANGE_START_TAG
 from resources import ledger
 from resources.clock import Clock
 from resources.code_version import source_hash
@@ -27,7 +28,6 @@ from sensors.attempts import (
 )
 
 MAX_RUNS_PER_TICK = 3
-_START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dg.sensor(
@@ -81,7 +81,7 @@ def restated_days(
         run_requests=[
             dg.RunRequest(
                 run_key=attempt_key(f"{_name(span)}@{states[span]}", attempts[span]),
-                tags={_START: span[0].isoformat(), _END: span[1].isoformat()},
+                tags={RANGE_START_TAG: span[0].isoformat(), RANGE_END_TAG: span[1].isoformat()},
             )
             for span in asked
         ],

@@ -10,6 +10,7 @@ in a shell.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -22,10 +23,10 @@ from aelp_assets.run_failures import (
     AD_HOC,
     MONEY_JOBS,
     RunFailure,
-    newest_part,
     read_failure,
     what,
 )
+from aelp_assets.runs import is_range, newest_part, oldest_part
 from resources.clock import Clock
 from resources.notifier import Message
 from resources.settings import Environment, Settings
@@ -33,7 +34,8 @@ from resources.settings import Environment, Settings
 RUNS_PER_TICK = 100
 CAUSES_PER_JOB = 5
 """A job that fails in ever new words is told of so often; the rest stands in the UI."""
-_OVERLAP = timedelta(minutes=1)  # a run may be stored a little later than it says
+# A run may be stored a little later than it says, by a machine whose clock goes a little behind.
+_OVERLAP = timedelta(minutes=10)
 _LOOK_BACK = timedelta(days=1)
 _FORGOTTEN_AFTER = timedelta(days=30)
 _ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
@@ -41,24 +43,35 @@ _ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
 
 @dataclass
 class Ill:
-    """A job that fails: since which run, how often, for which causes."""
+    """A job that fails: since which run, how often, for which causes.
+
+    Attributes:
+        assets: what the failed steps would have made; empty where no step failed.
+        parts: first and last morning or day of each failed run, until a success covers them.
+    """
 
     job: str
     assets: list[str]
     first_run: str
     first_at: float
     last_at: float
-    newest_part: str
+    parts: list[list[str]] = field(default_factory=list)
     failures: int = 0
     causes: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Cursor:
-    """How far runs were looked at, and what is ill. `since`: seconds; 0 before the first look."""
+    """How far runs were looked at, and what is ill.
+
+    Attributes:
+        since: seconds; 0 before the first look.
+        left: failures of which Dagster had not yet said whether it tries them again.
+    """
 
     since: float = 0.0
     seen: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     ill: dict[str, Ill] = field(default_factory=dict)
 
 
@@ -79,6 +92,7 @@ def run_outcomes(
     scrub = scrubber(environment)
     news: dict[str, list[Message]] = {}
     told_before = set(cursor.ill)
+    waiting, left = set[str](), list[RunRecord]()
     for record in sorted(records, key=lambda record: (record.end_time or 0.0, record.storage_id)):
         run = record.dagster_run
         if run.run_id in cursor.seen or record.end_time is None:
@@ -89,19 +103,25 @@ def run_outcomes(
                 news.pop(key, None)  # what fell ill and healed between two ticks need not be told
                 if key in told_before:
                     news[f"{key} healed"] = [_healing(ill, run, record.end_time, settings)]
-        elif run.tags.get(WILL_RETRY_TAG) != "true":
+        elif _is_tried_again(run):
+            waiting.add(run.run_id)
+        elif _is_undecided(context.instance, run) and run.run_id not in cursor.left:
+            left.append(record)
+        else:
             failure = read_failure(context.instance, run, scrub)
-            key = _illness(run, failure)
-            if _note(cursor, key, run, failure, record.end_time):
+            assets = failure.assets or _selected(run)
+            key = _illness(run, failure.steps or assets)
+            if _note(cursor, key, run, failure, assets, record.end_time):
                 news.setdefault(key, []).append(_shout(key, run, failure, record.end_time, settings))
     if records:
-        newest = max(record.update_timestamp for record in records)
-        cursor.since = max(cursor.since, newest.replace(tzinfo=UTC).timestamp())
+        newest = max(_stored(record) for record in records)
+        # Not beyond what was left: the next tick must find it.
+        cursor.since = max(cursor.since, min([newest, *map(_stored, left)]))
+        cursor.left = sorted(record.dagster_run.run_id for record in left)
         edge = cursor.since - 2 * _OVERLAP.total_seconds()
         cursor.seen = sorted(
-            record.dagster_run.run_id
-            for record in records
-            if record.update_timestamp.replace(tzinfo=UTC).timestamp() >= edge
+            {record.dagster_run.run_id for record in records if _stored(record) >= edge}
+            - {*waiting, *cursor.left}
         )
         forgotten = cursor.since - _FORGOTTEN_AFTER.total_seconds()
         cursor.ill = {key: ill for key, ill in cursor.ill.items() if ill.last_at > forgotten}
@@ -115,11 +135,16 @@ def run_outcomes(
 
 
 def read_cursor(text: str | None) -> Cursor:
-    """The cursor; unreadable: a first tick. What was told keeps its event id, so is not told again."""
+    """The cursor; unreadable: a first tick.
+
+    What failed within the last day keeps its event ids and is not told again. What fell ill before is
+    forgotten: its next failure is told anew, and its healing only after that.
+    """
     try:
         told = json.loads(text or "{}")
         ill = {str(key): Ill(**one) for key, one in told.get("ill", {}).items()}
-        return Cursor(float(told.get("since", 0.0)), [str(run) for run in told.get("seen", [])], ill)
+        seen, left = ([str(run) for run in told.get(name, [])] for name in ("seen", "left"))
+        return Cursor(float(told.get("since", 0.0)), seen, left, ill)
     except (AttributeError, TypeError, ValueError):
         return Cursor()
 
@@ -144,18 +169,39 @@ def _ended(instance: dg.DagsterInstance, cursor: Cursor) -> list[RunRecord]:
     )
 
 
-def _illness(run: dg.DagsterRun, failure: RunFailure) -> str:
-    """What is ill: a job; of runs asked for by their assets, the step."""
-    return f"{run.job_name} {' '.join(failure.steps)}" if run.job_name == AD_HOC else run.job_name
+def _stored(record: RunRecord) -> float:
+    return record.update_timestamp.replace(tzinfo=UTC).timestamp()
 
 
-def _note(cursor: Cursor, key: str, run: dg.DagsterRun, failure: RunFailure, ended: float) -> bool:
+def _is_tried_again(run: dg.DagsterRun) -> bool:
+    """Whether Dagster tries the run again. It says so of runs begun in a shell too, and cannot."""
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
+
+
+def _is_undecided(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Dagster stores a failure, and a moment later whether it tries again: never, where it dies between."""
+    return instance.run_retries_enabled and WILL_RETRY_TAG not in run.tags
+
+
+def _selected(run: dg.DagsterRun) -> tuple[str, ...]:
+    return tuple(sorted(".".join(key.path) for key in run.asset_selection or ()))
+
+
+def _illness(run: dg.DagsterRun, parts: Sequence[str]) -> str:
+    """What is ill: a job; of runs asked for by their assets, the steps, or the assets where none began."""
+    return f"{run.job_name} {' '.join(parts)}" if run.job_name == AD_HOC else run.job_name
+
+
+def _note(
+    cursor: Cursor, key: str, run: dg.DagsterRun, failure: RunFailure, assets: Sequence[str], ended: float
+) -> bool:
     """Remember a failure; whether its cause is news."""
-    part = newest_part(run)
-    ill = cursor.ill.setdefault(key, Ill(run.job_name, list(failure.assets), run.run_id, ended, ended, part))
+    ill = cursor.ill.setdefault(key, Ill(run.job_name, [], run.run_id, ended, ended))
+    ill.assets = sorted({*ill.assets, *assets})
     ill.failures += 1
     ill.last_at = max(ill.last_at, ended)
-    ill.newest_part = max(ill.newest_part, part)
+    if (part := [oldest_part(run), newest_part(run)]) not in ill.parts:
+        ill.parts.append(part)
     if failure.cause_hash in ill.causes or len(ill.causes) >= CAUSES_PER_JOB:
         return False
     ill.causes.append(failure.cause_hash)
@@ -163,16 +209,31 @@ def _note(cursor: Cursor, key: str, run: dg.DagsterRun, failure: RunFailure, end
 
 
 def _healed(cursor: Cursor, run: dg.DagsterRun, ended: float) -> list[str]:
-    """What a success heals: not a newer morning than its own, nor assets it did not make."""
-    made = {".".join(key.path) for key in run.asset_selection or ()}
-    return [
-        key
-        for key, ill in cursor.ill.items()
-        if ill.job == run.job_name
-        and ended >= ill.last_at
-        and newest_part(run) >= ill.newest_part
-        and (run.job_name != AD_HOC or made >= set(ill.assets))
-    ]
+    """What a success heals: not a newer morning than its own, days it did not cover, assets it did not make.
+
+    Ranges of days that failed one by one heal one by one: the job is well once none is left.
+    """
+    healed = []
+    for key, ill in cursor.ill.items():
+        if ill.job != run.job_name or ended < ill.last_at or not _makes(run, ill.assets):
+            continue
+        ill.parts = [part for part in ill.parts if not _covers(run, *part)]
+        if not ill.parts:
+            healed.append(key)
+    return healed
+
+
+def _makes(run: dg.DagsterRun, assets: Sequence[str]) -> bool:
+    """Whether a run made these assets; none: whatever its job makes."""
+    if not run.asset_selection and run.job_name != AD_HOC:
+        return True
+    return bool(assets) and {*_selected(run)} >= {*assets}
+
+
+def _covers(run: dg.DagsterRun, first: str, last: str) -> bool:
+    """A morning covers those before it, as its job starts from all that is known; a range its own days."""
+    is_morning = first == last and not is_range(run)
+    return newest_part(run) >= last and (is_morning or oldest_part(run) <= first)
 
 
 def _shout(key: str, run: dg.DagsterRun, failure: RunFailure, ended: float, settings: Settings) -> Message:

@@ -8,6 +8,11 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from resources.clock import FixedClock
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
@@ -19,6 +24,11 @@ SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
 CLOCK = FixedClock(datetime(2026, 6, 30, 13, tzinfo=UTC))
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-06-01")
 FAULTS: list[Exception] = []
+WORKS = dg.DagsterRunStatus.SUCCESS
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("aelp"), "__repository__"),
+    "decide",
+)
 
 
 @dg.asset(key=["gaelp_training", "placement_baselines"], partitions_def=DAYS)
@@ -41,6 +51,22 @@ DECIDE, GUARD, BLOCKED = (
     job_named("decide"),
     job_named("guard_spend"),
     job_named("decide", nobody_may_be_decided_on),
+)
+
+
+@dg.asset(key=["raw", "meta"])
+def meta() -> None: ...
+
+
+@dg.asset(key=["raw", "tiktok"])
+def tiktok() -> None:
+    if FAULTS:
+        raise FAULTS[0]
+
+
+JOBS = dg.Definitions(
+    [meta, tiktok],
+    jobs=[dg.define_asset_job(name, dg.AssetSelection.all()) for name in ("pull_sources", "transform_days")],
 )
 
 
@@ -81,6 +107,28 @@ def run(instance):
         return done.run_id
 
     return ran
+
+
+@pytest.fixture
+def ended(instance):
+    """A run of a job that ended with a status, as the daemon would have launched it; no step ran."""
+
+    def ends(job, status=dg.DagsterRunStatus.FAILURE, assets=None, is_launched=True, **tags):
+        keys = None if assets is None else {dg.AssetKey(["raw", name]) for name in assets}
+        run = instance.create_run_for_job(
+            JOBS.resolve_job_def(job),
+            asset_selection=keys and frozenset(keys),
+            remote_job_origin=ORIGIN if is_launched else None,
+            tags={name.replace("__", "/"): value for name, value in tags.items()},
+        )
+        if status is dg.DagsterRunStatus.FAILURE:
+            instance.report_run_failed(run, message="The machine went away.")
+        else:
+            success = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+            instance.report_dagster_event(success, run.run_id)
+        return run.run_id
+
+    return ends
 
 
 def told(environment):
@@ -179,11 +227,88 @@ def test_an_older_morning_heals_nothing(environment, tick, run):
     assert len(told(environment)) == 1
 
 
-def test_what_heals_between_two_ticks_and_what_dagster_tries_again_is_no_news(environment, tick, run):
+def days(first, last):
+    return {
+        "dagster__asset_partition_range_start": f"2026-06-{first:02}",
+        "dagster__asset_partition_range_end": f"2026-06-{last:02}",
+    }
+
+
+def test_each_range_of_days_heals_by_itself(environment, tick, ended):
+    ended("transform_days", **days(1, 3))
+    ended("transform_days", WORKS, **days(29, 30))
+    cursor = tick()
+    assert len(told(environment)) == 1, "a newer range says nothing of an older one"
+    ended("transform_days", **days(10, 12))
+    ended("transform_days", WORKS, **days(1, 4))
+    cursor = tick(cursor)
+    assert list(json.loads(cursor)["ill"]) == ["transform_days"]
+    ended("transform_days", WORKS, dagster__partition="2026-06-30")
+    cursor = tick(cursor)
+    assert len(told(environment)) == 1, "a newer day made none of the older ones"
+    ended("transform_days", WORKS, **days(10, 12))
+    assert json.loads(tick(cursor))["ill"] == {}
+    assert told(environment)[-1][1].startswith("transform_days of 2026-06-10 to 2026-06-12 works again")
+
+
+def test_a_pull_of_one_source_does_not_heal_another(environment, tick, instance, ended):
+    FAULTS[:] = [ValueError("HTTP 500")]
+    JOBS.resolve_job_def("pull_sources").execute_in_process(instance=instance, raise_on_error=False)
+    ended("pull_sources", WORKS, ["meta"])
+    cursor = tick()
+    assert len(told(environment)) == 1
+    ended("pull_sources", WORKS, ["meta", "tiktok"])
+    assert json.loads(tick(cursor))["ill"] == {}
+
+
+def test_an_ad_hoc_run_lost_before_its_first_step_is_healed_by_its_own_assets_alone(environment, tick, ended):
+    ended("__ASSET_JOB", assets=["meta"])
+    ended("__ASSET_JOB", WORKS, ["tiktok"])
+    cursor = tick()
+    assert len(told(environment)) == 1
+    ended("__ASSET_JOB", assets=["tiktok"])
+    cursor = tick(cursor)
+    assert len(told(environment)) == 2, "other assets are another illness"
+    ended("__ASSET_JOB", WORKS, ["meta"])
+    assert list(json.loads(tick(cursor))["ill"]) == ["__ASSET_JOB raw.tiktok"]
+
+
+def test_a_run_nobody_can_try_again_is_told(environment, tick, ended):
+    ended("pull_sources", is_launched=False, dagster__will_retry="true")
+    tick()
+    assert len(told(environment)) == 1, "begun in a shell: Dagster has no way to launch it"
+
+
+def test_a_retry_that_could_not_be_launched_is_told(environment, tick, instance, ended):
+    run_id = ended("pull_sources", dagster__will_retry="true")
+    cursor = tick()
+    assert told(environment) == []
+    instance.add_run_tags(run_id, {"dagster/will_retry": "false"})
+    cursor = tick(cursor)
+    assert len(told(environment)) == 1
+    assert tick(cursor) == cursor
+
+
+def test_a_failure_of_which_dagster_has_not_said_whether_it_tries_again_waits_a_tick(
+    environment, tick, ended, instance, monkeypatch
+):
+    monkeypatch.setattr(type(instance), "run_retries_enabled", False)
+    ended("transform_days")
+    told_later = ended("pull_sources")
+    monkeypatch.setattr(type(instance), "run_retries_enabled", True)
+    cursor = tick()
+    assert told(environment) == []
+    instance.add_run_tags(told_later, {"dagster/will_retry": "true"})
+    tick(cursor)
+    ((_, sentence, _),) = told(environment)
+    assert sentence.startswith("transform_days failed"), "whoever should have said it died"
+
+
+def test_what_heals_between_two_ticks_and_what_dagster_tries_again_is_no_news(environment, tick, run, ended):
     cursor = tick()
     run(fault=ValueError("x"))
     run()
-    run(GUARD, fault=ValueError("a worker died"), **{"dagster/will_retry": "true"})
+    ended("pull_sources", dagster__will_retry="true")
     assert json.loads(tick(cursor))["ill"] == {}
     assert told(environment) == []
 
