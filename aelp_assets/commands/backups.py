@@ -34,22 +34,24 @@ def backup(
 
 
 def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metavar="FILE")]) -> None:
-    """Fill an empty control store from a backup: all of it, or nothing."""
-    from resources.control.backups import restore_backup
-    from resources.control.records import UNFINISHED, changes, killed
-    from resources.control.store import CHANGES
+    """Fill an empty control store from a backup: all of it, or nothing; what waits to be sent is held."""
+    from resources.clock import clock_from_environment
+    from resources.control.backups import restore_backup, waiting
+    from resources.control.records import killed
 
     engine = _store()
-    restored = restore_backup(engine, file)
+    restored = restore_backup(engine, file, clock_from_environment().now())
     typer.echo(f"Restored from {file}: {_told(restored)}")
     with engine.begin() as connection:
         stopped = killed(connection)
-        unsent = changes(connection, CHANGES.c.status.in_(UNFINISHED), CHANGES.c.mode != "shadow")
+        unsent = waiting(connection)
     typer.echo(stopped or "The kill switch is off.")
     if unsent:
         typer.echo(
-            f"{len(unsent)} approved changes had not been sent then; they may have been since. `aelp kill "
-            "on` holds them while you compare `aelp changes` with the platform."
+            f"{unsent} approved changes had not been sent then; they may have been sent, or undone, since. "
+            "Compare `aelp changes` with the platform, then `aelp kill off --by … --reason …` lets them go; "
+            "after it, and before anything sends, `aelp rollback CHANGE --by … --reason …` takes back one "
+            "that must not."
         )
 
 

@@ -19,7 +19,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
@@ -28,8 +28,8 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from resources.control.records import Refused
-from resources.control.store import METADATA, take_turn
+from resources.control.records import UNFINISHED, Refused, changes, killed
+from resources.control.store import CHANGES, KILL_SWITCH, METADATA, take_turn
 
 _FORMAT = "aelp control store 1"
 _ROWS_AT_ONCE = 500
@@ -61,12 +61,25 @@ def write_backup(engine: sa.Engine, file: Path, now: datetime) -> Backup:
             backup = _write(engine, raw, now)
             raw.flush()
             os.fsync(raw.fileno())
-        partial.rename(file)
+        _name(partial, file)
+    except FileExistsError:
+        raise Refused(f"{file} is there already. Name another file.") from None
     except OSError as fault:
         raise Refused(f"{file} cannot be written: {fault.strerror}.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or in no folder; what is raised above says why
+            partial.unlink()
     return backup
+
+
+def _name(partial: Path, file: Path) -> None:
+    """Raises: FileExistsError: another backup came to that name meanwhile; `rename` would replace it."""
+    try:
+        os.link(partial, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        partial.rename(file)
 
 
 def _write(engine: sa.Engine, raw: IO[bytes], now: datetime) -> Backup:
@@ -114,8 +127,11 @@ def _as_json(value: Any) -> Any:
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def restore_backup(engine: sa.Engine, file: Path) -> Backup:
+def restore_backup(engine: sa.Engine, file: Path, now: datetime) -> Backup:
     """Fill an empty store with what a file holds: all of it in one transaction, or nothing.
+
+    Where changes waited to be sent, the kill switch is on in it from the first moment: they may have been
+    sent, undone or stopped since the backup.
 
     A file of an older release is taken; columns declared since get their default, as in a store of that age.
 
@@ -130,10 +146,11 @@ def restore_backup(engine: sa.Engine, file: Path) -> Backup:
             with engine.connect() as connection, connection.begin():
                 _require_empty(connection)
                 _fill(connection, raw, file)
+                _stop_what_waits(connection, now)
     except OSError as fault:
         raise Refused(f"{file} cannot be read: {fault.strerror or fault}.") from None
-    except sa.exc.DBAPIError as fault:
-        said = str(fault.orig).strip().partition("\n")[0]
+    except (sa.exc.DBAPIError, ValueError) as fault:  # psycopg2 raises a bare ValueError of a NUL
+        said = str(getattr(fault, "orig", fault)).strip().partition("\n")[0]
         raise Refused(
             f"{file}: the store does not take a row of it ({said}). Nothing was restored."
         ) from None
@@ -214,6 +231,18 @@ def _fill(connection: sa.Connection, raw: IO[bytes], file: Path) -> None:
                 connection.execute(sa.insert(table), batch)
     if connection.dialect.name == "postgresql":
         _count_on(connection)
+
+
+def waiting(connection: sa.Connection) -> int:
+    """How many changes a writer would send, of any mode that sends."""
+    return len(changes(connection, CHANGES.c.status.in_(UNFINISHED), CHANGES.c.mode != "shadow"))
+
+
+def _stop_what_waits(connection: sa.Connection, now: datetime) -> None:
+    if waiting(connection) and killed(connection) is None:
+        reason = "decisions since the backup are unknown"
+        row = {"is_on": True, "person": "aelp restore", "reason": reason, "at": now.timestamp()}
+        connection.execute(sa.insert(KILL_SWITCH).values(**row))
 
 
 def _as_values(table: sa.Table, names: list[str], values: list[Any], file: Path) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def woken(cursor: str | None) -> dg.SensorResult:
     return told
 
 
-def test_what_a_restore_took_back_is_mirrored_though_it_was_mirrored_before(home):
+def test_what_a_restore_took_back_is_mirrored_though_it_was_mirrored_before(home, capsys):
     store = home / "control.sqlite"
     governance = governing(open_control_store(f"sqlite:///{store}"), mode="sandbox")
     first, second = proposed(governance, lever("l1"), lever("l2"))
@@ -105,4 +105,7 @@ def test_what_a_restore_took_back_is_mirrored_though_it_was_mirrored_before(home
     back = woken(lost.cursor)
     keys = [told.run_requests[0].run_key for told in (at_noon, lost, back) if told.run_requests]
     assert len(set(keys)) == 3
+    said = capsys.readouterr().out
+    assert "aelp restore stopped everything" in said
+    assert "`aelp kill off --by … --reason …`" in said
     assert not woken(back.cursor).run_requests

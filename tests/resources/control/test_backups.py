@@ -7,9 +7,10 @@ import hashlib
 import json
 import stat
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -40,6 +41,16 @@ def fill(engine: sa.Engine) -> None:
     why = Waiting(2, "THROTTLE", 'asked to "wait"\nfor long', TEN + timedelta(seconds=0.1))
     IngestionControl(engine).settle([], [(KEY, why)], TEN)
     governance.kill(is_on=True, person="eve", reason="spend explodes", now=SOON)
+
+
+def fill_what_is_empty(engine: sa.Engine) -> None:
+    """A row of every column in each table that a morning leaves empty."""
+    of_type = {bytes: b"\x00\xff", str: "日本", int: 7, float: 0.1, bool: True, date: MORNING}
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            if not connection.execute(sa.select(table).limit(1)).first():
+                row = {column.name: of_type[column.type.python_type] for column in table.columns}
+                connection.execute(sa.insert(table).values(**row))
 
 
 def everything(engine: sa.Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -90,8 +101,10 @@ def is_empty(engine: sa.Engine) -> bool:
 
 def test_every_table_comes_back_on_either_database_and_the_morning_goes_on(engine, empty, tmp_path):
     fill(engine)
+    fill_what_is_empty(engine)
     taken = write_backup(engine, tmp_path / "noon.backup", SOON)
-    assert restore_backup(empty, tmp_path / "noon.backup") == taken
+    assert all(taken.rows.values()), "every table holds a row"
+    assert restore_backup(empty, tmp_path / "noon.backup", SOON) == taken
     assert everything(empty) == everything(engine)
     assert (taken.taken_at, taken.rows["approvals"], taken.rows["kill_switch"]) == (SOON, 2, 1)
 
@@ -100,7 +113,7 @@ def test_every_table_comes_back_on_either_database_and_the_morning_goes_on(engin
         PaperPlatform(id_l1=running("525"), id_l2=running("500")),
     )
     assert "eve stopped everything" in (governance.killed() or "")
-    assert [outcome.status for outcome in sent(empty, platform)] != ["applied"], "it is still stopped"
+    assert [outcome.status for outcome in sent(empty, platform)] == ["prepared"], "it is still stopped"
     assert platform.writes == []
     governance.kill(is_on=False, person="jo", reason="over", now=SOON)
     (outcome,) = sent(empty, platform)
@@ -138,8 +151,42 @@ def test_a_decision_made_while_it_is_written_is_whole_in_it_or_not_at_all(postgr
     assert decided
     assert (taken.rows["approvals"], taken.rows["changes"], taken.rows["outbox"]) == (0, 0, 0)
     target = open_control_store(f"sqlite:///{tmp_path / 'restored.sqlite'}")
-    restore_backup(target, tmp_path / "noon.backup")
+    restore_backup(target, tmp_path / "noon.backup", SOON)
     assert [row["status"] for row in governing(target).proposals(TEN)] == ["pending"]
+
+
+def test_what_waits_to_be_sent_comes_back_stopped_in_the_transaction_that_brings_it_back(
+    engine, empty, tmp_path
+):
+    governance = governing(engine, mode="sandbox")
+    (first,) = proposed(governance, lever("l1"))
+    governance.approve(first, "sam", "it pays", TEN)
+    write_backup(engine, tmp_path / "nine.backup", TEN)
+    platform = PaperPlatform(id_l1=running("500"))
+    assert [outcome.status for outcome in sent(engine, platform)] == ["applied"]
+    (change,) = governance.changes()
+    governance.roll_back(change["change_id"], "sam", "too dear", SOON)
+    assert [outcome.status for outcome in sent(engine, platform)] == ["applied"]
+    assert platform.values["id-l1"] == running("500")
+
+    restore_backup(empty, tmp_path / "nine.backup", SOON)
+    restored = governing(empty, mode="sandbox")
+    assert "aelp restore stopped everything" in (restored.killed() or "")
+    sent(empty, platform)
+    assert platform.values["id-l1"] == running("500"), "the rollback nobody remembers stands"
+    restored.kill(is_on=False, person="jo", reason="compared", now=SOON)
+    restored.roll_back(change["change_id"], "sam", "was undone", SOON)
+    sent(empty, platform)
+    assert platform.values["id-l1"] == running("500"), "taken back before it was sent"
+
+
+def test_a_store_in_which_nothing_waits_comes_back_as_it_was(engine, target, tmp_path):
+    (first,) = proposed(governing(engine), lever("l1"))
+    governing(engine).approve(first, "sam", "it pays", TEN)  # in shadow mode nothing is sent
+    write_backup(engine, tmp_path / "nine.backup", TEN)
+    restore_backup(target, tmp_path / "nine.backup", SOON)
+    assert governing(target).killed() is None
+    assert everything(target) == everything(engine)
 
 
 # --- what is refused ----------------------------------------------------------------------------------
@@ -150,7 +197,7 @@ def test_a_store_that_holds_something_is_left_alone_and_says_what(empty, small):
     governing(empty).kill(is_on=True, person="eve", reason="first", now=NINE)
     before = everything(empty)
     with pytest.raises(Refused, match=r"not empty: it has 1 kill switch\. Restore into a new one"):
-        restore_backup(empty, file)
+        restore_backup(empty, file, SOON)
     assert everything(empty) == before
 
 
@@ -179,7 +226,7 @@ def test_a_torn_or_edited_file_is_refused_and_restores_nothing(small, target, da
     file.write_bytes(damage(whole))
     assert file.read_bytes() != whole
     with pytest.raises(Refused, match="is torn or was changed"):
-        restore_backup(target, file)
+        restore_backup(target, file, SOON)
     assert is_empty(target)
 
 
@@ -202,7 +249,7 @@ def test_a_forged_approval_comes_back_and_moves_nothing(small, target):
                 line[place] = "0.01"
 
     forged(file, raise_amounts)
-    restore_backup(target, file)
+    restore_backup(target, file, SOON)
     governing(target).kill(is_on=False, person="jo", reason="over", now=SOON)
     platform = PaperPlatform(id_l1=running("525"), id_l2=running("500"))
     (outcome,) = sent(target, platform)
@@ -224,12 +271,27 @@ def _no_date(lines: list[Any]) -> None:
     next(line for line in lines[1:] if line[0] == "proposals")[place] = "soon"
 
 
+def _nul(lines: list[Any]) -> None:  # SQLite keeps one; a PostgreSQL text has none
+    place = 1 + lines[0]["tables"]["approvals"].index("reason")
+    next(line for line in lines[1:] if line[0] == "approvals")[place] = "it \x00 pays"
+
+
+def test_a_text_that_postgresql_does_not_take_is_refused_in_words(small, postgresql):
+    _, file = small
+    forged(file, _nul)
+    engine = open_control_store(postgresql.new_database())
+    with pytest.raises(Refused, match=r"NUL.*Nothing was restored"):
+        restore_backup(engine, file, SOON)
+    assert is_empty(engine)
+    engine.dispose()
+
+
 @pytest.mark.parametrize("edit", [_doubled, _cut, _no_date])
 def test_rows_the_store_does_not_take_leave_it_empty(small, empty, edit):
     _, file = small
     forged(file, edit)
     with pytest.raises(Refused, match="Nothing was restored"):
-        restore_backup(empty, file)
+        restore_backup(empty, file, SOON)
     assert is_empty(empty)
 
 
@@ -250,11 +312,11 @@ def test_a_backup_of_a_newer_release_is_refused_and_of_an_older_one_gets_the_def
 
     forged(file, newer)
     with pytest.raises(Refused, match=r"of a newer release, which knows approvals\.mood"):
-        restore_backup(target, file)
+        restore_backup(target, file, SOON)
     assert is_empty(target)
     file.write_bytes(whole)
     forged(file, older)
-    restore_backup(target, file)
+    restore_backup(target, file, SOON)
     assert {row["proposed_by"] for row in governing(target).proposals(TEN)} == {"aelp"}
     found, expected = everything(target), everything(engine)
     assert found.pop("proposals")
@@ -265,9 +327,32 @@ def test_a_backup_of_a_newer_release_is_refused_and_of_an_older_one_gets_the_def
 def test_a_file_that_is_not_there_or_a_folder_that_is_not_is_said(small, target, tmp_path):
     engine, _ = small
     with pytest.raises(Refused, match="cannot be read: No such file"):
-        restore_backup(target, tmp_path / "nowhere.backup")
+        restore_backup(target, tmp_path / "nowhere.backup", SOON)
     with pytest.raises(Refused, match="cannot be written: No such file"):
         write_backup(engine, tmp_path / "nowhere" / "a.backup", SOON)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(Refused, match="cannot be written: Not a directory"):
+        write_backup(engine, tmp_path / "notes.txt" / "a.backup", SOON)
+
+
+def test_a_backup_that_came_to_the_name_meanwhile_is_left_alone(small, tmp_path, monkeypatch):
+    engine, _ = small
+
+    def another_first(_: int) -> None:
+        (tmp_path / "noon.backup").write_text("another one's")
+
+    monkeypatch.setattr("resources.control.backups.os.fsync", another_first)
+    with pytest.raises(Refused, match="is there already"):
+        write_backup(engine, tmp_path / "noon.backup", SOON)
+    assert (tmp_path / "noon.backup").read_text() == "another one's"
+    assert not list(tmp_path.glob(".noon*"))
+
+
+def test_a_file_system_without_hard_links_takes_a_backup(small, target, tmp_path, monkeypatch):
+    engine, _ = small
+    monkeypatch.setattr("resources.control.backups.os.link", mock.Mock(side_effect=PermissionError))
+    taken = write_backup(engine, tmp_path / "noon.backup", SOON)
+    assert restore_backup(target, tmp_path / "noon.backup", SOON) == taken
 
 
 def test_a_state_that_comes_back_and_what_is_decided_after_it_are_told_apart_from_what_was_lost(
@@ -277,7 +362,7 @@ def test_a_state_that_comes_back_and_what_is_decided_after_it_are_told_apart_fro
     told = [governing(engine).stamp()]
     governing(engine).kill(is_on=False, person="jo", reason="over", now=SOON + timedelta(minutes=1))
     told.append(governing(engine).stamp())
-    restore_backup(target, file)
+    restore_backup(target, file, SOON)
     assert governing(target).stamp() == told[0]
     governing(target).kill(is_on=False, person="jo", reason="over", now=SOON + timedelta(minutes=2))
     assert governing(target).stamp() not in told
