@@ -69,7 +69,13 @@ def open_event_log(environment: Environment) -> dg.DagsterInstance:
 
 
 def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:
-    """Every materialisation of an asset, oldest first."""
+    """Every materialisation of an asset, oldest first.
+
+    A clock may go back, what was written does not: a later writing was never known before an earlier one.
+
+    Raises:
+        NotKept: nothing says at which moment one was.
+    """
     records: list[dg.EventLogRecord] = []
     cursor, has_more = None, True
     while has_more:
@@ -79,21 +85,33 @@ def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:
         records.extend(page.records)
         cursor, has_more = page.cursor, page.has_more
     clocks = _clocks(instance, {record.run_id for record in records})
-    found = []
+    found: list[Writing] = []
     for record in records:
-        written = datetime.fromtimestamp(record.timestamp, UTC)
-        found.append(Writing(record.partition_key, clocks.get(record.run_id, written), record.run_id))
+        known = clocks.get(record.run_id, datetime.fromtimestamp(record.timestamp, UTC))
+        if found:
+            known = max(known, found[-1].known_at)
+        found.append(Writing(record.partition_key, known, record.run_id))
     return found
 
 
 def _clocks(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> dict[str, datetime]:
-    """The moment each run that brought its own clock took for now."""
+    """The moment each run that brought its own clock took for now.
+
+    Raises:
+        NotKept: the clock of this home is AELP_CLOCK's, and a run went by the machine's.
+    """
     wanted = list(run_ids)
     found = {}
     for start in range(0, len(wanted), _PAGE):
         for run in instance.get_runs(dg.RunsFilter(run_ids=wanted[start : start + _PAGE])):
             if MOMENT_TAG in run.tags:
                 found[run.run_id] = datetime.fromisoformat(run.tags[MOMENT_TAG]).astimezone(UTC)
+            elif os.environ.get("AELP_CLOCK"):  # started by the daemon, in the UI or with `dg launch`
+                raise NotKept(
+                    f"Run {run.run_id[:8]} ({run.job_name}) wrote here, dated by the machine though "
+                    "AELP_CLOCK says what time it is: nothing tells which moment it was. `aelp run` "
+                    "notes it with its runs."
+                )
     return found
 
 

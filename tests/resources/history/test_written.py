@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.history.written import Writing, standing_at
+from resources.history.written import MOMENT_TAG, NotKept, Writing, standing_at, writings
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -33,3 +35,30 @@ def test_rows_said_to_be_those_of_then_were_never_written_after_it(events, hour)
     assert all(each is last[name] and each.known_at <= moment for name, each in standing.same.items())
     assert {*standing.same, *standing.replaced, *standing.later} == set(last)
     assert not any(each.known_at <= moment for each in written if each.partition in standing.later)
+
+
+@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-06-29"))
+def decisions() -> None:
+    pass
+
+
+def test_a_run_that_did_not_note_the_clock_of_its_home_is_refused(monkeypatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([decisions], instance=instance, partition_key="2026-06-30").success
+        assert len(writings(instance, decisions.key)) == 1
+        monkeypatch.setenv("AELP_CLOCK", START.isoformat())
+        with pytest.raises(NotKept, match="nothing tells which moment"):
+            writings(instance, decisions.key)
+
+
+def test_what_a_clock_that_went_back_wrote_was_not_known_before_what_was_written_first():
+    nine, next_nine = START, START + timedelta(days=1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for morning, moment in (("2026-06-30", nine), ("2026-07-01", next_nine), ("2026-06-30", nine)):
+            tags = {MOMENT_TAG: moment.isoformat()}
+            assert dg.materialize([decisions], instance=instance, partition_key=morning, tags=tags).success
+        found = writings(instance, decisions.key)
+    assert [each.known_at for each in found] == [nine, next_nine, next_nine]
+    standing = standing_at(found, nine)
+    assert standing.same == {}
+    assert standing.replaced == {"2026-06-30": (found[0], found[2])}
