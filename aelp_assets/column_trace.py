@@ -21,11 +21,28 @@ from resources.settings import PROJECT_ROOT, Environment, SettingsError
 class Lineage:
     """What each column of each table is computed from, and the tables nothing is known of.
 
-    `unknown` are models whose SQL has not been run since it changed, or could not be followed.
+    `unknown` are models whose SQL has not been run since it changed, `not_followed` those whose SQL was run
+    and cannot be read column by column.
     """
 
     sources: Mapping[str, Mapping[str, frozenset[Place]]]
     unknown: frozenset[str]
+    not_followed: frozenset[str] = frozenset()
+
+    def named(self, asked: str) -> str:
+        """The table of that name; its schema may be left out where only one table is called so."""
+        alike = [
+            name
+            for name in {*self.sources, *self.unknown, *self.not_followed}
+            if name.partition(".")[2] == asked
+        ]
+        return alike[0] if len(alike) == 1 else asked
+
+    def why_not(self, table: str) -> str | None:
+        """Why nothing is known of a table; None where something is, or there is none."""
+        if table in self.unknown:
+            return "its SQL has not been run since it changed: `aelp run`"
+        return "its SQL cannot be followed column by column" if table in self.not_followed else None
 
     def above(self, place: Place) -> frozenset[Place]:
         """The columns that one column is computed from, directly."""
@@ -54,19 +71,19 @@ def read_lineage(environment: Environment) -> Lineage:
     sources: dict[str, Mapping[str, frozenset[Place]]] = {
         table: declared.columns for table, declared in COLUMN_SOURCES.items()
     }
-    unknown = set()
+    unknown, not_followed = set(), set()
     code = source_hash("dbt_project")
     for unique_id, node in _models(json.loads((target / "manifest.json").read_text(encoding="utf-8"))):
         table = f"{node['config']['schema']}.{node['name']}"
         found = recalled(target / "lineage", unique_id, code)
         if not found:
-            unknown.add(table)
+            (unknown if found is None else not_followed).add(table)
             continue
         sources[table] = {
             column: frozenset((_unprefixed(name, environment), source) for name, source in places)
             for column, places in found.items()
         }
-    return Lineage(sources, frozenset(unknown))
+    return Lineage(sources, frozenset(unknown), frozenset(not_followed))
 
 
 def _models(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -12,24 +12,23 @@ import typer
 
 
 def lineage(
-    about: Annotated[str, typer.Argument(help="SCHEMA.TABLE.COLUMN, such as ops.proposals.proposed_budget.")],
+    about: Annotated[
+        str,
+        typer.Argument(help="TABLE.COLUMN, such as ads_ad_daily.cost; the schema where two are called so."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="As a document.")] = False,
 ) -> None:
     """Say which columns a column is computed from, through SQL and Python, back to what was landed."""
     from aelp_assets.column_trace import dead_ends, makers_of, read_lineage, trace
     from resources.settings import read_environment
 
-    table, _, column = about.rpartition(".")
     known = read_lineage(read_environment())
+    asked, _, column = about.rpartition(".")
+    table = known.named(asked)
     try:
         steps = trace(known, (table, column))
     except KeyError:
-        said = (
-            "its SQL has not been run since it changed: `aelp run`"
-            if table in known.unknown
-            else "no such column"
-        )
-        raise typer.BadParameter(f"{about}: {said}") from None
+        raise typer.BadParameter(f"{about}: {known.why_not(table) or 'no such column'}") from None
     if as_json:
         typer.echo(json.dumps([vars(step) | {"columns": list(step.columns)} for step in steps], indent=1))
         return
@@ -38,6 +37,5 @@ def lineage(
     if makers := makers_of((table, column)):
         typer.echo(f"Made by {', '.join(makers)}" + (" as well." if len(steps) > 1 else "."))
     for name in sorted({name for name, _ in dead_ends(known, steps)}):
-        typer.echo(
-            f"Not to be told: what {name} is computed from; its SQL has not been run since it changed."
-        )
+        why = known.why_not(name)
+        typer.echo(f"Not to be told: what {name} is computed from" + (f"; {why}." if why else "."))

@@ -86,3 +86,15 @@ def test_who_makes_a_column_ends_its_way():
 def test_a_column_nobody_knows_is_refused():
     with pytest.raises(KeyError, match=r"ops\.approvals\.amuont"):
         trace(CHAIN, ("ops.approvals", "amuont"))
+
+
+def test_a_schema_may_be_left_out_where_one_table_is_called_so_and_gaps_are_told_apart():
+    known = Lineage(
+        {"ops.days": {}, "raw.rows": {}, "ops.rows": {}}, frozenset({"ops.new"}), frozenset({"ops.odd"})
+    )
+    assert [known.named(name) for name in ("days", "ops.days", "new", "rows", "nothing")] == [
+        "ops.days", "ops.days", "ops.new", "rows", "nothing"
+    ]  # fmt: skip
+    assert "`aelp run`" in (known.why_not("ops.new") or "")
+    assert "cannot be followed" in (known.why_not("ops.odd") or "")
+    assert known.why_not("ops.days") is None
