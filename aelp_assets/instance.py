@@ -38,10 +38,18 @@ def install_instance(environment: Environment, variables: Mapping[str, str] | No
     The file names the variable, never the URL: it may hold a password.
 
     Raises:
-        SettingsError: a URL of no PostgreSQL, or of one that cannot be reached.
+        SettingsError: a URL of no PostgreSQL, or of one that cannot be reached; or none, where this home's
+            instance is on one.
     """
     url = (os.environ if variables is None else variables).get(URL_VARIABLE)
     text = (PROJECT_ROOT / "dagster.yaml").read_text()
+    installed = environment.dagster_home / "dagster.yaml"
+    if not url and installed.exists() and URL_VARIABLE in installed.read_text():
+        raise SettingsError(
+            f"{URL_VARIABLE}: unset, but the instance of {environment.home} is on PostgreSQL, with its "
+            "runs and events. Set it, as the services have it. To go back to SQLite, which knows none of "
+            f"them, delete {installed}."
+        )
     if url:
         _require_postgresql(url)
         settings = yaml.safe_load(text)
@@ -52,7 +60,7 @@ def install_instance(environment: Environment, variables: Mapping[str, str] | No
     environment.dagster_home.mkdir(parents=True, exist_ok=True)
     partial = environment.dagster_home / f".dagster.yaml.{os.getpid()}"
     partial.write_text(text)
-    partial.replace(environment.dagster_home / "dagster.yaml")  # a daemon may be reading it
+    partial.replace(installed)  # a daemon may be reading it
 
 
 def _require_postgresql(url: str) -> None:

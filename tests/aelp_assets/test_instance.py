@@ -169,6 +169,12 @@ def test_only_where_the_storage_is_differs_and_without_a_url_it_is_the_event_log
     environment = read_environment()
     install_instance(environment)
     on_postgresql = settings_of(environment)
+    with pytest.raises(
+        SettingsError, match=r"AELP_DAGSTER_URL: unset, but the instance of .* is on PostgreSQL"
+    ):
+        install_instance(environment, {})
+    assert settings_of(environment) == on_postgresql
+    (environment.dagster_home / "dagster.yaml").unlink()
     install_instance(environment, {})
     in_the_home = settings_of(environment)
     assert on_postgresql.pop("storage") == {"postgres": {"postgres_url": {"env": "AELP_DAGSTER_URL"}}}
