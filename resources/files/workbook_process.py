@@ -19,11 +19,18 @@ REFUSED = 3
 _SECONDS = 900
 
 
+def limit(kind: int, wanted: int) -> None:
+    """Allow this process so much of a resource, or less where it was started with less."""
+    hard = resource.getrlimit(kind)[1]
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (value, value))
+
+
 def main(memory: str, sheet: str | None = None, header_row: str = "") -> None:
     """All sheets as text, or one with the types it is stored in, below its header."""
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_AS, int(memory))
+    limit(resource.RLIMIT_CPU, _SECONDS)
+    limit(resource.RLIMIT_CORE, 0)
     given = 0
     try:
         workbook = fastexcel.read_excel(sys.stdin.buffer.read())

@@ -74,9 +74,11 @@ def _read(content: bytes, limits: Limits, *sheet: str) -> Iterator[tuple[str, pl
     if read.returncode == REFUSED:
         raise UnreadableFile(f"not a readable workbook: {read.stderr.decode(errors='replace').strip()}")
     if read.returncode:
+        said = read.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise UnreadableFile(
             f"a workbook that cannot be read within {limits.workbook_memory / 2**30:g} GiB of memory: "
             "refused as a decompression bomb, or damaged. Save the sheet as CSV"
+            + (f" ({said})" if said else "")
         )
     streams = pa.BufferReader(read.stdout)
     while streams.tell() < streams.size():

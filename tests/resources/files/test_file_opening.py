@@ -5,13 +5,19 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import resource
+import subprocess
+import sys
 import zipfile
 from datetime import date
 
+import fsspec
 import polars as pl
 import pytest
 
+from resources.files import workbook_process
 from resources.files.opening import Limits, UnreadableFile, expand
+from resources.files.workbooks import read_workbook
 
 NAME = "Größe für naïve señores"
 
@@ -277,3 +283,26 @@ def test_payloads_are_canonical_json(bench, exports):
         assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert all(isinstance(value, str) for value in json.loads(text).values())
     assert awkward in landed_names(bench)
+
+
+def test_a_workbook_is_read_where_the_machine_allows_less_than_its_limits(exports):
+    def allow_less() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
+
+    read = subprocess.run(
+        [sys.executable, "-I", workbook_process.__file__, str(4 << 30)],
+        input=exports.workbook({"Data": [["day", "cost"], ["2026-06-30", "1"]]}),
+        capture_output=True,
+        check=False,
+        preexec_fn=allow_less,
+    )
+    assert read.returncode == 0, read.stderr
+    assert read.stdout
+
+
+def test_a_workbook_whose_reader_is_lost_says_its_last_words(exports, tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(exports.workbook({"Data": [["day"]]}))
+    files, limits = fsspec.filesystem("file"), Limits(workbook_memory=1 << 20)
+    with pytest.raises(UnreadableFile, match=r"Save the sheet as CSV \(.+\)"):
+        read_workbook(files, str(tmp_path / "a.xlsx"), limits)
