@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aelp_assets.commands import backups, costs, health, history, lineage, services
+from aelp_assets.commands.days import parse_day
 from aelp_assets.commands.looker import docs, looker
 from resources.settings import (
     PROJECT_ROOT,
@@ -68,18 +69,11 @@ def main() -> None:
         sys.exit(2)
 
 
-def _day(text: object) -> date:
-    try:
-        return date.fromisoformat(str(text))
-    except ValueError:
-        raise typer.BadParameter(f"{text} is no day; write it as {SANDBOX_TODAY}") from None
-
-
 @app.command()
 def demo(
     scale: Annotated[Scale, typer.Option(help="How large the simulated business is.")] = "demo",
     today: Annotated[
-        date, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="The sandbox's today.")
+        date, typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="The sandbox's today.")
     ] = SANDBOX_TODAY,
 ) -> None:
     """Simulate the sandbox business, run the whole graph on it, print the decision summary."""

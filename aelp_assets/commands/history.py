@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from aelp_assets.commands.days import parse_day
 from resources.settings import Environment, Settings, SettingsError, read_environment
 
 if TYPE_CHECKING:
@@ -27,21 +28,21 @@ _WIDEST_CELL = 38
 _WORD = 12  # letters of a status, a track, a platform
 
 
-def _day(text: object) -> date:
-    try:
-        return date.fromisoformat(str(text))
-    except ValueError:
-        raise typer.BadParameter(f"{text} is no day; write it as 2026-06-30") from None
-
-
 _Table = Annotated[
     str, typer.Argument(help="Such as ads_ad_daily or ops.proposals; the schema where two are called so.")
 ]
 _Since = Annotated[
-    date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="From this day on, by its day column.")
+    date | None,
+    typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="From this day on, by its day column."),
 ]
-_Until = Annotated[date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="Up to this day.")]
-_Csv = Annotated[Path | None, typer.Option(help="Write all rows here, exact; moments in UTC.")]
+_Until = Annotated[date | None, typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="Up to this day.")]
+_Csv = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write all rows here, exact; moments in UTC. Names from outside may begin with =, a formula to "
+        "spreadsheets: open it there with --xlsx instead."
+    ),
+]
 _Xlsx = Annotated[Path | None, typer.Option(help="Write all rows into a spreadsheet here.")]
 _Replace = Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")]
 _Rules = Annotated[
