@@ -1,10 +1,12 @@
-"""What README.md and docs/ name is there: commands, make targets, jobs, schedules, sensors, tables, files."""
+"""What the pages name is there: commands, make targets, jobs, schedules, sensors, tables, files."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,13 @@ from aelp_assets.cli import app
 from resources.settings import PROJECT_ROOT
 from resources.warehouse.tables import PYTHON_TABLES
 
-PAGES = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(PROJECT_ROOT / name for name in ("README.md", "deploy/README.md", "looker/README.md")),
+    *sorted((PROJECT_ROOT / "docs").glob("*.md")),
+]
 SCHEMAS = ("raw", "staging", "intermediate", "ops", "gaelp_training")
 _CODE = re.compile(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+_SHELL = re.compile(r"```(?:bash|sh)\n(.*?)```", re.DOTALL)
 _COMMAND = re.compile(r"(?:^|[\s/;&|(])aelp ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
 _TARGET = re.compile(r"(?:^|[\s;&|])make ((?:[a-z0-9-]+ ?)+)")
 _TABLE = re.compile(rf"(?<![\w./])(?:{'|'.join(SCHEMAS)})\.([a-z][a-z0-9_]+)")
@@ -53,6 +59,30 @@ def code_of(page: Path) -> str:
     )
 
 
+def shell_lines(page: Path) -> list[list[str]]:
+    """What follows `aelp` in blocks of shell, word by word up to a pipe or another command."""
+    text = "\n".join(_SHELL.findall(page.read_text())).replace("\\\n", " ")
+    lines = [shlex.split(re.sub(r"\$\([^)]*\)", "X", line), comments=True) for line in text.splitlines()]
+    found = []
+    for words in lines:
+        names = [word.rpartition("/")[2] for word in words]
+        told = words[names.index("aelp") + 1 :] if "aelp" in names else []
+        told = list(takewhile(lambda word: word not in (">", ">>", "|", "&&", "||", ";", "&"), told))
+        if told and told[0] in commands():
+            found.append(told)
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line as `aelp` does and run nothing; raises a UsageError of click's."""
+    command, name, context = typer.main.get_command(app), "aelp", None
+    while command is not None:
+        context = command.make_context(name, list(words), parent=context)
+        if not hasattr(command, "commands"):
+            return
+        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+
+
 @pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def page(request) -> Path:
     return request.param
@@ -63,6 +93,20 @@ def test_every_command_named_exists(page):
         assert name in commands(), f"{page.name}: aelp {name}"
         if commands()[name]:
             assert below in commands()[name], f"{page.name}: aelp {name} {below}"
+
+
+def test_every_line_of_shell_has_what_its_command_asks_for(page):
+    for words in shell_lines(page):
+        parse(words)
+
+
+@pytest.mark.parametrize("line", ["kill on", "changes --lates", "rollback", "approve X --reason pays"])
+def test_a_line_that_lacks_something_is_found(line, tmp_path):
+    (tmp_path / "page.md").write_text(f"```bash\naelp {line} | less  # what it does\n```\n")
+    (words,) = shell_lines(tmp_path / "page.md")
+    assert words == line.split()
+    with pytest.raises(Exception, match=r"Missing|No such option"):
+        parse(words)
 
 
 def test_every_make_target_named_exists(page):
