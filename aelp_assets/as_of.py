@@ -35,9 +35,10 @@ from resources.history.landed import accounts_met_by, landed_by
 from resources.history.written import NotKept, Standing, Writing, open_event_log, standing_at, writings
 from resources.settings import PROJECT_ROOT, Environment, SettingsError
 from resources.warehouse import open_warehouse
+from resources.warehouse.content import content_version
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append, Warehouse, WarehouseError
-from resources.warehouse.schema import TableName
+from resources.warehouse.schema import Table, TableName
 from resources.warehouse.tables import (
     ACCOUNTS,
     BANDIT_DECISIONS,
@@ -137,6 +138,8 @@ class Past:
             if None in standing.later:
                 note = f"{table} was first written {self._at(standing.later[None])}: then it was empty."
                 return Known(rows.clear(), [note])
+            if str(table) in _FROM_SETTINGS and None in standing.same:
+                self._require_noted(declared, rows, standing.same[None])
             return _of_days(Known(rows), table, first, last)
         rows = warehouse.read(table, partition=column, first=first, last=last)
         replaced = {
@@ -167,6 +170,14 @@ class Past:
             when = self._at(standing.later[later[-1]])
             notes.append(f"Left out, written only later: {_few(later)} (the last {when}).")
         return Known(known, notes)
+
+    def _require_noted(self, table: Table, rows: pl.DataFrame, writing: Writing) -> None:
+        """Raises: NotKept: the rows are others than the event says."""
+        if writing.content is not None and writing.content != content_version(table.conform(rows)):
+            raise NotKept(
+                f"{table.name} was changed after {self._at(writing)}, when it was noted last, by a landing "
+                f"that was cut off: nothing tells whether its rows are those known {self._moment()}."
+            )
 
     def _standing(self, table: TableName) -> Standing:
         """Raises: NotKept: nothing says when the table was written."""

@@ -24,6 +24,7 @@ from resources.files.landing import LandingPlan, LandingReport, fetch_landing, p
 from resources.ledger import landed_contents
 from resources.media_mix import channel_rule_rows, media_week_rows
 from resources.settings import Environment, Settings
+from resources.warehouse.content import content_version
 from resources.warehouse.interface import Append, Warehouse, WarehouseError
 from resources.warehouse.retrying import tried_again_while_locked, waited_for
 from resources.warehouse.schema import Table
@@ -149,8 +150,12 @@ def mark_bookkeeping(
     report: LandingReport,
     before: Mapping[Table, pl.DataFrame],
 ) -> None:
-    """Note what this landing wrote as materialised: ledger, accounts, quarantine, settings."""
+    """Note what this landing wrote as materialised: ledger, accounts, quarantine, settings.
+
+    Of settings also what they say: a landing that dies before this leaves rows that no event speaks of.
+    """
     written = []
+    contents = {}
     if any(
         file.slices_changed + file.slices_unchanged + file.slices_deferred + file.slices_emptied
         for file in report.files
@@ -160,10 +165,14 @@ def mark_bookkeeping(
         written.append(QUARANTINE)
     for table, earlier in before.items():
         order = table.column_names
-        if not warehouse.read(table.name).sort(order).equals(earlier.sort(order)):
+        rows = warehouse.read(table.name)
+        if not rows.sort(order).equals(earlier.sort(order)):
             written.append(table)
-    for name, rows in warehouse.row_counts([table.name for table in written]).items():
-        context.log_event(dg.AssetMaterialization(asset_key(name), metadata={"dagster/row_count": rows}))
+            contents[str(table.name)] = content_version(table.conform(rows))
+    for name, count in warehouse.row_counts([table.name for table in written]).items():
+        tags = {DATA_VERSION_TAG: contents[name]} if name in contents else {}
+        told = {"dagster/row_count": count}
+        context.log_event(dg.AssetMaterialization(asset_key(name), metadata=told, tags=tags))
 
 
 def settings_rows(settings: Settings, clock: Clock) -> dict[Table, pl.DataFrame]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from resources.settings import Environment
 from resources.warehouse.interface import WarehouseError
@@ -31,11 +32,13 @@ class Writing:
 
     Attributes:
         known_at: from when on its rows were there.
+        content: what its rows said, where the event says it (`resources.warehouse.content`).
     """
 
     partition: str | None
     known_at: datetime
     run_id: str
+    content: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:
         known = clocks.get(record.run_id, datetime.fromtimestamp(record.timestamp, UTC))
         if found:
             known = max(known, found[-1].known_at)
-        found.append(Writing(record.partition_key, known, record.run_id))
+        written = record.asset_materialization
+        content = None if written is None or written.tags is None else written.tags.get(DATA_VERSION_TAG)
+        found.append(Writing(record.partition_key, known, record.run_id, content))
     return found
 
 

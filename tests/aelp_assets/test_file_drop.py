@@ -17,11 +17,13 @@ from aelp_assets.ingest.file_drop import file_landings, open_drop
 from aelp_assets.jobs import land_files
 from aelp_assets.metadata import asset_key
 from resources.clock import FixedClock
+from resources.history.written import writings
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
 from resources.warehouse import retrying
+from resources.warehouse.content import content_version
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import WarehouseError
-from resources.warehouse.tables import PYTHON_TABLES
+from resources.warehouse.tables import PYTHON_TABLES, TRACK_RULES
 
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
 CLOCK = FixedClock(datetime(2026, 6, 30, 13, tzinfo=UTC))
@@ -172,6 +174,8 @@ def test_the_bookkeeping_tables_show_as_written_with_their_rows_only_when_they_w
     assert first == {"ingest_slices": [10], "accounts": [1], "track_rules": [rules], "quarantine": []}
     assert land(tmp_path, warehouse, instance).success
     assert seen() == first, "a landing without news writes none of them"
+    (noted,) = writings(instance, asset_key("ops.track_rules"))
+    assert noted.content == content_version(TRACK_RULES.conform(warehouse.read(TRACK_RULES.name)))
 
 
 def test_a_landed_day_is_known_by_its_content_and_marked_all_the_same_where_that_cannot_be_read(

@@ -16,9 +16,16 @@ from aelp_assets.runner import open_instance, prepare_warehouse
 from resources.history.written import MOMENT_TAG
 from resources.settings import read_environment
 from resources.warehouse import open_warehouse
-from resources.warehouse.interface import Append, ReplacePartitions
+from resources.warehouse.content import content_version
+from resources.warehouse.interface import Append, ReplacePartitions, ReplaceTable
 from resources.warehouse.schema import Table
-from resources.warehouse.tables import BANDIT_DECISIONS, BANDIT_POSTERIORS, POLICY_RUNS, QUARANTINE
+from resources.warehouse.tables import (
+    BANDIT_DECISIONS,
+    BANDIT_POSTERIORS,
+    POLICY_RUNS,
+    QUARANTINE,
+    REWARD_DEFINITIONS,
+)
 
 MORNING, NEXT = date(2026, 6, 30), date(2026, 7, 1)
 NINE = datetime(2026, 6, 30, 13, tzinfo=UTC)
@@ -109,6 +116,26 @@ def test_rows_that_are_kept_nowhere_are_refused_with_what_wrote_over_them_and_wh
     assert "2026-06-30, known since 2026-06-30 09:00:00 EDT, was written over 2026-06-30 11:00:00 EDT" in said
     run("as-of", "policy_runs", ELEVEN.isoformat())
     assert "1 rows" in capsys.readouterr().out
+
+
+def test_rules_that_a_cut_off_landing_changed_after_they_were_noted_are_refused(home, capsys):
+    warehouse = open_warehouse(read_environment())
+    rows = row_of(REWARD_DEFINITIONS, MORNING)
+
+    @dg.asset(name="reward_definitions", key_prefix="ops")
+    def noted() -> dg.MaterializeResult:
+        content = content_version(REWARD_DEFINITIONS.conform(warehouse.read(REWARD_DEFINITIONS.name)))
+        return dg.MaterializeResult(data_version=dg.DataVersion(content))
+
+    warehouse.write(ReplaceTable(REWARD_DEFINITIONS, rows))
+    with open_instance(read_environment()) as instance:
+        assert dg.materialize([noted], instance=instance, tags={MOMENT_TAG: NINE.isoformat()}).success
+    run("as-of", "reward_definitions", TEN.isoformat())
+    assert "1 rows" in capsys.readouterr().out
+    warehouse.write(ReplaceTable(REWARD_DEFINITIONS, pl.concat([rows, rows])))
+    with pytest.raises(RuntimeError, match="2"):
+        run("as-of", "reward_definitions", TEN.isoformat())
+    assert "was changed after 2026-06-30 09:00:00 EDT, when it was noted last" in capsys.readouterr().err
 
 
 def test_what_was_set_aside_later_is_not_among_the_rows_and_text_is_no_formula(home, tmp_path, capsys):
