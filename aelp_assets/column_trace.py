@@ -71,7 +71,8 @@ def read_lineage(environment: Environment) -> Lineage:
     sources: dict[str, Mapping[str, frozenset[Place]]] = {
         table: declared.columns for table, declared in COLUMN_SOURCES.items()
     }
-    unknown, not_followed = set(), set()
+    unknown: set[str] = set()
+    not_followed: set[str] = set()
     code = source_hash("dbt_project")
     for unique_id, node in _models(json.loads((target / "manifest.json").read_text(encoding="utf-8"))):
         table = f"{node['config']['schema']}.{node['name']}"
