@@ -14,10 +14,17 @@ import platform
 
 import dagster as dg
 import psutil
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    DefaultRunLauncher,
+    LaunchRunContext,
+    WorkerStatus,
+)
 
 PROCESS_TAG = "aelp/process"
 """On runs executed by whoever asked for them (`aelp run`): process id, start time and machine."""
+MACHINE_TAG = "aelp/machine"
+"""On runs launched by a daemon: the machine their worker was started on. The event names its id alone."""
 _STARTED = "Started process for run"
 # Process start times are told in hundredths of a second, and the event comes a moment after.
 _CLOCKS_DIFFER = 2.0
@@ -31,8 +38,8 @@ def this_process() -> str:
 
 def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the run was begun by a process of this machine that is gone; False where none is known."""
-    tagged = run.tags.get(PROCESS_TAG)
-    if tagged is not None:
+    launched_on, tagged = run.tags.get(MACHINE_TAG), run.tags.get(PROCESS_TAG)
+    if launched_on is None and tagged is not None:  # a run launched again keeps the tag of the one in a shell
         pid, started, *machine = tagged.split("@", 2)
         if machine and machine[0] != platform.node():
             return False
@@ -40,6 +47,8 @@ def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
             return f"{psutil.Process(int(pid)).create_time():.0f}" != started
         except psutil.NoSuchProcess:
             return True
+    if launched_on != platform.node():
+        return False
     told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     for entry in reversed(told):
         event = entry.get_dagster_event()
@@ -54,6 +63,10 @@ def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 class WatchedRunLauncher(DefaultRunLauncher):
     """Dagster's own for one machine, whose run monitoring knows when a worker is gone."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        self._instance.add_run_tags(context.dagster_run.run_id, {MACHINE_TAG: platform.node()})
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,16 +17,23 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
-from resources.run_processes import PROCESS_TAG, WatchedRunLauncher, is_lost, this_process
+from resources.run_processes import MACHINE_TAG, PROCESS_TAG, WatchedRunLauncher, is_lost, this_process
 from resources.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.faults
 
+HERE = platform.node()
 
-def begun(instance: dg.DagsterInstance, pid: int | None, **tags: str) -> dg.DagsterRun:
-    """A started run, with the event its worker writes first."""
+
+def begun(
+    instance: dg.DagsterInstance, pid: int | None, machine: str | None = HERE, **tags: str
+) -> dg.DagsterRun:
+    """A started run with the tag of its launcher and the event its worker writes first."""
+    if machine is not None:
+        tags[MACHINE_TAG] = machine
     run = dg.DagsterRun("land_files", str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED, tags=tags)
     instance.add_run(run)
     if pid is not None:
@@ -49,7 +57,7 @@ def test_the_installed_instance_fails_a_run_whose_worker_is_gone_and_no_other(tm
             "gone": begun(instance, child.pid),
             "here": begun(instance, os.getpid()),
             "not said yet": begun(instance, None),
-            "of a shell": begun(instance, None, **{PROCESS_TAG: this_process()}),
+            "of a shell": begun(instance, None, None, **{PROCESS_TAG: this_process()}),
         }
         child.kill()
         child.wait()
@@ -63,6 +71,24 @@ def test_the_installed_instance_fails_a_run_whose_worker_is_gone_and_no_other(tm
             if instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
         ]
     assert failed == ["gone"]
+
+
+def test_a_run_of_another_machine_is_left_to_it():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = [begun(instance, gone.pid, machine) for machine in ("another", None, HERE)]
+        assert [is_lost(instance, run) for run in runs] == [False, False, True]
+
+
+def test_the_launcher_says_on_which_machine_it_started_a_run(monkeypatch):
+    monkeypatch.setattr(DefaultRunLauncher, "launch_run", lambda *_: None)
+    launcher = WatchedRunLauncher()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = begun(instance, None, "where it was tried first")
+        launcher.register_instance(instance)
+        launcher.launch_run(LaunchRunContext(run, workspace=None))
+        assert instance.get_run_by_id(run.run_id).tags[MACHINE_TAG] == HERE
 
 
 def test_a_process_id_that_was_given_to_another_program_is_not_the_worker(monkeypatch):
