@@ -5,7 +5,7 @@ Here: reading and printing the sums. Not here: measuring (`resources.warehouse.m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from resources.warehouse.metering import BYTES, SECONDS
 
-_MOST_RECORDS = 1000
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,22 @@ def read_costs(instance: dg.DagsterInstance, since: datetime) -> list[Cost]:
 def _cost(instance: dg.DagsterInstance, key: dg.AssetKey, since: datetime) -> Cost | None:
     wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since.timestamp())
     times, seconds, billed = 0, 0.0, 0
-    for record in instance.fetch_materializations(wanted, limit=_MOST_RECORDS).records:
+    for record in _materializations(instance, wanted):
         told = record.asset_materialization.metadata if record.asset_materialization else {}
         one, other = (_number(told, name) for name in (SECONDS, BYTES))
         times += one > 0 or other > 0
         seconds, billed = seconds + one, billed + int(other)
     return Cost(".".join(key.path), times, seconds, billed) if times else None
+
+
+def _materializations(
+    instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter
+) -> Iterator[dg.EventLogRecord]:
+    cursor, has_more = None, True
+    while has_more:
+        found = instance.fetch_materializations(wanted, limit=_AT_ONCE, cursor=cursor)
+        yield from found.records
+        cursor, has_more = found.cursor, found.has_more
 
 
 def _number(metadata: object, name: str) -> float:

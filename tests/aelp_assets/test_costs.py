@@ -59,6 +59,19 @@ def test_only_numbers_become_curves():
     assert told == {"a": 1, "b": 2.5}
 
 
+def test_more_materialisations_than_are_read_at_once_are_all_summed(monkeypatch):
+    @dg.asset
+    def hourly():
+        return dg.MaterializeResult(metadata={"warehouse_seconds": 1.0})
+
+    monkeypatch.setattr("aelp_assets.costs._AT_ONCE", 2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(5):
+            dg.materialize([hourly], instance=instance)
+        found = read_costs(instance, datetime.now(UTC) - timedelta(days=1))
+    assert found == [Cost("hourly", 5, 5.0, 0)]
+
+
 def test_the_dearest_tables_come_first_and_all_are_summed():
     def table(name, **metadata):
         @dg.asset(name=name)
