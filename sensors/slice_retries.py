@@ -123,6 +123,7 @@ def _may_be_called(sources: Sources, control: IngestionControl, name: SourceName
     return control.stopped(name, sources.credential_hash(name)) is None
 
 
-def _state(waiting: Sequence[tuple[QueueKey, int]]) -> str:
-    facts = "\n".join(f"{key} {attempts}" for key, attempts in waiting)
+def _state(waiting: Sequence[tuple[QueueKey, int, float]]) -> str:
+    """The end of the wait is part of it: a slice that healed and fails anew has its first attempt again."""
+    facts = "\n".join(f"{key} {attempts} {until}" for key, attempts, until in waiting)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]

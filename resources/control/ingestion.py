@@ -142,14 +142,16 @@ class IngestionControl:
         with self._engine.begin() as connection:
             return sorted(connection.execute(statement).scalars())
 
-    def waited_out(self, source: str, accounts: Iterable[str], now: datetime) -> list[tuple[QueueKey, int]]:
-        """Slices of these accounts whose wait is over, with their attempts so far, ordered by key.
+    def waited_out(
+        self, source: str, accounts: Iterable[str], now: datetime
+    ) -> list[tuple[QueueKey, int, float]]:
+        """Slices of these accounts whose wait is over, with their attempts and its end, ordered by key.
 
         One that waits for the next planned pull has no moment of its own and is none of them.
         """
         key = [SLICE_QUEUE.c[name] for name in QUEUE_KEY]
         statement = (
-            sa.select(*key, SLICE_QUEUE.c.attempts)
+            sa.select(*key, SLICE_QUEUE.c.attempts, SLICE_QUEUE.c.next_attempt_at)
             .where(
                 SLICE_QUEUE.c.source == source,
                 SLICE_QUEUE.c.account_id.in_(list(accounts)),
@@ -159,7 +161,7 @@ class IngestionControl:
             .order_by(*key)
         )
         with self._engine.begin() as connection:
-            return [((*row[:-1],), row[-1]) for row in connection.execute(statement).all()]
+            return [((*row[:-2],), *row[-2:]) for row in connection.execute(statement).all()]
 
     def queue_sizes(self) -> dict[str, dict[str, int]]:
         """Slices by source and status."""

@@ -131,6 +131,16 @@ def test_pulls_that_change_nothing_are_bounded_and_a_new_attempt_counts_anew(con
     assert len(asked(tick(later, cursor))) == 1
 
 
+def test_a_slice_that_healed_and_fails_anew_is_no_pull_that_changed_nothing(control, tick):
+    cursor = None
+    for number in range(MAX_ATTEMPTS + 1):
+        moment = NOON + number * APART
+        waits(control, moment)  # the pull healed it, and the next hourly one began to wait again
+        result = tick(moment, cursor)
+        assert len(asked(result)) == 1
+        cursor = result.cursor
+
+
 def test_a_source_nobody_can_call_is_not_pulled(control, tick):
     waits(control, NOON, source="tiktok", account="7000")
     assert asked(tick()) == [], "no credentials"
