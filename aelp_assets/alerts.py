@@ -10,21 +10,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from resources.clock import Clock
+from resources.clock import SystemClock
 from resources.connectors.saved_credentials import SavedCredentials, is_key_file
 from resources.connectors.scrubbing import Scrubber
 from resources.control.store import control_url, open_control_store
-from resources.notifier import Channel, LogChannel, Message, Notifier, open_channels
+from resources.notifier import Message, Notifier, open_channels
 from resources.settings import Environment, SettingsError, SourceName
 
 UI_VARIABLE = "AELP_UI_URL"
 LOCAL_UI = "http://127.0.0.1:3000"
 _SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "SALT", "WEBHOOK", "CREDENTIAL")
+_PASSWORD = re.compile(r"(?:^|&)password=([^&]*)")
 _SHORTEST_SECRET = 4  # a shorter one would take ordinary words out of sentences
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
 
@@ -34,28 +36,21 @@ def event_id(*about: str) -> str:
     return hashlib.sha256("|".join(about).encode()).hexdigest()[:16]
 
 
-def channels_or_log(variables: Mapping[str, str], log: logging.Logger) -> tuple[list[Channel], list[str]]:
-    """The channels of the environment; where one is misspelt the log alone, and what is wrong."""
-    try:
-        return open_channels(variables, log), []
-    except SettingsError as fault:  # must neither end a run nor silence the log
-        return [LogChannel(log)], [str(fault)]
-
-
-def tell(environment: Environment, clock: Clock, log: logging.Logger, messages: Sequence[Message]) -> int:
+def tell(environment: Environment, log: logging.Logger, messages: Sequence[Message]) -> int:
     """Put messages before every channel, once each ever; send what waits; returns how many were taken.
 
-    What a channel did not take is tried again by later calls, at most every ten minutes.
+    What a channel did not take is tried again by later calls, at most every ten minutes: of the system's
+    clock, whatever AELP_CLOCK says, as a server that is down keeps no other.
 
     Raises:
         SettingsError: the control store, which remembers what was told, cannot be opened.
     """
-    channels, faults = channels_or_log(os.environ, log)
+    channels, faults = open_channels(os.environ, log)
     for fault in faults:
         log.warning(fault)
     engine = open_control_store(control_url(environment.home, os.environ))
     try:
-        notifier = Notifier(engine, channels, clock.now)
+        notifier = Notifier(engine, channels, SystemClock().now)
         notifier.announce(messages)
         return notifier.deliver(not_tried_for=_TRY_AGAIN_AFTER)
     finally:
@@ -63,13 +58,14 @@ def tell(environment: Environment, clock: Clock, log: logging.Logger, messages: 
 
 
 def ui_address(variables: Mapping[str, str]) -> str:
-    """Where people open the UI: AELP_UI_URL, or this machine's where that is unset or no link."""
+    """Where people open the UI: AELP_UI_URL, or this machine's where that is unset, no link or a secret."""
     told = (variables.get(UI_VARIABLE) or "").strip().rstrip("/")
     try:
         parts = urlsplit(told)
     except ValueError:
         return LOCAL_UI
-    return told if parts.scheme in ("http", "https") and parts.hostname else LOCAL_UI
+    is_open = parts.username is None and parts.password is None  # it goes into every message
+    return told if parts.scheme in ("http", "https") and parts.hostname and is_open else LOCAL_UI
 
 
 def run_link(run_id: str) -> str:
@@ -107,7 +103,9 @@ def _secrets(variables: Mapping[str, str]) -> list[str]:
             found.append(value.strip())
         elif "://" in value:
             try:
-                found.append(urlsplit(value).password or "")
+                parts = urlsplit(value)
+                spelt = [parts.password or "", *_PASSWORD.findall(parts.query)]
+                found += [*spelt, *map(unquote, spelt)]
             except ValueError:
                 found.append(value)
     return [secret for secret in found if len(secret) >= _SHORTEST_SECRET]

@@ -6,6 +6,7 @@ judging. Not here: printing (`health_report`), live sources (`status`).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -20,10 +21,11 @@ from aelp_assets.definitions import decides_today
 from aelp_assets.governance import open_governance
 from aelp_assets.lateness import LateTable, late_tables
 from aelp_assets.machinery import Daemon, FailedCheck, JobRun, Waking
+from aelp_assets.words import counted
 from resources.clock import Clock, SystemClock
 from resources.control.records import OPEN
 from resources.control.store import control_url, has_control_store, open_control_store
-from resources.notifier import Notifier
+from resources.notifier import Notifier, open_channels
 from resources.settings import Environment, Settings
 from resources.warehouse import open_warehouse, warehouses_to_look_into
 from resources.warehouse.interface import Warehouse, WarehouseError, WarehouseLocked
@@ -45,21 +47,33 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Told:
-    """Notifications a channel has not taken yet, by channel, and why the last one was not."""
+    """Notifications a channel has not taken yet, by channel, and why the last one was not.
+
+    `faults`: why a channel the environment names is not there; what is told meanwhile never reaches it.
+    """
 
     waiting: dict[str, int] = field(default_factory=dict)
     message: str | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Store:
-    """The warehouse. `busy`: who holds it; what is None then, or where there is none yet, is unknown."""
+    """The warehouse. `busy`: who holds it; `fault`: why it cannot be read.
+
+    What is None then, or where there is none yet, is unknown.
+    """
 
     kind: str
     megabytes: float | None = None
     busy: str | None = None
     last_morning: date | None = None
     set_aside: dict[str, int] | None = None
+    fault: str | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        return self.busy is None and self.fault is None
 
 
 @dataclass(frozen=True)
@@ -112,8 +126,9 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
 
 def _control(environment: Environment, settings: Settings, clock: Clock) -> tuple[Decisions, Told]:
     url = control_url(environment.home, os.environ)
+    faults = tuple(open_channels(os.environ, logging.getLogger(__name__))[1])
     if not has_control_store(url):
-        return Decisions(settings.governance.mode), Told()
+        return Decisions(settings.governance.mode), Told(faults=faults)
     governance, now = open_governance(environment, settings), clock.now()
     waiting = [row for row in governance.proposals(now) if row["status"] in OPEN]
     created = [datetime.fromtimestamp(row["created_at"], UTC) for row in waiting]
@@ -131,7 +146,9 @@ def _control(environment: Environment, settings: Settings, clock: Clock) -> tupl
     finally:
         engine.dispose()
     said = [row["message"] for row in unsent if row["message"]]
-    return decisions, Told(dict(Counter(row["channel"] for row in unsent)), said[-1] if said else None)
+    return decisions, Told(
+        dict(Counter(row["channel"] for row in unsent)), said[-1] if said else None, faults
+    )
 
 
 def patient_warehouse(environment: Environment) -> Warehouse:
@@ -164,13 +181,8 @@ def _store(environment: Environment, now: datetime) -> Store:
     except WarehouseLocked as held:
         return Store(environment.warehouse, size, f"held by {_holder(str(held))}")
     except WarehouseError as fault:
-        return Store(environment.warehouse, size, f"it cannot be read: {fault}")
+        return Store(environment.warehouse, size, fault=str(fault))
     return Store(environment.warehouse, size, None, morning, aside)
-
-
-def counted(number: int, thing: str) -> str:
-    """As people say it: 1 table, 2 tables."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _holder(said: str) -> str:
@@ -196,6 +208,8 @@ def _needs(
     needs = []
     if decisions.killed is not None:
         needs.append(f"{decisions.killed}. `aelp kill off` lets it go on.")
+    if store.fault is not None:
+        needs.append(f"The warehouse cannot be read: {store.fault}")
     failed = [run for run in jobs if run.outcome == "failure"]
     needs += [
         f"{run.job}{f' of {run.about}' if run.about else ''} failed; `aelp ui` shows why." for run in failed
@@ -216,6 +230,7 @@ def _needs(
     if late:
         groups = sorted({table.group for table in late})
         needs.append(f"Later than promised: {counted(len(late), 'table')}, in {', '.join(groups)}.")
+    needs += [f"Nobody is told by this channel: {fault}" for fault in told.faults]
     if told.waiting:
         unsent = ", ".join(f"{count} by {channel}" for channel, count in sorted(told.waiting.items()))
         needs.append(f"Not told yet: {unsent}{f' ({told.message})' if told.message else ''}.")

@@ -14,9 +14,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from aelp_assets.health import Health, counted
+from aelp_assets.health import Health
 from aelp_assets.lateness import by_group
 from aelp_assets.machinery import JobRun
+from aelp_assets.words import counted, shortened
 
 _MOST_NEEDS = 8
 _MOST_JOBS = 14
@@ -31,7 +32,7 @@ def print_health(console: Console, health: Health, zone: tzinfo) -> None:
     else:
         console.print(f"Needs a person ({len(health.needs)}):")
         for need in health.needs[:_MOST_NEEDS]:
-            console.print(f"  ✗ {_short(need)}", soft_wrap=True)
+            console.print(f"  ✗ {shortened(need, _LONGEST)}", soft_wrap=True)
         if len(health.needs) > _MOST_NEEDS:
             console.print(f"  and {len(health.needs) - _MOST_NEEDS} more: `aelp status --json`")
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -61,7 +62,9 @@ def _parts(health: Health, zone: tzinfo, wall: datetime) -> list[tuple[str, str]
         waiting = f"{kinds}; the oldest since {oldest}, the first runs out {ends}"
     aside = store.set_aside
     if store.busy is not None:
-        holding = f"busy: {_short(store.busy)}; what it knows is unknown until that ends"
+        holding = f"busy: {shortened(store.busy, _LONGEST)}; what it knows is unknown until that ends"
+    elif store.fault is not None:
+        holding = "cannot be read"
     elif store.megabytes is None and store.kind == "duckdb":
         holding = "none yet: `aelp run`, or `make demo`"
     else:
@@ -76,7 +79,7 @@ def _parts(health: Health, zone: tzinfo, wall: datetime) -> list[tuple[str, str]
         ("checks", _checks(health)),
         ("tables", _late(health)),
         ("warehouse", holding),
-        ("last decision", "unknown" if store.busy else str(store.last_morning or "never")),
+        ("last decision", "unknown" if store.busy or store.fault else str(store.last_morning or "never")),
         ("set aside", "unknown" if aside is None else f"{counts or 'nothing'} in the last day"),
         (
             "told",
@@ -151,8 +154,3 @@ def _ago(wall: datetime, moment: datetime) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min ago"
     return f"{seconds / 3600:.0f} h ago" if seconds < 172_800 else f"{seconds / 86_400:.0f} days ago"
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -18,6 +18,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from aelp_assets.alerts import run_link
 from aelp_assets.runs import is_range, newest_part, oldest_part
+from aelp_assets.words import shortened
 
 AD_HOC = "__ASSET_JOB"
 """The job of runs that a condition or a person asked for by their assets."""
@@ -111,27 +112,31 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
     ]
     failed = [event for event in events if event.is_step_failure]
     steps = tuple(sorted({event.step_key for event in failed if event.step_key}))
-    error = failed[0].step_failure_data.error if failed else None
-    words, name = _in_words(error) if error else (_said_by_the_run(events), "")
+    errors = [error for event in failed if (error := event.step_failure_data.error) is not None]
+    told = dict.fromkeys(map(_in_words, errors)) or {(_said_by_the_run(events), ""): None}
     if broken:
         cause, kind = " ".join(said) or "it gave no reason", "|".join(sorted(broken))
         remedy = "Mend what the check names"
     else:
-        cause, kind = words, f"{name}|{_VARYING.sub('#', words)[:200]}"
-        remedy = next(
-            (words for pattern, words in _REMEDIES if re.search(pattern, f"{name} {cause}", re.IGNORECASE)),
-            "Read the log of the failed step, and mend the cause" if steps else "Read the run's log",
-        )
+        cause = "; and: ".join(words for words, _ in told)
+        kind = "|".join(sorted({f"{name}|{_VARYING.sub('#', words)[:200]}" for words, name in told}))
+        otherwise = "Read the log of the failed step, and mend the cause" if steps else "Read the run's log"
+        remedy = ". ".join(dict.fromkeys(_remedy(*one) or otherwise for one in told))
     return RunFailure(
         run.run_id,
         what(run),
         steps,
         _assets_of(instance, run, steps),
         tuple(broken),
-        _shortened(scrub(cause)),
+        shortened(scrub(cause), _LONGEST_CAUSE),
         f"{remedy}; then re-execute it from failure: {run_link(run.run_id)}",
         hashlib.sha256("|".join((*steps, kind)).encode()).hexdigest()[:16],
     )
+
+
+def _remedy(words: str, name: str) -> str | None:
+    said = f"{name} {words}"
+    return next((what for pattern, what in _REMEDIES if re.search(pattern, said, re.IGNORECASE)), None)
 
 
 def what(run: dg.DagsterRun) -> str:
@@ -185,11 +190,6 @@ def _said_by_the_run(events: Sequence[Any]) -> str:
             if said:
                 return " ".join(said.split())
     return "its events do not say why."
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_CAUSE else f"{text[: _LONGEST_CAUSE - 1]}…"
 
 
 def _list(names: Sequence[str]) -> str:

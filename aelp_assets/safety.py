@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from aelp_assets.alerts import channels_or_log
 from aelp_assets.governance import mirror, open_governance
 from aelp_assets.metadata import FRAME, asset_key, check, result, table_metadata
 from aelp_assets.monitoring import NEWEST_BACKTEST, newest, of_this_review, with_signups
@@ -22,7 +21,7 @@ from resources.clock import Clock
 from resources.code_version import module_hash, used_by
 from resources.control.records import FAILED, Record
 from resources.control.store import control_url, open_control_store
-from resources.notifier import Message, Notifier
+from resources.notifier import Message, Notifier, open_channels
 from resources.settings import Environment, Settings
 from resources.warehouse import tables
 
@@ -245,7 +244,7 @@ def notifications(
 ) -> dg.MaterializeResult:
     """This morning's events told once through every channel, and what waits from before tried again."""
     engine = open_control_store(control_url(environment.home, os.environ))
-    channels, faults = channels_or_log(os.environ, context.log)
+    channels, faults = open_channels(os.environ, context.log)
     notifier = Notifier(engine, channels, clock.now)
     is_past = morning_of(context) < clock.now().astimezone(settings.timezone).date()
     if not is_past:  # a review repeated for an old morning is told to nobody

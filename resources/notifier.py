@@ -176,21 +176,26 @@ class EmailChannel:
         return server
 
 
-def open_channels(variables: Mapping[str, str], log: logging.Logger) -> list[Channel]:
-    """The log, and a webhook and mail where the environment names them.
+def open_channels(variables: Mapping[str, str], log: logging.Logger) -> tuple[list[Channel], list[str]]:
+    """The log, a webhook and mail where the environment names them; and why one named is not there.
 
     AELP_NOTIFY_WEBHOOK; AELP_NOTIFY_SMTP_HOST, …_FROM, …_TO (commas between several), and optionally …_PORT
-    (587), …_USER with …_PASSWORD.
-
-    Raises:
-        SettingsError: what is named is incomplete or cannot be meant; without its value, which may be secret.
+    (587), …_USER with …_PASSWORD. What is incomplete or cannot be meant neither ends a run nor silences the
+    other channels; it is named without its value, which may be secret.
     """
     channels: list[Channel] = [LogChannel(log)]
-    if url := variables.get("AELP_NOTIFY_WEBHOOK"):
-        channels.append(WebhookChannel(url))
-    if host := variables.get("AELP_NOTIFY_SMTP_HOST"):
-        channels.append(_email(host, variables))
-    return channels
+    faults = []
+    named: dict[str, Callable[[str], Channel]] = {
+        "AELP_NOTIFY_WEBHOOK": WebhookChannel,
+        "AELP_NOTIFY_SMTP_HOST": lambda host: _email(host, variables),
+    }
+    for name, opened in named.items():
+        if told := variables.get(name):
+            try:
+                channels.append(opened(told))
+            except SettingsError as fault:
+                faults.append(str(fault))
+    return channels, faults
 
 
 def _email(host: str, variables: Mapping[str, str]) -> EmailChannel:

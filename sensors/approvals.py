@@ -15,6 +15,7 @@ import dagster as dg
 
 from aelp_assets.alerts import event_id, tell
 from aelp_assets.governance import open_governance
+from aelp_assets.words import counted
 from resources.clock import Clock
 from resources.control.records import OPEN, Record
 from resources.notifier import Message
@@ -44,7 +45,7 @@ def unsigned_proposals(
     due = list(unsigned(proposals, now, settings.timezone))
     told = read_cursor(context.cursor)
     news = [message for message in due if message.event_id not in told]
-    tell(environment, clock, context.log, news)
+    tell(environment, context.log, news)
     waiting = sum(row["status"] in OPEN for row in proposals)
     return dg.SensorResult(
         skip_reason=f"told of {len(news)}" if news else f"{waiting} wait, nothing new to tell of them",
@@ -74,14 +75,14 @@ def unsigned(proposals: Iterable[Record], now: datetime, zone: tzinfo) -> Iterat
         ends = rows[0]["expires_at"]
         half = min((row["created_at"] + row["expires_at"]) / 2 for row in rows)
         identity = morning, str(is_stop), f"{ends // _HOUR:.0f}"
-        kinds = "stops" if is_stop else "proposals"
+        kind = "stop" if is_stop else "proposal"
         at = f"{datetime.fromtimestamp(ends, UTC).astimezone(zone):%d %b %H:%M}"
         if not is_open:
             if moment - ends < _TOLD_FOR_HOURS * _HOUR:
                 yield Message(
                     event_id("unsigned_expired", *identity),
                     "critical" if is_stop else "warning",
-                    f"{_count(rows, kinds)} of {morning} ran out unsigned at {at}: {_named(rows)}.",
+                    f"{counted(len(rows), kind)} of {morning} ran out unsigned at {at}: {_named(rows)}.",
                     "These levers spend on. A stop is proposed again while its evidence lasts: sign or "
                     "reject the next one (`aelp proposals`)."
                     if is_stop
@@ -92,14 +93,15 @@ def unsigned(proposals: Iterable[Record], now: datetime, zone: tzinfo) -> Iterat
             yield Message(
                 event_id("unsigned_last_call", *identity),
                 "critical",
-                f"{_count(rows, kinds)} of {morning} run out at {at} and nobody has signed: {_named(rows)}.",
+                f"{counted(len(rows), kind)} of {morning} run out at {at} and nobody has signed: "
+                f"{_named(rows)}.",
                 "Sign or reject now: `aelp proposals`, or the desk. Unsigned, these levers spend on.",
             )
         elif moment >= half:
             yield Message(
                 event_id("unsigned_waiting", *identity),
                 "critical" if is_stop else "warning",
-                f"{_count(rows, kinds)} of {morning} have waited half their time for a signature: "
+                f"{counted(len(rows), kind)} of {morning} have waited half their time for a signature: "
                 f"{_named(rows)}. They run out at {at}.",
                 "Decide on them: `aelp proposals`, or `aelp desk --by NAME`.",
             )
@@ -108,10 +110,6 @@ def unsigned(proposals: Iterable[Record], now: datetime, zone: tzinfo) -> Iterat
 def _key(row: Record) -> tuple[str, bool, bool, int]:
     hour = int(row["expires_at"] // _HOUR)
     return str(row["as_of_date"]), row["status"] in OPEN, row["type"] not in _STOPS, hour
-
-
-def _count(rows: Sequence[Record], kinds: str) -> str:
-    return f"{len(rows)} {kinds}" if len(rows) > 1 else f"1 {kinds.removesuffix('s')}"
 
 
 def _named(rows: Sequence[Record]) -> str:

@@ -46,7 +46,7 @@ def late_groups(
         messages += [_one_late(group, tables, settings.timezone) for group, tables in fallen.items()]
     if recovered:
         messages.append(_fresh_again({group: known[group] for group in recovered}))
-    tell(environment, clock, context.log, messages)
+    tell(environment, context.log, messages)
     now_late = {group: known.get(group, tables[0].due.isoformat()) for group, tables in late.items()}
     said = f"{len(now_late)} groups are late, and people know" if now_late else "every table is fresh"
     return dg.SensorResult(

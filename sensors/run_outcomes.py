@@ -27,7 +27,6 @@ from aelp_assets.run_failures import (
     what,
 )
 from aelp_assets.runs import is_range, newest_part, oldest_part
-from resources.clock import Clock
 from resources.notifier import Message
 from resources.settings import Environment, Settings
 
@@ -84,7 +83,6 @@ def run_outcomes(
     context: dg.SensorEvaluationContext,
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
-    clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
     """Looks at runs that ended since the last tick, the first time at those of the last day."""
     cursor = read_cursor(context.cursor)
@@ -126,7 +124,7 @@ def run_outcomes(
         forgotten = cursor.since - _FORGOTTEN_AFTER.total_seconds()
         cursor.ill = {key: ill for key, ill in cursor.ill.items() if ill.last_at > forgotten}
     messages = [message for some in news.values() for message in some]
-    tell(environment, clock, context.log, messages)
+    tell(environment, context.log, messages)
     said = f"{len(cursor.ill)} jobs fail, and people know" if cursor.ill else "no job fails"
     return dg.SensorResult(
         skip_reason=f"told of {len(messages)}" if messages else said,

@@ -41,7 +41,7 @@ def status(
     sources, warehouse = open_sources(environment, settings, clock), patient_warehouse(environment)
     if as_json:
         try:
-            rows = None if found.store.busy else source_status(warehouse, sources, clock.now())
+            rows = source_status(warehouse, sources, clock.now()) if found.store.is_readable else None
         except WarehouseLocked:  # a run took it in between
             rows = None
         typer.echo(in_json(found, rows))
@@ -49,10 +49,10 @@ def status(
         console = terminal()
         print_health(console, found, settings.timezone)
         try:
-            if found.store.busy is None:
+            if found.store.is_readable:
                 print_status(console, warehouse, sources, clock.now())
             else:
-                console.print("Live sources: not asked while the warehouse is busy.")
+                console.print("Live sources: not asked while the warehouse cannot be read.")
         except WarehouseLocked:  # a run took it in between
             console.print("Live sources: the warehouse has just become busy.")
     if not found.is_well:

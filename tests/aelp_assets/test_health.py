@@ -186,6 +186,25 @@ def test_what_could_not_be_told_is_said_with_the_reason(environment):
     assert health.needs == ["Not told yet: 1 by webhook (the webhook answered HTTP 503)."]
 
 
+def test_a_misspelt_channel_is_named_and_the_other_opens(environment, monkeypatch):
+    monkeypatch.setenv("AELP_NOTIFY_WEBHOOK", "hooks.example/secret")
+    (need,) = read_health(environment, SETTINGS, TEN, DEFS).needs
+    assert "AELP_NOTIFY_WEBHOOK: must be an https:// link" in need
+
+
+def test_a_warehouse_that_cannot_be_read_needs_somebody(environment, monkeypatch):
+    environment.duckdb_path.parent.mkdir(parents=True, exist_ok=True)
+    environment.duckdb_path.write_bytes(b"no database" * 2000)
+    health = read_health(environment, SETTINGS, TEN, DEFS)
+    assert not health.is_well
+    assert health.needs[0].startswith("The warehouse cannot be read: ")
+    assert "cannot be read" in screen(health)
+    monkeypatch.setenv("AELP_HOME", str(environment.home))
+    for options in (["--json"], []):
+        said = CliRunner().invoke(cli.app, ["status", *options])
+        assert (said.exit_code, type(said.exception)) == (1, SystemExit), said.output
+
+
 def refused_rows(environment, moment):
     warehouse = open_warehouse(environment)
     warehouse.ensure_tables([QUARANTINE])

@@ -17,7 +17,6 @@ import pytest
 
 from resources.control.store import open_control_store
 from resources.notifier import DeliveryFailed, EmailChannel, Message, Notifier, WebhookChannel, open_channels
-from resources.settings import SettingsError
 
 NOON = datetime(2026, 6, 30, 12, tzinfo=UTC)
 STOP = Message("e1", "critical", "meta/1/L should be stopped: P(CAC > 240) is 99 %.", "Decide on it.")
@@ -245,7 +244,8 @@ def test_line_breaks_in_an_event_add_no_header(mail):
 
 
 def test_without_variables_there_is_the_log_alone(engine, caplog):
-    channels = open_channels({}, LOG)
+    channels, faults = open_channels({}, LOG)
+    assert faults == []
     assert [channel.name for channel in channels] == ["log"]
     one = notifier(engine, *channels)
     one.announce([STOP, DRIFT])
@@ -265,7 +265,7 @@ def test_all_channels_open_from_the_environment():
         "AELP_NOTIFY_WEBHOOK": "https://hooks.example/T0/secret",
         "AELP_NOTIFY_SMTP_TO": "maya@b.example, jo@b.example",
     }
-    log, webhook, mail = open_channels(variables, LOG)
+    (log, webhook, mail), _ = open_channels(variables, LOG)
     assert (log.name, webhook.name, mail.name) == ("log", "webhook", "email")
     assert (mail.port, mail.recipients) == (587, ("maya@b.example", "jo@b.example"))
 
@@ -286,7 +286,14 @@ def test_all_channels_open_from_the_environment():
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_variable_and_without_its_value(variables, named):
-    with pytest.raises(SettingsError) as refused:
-        open_channels(variables, LOG)
-    assert str(refused.value).startswith(named)
-    assert "secret" not in str(refused.value)
+    channels, (fault,) = open_channels(variables, LOG)
+    assert [channel.name for channel in channels] == ["log"]
+    assert fault.startswith(named)
+    assert "secret" not in fault
+
+
+def test_a_misspelt_channel_does_not_silence_the_other():
+    mail = SMTP | {"AELP_NOTIFY_SMTP_TO": "maya@b.example"}
+    channels, (fault,) = open_channels(mail | {"AELP_NOTIFY_WEBHOOK": "http://hooks.example/"}, LOG)
+    assert [channel.name for channel in channels] == ["log", "email"]
+    assert fault.startswith("AELP_NOTIFY_WEBHOOK")

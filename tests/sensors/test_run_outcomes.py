@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -14,8 +14,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from resources.clock import FixedClock
+from aelp_assets.alerts import LOCAL_UI, scrubber, ui_address
+from resources.clock import FixedClock, SystemClock
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
+from resources.notifier import DeliveryFailed
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
 from resources.warehouse.interface import WarehouseLocked
 from sensors.run_outcomes import run_outcomes
@@ -55,7 +57,9 @@ DECIDE, GUARD, BLOCKED = (
 
 
 @dg.asset(key=["raw", "meta"])
-def meta() -> None: ...
+def meta() -> None:
+    if FAULTS[1:]:
+        raise FAULTS[1]
 
 
 @dg.asset(key=["raw", "tiktok"])
@@ -339,3 +343,50 @@ def test_no_secret_is_told(environment, tick, run, monkeypatch):
     ((_, sentence, _),) = told(environment)
     assert "very-secret" not in sentence
     assert "[secret]" in sentence
+
+
+def test_two_sources_that_fail_in_one_run_are_both_told_with_cause_and_remedy(environment, tick, instance):
+    FAULTS[:] = [ValueError("HTTP 500"), OSError("No space left on device")]
+    JOBS.resolve_job_def("pull_sources").execute_in_process(instance=instance, raise_on_error=False)
+    tick()
+    ((_, sentence, remedy),) = told(environment)
+    assert "raw.meta, raw.tiktok" in sentence
+    assert "ValueError: HTTP 500" in sentence
+    assert "OSError: No space left on device" in sentence
+    assert "Free space on the disk" in remedy
+    assert "Read the log of the failed step" in remedy
+
+
+def test_a_channel_that_refused_once_is_tried_again_whatever_the_clock_of_the_run(
+    environment, tick, run, monkeypatch
+):
+    class Down:
+        name, asked = "webhook", 0
+
+        def send(self, message):
+            Down.asked += 1
+            raise DeliveryFailed("HTTP 503")
+
+    monkeypatch.setattr("aelp_assets.alerts.open_channels", lambda *_: ([Down()], []))
+    run(fault=ValueError("x"))
+    cursor = tick()
+    tick(cursor)
+    assert Down.asked == 1
+    later = SystemClock().now() + timedelta(minutes=11)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    tick(cursor)
+    assert Down.asked == 2
+
+
+def test_a_link_that_holds_a_password_goes_into_no_message():
+    for told_address in ("https://pat:hush@dagster.example.com", "https://token@dagster.example.com"):
+        assert ui_address({"AELP_UI_URL": told_address}) == LOCAL_UI
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:hush%40hush@db/aelp", "postgresql://db/aelp?user=u&password=hush%40hush"]
+)
+def test_the_password_of_a_database_is_told_in_neither_spelling(environment, monkeypatch, url):
+    monkeypatch.setenv("AELP_DAGSTER_URL", url)
+    assert "hush@hush" not in scrubber(environment)("cannot connect as u with hush@hush")
+    assert "hush" not in scrubber(environment)(f"cannot connect to {url}")
