@@ -27,6 +27,9 @@ _STATE = (
     "marginal_contribution track_contribution"
 )
 _ARM_KEY = "platform account_id arm_kind arm_id"
+_ARM_EVIDENCE = (
+    "lever_id status p_cac_above_cap p_best p_ctr_below spend clicks reward_mean cac_p10 cac_p50 cac_p90"
+)
 _TEXTS = "headline body call_to_action image_hash format"
 PROPOSALS = declared(
     _PROPOSALS,
@@ -45,7 +48,7 @@ PROPOSALS = declared(
     computed("current_budget", {_LANDED_LEVERS: "budget", _LEVERS: "current_budget"}),
     computed("proposed_budget", {_PLANS: "daily_budget"}),
     computed("reason", {_PLANS: "lane_reason", _ALARMS: "reason hour kind", _LEVERS: "current_budget"}),
-    computed("status", {_STATES: _STATE, _ARMS: "p_cac_above_cap p_best p_ctr_below spend clicks"}),
+    computed("status", {_STATES: _STATE, _ARMS: _ARM_EVIDENCE}),
     made("payload_hash", Maker.CODE),
     made("status created_at expires_at proposed_by", Maker.CONTROL, Maker.PERSON),
     rows_by(
