@@ -14,9 +14,13 @@ What the thresholds stand on (measured; margins are distances from the threshold
     spend_persists               >= 0.20     0.92 display, 0.68 weekly      0.06,  0.10  (margin 0.10)
     ratios_possible              CTR <= 0.9  0.011 display, 0.00018 KAG     0.020, 0.013 (does not tell)
     first_digits                 <= 0.30     0.11 display, 0.07 KAG, 0.04   skipped: too little span
+    cost_per_click_steady        <= 30       1.3 display                    3.2, 2.2 (does not tell)
 
 The two correlations carry the verdict. Real values lie two to three times as far from the threshold as
 made-up ones, on purpose: few real accounts were at hand, and shutting an honest one out costs more.
+The last check is against something else: days of an honest account that its platform reports wrongly for
+a while. One such day of forty-six, its clicks a thousandfold, passed all the others and moved a forecast CAC
+by more than a factor of two; cents for dollars are a factor of 100.
 Twelve accounts of simulated businesses (40 to 542 days, spend held by budgets) all pass, the lowest
 correlation 0.34; their first digits lie up to 0.26 from Benford's.
 """
@@ -45,19 +49,27 @@ LARGEST_CTR = 0.9
 # Wide, because currencies differ by four orders of magnitude.
 COST_PER_CLICK = (1e-4, 1e5)
 LARGEST_IMPOSSIBLE_SHARE = 0.05
+# Campaigns that pause and come back move an account's cost per click, by less than this from one week to the
+# next: a brand's own searches and the dearest prospecting are some twentyfold apart.
+LARGEST_PRICE_FACTOR = 30.0
+PRICE_WINDOW = 14  # days on either side
+PRICE_DAYS = 90  # newest ones; what is decided rests on older days only faintly
+PRICE_CLICKS = 30  # of a day, or as many as its spend should have bought: fewer are noise
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
 BENFORD_ROWS = 300
 LARGEST_BENFORD_DISTANCE = 0.3
 
 # An account is left out when its failed checks weigh 2 or more. Spend that ignores clicks is enough alone,
-# as are impossible totals. Benford weighs little: minimum bids, equal budgets and price points bend first
-# digits in honest accounts too (the display set lies three times as far off as sampling explains).
+# as are impossible totals and a day whose price is none. Benford weighs little: minimum bids, equal budgets
+# and price points bend first digits in honest accounts too (the display set lies three times as far off as
+# sampling explains).
 WEIGHTS = {
     "spend_moves_with_clicks": 2.0,
     "clicks_move_with_impressions": 1.0,
     "spend_persists": 1.0,
     "ratios_possible": 2.0,
     "impossible_counts": 1.0,
+    "cost_per_click_steady": 2.0,
     "first_digits": 0.5,
 }
 FATAL_WEIGHT = 2.0
@@ -150,6 +162,7 @@ def _daily_checks(days: pl.DataFrame) -> Iterator[Check]:
     series = Series(*_columns(days), day=days["date"].cast(pl.Int32).cast(pl.Int64).to_numpy(), unit="days")
     counts = days.select(pl.col(f"cost_digit_{digit}").sum().cast(pl.Float64) for digit in range(1, 10))
     yield from _series_checks(series)
+    yield _steady_prices(days)
     yield first_digits(counts.to_numpy()[0])
 
 
@@ -292,6 +305,38 @@ def _impossible(series: Series) -> Check:
         share,
         LARGEST_IMPOSSIBLE_SHARE,
         f"{share:.1%} of {len(series)} {series.unit} have more clicks than impressions.",
+    )
+
+
+def _steady_prices(days: pl.DataFrame) -> Check:
+    """The largest factor between a day's cost per click and the median of the days around it.
+
+    Cost per click, because both what it divides show in it, and no campaign's share of impressions does.
+    """
+    name = "cost_per_click_steady"
+    bought = days.filter(
+        pl.col("date") > pl.col("date").max() - pl.duration(days=PRICE_DAYS),
+        pl.col("cost") > 0,
+        pl.col("clicks") > 0,
+    ).select("date", "clicks", cost=pl.col("cost").cast(pl.Float64))
+    if bought.height < MINIMUM_DAYS:
+        return _skipped(name, f"{bought.height} of the last {PRICE_DAYS} days have paid clicks")
+    price = (bought["cost"] / bought["clicks"]).to_numpy()
+    day = bought["date"].cast(pl.Int32).to_numpy()
+    around = np.abs(day[:, None] - day[None, :]) <= PRICE_WINDOW
+    usual = np.nanmedian(np.where(around, price, np.nan), axis=1)
+    factor = np.maximum(price / usual, usual / price)
+    clicks = np.maximum(bought["clicks"].to_numpy(), bought["cost"].to_numpy() / usual)
+    factor[clicks < PRICE_CLICKS] = 1.0
+    worst = int(np.argmax(factor))
+    statistic = float(factor[worst])
+    return Check(
+        name,
+        "passed" if statistic <= LARGEST_PRICE_FACTOR else "failed",
+        statistic,
+        LARGEST_PRICE_FACTOR,
+        f"On {bought['date'][worst]} a click cost {price[worst]:.4g}, in the weeks around it "
+        f"{usual[worst]:.4g}: a factor of {statistic:.3g}; up to {LARGEST_PRICE_FACTOR:g} is possible.",
     )
 
 

@@ -43,10 +43,12 @@ def due_pulls(
 ) -> list[Pull]:
     """The pulls that are due now, newest days first.
 
-    A day of the last week is due again after four hours, a day the platform may still restate after a day,
-    an older one within the backfill if it was never read, or last read before it was final: the source was
-    down for longer than its lookback. A day that failed is due when its wait is over, however old it is. A
-    snapshot is of today and due by its report's own interval. Days are the account's own.
+    A day of the last week is due again after four hours, a day the platform may still restate after a day.
+    An older one within the backfill is due if it was never read, or last read before it was final (the
+    source was down for longer than its lookback), or if its last reading, a day ago, changed it: else what a
+    platform reports wrongly for a few hours would stay for good. A day that failed is due when its wait is
+    over, however old it is. A snapshot is of today and due by its report's own interval. Days are the
+    account's own.
 
     Args:
         today: the account-local day; it is not over, so reports of days end yesterday.
@@ -106,7 +108,8 @@ def _is_due(
         read_at = complete.completed_at
         read_on = min(read_at.astimezone(ZoneInfo(account.timezone)).date(), read_at.astimezone(UTC).date())
         read_young = (read_on - day).days < report.final_after_days < age
-        return last.status != "complete" or read_young
+        changing = last.restates and since >= RESTATED_EVERY
+        return last.status != "complete" or read_young or changing
     return since >= (RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY)
 
 

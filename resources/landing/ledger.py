@@ -25,7 +25,10 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Attempt:
-    """One row of the ledger."""
+    """One row of the ledger.
+
+    `restates`: it brought other rows than the slice had been complete with before.
+    """
 
     batch_id: str
     data_batch_id: str | None
@@ -35,6 +38,7 @@ class Attempt:
     row_count: int
     content_hash: str | None
     completed_at: datetime
+    restates: bool = False
 
 
 @dataclass
@@ -61,15 +65,21 @@ def read_ledger(warehouse: Warehouse, source: str | None = None) -> Ledger:
     rows = warehouse.query(
         f"""
         with ranked as (
-            select *, row_number() over (
-                partition by source, stream, account_id, report_date, breakdown_set, status = 'complete'
-                order by completed_at desc, batch_id desc
-            ) as place
+            select
+                *,
+                row_number() over (
+                    partition by source, stream, account_id, report_date, breakdown_set, status = 'complete'
+                    order by completed_at desc, batch_id desc
+                ) as place,
+                count(*) over (
+                    partition by source, stream, account_id, report_date, breakdown_set, status = 'complete'
+                ) as readings
             from ops.ingest_slices
             {"" if source is None else "where source = $source"}
         )
         select source, stream, account_id, report_date, breakdown_set, batch_id, data_batch_id, status,
-               attempts, request_hash, row_count, content_hash, completed_at
+               attempts, request_hash, row_count, content_hash, completed_at,
+               status = 'complete' and readings > 1 and data_batch_id = batch_id as restates
         from ranked where place = 1
         order by completed_at, batch_id
         """,

@@ -131,6 +131,44 @@ def test_more_clicks_than_impressions_in_total_is_impossible():
     assert not verdict(audits)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("which", [0, 40, 89], ids=["oldest", "middle", "newest"])
+@pytest.mark.parametrize("wrong", [{"clicks": 1000.0}, {"clicks": 0.005}, {"cost": 100.0}], ids=str)
+def test_one_day_whose_price_is_none_sets_an_account_aside(seed, which, wrong):
+    days = business(seed, 90)
+    told = pl.col("date") == START + timedelta(days=which)
+    broken = days.with_columns(
+        pl.when(told).then((pl.col(name) * factor).ceil()).otherwise(name).cast(days.schema[name]).alias(name)
+        for name, factor in wrong.items()
+    )
+    audits = audit_accounts(broken)
+    assert not verdict(audits)
+    row = audits.row(by_predicate=pl.col("check_name") == "cost_per_click_steady", named=True)
+    assert row["status"] == "failed"
+    assert str(START + timedelta(days=which)) in row["detail"]
+
+
+def test_a_wrong_day_that_decisions_no_longer_rest_on_is_let_be():
+    days = business(1, 200)
+    wrong = pl.when(pl.col("date") == START).then(1000 * pl.col("clicks")).otherwise("clicks")
+    assert verdict(audit_accounts(days.with_columns(clicks=wrong)))
+
+
+def test_a_pause_of_the_dear_campaigns_is_no_wrong_price():
+    days = business(2, 90)
+    paused = pl.col("date").is_between(START + timedelta(days=50), START + timedelta(days=52))
+    brand_alone = days.with_columns(pl.when(paused).then(pl.col("cost") / 15).otherwise("cost").alias("cost"))
+    assert status(audit_accounts(brand_alone))["cost_per_click_steady"] == "passed"
+
+
+@given(st.integers(0, 10_000))
+def test_days_of_few_clicks_have_no_steady_price_to_hold(seed):
+    days = business(seed, 120)
+    rng = np.random.default_rng(seed)
+    few = days.with_columns(clicks=pl.Series(rng.poisson(1.5, days.height)))
+    assert status(audit_accounts(few))["cost_per_click_steady"] == "passed"
+
+
 def test_too_few_days_are_no_evidence_for_or_against():
     audits = audit_accounts(business(1, 10))
     assert set(status(audits).values()) <= {"skipped", "passed"}

@@ -169,6 +169,31 @@ def test_days_last_read_before_they_were_final_are_read_once_more_after_an_outag
     assert day_read_young not in due(), "once is enough"
 
 
+def test_a_day_is_final_only_once_a_reading_leaves_it_as_it_was(either_bench):
+    bench, restated = either_bench, day(27)
+    platform = PaperPlatform({restated: {"ad": 5}})
+
+    def read() -> list[date]:
+        fetched = bench.fetch(platform, backfill=60)
+        bench.publish(fetched)
+        return fetched.reports[0].slices["report_date"].to_list()
+
+    read()
+    bench.wait(days=1)
+    platform.truth[restated] = {"ad": 5000}  # on the last day of the lookback, for a few hours
+    assert restated in read()
+    platform.truth[restated] = {"ad": 5}
+    bench.wait(hours=4)
+    assert restated not in read(), "once a day is enough"
+    for _ in range(2):
+        bench.wait(hours=20)
+        assert restated in read(), "its last reading changed it"
+        assert bench.in_force()[restated] == {"ad": 5}
+        bench.wait(hours=4)
+    bench.wait(hours=20)
+    assert restated not in read()
+
+
 def test_what_waits_for_a_report_no_longer_asked_for_leaves_the_queue(bench):
     gone = ("ga4", "ga4_events", "none", "1", day(1))
     assert overtaken([REPORT], {gone: Waiting(1, "PERMANENT", "no folder", None)}, TODAY) == [gone]
