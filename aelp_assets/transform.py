@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -29,12 +29,25 @@ from aelp_assets.runs import PARTITION_TAG
 from resources import dbt_command, ledger
 from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
+from resources.warehouse.content import content_version
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.metering import Usage
 from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 
 DBT_FOLDER = PROJECT_ROOT / "dbt_project"
+
+VERSIONED = [
+    dg.AssetKey(["gaelp_training", "ads_period_performance"]),
+    dg.AssetKey(["gaelp_training", "budget_levers"]),
+    dg.AssetKey(["gaelp_training", "conversion_delay"]),
+    dg.AssetKey(["gaelp_training", "creative_objects"]),
+    dg.AssetKey(["gaelp_training", "platform_vs_backend"]),
+    dg.AssetKey(["intermediate", "int_arm_levers"]),
+    dg.AssetKey(["intermediate", "int_experiment_arms"]),
+    dg.AssetKey(["intermediate", "int_lever_traits"]),
+]
+"""What models read of no report day or of today's: each build hashes the rows, to tell a change from none."""
 
 
 def dbt_executable() -> str:
@@ -309,9 +322,30 @@ def _build(
         # Once, on the newest day: the same lineage on each of a year's days was most of a backfill's time.
         dated = last is not None and context.assets_def.specs_by_key[key].partitions_def is not None
         context.add_asset_metadata(found, asset_key=key, partition_key=last if dated else None)
+    built = {event.output_name for event in events if isinstance(event, dg.Output)}
+    for key, content in _contents(context, warehouse, built).items():
+        context.set_data_version(key, dg.DataVersion(content))
     yield from events
     if error := invocation.get_error():
         raise error
+
+
+def _contents(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, built: Collection[str]
+) -> dict[dg.AssetKey, str]:
+    """Content of each `VERSIONED` table that was built, in the run's days where it has days."""
+    contents = {}
+    for key in VERSIONED:
+        if key.to_python_identifier() not in built:
+            continue
+        window: dict[str, Any] = {}
+        if context.assets_def.specs_by_key[key].partitions_def is not None:
+            span = context.partition_key_range
+            days = {"first": date.fromisoformat(span.start), "last": date.fromisoformat(span.end)}
+            window = {"partition": "date", **days}
+        with tried_again_while_locked():
+            contents[key] = content_version(warehouse.read(TableName(*key.path), **window))
+    return contents
 
 
 def model_costs(

@@ -129,6 +129,18 @@ def refreshed_without_change(runs: Sequence[Ran], graph: dg.AssetGraph) -> list[
     return excess
 
 
+def refreshed_to_no_effect(runs: Sequence[Ran]) -> list[str]:
+    """Runs of conditions after which every table they asked for held the rows it had before.
+
+    Not wrong: a restated day need not show in what is read of it. Many of them would be a storm.
+    """
+    return [
+        f"{run.moment} {run.asked_by}"
+        for run in runs
+        if run.job == "conditions" and run.succeeded and not run.changed
+    ]
+
+
 def unready_decisions(runs: Sequence[Ran], warehouse: Warehouse) -> list[str]:
     """Mornings decided on marts behind the ledger, past a gate that refused, or for an account set aside."""
     changes = warehouse.query(_CHANGES)

@@ -25,11 +25,13 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import yaml
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster._core.test_utils import freeze_time
 
 from benchmarks.accounts import sandbox_seed, scratch_folder
 from benchmarks.month_findings import (
     rebuilt_without_change,
+    refreshed_to_no_effect,
     refreshed_without_change,
     table_of_runs,
     unready_decisions,
@@ -271,6 +273,8 @@ class Month:
     def live(self) -> None:
         """Go through the days that are left."""
         with ExitStack() as stack:
+            # Contexts that enter an instance twice leave it here, for definitions made later to ask in vain.
+            stack.enter_context(set_defs_state_storage(None))
             served = stack.enter_context(served_platforms(self.account, self.path / "sandbox"))
             stack.enter_context(self.entered(served))
             from aelp_assets.runner import open_instance, prepare_warehouse
@@ -278,9 +282,8 @@ class Month:
             self.environment = read_environment()
             warehouse = open_warehouse(self.environment)
             prepare_warehouse(warehouse)
-            # Held: definitions made later in this process ask the first instance for its state.
-            self._instance = open_instance(self.environment)
-            daemon = Daemon(self._definitions(served, warehouse), self._instance, self.clock, self.memory)
+            instance = open_instance(self.environment)
+            daemon = Daemon(self._definitions(served, warehouse), instance, self.clock, self.memory)
             for day in range(self._lived, self.days):
                 self._live(daemon, day)
                 self.memory.save(self.path / "daemon.json")
@@ -406,6 +409,8 @@ def month_record(month: Month) -> Record:
     wrong = wrong_tables(lived, month.untroubled(), FIRST_DAY - timedelta(days=_COMPARED_DAYS))
     rebuilt = rebuilt_without_change(runs, lived)
     refreshed = refreshed_without_change(runs, build_defs().resolve_asset_graph())
+    idle = refreshed_to_no_effect(runs)
+    asked = sum(run.job == "conditions" for run in runs)
     unready = unready_decisions(runs, lived)
     decided = lived.query("select distinct as_of_date from gaelp_training.bandit_decisions").height
     conditions = [s for name in ("model_refresh", "creative_refresh") for s in month.memory.ticks[name]]
@@ -419,6 +424,8 @@ def month_record(month: Month) -> Record:
         Figure("marts that differ from an untroubled home's", len(wrong), "", "0", not wrong),
         Figure("days rebuilt without a change of theirs or beside it", len(rebuilt), "", "0", not rebuilt),
         Figure("partitions refreshed without a change", len(refreshed), "", "0", not refreshed),
+        Figure("runs that conditions asked for", asked, ""),
+        Figure("of these, runs that changed no row", len(idle), ""),
         Figure("decisions on stale or refused inputs", len(unready), "", "0", not unready),
         Figure("ticks of sensors that failed", len(month.memory.failed_ticks), ""),
         Figure("an automation tick, median", float(np.median(conditions)), "s", "<= 1 s", None),
@@ -435,6 +442,7 @@ def month_record(month: Month) -> Record:
             "wrong_tables": wrong,
             "rebuilt_without_change": rebuilt,
             "refreshed_without_change": refreshed,
+            "refreshed_to_no_effect": idle,
             "unready_decisions": unready,
             "failed_ticks": month.memory.failed_ticks,
         },

@@ -21,6 +21,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorDefinition
 from dagster._core.test_utils import freeze_time
 from dagster._serdes import deserialize_value, serialize_value
@@ -55,6 +56,7 @@ class Ran:
     succeeded: bool
     seconds: float
     brought: list[tuple[str, str | None]]
+    changed: list[str]  # of what conditions ask for, tables whose rows are others than before
     refused: list[str]  # checks that failed as errors
 
 
@@ -66,6 +68,7 @@ class Memory:
     cursors: dict[str, str | None] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
     run_keys: dict[str, list[str]] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     ticks: dict[str, list[float]] = field(default_factory=dict)
     failed_ticks: list[str] = field(default_factory=list)
     runs: list[Ran] = field(default_factory=list)
@@ -98,6 +101,8 @@ class Daemon:
         self._resources = dict(defs.resources or {})
         sensors = [sensor for sensor in self._repository.sensor_defs if sensor.name not in ON_DEMAND]
         self._conditions = [s for s in sensors if isinstance(s, dg.AutomationConditionSensorDefinition)]
+        graph = self._repository.asset_graph
+        self._refreshed = {key for s in self._conditions for key in s.asset_selection.resolve(graph)}
         self._sensors = [
             s
             for s in sensors
@@ -250,6 +255,7 @@ class Daemon:
                 outcome.success,
                 round(time.perf_counter() - started, 1),
                 sorted(set(_brought(outcome)), key=str),
+                sorted(self._changed(outcome)),
                 sorted(
                     f"{check.asset_key.path[-1]}.{check.check_name}"
                     for check in outcome.get_asset_check_evaluations()
@@ -257,6 +263,17 @@ class Daemon:
                 ),
             )
         )
+
+    def _changed(self, outcome: dg.ExecuteInProcessResult) -> Iterator[str]:
+        for event in outcome.get_asset_materialization_events():
+            if event.asset_key not in self._refreshed:
+                continue
+            table = ".".join(event.asset_key.path)
+            made = f"{table} {event.partition}"
+            content = (event.step_materialization_data.materialization.tags or {})[DATA_VERSION_TAG]
+            if self.memory.contents.get(made) != content:
+                yield table
+            self.memory.contents[made] = content
 
     def _note(self, name: str, started: float) -> None:
         self.memory.ticks.setdefault(name, []).append(round(time.perf_counter() - started, 4))

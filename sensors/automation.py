@@ -10,6 +10,7 @@ import dagster as dg
 
 from aelp_assets.jobs import BRINGS_ALL_MODELS, GATES, MODELS
 from aelp_assets.metadata import asset_key
+from aelp_assets.transform import VERSIONED
 from resources.warehouse.tables import CREATIVE_TABLES
 
 
@@ -42,19 +43,23 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
 def an_input_changed() -> dg.AutomationCondition[Any]:
     """An input was updated by a run that did not make this asset too, or will be on this tick.
 
+    Tables that tell whether their rows are others are heard only then: each hour's landed spend builds them
+    anew, and once woke every model for nothing (nine runs a day of the simulated month).
+
     Dagster's own `any_deps_updated` looks for the asset in the run's selection, and a run of a whole job has
     none: after each decision the models asked for themselves, one layer after the other (four runs; found by
     the simulated month).
     """
     condition = dg.AutomationCondition
-    models = dg.AssetSelection.assets(*MODELS)
+    models, versioned = (dg.AssetSelection.assets(*keys) for keys in (MODELS, VERSIONED))
     by_another_run = (
         condition.newly_updated()
         & ~condition.executed_with_root_target()
         & ~condition.executed_with_tags(tag_values=BRINGS_ALL_MODELS)
     )
     return (
-        condition.any_deps_updated().ignore(models)
+        condition.any_deps_updated().ignore(models | versioned)
+        | condition.any_deps_match(condition.data_version_changed()).allow(versioned)
         | condition.any_deps_match(by_another_run | condition.will_be_requested()).allow(models)
     ).with_label("an input changed")
 

@@ -9,6 +9,7 @@ import pytest
 from aelp_assets.definitions import build_defs
 from benchmarks.month_findings import (
     rebuilt_without_change,
+    refreshed_to_no_effect,
     refreshed_without_change,
     table_of_runs,
     unready_decisions,
@@ -44,6 +45,8 @@ def test_each_partition_is_built_once_for_each_change(month):
     assert rebuilt_without_change(month.memory.runs, month.warehouse) == []
     graph = build_defs().resolve_asset_graph()
     assert refreshed_without_change(month.memory.runs, graph) == []
+    asked = sum(run.job == "conditions" for run in month.memory.runs)
+    assert len(refreshed_to_no_effect(month.memory.runs)) < asked / 2, table_of_runs(month.memory.runs)
 
 
 def test_nothing_is_decided_on_stale_or_refused_inputs(month):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
@@ -28,8 +29,9 @@ class World:
         self.cursor = result.cursor
         return {key for key in UNDATED_CONDITIONS if result.get_num_requested(key)}
 
-    def mart_changes(self) -> None:
-        self.instance.report_runless_asset_event(dg.AssetMaterialization(MART))
+    def mart_is_built(self, content: str) -> None:
+        built = dg.AssetMaterialization(MART, tags={DATA_VERSION_TAG: content})
+        self.instance.report_runless_asset_event(built)
 
     def run(self) -> None:
         job = self.defs.resolve_implicit_global_asset_job_def()
@@ -56,10 +58,12 @@ def test_what_refreshes_by_itself_is_what_a_morning_reads():
 
 
 def test_a_change_of_the_mart_is_asked_for_once(world):
-    world.mart_changes()
+    world.mart_is_built("some creatives")
     assert world.tick() == set(UNDATED_CONDITIONS)
     assert world.tick() == set(), "asked for, not yet started"
     world.run()
     assert [world.tick() for _ in range(3)] == [set()] * 3, "its own materialisations wake nothing"
-    world.mart_changes()
+    world.mart_is_built("some creatives")
+    assert world.tick() == set(), "built anew, with the same rows"
+    world.mart_is_built("one more")
     assert world.tick() == set(UNDATED_CONDITIONS)
