@@ -8,11 +8,15 @@ import dagster as dg
 import duckdb
 import polars as pl
 import pytest
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from aelp_assets.artifacts import load_frames
 from aelp_assets.bandits import run_decision
 from aelp_assets.definitions import build_defs
 from aelp_assets.metadata import asset_key
+from aelp_assets.transform import VERSIONED
+from resources.warehouse.content import content_version
+from resources.warehouse.schema import TableName
 from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     CREATIVES,
@@ -191,6 +195,22 @@ def test_single_days_one_range_and_a_full_refresh_give_the_same_marts(finished, 
     by_day.sql("delete from gaelp_training.ads_ad_daily")
     by_day.transform(first, last, TOMORROW, full_refresh=True)
     assert_same_tables(expected, _marts(by_day))
+
+
+def test_tables_of_no_day_tell_by_their_rows_whether_a_build_changed_them(finished, tmp_path):
+    home = finished[0].copy(tmp_path / "again")
+    day = TODAY - timedelta(days=1)
+    built = home.transform(day, day, TODAY).get_asset_materialization_events()
+    told = {
+        event.asset_key: event.step_materialization_data.materialization.tags[DATA_VERSION_TAG]
+        for event in built
+        if event.asset_key in VERSIONED
+    }
+    of_the_day = {"partition": "date", "first": day, "last": day}
+    for key in VERSIONED:
+        window = of_the_day if key.path[-1] == "budget_levers" else {}
+        rows = home.warehouse().read(TableName(*key.path), **window)
+        assert told[key] == content_version(rows), key
 
 
 def _marts(home: Home) -> dict[str, pl.DataFrame]:
