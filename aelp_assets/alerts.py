@@ -73,6 +73,11 @@ def run_link(run_id: str) -> str:
     return f"{ui_address(os.environ)}/runs/{quote(run_id)}"
 
 
+def automation_link() -> str:
+    """The page of schedules and sensors, each with its ticks."""
+    return f"{ui_address(os.environ)}/automation"
+
+
 def asset_link(path: Sequence[str]) -> str:
     """The page of an asset."""
     return f"{ui_address(os.environ)}/assets/{'/'.join(map(quote, path))}"

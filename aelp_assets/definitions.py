@@ -62,6 +62,7 @@ from resources.work_files import StepFiles
 from sensors.approvals import unsigned_proposals
 from sensors.automation import CONDITIONS, UNDATED_CONDITIONS, creative_refresh, model_refresh
 from sensors.decisions import decided_proposals
+from sensors.failing_ticks import failing_ticks
 from sensors.file_drop import dropped_files
 from sensors.freshness import late_groups
 from sensors.late_decision import undecided_morning
@@ -193,6 +194,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             approved_changes,
             creative_refresh,
             run_outcomes,
+            failing_ticks,
             unsigned_proposals,
             *(by_the_wall if follows_today else map(asleep, by_the_wall)),
         ],

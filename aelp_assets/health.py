@@ -114,7 +114,7 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
         with instance:
             graph = defs.resolve_asset_graph()
             daemon = machinery.daemon_of(instance)
-            wakings = machinery.wakings_of(instance, defs)
+            wakings = machinery.wakings_of(instance, [*(defs.schedules or ()), *(defs.sensors or ())])
             jobs = machinery.job_runs(instance, defs, wakings, wall)
             checks = machinery.failed_checks(instance, graph)
             late = late_tables(graph, instance, now) if follows_today else None

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -19,6 +20,8 @@ from dagster._utils.schedules import cron_string_iterator
 
 from aelp_assets.runs import UNFINISHED, newest_part
 from resources.settings import Environment
+
+_TICKS = 4  # the newest may be under way
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,17 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Waking:
-    """A sensor or schedule: on or off, its last tick and what went wrong in it."""
+    """A sensor or schedule: on or off, its last tick and what went wrong in it.
+
+    `failures`: how many of its newest ticks failed in a row, of the newest three.
+    """
 
     name: str
+    is_schedule: bool
     is_on: bool
-    last_tick: datetime | None
-    error: str | None
+    last_tick: datetime | None = None
+    error: str | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,13 +89,13 @@ def daemon_of(instance: dg.DagsterInstance) -> Daemon:
     )
 
 
-def wakings_of(instance: dg.DagsterInstance, defs: dg.Definitions) -> list[Waking]:
-    """Every sensor and schedule of the graph with its newest tick."""
+def wakings_of(instance: dg.DagsterInstance, wakings: Iterable[object]) -> list[Waking]:
+    """Each schedule and sensor among `wakings` with its newest tick, by name."""
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    found = [one for one in wakings if isinstance(one, dg.ScheduleDefinition | dg.SensorDefinition)]
     return [
         _waking(instance, waking, states.get(waking.name))
-        for waking in sorted([*(defs.schedules or ()), *(defs.sensors or ())], key=lambda one: one.name)
-        if isinstance(waking, dg.ScheduleDefinition | dg.SensorDefinition)
+        for waking in sorted(found, key=lambda one: one.name)
     ]
 
 
@@ -96,19 +104,23 @@ def _waking(
     waking: dg.ScheduleDefinition | dg.SensorDefinition,
     state: InstigatorState | None,
 ) -> Waking:
+    is_schedule = isinstance(waking, dg.ScheduleDefinition)
     by_default = waking.default_status in (
         dg.DefaultScheduleStatus.RUNNING,
         dg.DefaultSensorStatus.RUNNING,
     )
     if state is None:
-        return Waking(waking.name, by_default, None, None)
+        return Waking(waking.name, is_schedule, by_default)
     is_on = by_default if state.status is InstigatorStatus.DECLARED_IN_CODE else state.is_running
-    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
-    if not ticks:
-        return Waking(waking.name, is_on, None, None)
-    error = ticks[0].error if ticks[0].status is TickStatus.FAILURE else None
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
+    ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED]
+    if not ended:
+        return Waking(waking.name, is_schedule, is_on)
+    failures = len(list(takewhile(lambda tick: tick.status is TickStatus.FAILURE, ended)))
+    error = ended[0].error if failures else None
     said = None if error is None else " ".join((error.cause or error).message.split())
-    return Waking(waking.name, is_on, datetime.fromtimestamp(ticks[0].timestamp, UTC), said)
+    at = datetime.fromtimestamp(ended[0].timestamp, UTC)
+    return Waking(waking.name, is_schedule, is_on, at, said, failures)
 
 
 def job_runs(

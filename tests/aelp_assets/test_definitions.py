@@ -41,6 +41,7 @@ def test_a_simulated_or_historic_account_decides_no_calendar_day_by_itself(clock
         "decided_proposals",
         "creative_refresh",
         "run_outcomes",
+        "failing_ticks",
         "unsigned_proposals",
     }
     awake = build_defs({"clock": SystemClock(), "settings": BUSINESS})

@@ -1,0 +1,90 @@
+"""Schedules and sensors whose own evaluation fails, told once until it works again.
+
+Here: which failing ticks are news. Not here: runs that fail (`run_outcomes`), a daemon that stands still
+(`aelp status`: whoever stands still tells nothing), telling (`aelp_assets.alerts`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import tzinfo
+
+import dagster as dg
+
+from aelp_assets.alerts import automation_link, event_id, scrubber, tell
+from aelp_assets.machinery import Waking, wakings_of
+from aelp_assets.words import shortened
+from resources.notifier import Message
+from resources.settings import Environment, Settings
+
+SENSOR_TICKS = 3
+"""A sensor that fails once looks again within minutes: no news. A schedule's tick does not come again."""
+_LONGEST_CAUSE = 300
+
+
+@dg.sensor(
+    minimum_interval_seconds=120,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of schedules and sensors that fail themselves, once until they work again.",
+)
+def failing_ticks(
+    context: dg.SensorEvaluationContext,
+    environment: dg.ResourceParam[Environment],
+    settings: dg.ResourceParam[Settings],
+) -> dg.SensorResult:
+    """News is a schedule's first failed tick, a sensor's third in a row, and the first that works again."""
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("failing_ticks is evaluated with the graph it looks at")
+    repository = context.repository_def
+    told = read_cursor(context.cursor)
+    wakings = wakings_of(context.instance, [*repository.schedule_defs, *repository.sensor_defs])
+    failing = {one.name: one for one in wakings if one.is_on and _is_news(one)}
+    still = {one.name for one in wakings if one.is_on and one.failures}
+    scrub = scrubber(environment)
+    messages = [
+        _failing(one, scrub(one.error or ""), settings.timezone)
+        for name, one in failing.items()
+        if name not in told
+    ]
+    messages += [_works_again(name, since) for name, since in told.items() if name not in still]
+    tell(environment, context.log, messages)
+    known = {name: since for name, since in told.items() if name in still}
+    known |= {name: str(one.last_tick) for name, one in failing.items() if name not in told}
+    said = f"{len(known)} fail, and people know" if known else "every tick works"
+    return dg.SensorResult(
+        skip_reason=f"told of {len(messages)}" if messages else said,
+        cursor=json.dumps({"failing": known}, sort_keys=True),
+    )
+
+
+def read_cursor(text: str | None) -> dict[str, str]:
+    """Who fails and since which tick; unreadable: nobody, and the control store still tells nothing twice."""
+    try:
+        return {str(name): str(at) for name, at in json.loads(text or "{}").get("failing", {}).items()}
+    except (AttributeError, ValueError):
+        return {}
+
+
+def _is_news(one: Waking) -> bool:
+    return one.failures >= (1 if one.is_schedule else SENSOR_TICKS)
+
+
+def _failing(one: Waking, cause: str, zone: tzinfo) -> Message:
+    at = f"{one.last_tick.astimezone(zone):%d %b %H:%M}" if one.last_tick else "never"
+    kind, missed = (
+        ("Schedule", "What it would have begun was not begun: launch its job by hand once it works.")
+        if one.is_schedule
+        else ("Sensor", "Nothing it waits for begins meanwhile; it makes up for it once it works.")
+    )
+    return Message(
+        event_id("tick_failed", one.name, str(one.last_tick)),
+        "critical" if one.is_schedule else "warning",
+        f"{kind} {one.name} fails itself ({at}): {shortened(cause, _LONGEST_CAUSE)}",
+        f"{missed} Its ticks: {automation_link()}",
+    )
+
+
+def _works_again(name: str, since: str) -> Message:
+    return Message(
+        event_id("tick_works", name, since), "warning", f"{name} works again.", "Nothing is left to do."
+    )
