@@ -35,13 +35,14 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Waking:
-    """A sensor or schedule: on or off, its last tick and what went wrong in it.
+    """A sensor or schedule: on or off, its last ended tick and what went wrong in it.
 
-    `failures`: how many of its newest ticks failed in a row, of the newest three.
+    `comes_again`: looks again within the hour, so that a tick is no loss. `failures`: how many of its newest
+    ticks failed in a row, of the four newest, and are not tried again by Dagster itself.
     """
 
     name: str
-    is_schedule: bool
+    comes_again: bool
     is_on: bool
     last_tick: datetime | None = None
     error: str | None = None
@@ -104,23 +105,25 @@ def _waking(
     waking: dg.ScheduleDefinition | dg.SensorDefinition,
     state: InstigatorState | None,
 ) -> Waking:
-    is_schedule = isinstance(waking, dg.ScheduleDefinition)
+    comes_again = isinstance(waking, dg.SensorDefinition) or str(waking.cron_schedule).split()[1] == "*"
     by_default = waking.default_status in (
         dg.DefaultScheduleStatus.RUNNING,
         dg.DefaultSensorStatus.RUNNING,
     )
     if state is None:
-        return Waking(waking.name, is_schedule, by_default)
+        return Waking(waking.name, comes_again, by_default)
     is_on = by_default if state.status is InstigatorStatus.DECLARED_IN_CODE else state.is_running
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
     ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED]
     if not ended:
-        return Waking(waking.name, is_schedule, is_on)
-    failures = len(list(takewhile(lambda tick: tick.status is TickStatus.FAILURE, ended)))
-    error = ended[0].error if failures else None
+        return Waking(waking.name, comes_again, is_on)
+    failed = list(takewhile(lambda tick: tick.status is TickStatus.FAILURE, ended))
+    error = failed[0].error if failed else None
     said = None if error is None else " ".join((error.cause or error).message.split())
     at = datetime.fromtimestamp(ended[0].timestamp, UTC)
-    return Waking(waking.name, is_schedule, is_on, at, said, failures)
+    # Where the code could not be reached, Dagster tries a tick again for ever and counts no failure.
+    failures = sum(tick.tick_data.failure_count > 0 for tick in failed)
+    return Waking(waking.name, comes_again, is_on, at, said, failures)
 
 
 def job_runs(

@@ -31,7 +31,7 @@ from resources.code_version import source_hash
 from resources.settings import PROJECT_ROOT, Environment, read_environment
 from resources.warehouse.content import content_version
 from resources.warehouse.interface import Warehouse
-from resources.warehouse.metering import Usage
+from resources.warehouse.metering import Usage, spent
 from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 
@@ -47,7 +47,7 @@ VERSIONED = [
     dg.AssetKey(["intermediate", "int_experiment_arms"]),
     dg.AssetKey(["intermediate", "int_lever_traits"]),
 ]
-"""What models read of no report day or of today's: each build hashes the rows, to tell a change from none."""
+"""What models read of no report day, or of today's: each build hashes it, to tell a change from none."""
 
 
 def dbt_executable() -> str:
@@ -315,6 +315,11 @@ def _build(
     if (invocation.target_path / "run_results.json").exists():  # else dbt ended before it ran anything
         costs = model_costs(invocation.get_artifact("run_results.json")["results"], environment)
         facts = {key: found | costs.get(key, {}) for key, found in facts.items()}
+    built = {event.output_name for event in events if isinstance(event, dg.Output)}
+    for key, (content, usage) in _contents(context, warehouse, built).items():
+        context.set_data_version(key, dg.DataVersion(content))
+        for name, number in usage.as_metadata().items():  # reading it is part of what it costs
+            facts[key][name] = facts[key].get(name, 0) + number
     if invocation.is_successful():  # compiled SQL is kept only where someone must look at it
         shutil.rmtree(invocation.target_path, ignore_errors=True)
     last = context.partition_key_range.end if context.has_partition_key_range else None
@@ -322,9 +327,6 @@ def _build(
         # Once, on the newest day: the same lineage on each of a year's days was most of a backfill's time.
         dated = last is not None and context.assets_def.specs_by_key[key].partitions_def is not None
         context.add_asset_metadata(found, asset_key=key, partition_key=last if dated else None)
-    built = {event.output_name for event in events if isinstance(event, dg.Output)}
-    for key, content in _contents(context, warehouse, built).items():
-        context.set_data_version(key, dg.DataVersion(content))
     yield from events
     if error := invocation.get_error():
         raise error
@@ -332,19 +334,24 @@ def _build(
 
 def _contents(
     context: dg.AssetExecutionContext, warehouse: Warehouse, built: Collection[str]
-) -> dict[dg.AssetKey, str]:
-    """Content of each `VERSIONED` table that was built, in the run's days where it has days."""
+) -> dict[dg.AssetKey, tuple[str, Usage]]:
+    """Content of each `VERSIONED` table that was built, of the newest day where it has days; what that cost.
+
+    Of that day alone: Dagster gives one version to all days of a run, and today's must not depend on which
+    others were built with it. A change of an older day reaches the same models by `int_lever_daily`.
+    """
     contents = {}
     for key in VERSIONED:
         if key.to_python_identifier() not in built:
             continue
         window: dict[str, Any] = {}
         if context.assets_def.specs_by_key[key].partitions_def is not None:
-            span = context.partition_key_range
-            days = {"first": date.fromisoformat(span.start), "last": date.fromisoformat(span.end)}
-            window = {"partition": "date", **days}
+            newest = date.fromisoformat(context.partition_key_range.end)
+            window = {"partition": "date", "first": newest, "last": newest}
+        before = spent()
         with tried_again_while_locked():
-            contents[key] = content_version(warehouse.read(TableName(*key.path), **window))
+            content = content_version(warehouse.read(TableName(*key.path), **window))
+        contents[key] = content, spent() - before
     return contents
 
 

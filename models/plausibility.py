@@ -14,7 +14,7 @@ What the thresholds stand on (measured; margins are distances from the threshold
     spend_persists               >= 0.20     0.92 display, 0.68 weekly      0.06,  0.10  (margin 0.10)
     ratios_possible              CTR <= 0.9  0.011 display, 0.00018 KAG     0.020, 0.013 (does not tell)
     first_digits                 <= 0.30     0.11 display, 0.07 KAG, 0.04   skipped: too little span
-    cost_per_click_steady        <= 30       1.3 display                    3.2, 2.2 (does not tell)
+    cost_per_click_steady        <= 60       1.3 display                    3.2, 2.2 (does not tell)
 
 The two correlations carry the verdict. Real values lie two to three times as far from the threshold as
 made-up ones, on purpose: few real accounts were at hand, and shutting an honest one out costs more.
@@ -49,11 +49,11 @@ LARGEST_CTR = 0.9
 # Wide, because currencies differ by four orders of magnitude.
 COST_PER_CLICK = (1e-4, 1e5)
 LARGEST_IMPOSSIBLE_SHARE = 0.05
-# Campaigns that pause and come back move an account's cost per click, by less than this from one week to the
-# next: a brand's own searches and the dearest prospecting are some twentyfold apart.
-LARGEST_PRICE_FACTOR = 30.0
+# Wide: a day of bots at fifty times the usual clicks, and a reach campaign beside brand searches (forty times
+# the price), happen to honest accounts; cents for dollars are a hundred.
+LARGEST_PRICE_FACTOR = 60.0
 PRICE_WINDOW = 14  # days on either side
-PRICE_DAYS = 90  # newest ones; what is decided rests on older days only faintly
+PRICE_DAYS = 35  # newest ones: a day the platform stands by shuts nobody out for longer
 PRICE_CLICKS = 30  # of a day, or as many as its spend should have bought: fewer are noise
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
 BENFORD_ROWS = 300
@@ -314,20 +314,19 @@ def _steady_prices(days: pl.DataFrame) -> Check:
     Cost per click, because both what it divides show in it, and no campaign's share of impressions does.
     """
     name = "cost_per_click_steady"
-    bought = days.filter(
-        pl.col("date") > pl.col("date").max() - pl.duration(days=PRICE_DAYS),
-        pl.col("cost") > 0,
-        pl.col("clicks") > 0,
-    ).select("date", "clicks", cost=pl.col("cost").cast(pl.Float64))
-    if bought.height < MINIMUM_DAYS:
-        return _skipped(name, f"{bought.height} of the last {PRICE_DAYS} days have paid clicks")
+    age = (pl.col("date").max() - pl.col("date")).dt.total_days()
+    bought = days.select(
+        "date", "clicks", is_judged=age < PRICE_DAYS, age=age, cost=pl.col("cost").cast(pl.Float64)
+    ).filter(pl.col("age") < PRICE_DAYS + PRICE_WINDOW, pl.col("cost") > 0, pl.col("clicks") > 0)
+    if bought["is_judged"].sum() < MINIMUM_DAYS:
+        return _skipped(name, f"{bought['is_judged'].sum()} of the last {PRICE_DAYS} days have paid clicks")
     price = (bought["cost"] / bought["clicks"]).to_numpy()
     day = bought["date"].cast(pl.Int32).to_numpy()
     around = np.abs(day[:, None] - day[None, :]) <= PRICE_WINDOW
     usual = np.nanmedian(np.where(around, price, np.nan), axis=1)
     factor = np.maximum(price / usual, usual / price)
     clicks = np.maximum(bought["clicks"].to_numpy(), bought["cost"].to_numpy() / usual)
-    factor[clicks < PRICE_CLICKS] = 1.0
+    factor[(clicks < PRICE_CLICKS) | ~bought["is_judged"].to_numpy()] = 1.0
     worst = int(np.argmax(factor))
     statistic = float(factor[worst])
     return Check(

@@ -43,8 +43,9 @@ def refresh_once_per_change() -> dg.AutomationCondition[Any]:
 def an_input_changed() -> dg.AutomationCondition[Any]:
     """An input was updated by a run that did not make this asset too, or will be on this tick.
 
-    Tables that tell whether their rows are others are heard only then: each hour's landed spend builds them
-    anew, and once woke every model for nothing (nine runs a day of the simulated month).
+    Tables that tell whether their rows are others are heard only then, whoever built them: each hour's landed
+    spend builds them anew, and once woke every model for nothing (nine runs a day of the simulated month).
+    Rows that change and change back between two ticks, a minute, are no change.
 
     Dagster's own `any_deps_updated` looks for the asset in the run's selection, and a run of a whole job has
     none: after each decision the models asked for themselves, one layer after the other (four runs; found by

@@ -17,8 +17,8 @@ from aelp_assets.words import shortened
 from resources.notifier import Message
 from resources.settings import Environment, Settings
 
-SENSOR_TICKS = 3
-"""A sensor that fails once looks again within minutes: no news. A schedule's tick does not come again."""
+TICKS_IN_A_ROW = 3
+"""What looks again within the hour and fails once is no news; a daily schedule's tick does not come again."""
 _LONGEST_CAUSE = 300
 
 
@@ -32,24 +32,22 @@ def failing_ticks(
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult:
-    """News is a schedule's first failed tick, a sensor's third in a row, and the first that works again."""
+    """News is a daily tick that failed, the third in a row of others, and the first that works again."""
     if context.repository_def is None:
         raise dg.DagsterInvariantViolationError("failing_ticks is evaluated with the graph it looks at")
     repository = context.repository_def
     told = read_cursor(context.cursor)
     wakings = wakings_of(context.instance, [*repository.schedule_defs, *repository.sensor_defs])
-    failing = {one.name: one for one in wakings if one.is_on and _is_news(one)}
-    still = {one.name for one in wakings if one.is_on and one.failures}
+    on = {one.name: one for one in wakings if one.is_on}
+    # What was switched off or is gone is forgotten without a word: nobody knows whether it works.
+    known = {name: since for name, since in told.items() if name in on}
+    working = [name for name in known if on[name].last_tick is not None and on[name].error is None]
+    fallen = [one for name, one in on.items() if name not in known and _is_news(one)]
     scrub = scrubber(environment)
-    messages = [
-        _failing(one, scrub(one.error or ""), settings.timezone)
-        for name, one in failing.items()
-        if name not in told
-    ]
-    messages += [_works_again(name, since) for name, since in told.items() if name not in still]
+    messages = [_failing(one, scrub(one.error or ""), settings.timezone) for one in fallen]
+    messages += [_works_again(name, known.pop(name)) for name in working]
     tell(environment, context.log, messages)
-    known = {name: since for name, since in told.items() if name in still}
-    known |= {name: str(one.last_tick) for name, one in failing.items() if name not in told}
+    known |= {one.name: str(one.last_tick) for one in fallen}
     said = f"{len(known)} fail, and people know" if known else "every tick works"
     return dg.SensorResult(
         skip_reason=f"told of {len(messages)}" if messages else said,
@@ -58,7 +56,7 @@ def failing_ticks(
 
 
 def read_cursor(text: str | None) -> dict[str, str]:
-    """Who fails and since which tick; unreadable: nobody, and the control store still tells nothing twice."""
+    """Who fails and since which tick; unreadable: nobody, and what fails still is told once more."""
     try:
         return {str(name): str(at) for name, at in json.loads(text or "{}").get("failing", {}).items()}
     except (AttributeError, ValueError):
@@ -66,21 +64,21 @@ def read_cursor(text: str | None) -> dict[str, str]:
 
 
 def _is_news(one: Waking) -> bool:
-    return one.failures >= (1 if one.is_schedule else SENSOR_TICKS)
+    return one.failures >= (TICKS_IN_A_ROW if one.comes_again else 1)
 
 
 def _failing(one: Waking, cause: str, zone: tzinfo) -> Message:
     at = f"{one.last_tick.astimezone(zone):%d %b %H:%M}" if one.last_tick else "never"
-    kind, missed = (
-        ("Schedule", "What it would have begun was not begun: launch its job by hand once it works.")
-        if one.is_schedule
-        else ("Sensor", "Nothing it waits for begins meanwhile; it makes up for it once it works.")
+    remedy = (
+        "Nothing it waits for begins meanwhile; it makes up for it once it works."
+        if one.comes_again
+        else "What it begins may not have begun: look (`aelp status`), and if so launch its job by hand."
     )
     return Message(
         event_id("tick_failed", one.name, str(one.last_tick)),
-        "critical" if one.is_schedule else "warning",
-        f"{kind} {one.name} fails itself ({at}): {shortened(cause, _LONGEST_CAUSE)}",
-        f"{missed} Its ticks: {automation_link()}",
+        "warning" if one.comes_again else "critical",
+        f"{one.name} fails itself ({at}): {shortened(cause, _LONGEST_CAUSE)}",
+        f"{remedy} Its ticks: {automation_link()}",
     )
 
 

@@ -19,6 +19,7 @@ RECENT_DAYS = 7
 # "every day", so that a morning begun earlier than yesterday's does not miss its turn.
 RECENT_EVERY = FOUR_HOURS
 RESTATED_EVERY = timedelta(hours=22)
+UNSETTLED_DAYS = 14  # beyond its lookback a report that is never still is let be
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ def due_pulls(
 
     A day of the last week is due again after four hours, a day the platform may still restate after a day.
     An older one within the backfill is due if it was never read, or last read before it was final (the
-    source was down for longer than its lookback), or if its last reading, a day ago, changed it: else what a
-    platform reports wrongly for a few hours would stay for good. A day that failed is due when its wait is
-    over, however old it is. A snapshot is of today and due by its report's own interval. Days are the
-    account's own.
+    source was down for longer than its lookback), or, for two weeks beyond the lookback, if its last
+    reading, a day ago, changed it: else what a platform reports wrongly for a few hours would stay for good.
+    A day that failed is due when its wait is over, however old it is. A snapshot is of today and due by its
+    report's own interval. Days are the account's own.
 
     Args:
         today: the account-local day; it is not over, so reports of days end yesterday.
@@ -108,7 +109,8 @@ def _is_due(
         read_at = complete.completed_at
         read_on = min(read_at.astimezone(ZoneInfo(account.timezone)).date(), read_at.astimezone(UTC).date())
         read_young = (read_on - day).days < report.final_after_days < age
-        changing = last.restates and since >= RESTATED_EVERY
+        is_unsettled = last.restates and age <= report.lookback_days + UNSETTLED_DAYS
+        changing = is_unsettled and since >= RESTATED_EVERY
         return last.status != "complete" or read_young or changing
     return since >= (RECENT_EVERY if age <= RECENT_DAYS else RESTATED_EVERY)
 

@@ -27,7 +27,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 class Attempt:
     """One row of the ledger.
 
-    `restates`: it brought other rows than the slice had been complete with before.
+    `restates`, told by `read_ledger`: it brought other rows than the slice had been complete with before.
     """
 
     batch_id: str

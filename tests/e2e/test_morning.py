@@ -197,20 +197,21 @@ def test_single_days_one_range_and_a_full_refresh_give_the_same_marts(finished, 
     assert_same_tables(expected, _marts(by_day))
 
 
-def test_tables_of_no_day_tell_by_their_rows_whether_a_build_changed_them(finished, tmp_path):
-    home = finished[0].copy(tmp_path / "again")
-    day = TODAY - timedelta(days=1)
-    built = home.transform(day, day, TODAY).get_asset_materialization_events()
+@pytest.mark.parametrize("days", [1, 3], ids=["a day", "a range"])
+def test_tables_of_no_day_tell_by_their_rows_whether_a_build_changed_them(finished, tmp_path, days):
+    home, newest = finished[0].copy(tmp_path / "again"), TODAY - timedelta(days=1)
+    result = home.transform(newest - timedelta(days=days - 1), newest, TODAY)
     told = {
-        event.asset_key: event.step_materialization_data.materialization.tags[DATA_VERSION_TAG]
-        for event in built
-        if event.asset_key in VERSIONED
+        (event.asset_key, event.partition): event.step_materialization_data.materialization.tags[
+            DATA_VERSION_TAG
+        ]
+        for event in result.get_asset_materialization_events()
     }
-    of_the_day = {"partition": "date", "first": day, "last": day}
+    of_the_newest = {"partition": "date", "first": newest, "last": newest}
     for key in VERSIONED:
-        window = of_the_day if key.path[-1] == "budget_levers" else {}
-        rows = home.warehouse().read(TableName(*key.path), **window)
-        assert told[key] == content_version(rows), key
+        has_days = key.path[-1] == "budget_levers"
+        rows = home.warehouse().read(TableName(*key.path), **(of_the_newest if has_days else {}))
+        assert told[key, newest.isoformat() if has_days else None] == content_version(rows), key
 
 
 def _marts(home: Home) -> dict[str, pl.DataFrame]:

@@ -25,7 +25,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
-from sensors.failing_ticks import SENSOR_TICKS, failing_ticks
+from sensors.failing_ticks import TICKS_IN_A_ROW, failing_ticks
 
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
 
@@ -42,7 +42,11 @@ def looks_around() -> None: ...
 def every_morning() -> None: ...
 
 
-DEFS = dg.Definitions(jobs=[work], sensors=[looks_around], schedules=[every_morning])
+@dg.schedule(job=work, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def every_hour() -> None: ...
+
+
+DEFS = dg.Definitions(jobs=[work], sensors=[looks_around], schedules=[every_morning, every_hour])
 
 
 class World:
@@ -58,12 +62,15 @@ class World:
             for waking, kind, data in (
                 (looks_around, InstigatorType.SENSOR, SensorInstigatorData()),
                 (every_morning, InstigatorType.SCHEDULE, ScheduleInstigatorData("0 9 * * *")),
+                (every_hour, InstigatorType.SCHEDULE, ScheduleInstigatorData("5 * * * *")),
             )
         }
         for state in self.states.values():
             instance.add_instigator_state(state)
 
-    def ticks(self, name: str, status: TickStatus, times: int = 1, said: str = "no such folder") -> None:
+    def ticks(
+        self, name: str, status: TickStatus, times: int = 1, said: str = "no such folder", counted: int = 1
+    ) -> None:
         state = self.states[name]
         failed = SerializableErrorInfo(said, [], "OSError") if status is TickStatus.FAILURE else None
         for _ in range(times):
@@ -78,6 +85,7 @@ class World:
                     self.moment,
                     run_ids=[],
                     error=failed,
+                    failure_count=counted if failed else 0,
                     selector_id=selector,
                 )
             )
@@ -105,14 +113,14 @@ def world(tmp_path, monkeypatch):
 def test_a_sensor_that_fails_now_and_then_is_no_news(world):
     assert world.told() == []
     for _ in range(3):
-        world.ticks("looks_around", TickStatus.FAILURE, SENSOR_TICKS - 1)
+        world.ticks("looks_around", TickStatus.FAILURE, TICKS_IN_A_ROW - 1)
         assert world.told() == []
         world.ticks("looks_around", TickStatus.SKIPPED)
         assert world.told() == []
 
 
 def test_a_sensor_that_fails_again_and_again_is_told_once_and_when_it_works(world):
-    world.ticks("looks_around", TickStatus.FAILURE, SENSOR_TICKS)
+    world.ticks("looks_around", TickStatus.FAILURE, TICKS_IN_A_ROW)
     world.ticks("looks_around", TickStatus.STARTED)
     ((severity, sentence),) = world.told()
     assert severity == "warning"
@@ -123,23 +131,41 @@ def test_a_sensor_that_fails_again_and_again_is_told_once_and_when_it_works(worl
     world.ticks("looks_around", TickStatus.SUCCESS)
     assert [sentence for _, sentence in world.told()][1:] == ["looks_around works again."]
     assert len(world.told()) == 2
-    world.ticks("looks_around", TickStatus.FAILURE, SENSOR_TICKS)
+    world.ticks("looks_around", TickStatus.FAILURE, TICKS_IN_A_ROW)
     assert len(world.told()) == 3, "another illness"
 
 
 def test_a_schedule_is_told_at_its_first_failed_tick_because_that_one_does_not_come_again(world):
     world.ticks("every_morning", TickStatus.FAILURE)
     at = f"{datetime.fromtimestamp(world.moment, UTC).astimezone(SETTINGS.timezone):%d %b %H:%M}"
-    assert world.told() == [("critical", f"Schedule every_morning fails itself ({at}): no such folder")]
+    assert world.told() == [("critical", f"every_morning fails itself ({at}): no such folder")]
     world.ticks("every_morning", TickStatus.SUCCESS)
     assert world.told()[1] == ("warning", "every_morning works again.")
 
 
-def test_what_was_switched_off_is_no_news_however_it_ended(world):
-    world.ticks("looks_around", TickStatus.FAILURE, SENSOR_TICKS)
+def test_an_hourly_schedule_makes_up_for_a_failed_hour(world):
+    world.ticks("every_hour", TickStatus.FAILURE)
+    assert world.told() == []
+    world.ticks("every_hour", TickStatus.FAILURE, TICKS_IN_A_ROW - 1)
+    assert [severity for severity, _ in world.told()] == ["warning"]
+
+
+def test_a_tick_that_dagster_tries_again_itself_is_no_news(world):
+    world.ticks("every_morning", TickStatus.FAILURE, said="code server unreachable", counted=0)
+    assert world.told() == []
+
+
+def test_what_was_switched_off_is_no_news_neither_failing_nor_working(world):
+    world.ticks("looks_around", TickStatus.FAILURE, TICKS_IN_A_ROW)
+    assert len(world.told()) == 1
     state = world.states["looks_around"]
     world.instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
-    assert world.told() == []
+    assert len(world.told()) == 1, "nobody knows whether it works again"
+    world.ticks("every_morning", TickStatus.FAILURE)
+    world.instance.update_instigator_state(
+        world.states["every_morning"].with_status(InstigatorStatus.STOPPED)
+    )
+    assert len(world.told()) == 1
 
 
 def test_no_secret_of_an_error_is_told(world, monkeypatch):
@@ -149,8 +175,11 @@ def test_no_secret_of_an_error_is_told(world, monkeypatch):
     assert "EAAB" not in sentence
 
 
-def test_an_unreadable_cursor_tells_nothing_twice(world):
+def test_an_unreadable_cursor_tells_the_same_tick_once_and_what_fails_still_once_more(world):
     world.ticks("every_morning", TickStatus.FAILURE)
     assert len(world.told()) == 1
     world.cursor = "{torn"
     assert len(world.told()) == 1
+    world.ticks("every_morning", TickStatus.FAILURE)
+    world.cursor = "{torn"
+    assert len(world.told()) == 2
