@@ -18,6 +18,7 @@ from benchmarks.month_findings import (
 from benchmarks.simulated_month import FIRST_DAY, BadRestatement, Month, Outage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+# Not at midnight: days older than a week are read while Meta's clicks are wrong, the oldest for the last time.
 _LOOKS = ("04:00", "09:00", "14:00")
 
 
@@ -45,8 +46,7 @@ def test_each_partition_is_built_once_for_each_change(month):
     assert rebuilt_without_change(month.memory.runs, month.warehouse) == []
     graph = build_defs().resolve_asset_graph()
     assert refreshed_without_change(month.memory.runs, graph) == []
-    asked = sum(run.job == "conditions" for run in month.memory.runs)
-    assert len(refreshed_to_no_effect(month.memory.runs)) < asked / 2, table_of_runs(month.memory.runs)
+    assert refreshed_to_no_effect(month.memory.runs) == []
 
 
 def test_nothing_is_decided_on_stale_or_refused_inputs(month):
