@@ -18,7 +18,7 @@ from benchmarks.month_findings import (
 from benchmarks.simulated_month import FIRST_DAY, BadRestatement, Month, Outage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
-# Not at midnight: days older than a week are read while Meta's clicks are wrong, the oldest for the last time.
+# Not at midnight: older days are read while Meta's clicks are wrong, the oldest of them for the last time.
 _LOOKS = ("04:00", "09:00", "14:00")
 
 
