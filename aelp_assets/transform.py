@@ -342,10 +342,11 @@ def _contents(
     """
     contents = {}
     for key in VERSIONED:
-        if key.to_python_identifier() not in built:
+        has_days = context.assets_def.specs_by_key[key].partitions_def is not None
+        if key.to_python_identifier() not in built or (has_days and not context.has_partition_key_range):
             continue
         window: dict[str, Any] = {}
-        if context.assets_def.specs_by_key[key].partitions_def is not None:
+        if has_days:
             newest = date.fromisoformat(context.partition_key_range.end)
             window = {"partition": "date", "first": newest, "last": newest}
         before = spent()
