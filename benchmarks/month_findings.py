@@ -39,7 +39,9 @@ BUILT = [
 """Marts whose rows follow from the account alone; the others say when something became known."""
 _AS_KNOWN = {
     "creative_objects": ["first_seen"],
+    "platform_vs_backend": ["age", "age_bucket"],
     "reward_daily": [
+        "age",
         "completion",
         "completion_sd",
         "corrected_click_conversions",
@@ -47,7 +49,8 @@ _AS_KNOWN = {
         "reward",
     ],
 }
-"""Columns that do, too: who reads an account late has followed no conversion as it came."""
+"""Columns that do, too: who reads an account late has followed no conversion as it came, and has read days
+beyond a lookback later."""
 
 _CHANGES = """
 select coalesce(report_date, date '1970-01-01') as report_date, completed_at

@@ -66,7 +66,7 @@ LOOKS: Sequence[str] = (
 """Moments of a day at which the daemon looks: every schedule's own, and some of the hourly ones'."""
 _SOURCES = ("meta", "google_ads", "tiktok", "linkedin", "orders")
 _HISTORY_DAYS = 45
-_COMPARED_DAYS = 20  # of the history before; an untroubled home begins later
+_COMPARED_DAYS = 20  # of the history before
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _TESTS_DROPPED = 2  # day of the month on which split tests' file appears
 
@@ -212,6 +212,7 @@ class Month:
         days: to live.
         faults: what goes wrong, by number of the day.
         looks: moments of each day at which the daemon looks; faults begin and end at such.
+        backfill_days: how far back what was never read is wanted.
     """
 
     path: Path
@@ -219,6 +220,7 @@ class Month:
     days: int
     faults: Mapping[int, Fault]
     looks: Sequence[str] = LOOKS
+    backfill_days: int = _HISTORY_DAYS
     variables: dict[str, str] = field(default_factory=dict)
     disk_is_full: bool = False
 
@@ -237,7 +239,7 @@ class Month:
     def _write_settings(self) -> None:
         told = yaml.safe_load((PROJECT_ROOT / "aelp.yaml").read_text())
         told["sources"] = {
-            name: {**told["sources"][name], "backfill_days": _HISTORY_DAYS, "calls_per_hour": 100_000}
+            name: {**told["sources"][name], "backfill_days": self.backfill_days, "calls_per_hour": 100_000}
             for name in _SOURCES
         }
         (self.path / "aelp.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
@@ -334,10 +336,11 @@ class Month:
     # --- what it must show ---------------------------------------------------------------------------
 
     def untroubled(self) -> Warehouse:
-        """A home that read the same account once, at the month's last moment, and built every mart."""
+        """A home that read the same days of the same account once, at the month's last moment."""
         home = self.path.with_name(f"{self.path.name}_untroubled")
         shutil.rmtree(home, ignore_errors=True)
-        other = Month(home, self.scale, self.days, {})
+        lived = (self.clock.moment.date() - FIRST_DAY).days
+        other = Month(home, self.scale, self.days, {}, backfill_days=self.backfill_days + lived)
         other.clock.moment = self.clock.moment
         other.drop("split_tests.csv", self.vendor_file())
         with ExitStack() as stack:
