@@ -1,15 +1,17 @@
-"""New or changed files in the drop folder, or changed settings, wake a landing.
+"""New or changed files in the drop folder, changed settings, or a new week wake a landing.
 
 Here: what folder and settings look like, remembered between ticks. Not here: reading files.
 """
 
 import hashlib
 import json
+from datetime import timedelta
 
 import dagster as dg
 import fsspec
 
 from aelp_assets.jobs import land_files
+from resources.clock import Clock
 from resources.settings import Environment, Settings
 from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run, what_became_of
 
@@ -18,24 +20,28 @@ from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run
     job=land_files,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests a landing whenever a file of the drop folder or the settings changed.",
+    description="Requests a landing whenever a file of the drop folder or the settings changed, and weekly.",
 )
 def dropped_files(
     context: dg.SensorEvaluationContext,
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
-    """One landing per state of folder and settings, again while it fails, at most `MAX_ATTEMPTS` times.
+    """One landing per week and state of folder and settings; while it fails, `MAX_ATTEMPTS` at most.
 
     The landing itself leaves alone what is still being written. It also writes the settings' rules, such as
     which campaign belongs to which track, into the warehouse: without one in a home that only pulls, and
-    drops nothing, no campaign had a track and nothing was ever decided (found by the simulated month).
+    drops nothing, no campaign had a track and nothing was ever decided; and without one each week the media
+    mix, whose weeks it writes too, knew no newer week (both found by the simulated month).
     """
 
     def skip(reason: str) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
 
-    state = f"{folder_state(environment.drop_folder) or 'nothing'}-{settings.content_hash[:8]}"
+    today = clock.now().astimezone(settings.timezone).date()
+    week = today - timedelta(days=(today.weekday() - settings.media_mix.first_weekday) % 7)
+    state = f"{folder_state(environment.drop_folder) or 'nothing'}-{settings.content_hash[:8]}-{week}"
     if is_under_way(context.instance, land_files.name):
         return skip("a landing is under way")
     asked_for, attempts = read_cursor(context.cursor)
@@ -45,7 +51,7 @@ def dropped_files(
         # The newest landing, not only this sensor's: one from a shell has read the same folder since.
         last = newest_run(context.instance, land_files.name)
         if last is None or last.is_success:
-            return skip("neither a file nor the settings changed since the last landing")
+            return skip("no file, setting or week is new since the last landing")
         fate = f"the last landing {what_became_of(last)}"
         if last.status == dg.DagsterRunStatus.CANCELED:
             return skip(f"{fate}; relaunch it, or change a file or the settings")

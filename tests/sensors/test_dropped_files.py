@@ -3,12 +3,14 @@
 import os
 import uuid
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from aelp_assets.jobs import land_files
+from resources.clock import FixedClock
 from resources.settings import load_settings, read_environment
 from sensors.attempts import MAX_ATTEMPTS
 from sensors.file_drop import dropped_files, folder_state, read_cursor
@@ -36,8 +38,11 @@ def instance():
 SETTINGS = load_settings(read_environment().settings_path)
 
 
-def tick(environment, cursor=None, instance=None, settings=None):
-    resources = {"environment": environment, "settings": settings or SETTINGS}
+MONDAY = datetime(2026, 6, 29, 12, tzinfo=UTC)
+
+
+def tick(environment, cursor=None, instance=None, settings=None, now=MONDAY):
+    resources = {"environment": environment, "settings": settings or SETTINGS, "clock": FixedClock(now)}
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
         with dg.build_sensor_context(instance=used, cursor=cursor, resources=resources) as context:
             return dropped_files(context)
@@ -55,8 +60,16 @@ def test_an_unchanged_folder_asks_for_nothing_and_says_why(environment, drop):
     first = tick(environment)
     second = tick(environment, first.cursor)
     assert asked(second) == []
-    assert second.skip_reason.skip_message == "neither a file nor the settings changed since the last landing"
+    assert second.skip_reason.skip_message == "no file, setting or week is new since the last landing"
     assert second.cursor == first.cursor
+
+
+def test_a_new_week_asks_once_because_the_media_mix_s_weeks_are_landed(environment, drop):
+    cursor = tick(environment).cursor
+    for days, landings in ((6, 0), (7, 1), (8, 0), (13, 0), (14, 1)):
+        result = tick(environment, cursor, now=MONDAY + timedelta(days=days))
+        assert len(asked(result)) == landings, days
+        cursor = result.cursor
 
 
 def test_a_new_file_a_changed_file_and_a_removed_file_each_ask_again(environment, drop):
@@ -125,7 +138,10 @@ def test_the_folder_state_does_not_depend_on_the_order_files_are_listed_in(envir
         path.write_bytes(content)
         os.utime(path, ns=(times[path], times[path]))
     assert folder_state(str(drop)) == state
-    assert read_cursor(tick(environment).cursor) == (f"{state}-{SETTINGS.content_hash[:8]}", 1)
+    assert read_cursor(tick(environment).cursor) == (
+        f"{state}-{SETTINGS.content_hash[:8]}-{MONDAY:%Y-%m-%d}",
+        1,
+    )
 
 
 def landed(instance, status):
@@ -152,11 +168,11 @@ def test_a_failed_landing_is_asked_for_again_a_bounded_number_of_times_and_then_
         assert failed.run_id[:8] in said
         assert f"{MAX_ATTEMPTS} attempts" in said
     landed(instance, dg.DagsterRunStatus.SUCCESS)  # a person mended it and relaunched it
-    assert "neither a file" in tick(environment, cursor, instance).skip_reason.skip_message
+    assert "no file" in tick(environment, cursor, instance).skip_reason.skip_message
 
 
 def test_a_changed_folder_is_asked_for_after_the_attempts_are_used_up(environment, drop, instance):
-    state = f"{folder_state(str(drop))}-{SETTINGS.content_hash[:8]}"
+    state = f"{folder_state(str(drop))}-{SETTINGS.content_hash[:8]}-{MONDAY:%Y-%m-%d}"
     landed(instance, dg.DagsterRunStatus.FAILURE)
     cursor = f'{{"attempts": {MAX_ATTEMPTS}, "folder": "{state}"}}'
     assert asked(tick(environment, cursor, instance)) == []
