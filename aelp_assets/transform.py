@@ -342,11 +342,12 @@ def _contents(
     """
     contents = {}
     for key in VERSIONED:
-        has_days = context.assets_def.specs_by_key[key].partitions_def is not None
-        if key.to_python_identifier() not in built or (has_days and not context.has_partition_key_range):
+        if key.to_python_identifier() not in built:
             continue
         window: dict[str, Any] = {}
-        if has_days:
+        if context.assets_def.specs_by_key[key].partitions_def is not None:
+            if not context.has_partition_key_range:
+                continue
             newest = date.fromisoformat(context.partition_key_range.end)
             window = {"partition": "date", "first": newest, "last": newest}
         before = spent()
