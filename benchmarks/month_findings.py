@@ -39,9 +39,7 @@ BUILT = [
 """Marts whose rows follow from the account alone; the others say when something became known."""
 _AS_KNOWN = {
     "creative_objects": ["first_seen"],
-    "platform_vs_backend": ["age", "age_bucket"],
     "reward_daily": [
-        "age",
         "completion",
         "completion_sd",
         "corrected_click_conversions",
@@ -49,8 +47,9 @@ _AS_KNOWN = {
         "reward",
     ],
 }
-"""Columns that do, too: who reads an account late has followed no conversion as it came, and has read days
-beyond a lookback later."""
+"""Columns that do, too: who reads an account late has followed no conversion as it came."""
+_READ_UNTIL = 28
+"""The shortest lookback, in days: who reads an account late has read older days at a greater age."""
 
 _CHANGES = """
 select coalesce(report_date, date '1970-01-01') as report_date, completed_at
@@ -79,6 +78,8 @@ def _comparable(home: Warehouse, table: str, since: date) -> pl.DataFrame:
     rows = home.read(TableName("gaelp_training", table)).drop(_AS_KNOWN.get(table, []))
     if "date" in rows.columns:
         rows = rows.filter(pl.col("date") >= since)
+    if "age" in rows.columns:
+        rows = rows.with_columns(pl.col("age").clip(upper_bound=_READ_UNTIL))
     return rows
 
 
