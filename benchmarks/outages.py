@@ -39,6 +39,8 @@ class Outages:
         (home / "dagster").mkdir(parents=True)
         (home / "wanted").mkdir()
         shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster" / "dagster.yaml")
+        # As `aelp prepare` does: services that find no tables race for creating them.
+        dg.DagsterInstance.from_config(str(home / "dagster")).dispose()
         self.environment = {
             **os.environ,
             "AELP_HOME": str(home),

@@ -31,6 +31,7 @@ def small_measurements() -> dict[str, Measure]:
     from benchmarks.creative_features import creative_features
     from benchmarks.creative_reruns import creative_reruns
     from benchmarks.decisions import bandit_decisions, closed_form_tails, thompson_choices
+    from benchmarks.definitions_load import definitions_load
     from benchmarks.forecast_draws import forecast_draws
     from benchmarks.insights_pull import insights_pull
     from benchmarks.mmm_allocation import mmm_allocation, mmm_allocation_library
@@ -39,6 +40,7 @@ def small_measurements() -> dict[str, Measure]:
     return {
         "creative_cold_start": creative_cold_start,
         "creative_embeddings": creative_embeddings,
+        "definitions_load": definitions_load,
         "forecast_draws": forecast_draws,
         "mmm_allocation": mmm_allocation,
         "mmm_allocation_library": mmm_allocation_library,

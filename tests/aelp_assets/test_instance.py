@@ -194,6 +194,23 @@ def test_prepare_makes_what_is_missing_and_tells_services_their_variables(variab
     assert settings_of(environment)["storage"]
     assert (environment.home / "control.sqlite").is_file()
     assert open_warehouse(environment).exists(INGEST_SLICES.name)
+    engine = sa.create_engine(variables["AELP_DAGSTER_URL"], poolclass=sa.pool.NullPool)
+    assert {"runs", "event_logs", "job_ticks"} <= set(sa.inspect(engine).get_table_names())
+
+
+def test_services_started_together_after_prepare_find_dagster_s_tables_created(tmp_environment):
+    with (
+        mock.patch.dict(os.environ, {"AELP_HOME": str(tmp_environment.home)}),
+        mock.patch("sys.argv", ["aelp", "prepare"]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    assert not ended.value.code
+    revised = [
+        sa.create_engine(f"sqlite:///{path}").connect().exec_driver_sql("SELECT * FROM alembic_version").all()
+        for path in sorted(tmp_environment.dagster_home.rglob("*.db"))
+    ]
+    assert [len(revisions) for revisions in revised] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
