@@ -217,15 +217,10 @@ class Past:
     # --- what dbt builds ----------------------------------------------------------------------------
 
     def _built(self, table: TableName, model: str, first: date | None, last: date | None) -> Known:
-        if self.environment.warehouse != "duckdb":
-            raise SettingsError(
-                f"{table}: marts of a past moment are built again on DuckDB only, so far. On BigQuery, "
-                "`SELECT … FOR SYSTEM_TIME AS OF` reads a table of up to seven days ago."
-            )
         notes = ["Built by the SQL of now from what had been landed by then."]
         selects: dict[TableName, str] = {}
         frames: dict[TableName, pl.DataFrame] = {}
-        warehouse = DuckDBWarehouse.from_environment(self.environment)
+        warehouse = open_warehouse(self.environment)
         for source in self.catalogue.sources_of(model):
             appended = landed_by(source)
             if appended is not None:
@@ -240,12 +235,15 @@ class Past:
                 frames[source] = self._source(source)
         (self.environment.home / "temporary").mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="as-of-", dir=self.environment.home / "temporary") as scratch:
-            past = self.environment.model_copy(update={"home": Path(scratch)})
-            warehouse.extract(past.duckdb_path, selects, {"moment": self.moment})
+            past = self.environment.model_copy(update={"home": Path(scratch), "warehouse": "duckdb"})
             made = DuckDBWarehouse.from_environment(past)
-            tables = [PYTHON_TABLES[str(source)] for source in frames]
-            made.ensure_tables(tables)
-            made.write(*(Append(each, frames[each.name]) for each in tables))
+            if isinstance(warehouse, DuckDBWarehouse):
+                warehouse.extract(past.duckdb_path, selects, {"moment": self.moment})
+            else:  # what was known comes down a table at a time
+                for source, known in selects.items():
+                    _fill(made, source, warehouse.query(known, {"moment": self.moment}))
+            for source, rows in frames.items():
+                _fill(made, source, rows)
             _run_dbt(past, table)
             rows = made.read(table)
         return _of_days(Known(rows, notes), table, first, last)
@@ -280,6 +278,12 @@ class Past:
 
     def _words(self, moment: datetime) -> str:
         return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _fill(made: Warehouse, source: TableName, rows: pl.DataFrame) -> None:
+    table = PYTHON_TABLES[str(source)]
+    made.ensure_tables([table])
+    made.write(Append(table, rows))
 
 
 def _run_dbt(environment: Environment, table: TableName) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from aelp_assets.column_sources import COLUMN_SOURCES, Place
 from aelp_assets.lineage import recalled
 from resources.code_version import source_hash
-from resources.settings import PROJECT_ROOT, Environment, SettingsError
+from resources.settings import Environment, SettingsError
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_lineage(environment: Environment) -> Lineage:
     Raises:
         SettingsError: dbt was never parsed for this kind of warehouse.
     """
-    target = PROJECT_ROOT / "dbt_project" / "target" / environment.warehouse
+    target = environment.dbt_target
     if not (target / "manifest.json").exists():
         raise SettingsError(f"dbt was never parsed for {environment.warehouse}: `aelp run` does it.")
     sources: dict[str, Mapping[str, frozenset[Place]]] = {
@@ -80,10 +80,7 @@ def read_lineage(environment: Environment) -> Lineage:
         if not found:
             (unknown if found is None else not_followed).add(table)
             continue
-        sources[table] = {
-            column: frozenset((_unprefixed(name, environment), source) for name, source in places)
-            for column, places in found.items()
-        }
+        sources[table] = {column: frozenset(places) for column, places in found.items()}
     return Lineage(sources, frozenset(unknown), frozenset(not_followed))
 
 
@@ -91,10 +88,6 @@ def _models(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
     for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] == "model":
             yield unique_id, node
-
-
-def _unprefixed(table: str, environment: Environment) -> str:
-    return table.removeprefix(environment.dataset_prefix)
 
 
 def trace(lineage: Lineage, start: Place) -> list[Step]:

@@ -22,10 +22,13 @@ from sqlglot.lineage import Node, lineage
 ModelLineage = dict[str, list[tuple[str, str]]]
 
 
-def model_lineage(sql: str, dialect: str, upstream: Mapping[str, Sequence[str]]) -> ModelLineage:
+def model_lineage(
+    sql: str, dialect: str, upstream: Mapping[str, Sequence[str]], prefix: str = ""
+) -> ModelLineage:
     """The upstream columns each output column of `sql` is computed from.
 
-    `upstream` has the columns of the `schema.table`s the model refers to. A statement sqlglot cannot follow
+    `upstream` has the columns of the `schema.table`s the model refers to, whose schemas `sql` names with the
+    environment's `prefix` before them. A statement sqlglot cannot follow
     gives an empty result: lineage is a courtesy and never fails a run.
     """
     schema: dict[str, dict[str, dict[str, str]]] = {}
@@ -36,6 +39,8 @@ def model_lineage(sql: str, dialect: str, upstream: Mapping[str, Sequence[str]])
         tree = parse_one(sql, dialect=dialect)
         for mention in tree.find_all(exp.Table):
             mention.set("catalog", None)  # the file's or project's own name says nothing here
+            if mention.db:
+                mention.set("db", exp.to_identifier(mention.db.removeprefix(prefix)))
         outputs = lineage(None, tree, schema, dialect=dialect, validate_qualify_columns=False)
     except SqlglotError:
         return {}

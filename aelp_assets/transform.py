@@ -65,16 +65,16 @@ def dbt_environment(environment: Environment) -> dict[str, str]:
         "AELP_BIGQUERY_LOCATION": environment.bigquery_location,
         "AELP_BIGQUERY_ENDPOINT": environment.bigquery_endpoint or "",
         # dagster-dbt looks here for the parsed project; without it every run parses again (4 s).
-        "DBT_TARGET_PATH": str(DBT_FOLDER / "target" / environment.warehouse),
-        dbt_command.PARSED_PROJECT: str(DBT_FOLDER / "target" / environment.warehouse),
+        "DBT_TARGET_PATH": str(environment.dbt_target),
+        dbt_command.PARSED_PROJECT: str(environment.dbt_target),
     }
 
 
 def dbt_project(environment: Environment) -> DbtProject:
-    """The project, with a target folder per warehouse so that neither reads the other's manifest."""
+    """The project with the target folder of this environment, so that none reads another's manifest."""
     return DbtProject(
         project_dir=DBT_FOLDER,
-        target_path=f"target/{environment.warehouse}",
+        target_path=environment.dbt_target,
         profiles_dir=DBT_FOLDER,
         target=environment.warehouse,
     )
@@ -404,7 +404,9 @@ def _facts(
 
     def traced(node: Mapping[str, Any]) -> lineage.ModelLineage:
         upstream = {name: list(catalogue().get(name, {})) for name in parents[node["unique_id"]]}
-        return lineage.model_lineage(node["compiled_code"], warehouse.dialect, upstream)
+        return lineage.model_lineage(
+            node["compiled_code"], warehouse.dialect, upstream, environment.dataset_prefix
+        )
 
     sources = source_hash("dbt_project")
     facts: dict[dg.AssetKey, dict[str, Any]] = {}
@@ -415,7 +417,7 @@ def _facts(
             metadata["dagster/row_count"] = count
         if node.get("compiled_code"):
             found = lineage.remembered(
-                DBT_FOLDER / "target" / environment.warehouse / "lineage",
+                environment.dbt_target / "lineage",
                 node["unique_id"],
                 sources,
                 functools.partial(traced, node),

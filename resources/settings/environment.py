@@ -41,6 +41,11 @@ class Environment(BaseModel):
         return self.home / "warehouse.duckdb"
 
     @property
+    def dbt_target(self) -> Path:
+        """dbt's parse of the project, which names tables: each warehouse and prefix has its own."""
+        return PROJECT_ROOT / "dbt_project" / "target" / f"{self.dataset_prefix}{self.warehouse}"
+
+    @property
     def artifacts(self) -> Path:
         return self.home / "artifacts"
 

@@ -30,6 +30,12 @@ def test_each_column_is_traced_through_ctes_stars_and_joins():
     assert found["track"] == [("staging.stg_tracks", "track")]
 
 
+def test_a_prefix_of_datasets_is_no_part_of_a_table_s_name():
+    prefixed = SQL.replace('"staging"', '"ci_staging"')
+    assert model_lineage(prefixed, "duckdb", COLUMNS, "ci_") == lineage_of(SQL)
+    assert not model_lineage(prefixed, "duckdb", COLUMNS)["cost"]
+
+
 def test_sql_that_cannot_be_followed_gives_nothing_rather_than_a_failed_run():
     assert lineage_of("select from where") == {}
 
