@@ -7,8 +7,8 @@ which rows a number of today rests on (`explanation`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aelp_assets.column_sources import COLUMN_SOURCES, Place
@@ -22,12 +22,13 @@ class Lineage:
     """What each column of each table is computed from, and the tables nothing is known of.
 
     `unknown` are models whose SQL has not been run since it changed, `not_followed` those whose SQL was run
-    and cannot be read column by column.
+    and cannot be read column by column; `reads` has the tables each model's SQL reads.
     """
 
     sources: Mapping[str, Mapping[str, frozenset[Place]]]
     unknown: frozenset[str]
     not_followed: frozenset[str] = frozenset()
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def named(self, asked: str) -> str:
         """The table of that name; its schema may be left out where only one table is called so."""
@@ -74,20 +75,24 @@ def read_lineage(environment: Environment) -> Lineage:
     unknown: set[str] = set()
     not_followed: set[str] = set()
     code = source_hash("dbt_project")
-    for unique_id, node in _models(json.loads((target / "manifest.json").read_text(encoding="utf-8"))):
-        table = f"{node['config']['schema']}.{node['name']}"
+    manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    names = {
+        unique_id: f"{node['schema'].removeprefix(environment.dataset_prefix)}.{node['name']}"
+        for unique_id, node in {**manifest["nodes"], **manifest["sources"]}.items()
+        if node["resource_type"] in ("model", "source", "seed")
+    }
+    models = [each for each in names if each.startswith("model.")]
+    for unique_id in models:
         found = recalled(target / "lineage", unique_id, code)
         if not found:
-            (unknown if found is None else not_followed).add(table)
+            (unknown if found is None else not_followed).add(names[unique_id])
             continue
-        sources[table] = {column: frozenset(places) for column, places in found.items()}
-    return Lineage(sources, frozenset(unknown), frozenset(not_followed))
-
-
-def _models(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] == "model":
-            yield unique_id, node
+        sources[names[unique_id]] = {column: frozenset(places) for column, places in found.items()}
+    reads = {
+        names[each]: tuple(sorted(names[parent] for parent in manifest["parent_map"][each]))
+        for each in models
+    }
+    return Lineage(sources, frozenset(unknown), frozenset(not_followed), reads)
 
 
 def trace(lineage: Lineage, start: Place) -> list[Step]:
@@ -123,6 +128,17 @@ def makers_of(place: Place) -> list[str]:
     """Who makes a column besides the tables it is computed from: the settings, a person, a seed."""
     table, column = place
     return [str(maker) for maker in _made(table).get(column, ())]
+
+
+def of_no_column(lineage: Lineage, steps: list[Step]) -> list[Place]:
+    """Columns on the way that SQL makes of none: it counts rows, or says a constant."""
+    return [
+        (step.table, column)
+        for step in steps
+        if step.table in lineage.reads
+        for column in step.columns
+        if lineage.sources.get(step.table, {}).get(column) == frozenset()
+    ]
 
 
 def dead_ends(lineage: Lineage, steps: list[Step]) -> list[Place]:

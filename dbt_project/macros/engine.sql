@@ -34,6 +34,11 @@
     cast({{ numerator }} as {{ type_of('FLOAT64') }}) / nullif(cast({{ denominator }} as {{ type_of('FLOAT64') }}), 0)
 {%- endmacro %}
 
+{# A number in whole billionths: sums do not follow the order of the rows. As INT64 they would end at nine billion. #}
+{% macro whole_billionths(expression) -%}
+    cast(round({{ expression }} * 1000000000) as {{ type_of('NUMERIC') }})
+{%- endmacro %}
+
 {# Sum of counts, INT64 on both (DuckDB widens to HUGEINT). #}
 {% macro sum_count(expression) -%}
     cast(sum({{ expression }}) as int64)
@@ -87,6 +92,15 @@
         date_sub('hour', {{ earlier }}, {{ later }})
     {%- else -%}
         div(timestamp_diff({{ later }}, {{ earlier }}, microsecond), 3600000000)
+    {%- endif -%}
+{%- endmacro %}
+
+{# Hours elapsed from `earlier` to `later`, as a fraction. #}
+{% macro hours_between(earlier, later) -%}
+    {%- if target.type == 'duckdb' -%}
+        cast(date_sub('microsecond', {{ earlier }}, {{ later }}) as double) / 3600000000
+    {%- else -%}
+        cast(timestamp_diff({{ later }}, {{ earlier }}, microsecond) as float64) / 3600000000
     {%- endif -%}
 {%- endmacro %}
 

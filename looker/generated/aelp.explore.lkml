@@ -27,18 +27,30 @@ explore: performance {
 explore: creatives {
   view_name: creative_history
   label: "Creatives"
-  description: "What each creative did on each placement, what it looks like, and what its newest score expects."
+  description: "What each creative did on each placement where it ran, and what it looks like."
 
   join: creative_objects {
     type: left_outer
     relationship: many_to_one
     sql_on: ${creative_history.platform} = ${creative_objects.platform} and ${creative_history.account_id} = ${creative_objects.account_id} and ${creative_history.creative_id} = ${creative_objects.creative_id} ;;
   }
+}
 
-  join: creative_score_summary {
+explore: creative_scores {
+  view_name: creative_score_summary
+  label: "Creative scores"
+  description: "What the newest scores expect of each creative on each placement, before it ran there too, beside what it looks like and did."
+
+  join: creative_objects {
+    type: left_outer
+    relationship: many_to_one
+    sql_on: ${creative_score_summary.platform} = ${creative_objects.platform} and ${creative_score_summary.account_id} = ${creative_objects.account_id} and ${creative_score_summary.creative_id} = ${creative_objects.creative_id} ;;
+  }
+
+  join: creative_history {
     type: left_outer
     relationship: one_to_one
-    sql_on: ${creative_history.platform} = ${creative_score_summary.platform} and ${creative_history.account_id} = ${creative_score_summary.account_id} and ${creative_history.track} = ${creative_score_summary.track} and ${creative_history.creative_id} = ${creative_score_summary.creative_id} and ${creative_history.placement} = ${creative_score_summary.placement} ;;
+    sql_on: ${creative_score_summary.platform} = ${creative_history.platform} and ${creative_score_summary.account_id} = ${creative_history.account_id} and ${creative_score_summary.track} = ${creative_history.track} and ${creative_score_summary.creative_id} = ${creative_history.creative_id} and ${creative_score_summary.placement} = ${creative_history.placement} ;;
   }
 }
 
@@ -49,7 +61,7 @@ explore: decisions {
 
   always_filter: {
     filters: [
-      decision_summary.is_newest: "yes",
+      decision_summary.is_newest: "Yes",
     ]
   }
 
@@ -79,7 +91,7 @@ explore: forecast_vs_actual {
 
   always_filter: {
     filters: [
-      forecast_vs_actual.is_newest: "yes",
+      forecast_vs_actual.is_newest: "Yes",
     ]
   }
 }
@@ -91,7 +103,7 @@ explore: media_mix {
 
   always_filter: {
     filters: [
-      media_mix_channels.is_newest: "yes",
+      media_mix_channels.is_newest: "Yes",
     ]
   }
 
@@ -103,7 +115,7 @@ explore: media_mix {
 }
 
 explore: placement {
-  view_name: meta_ad_performance_by_place
+  view_name: placement_performance
   label: "Placement"
   description: "What Meta's placements and devices cost and brought, by account-local day."
 }
@@ -115,6 +127,7 @@ explore: time_to_decision {
   fields: [
     ALL_FIELDS*,
     -proposal_history.changes,
+    -proposal_history.changes_made,
     -proposal_history.rolled_back_changes,
     -proposal_history.hours_to_rollback,
     -proposal_history.mean_hours_to_rollback,

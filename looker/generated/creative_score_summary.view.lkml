@@ -4,7 +4,7 @@ view: creative_score_summary {
   label: "Newest scores"
   sql_table_name: `@{bigquery_project}.@{dataset_prefix}gaelp_training.creative_score_summary` ;;
 
-  dimension: creative_placement_key {
+  dimension: score_key {
     primary_key: yes
     hidden: yes
     type: string
@@ -12,31 +12,36 @@ view: creative_score_summary {
   }
 
   dimension: platform {
-    hidden: yes
+    label: "Platform"
+    description: "Source of the account."
     type: string
     sql: ${TABLE}.platform ;;
   }
 
   dimension: account_id {
-    hidden: yes
+    label: "Account ID"
+    description: "Account as the platform names it."
     type: string
     sql: ${TABLE}.account_id ;;
   }
 
   dimension: track {
-    hidden: yes
+    label: "Track"
+    description: "Track."
     type: string
     sql: ${TABLE}.track ;;
   }
 
   dimension: creative_id {
-    hidden: yes
+    label: "Creative ID"
+    description: "Creative."
     type: string
     sql: ${TABLE}.creative_id ;;
   }
 
   dimension: placement {
-    hidden: yes
+    label: "Placement"
+    description: "Placement where the track's ads ran."
     type: string
     sql: ${TABLE}.placement ;;
   }
@@ -99,15 +104,17 @@ view: creative_score_summary {
   dimension: texts_pass {
     label: "Texts pass"
     description: "No rule about texts blocks."
-    type: yesno
-    sql: ${TABLE}.texts_pass ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.texts_pass then 'Yes' when not ${TABLE}.texts_pass then 'No' end ;;
   }
 
   dimension: review_passed {
     label: "Review passed"
     description: "What that review found."
-    type: yesno
-    sql: ${TABLE}.review_passed ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.review_passed then 'Yes' when not ${TABLE}.review_passed then 'No' end ;;
   }
 
   dimension: model_version {

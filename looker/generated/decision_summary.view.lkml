@@ -20,8 +20,9 @@ view: decision_summary {
   dimension: is_newest {
     label: "Is of the newest morning"
     description: "Whether that is the newest morning anything was decided on."
-    type: yesno
-    sql: ${TABLE}.is_newest ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.is_newest then 'Yes' when not ${TABLE}.is_newest then 'No' end ;;
   }
 
   dimension: platform {
@@ -83,8 +84,9 @@ view: decision_summary {
   dimension: advisory {
     label: "Advisory"
     description: "True where no real lever exists: never to be written."
-    type: yesno
-    sql: ${TABLE}.advisory ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.advisory then 'Yes' when not ${TABLE}.advisory then 'No' end ;;
   }
 
   dimension: reason {
@@ -104,8 +106,9 @@ view: decision_summary {
   dimension: account_eligible {
     label: "Account eligible"
     description: "Whether that morning's decision could use the account."
-    type: yesno
-    sql: ${TABLE}.account_eligible ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.account_eligible then 'Yes' when not ${TABLE}.account_eligible then 'No' end ;;
   }
 
   dimension: currency {

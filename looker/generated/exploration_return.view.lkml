@@ -49,8 +49,9 @@ view: exploration_return {
   dimension: is_matured {
     label: "Is matured"
     description: "Whether the account's days reach past it by as many as conversions take."
-    type: yesno
-    sql: ${TABLE}.is_matured ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.is_matured then 'Yes' when not ${TABLE}.is_matured then 'No' end ;;
   }
 
   dimension_group: report {

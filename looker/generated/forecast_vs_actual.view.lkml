@@ -14,8 +14,9 @@ view: forecast_vs_actual {
   dimension: is_newest {
     label: "Is the newest of its day"
     description: "Whether no later morning forecast the lever's day: true once per lever and day."
-    type: yesno
-    sql: ${TABLE}.is_newest ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.is_newest then 'Yes' when not ${TABLE}.is_newest then 'No' end ;;
   }
 
   dimension: platform {
@@ -153,8 +154,9 @@ view: forecast_vs_actual {
   dimension: clicks_inside_p10_p90 {
     label: "Clicks inside p10 to p90"
     description: "Whether the 80 % interval held; NULL until the day is landed."
-    type: yesno
-    sql: ${TABLE}.clicks_inside_p10_p90 ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.clicks_inside_p10_p90 then 'Yes' when not ${TABLE}.clicks_inside_p10_p90 then 'No' end ;;
   }
 
   dimension_group: morning {

@@ -13,9 +13,10 @@ view: media_mix_channels {
 
   dimension: is_newest {
     label: "Is of the newest fit"
-    description: "Whether it is the track's newest fit."
-    type: yesno
-    sql: ${TABLE}.is_newest ;;
+    description: "Whether it is of the newest fit."
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.is_newest then 'Yes' when not ${TABLE}.is_newest then 'No' end ;;
   }
 
   dimension: track {
@@ -122,8 +123,9 @@ view: media_mix_channels {
   dimension: disagrees {
     label: "Disagrees"
     description: "Whether the independent estimate contradicts its return."
-    type: yesno
-    sql: ${TABLE}.disagrees ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.disagrees then 'Yes' when not ${TABLE}.disagrees then 'No' end ;;
   }
 
   dimension: binding {

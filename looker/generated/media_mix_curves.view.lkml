@@ -34,8 +34,9 @@ view: media_mix_curves {
   dimension: extrapolated {
     label: "Extrapolated"
     description: "Beyond the largest spend ever seen."
-    type: yesno
-    sql: ${TABLE}.extrapolated ;;
+    type: string
+    suggestions: ["Yes", "No"]
+    sql: case when ${TABLE}.extrapolated then 'Yes' when not ${TABLE}.extrapolated then 'No' end ;;
   }
 
   dimension_group: morning {

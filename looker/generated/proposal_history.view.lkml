@@ -95,7 +95,7 @@ view: proposal_history {
 
   dimension: rollback_reason {
     label: "Rollback reason"
-    description: "Why it was."
+    description: "Why it was to be."
     type: string
     sql: ${TABLE}.rollback_reason ;;
   }
@@ -162,7 +162,7 @@ view: proposal_history {
 
   dimension_group: rolled_back {
     label: "Rolled back"
-    description: "When the change was undone."
+    description: "When the change was undone; NULL while its rollback waits, or where that failed."
     type: time
     timeframes: [
       raw,
@@ -196,19 +196,19 @@ view: proposal_history {
 
   measure: approved_proposals {
     label: "Proposals approved"
-    description: "Signed to be done; rolled back or not."
+    description: "Signed by as many as it takes; rolled back or not."
     type: count_distinct
-    sql: case when ${TABLE}.verdict = 'approve' then ${TABLE}.proposal_id end ;;
+    sql: case when ${TABLE}.status in ('approved', 'rolled_back') then ${TABLE}.proposal_id end ;;
     value_format_name: decimal_0
   }
 
   measure: hours_to_decision {
     label: "Hours to decisions"
     hidden: yes
-    description: "Whole hours from proposals to their first signatures."
+    description: "Hours from proposals to their first signatures."
     type: sum
     sql: ${TABLE}.hours_to_first_decision ;;
-    value_format_name: decimal_0
+    value_format_name: decimal_1
   }
 
   measure: changes {
@@ -216,6 +216,14 @@ view: proposal_history {
     description: "Approved and put into the change feed."
     type: count_distinct
     sql: ${TABLE}.change_id ;;
+    value_format_name: decimal_0
+  }
+
+  measure: changes_made {
+    label: "Changes made"
+    description: "Carried out, or noted in shadow, or taken back before; not those held, refused or still to be sent."
+    type: count_distinct
+    sql: case when ${TABLE}.change_status in ('applied', 'shadow') or ${TABLE}.rolled_back_at is not null then ${TABLE}.change_id end ;;
     value_format_name: decimal_0
   }
 
@@ -230,10 +238,10 @@ view: proposal_history {
   measure: hours_to_rollback {
     label: "Hours to rollbacks"
     hidden: yes
-    description: "Whole hours from changes to their rollbacks."
+    description: "Hours from changes until they were undone."
     type: sum
     sql: ${TABLE}.hours_to_rollback ;;
-    value_format_name: decimal_0
+    value_format_name: decimal_1
   }
 
   measure: approval_rate {
@@ -254,7 +262,7 @@ view: proposal_history {
 
   measure: mean_hours_to_rollback {
     label: "Rollback time (hours)"
-    description: "Hours from change to rollback, mean over changes rolled back."
+    description: "Hours from change to its being undone, mean over changes rolled back."
     type: number
     sql: cast(${hours_to_rollback} as float64) / nullif(cast(${rolled_back_changes} as float64), 0) ;;
     value_format_name: decimal_1
@@ -262,9 +270,9 @@ view: proposal_history {
 
   measure: rollback_rate {
     label: "Rollback rate"
-    description: "Changes rolled back / changes."
+    description: "Changes rolled back / changes made."
     type: number
-    sql: cast(${rolled_back_changes} as float64) / nullif(cast(${changes} as float64), 0) ;;
+    sql: cast(${rolled_back_changes} as float64) / nullif(cast(${changes_made} as float64), 0) ;;
     value_format_name: percent_1
   }
 }

@@ -36,7 +36,7 @@ _TYPES: Mapping[ColumnType, str] = {
     "INT64": "number",
     "FLOAT64": "number",
     "NUMERIC": "number",
-    "BOOL": "yesno",
+    "BOOL": "string",  # a yesno says No of what is not known
 }
 LookML = dict[str, Any]
 
@@ -111,9 +111,14 @@ def _dimension(dimension: Dimension) -> LookML:
         "name": words.name,
         **_said(words.label, words.description, words.hidden),
         "type": _TYPES[dimension.type],
-        "sql": f"${{TABLE}}.{dimension.column}",
+        **({"suggestions": ["Yes", "No"]} if dimension.type == "BOOL" else {}),
+        "sql": _yes_or_no(dimension.column) if dimension.type == "BOOL" else f"${{TABLE}}.{dimension.column}",
         **_format(words.value_format_name),
     }
+
+
+def _yes_or_no(column: str) -> str:
+    return f"case when ${{TABLE}}.{column} then 'Yes' when not ${{TABLE}}.{column} then 'No' end"
 
 
 def _time(dimension: Dimension) -> LookML:

@@ -1,6 +1,6 @@
 import pytest
 
-from aelp_assets.column_trace import Lineage, Step, dead_ends, makers_of, trace
+from aelp_assets.column_trace import Lineage, Step, dead_ends, makers_of, of_no_column, trace
 from aelp_assets.lineage import model_lineage, recalled, remembered
 
 COLUMNS = {
@@ -68,6 +68,7 @@ CHAIN = Lineage(
         "raw.meta_ads_insights": {},
     },
     frozenset({"raw.rows"}),
+    reads={"marts.days": ("staging.days", "staging.rules")},
 )
 
 
@@ -82,6 +83,12 @@ def test_a_column_is_followed_to_what_was_landed_nearest_first():
 
 def test_a_gap_on_the_way_is_named_and_a_constant_is_none():
     assert dead_ends(CHAIN, trace(CHAIN, ("ops.approvals", "amount"))) == [("raw.rows", "payload")]
+
+
+def test_a_count_of_rows_on_the_way_is_named_with_what_its_sql_reads():
+    steps = trace(CHAIN, ("ops.approvals", "amount"))
+    assert of_no_column(CHAIN, steps) == [("marts.days", "is_new")]
+    assert of_no_column(CHAIN, trace(CHAIN, ("marts.days", "cost"))) == []
 
 
 def test_who_makes_a_column_ends_its_way():

@@ -155,7 +155,7 @@ def test_standard_names_are_there():
     wanted = "Impressions, Clicks, Spend, Conversions, Revenue, CPM, CTR, CPC, CVR, CAC, ROAS"
     assert labels >= set(wanted.split(", "))
     asked_for = """
-        performance ad_performance placement creatives forecast_vs_actual media_mix decisions
+        performance ad_performance placement creatives creative_scores forecast_vs_actual media_mix decisions
         exploration_return time_to_decision rollback_time
     """
     assert set(EXPLORES) == set(asked_for.split())
@@ -228,7 +228,7 @@ def test_a_row_of_every_morning_is_summed_for_the_newest_unless_asked():
     }
     assert set(by_morning) == {"decisions", "forecast_vs_actual", "media_mix"}
     for explore in by_morning.values():
-        assert always_filtered(explore) == {f"{explore['view_name']}.is_newest": "yes"}
+        assert always_filtered(explore) == {f"{explore['view_name']}.is_newest": "Yes"}
 
 
 def test_explores_filter_fields_that_are_there():
@@ -289,16 +289,47 @@ def test_ratios_of_several_rows_are_ratios_of_their_sums(small):
     assert found == pytest.approx((0.015, 0.2, 0.4, 2.0, 6.0, 4.0))
 
 
-def test_a_pause_of_five_hours_and_one_of_one_take_three_in_the_mean(small):
+def measured(small, view):
+    found = small.execute(select_measures(VIEWS[view], view, "duckdb"))
+    return dict(zip([column[0] for column in found.description], found.fetchone(), strict=True))
+
+
+def test_means_and_rates_of_proposals_count_what_came_about(small):
     small.execute(
-        "insert into proposal_history by name from (values ('a', 5, 'approve', 'c1', 7, now()), "
-        "('b', 1, 'reject', null, null, null), ('c', null, null, null, null, null)) "
-        "as t(proposal_id, hours_to_first_decision, verdict, change_id, hours_to_rollback, rolled_back_at)"
+        "insert into proposal_history by name from (values "
+        "('a', 'rolled_back', 5.5, 'c1', 'applied', 7.25, now()), "
+        "('b', 'rejected', 1.5, null, null, null, null), "
+        "('c', 'pending', null, null, null, null, null), "
+        "('d', 'expired', 2, null, null, null, null), "  # signed by one of two
+        "('e', 'rolled_back', 3, 'c2', 'applied', null, null), "  # its rollback was refused
+        "('f', 'approved', 3, 'c3', 'held', null, null)"
+        ") as t(proposal_id, status, hours_to_first_decision, change_id, change_status, hours_to_rollback, "
+        "rolled_back_at)"
     )
-    found = small.execute(select_measures(VIEWS["proposal_history"], "proposal_history", "duckdb"))
-    told = dict(zip([column[0] for column in found.description], found.fetchone(), strict=True))
+    told = measured(small, "proposal_history")
     assert told["mean_hours_to_decision"] == 3
-    assert (told["approval_rate"], told["rollback_rate"], told["mean_hours_to_rollback"]) == (0.5, 1, 7)
+    assert told["approval_rate"] == 3 / 5
+    assert (told["rollback_rate"], told["mean_hours_to_rollback"]) == (1 / 2, 7.25)
+
+
+def test_still_images_and_unknown_values_are_in_no_ratio_of_placements(small):
+    small.execute(
+        "insert into placement_performance by name from (values "
+        "(true, 100, 30, 10, 40), (true, 50, 0, 10, null), (true, 7, null, 20, 20), (false, 900, 0, 60, null)"
+        ") as t(is_video, impressions, video_3s_views, spend, purchase_value_7d_click)"
+    )
+    told = measured(small, "placement_performance")
+    assert told["placement_hook_rate"] == 30 / 150
+    assert told["placement_roas"] == 60 / 30
+
+
+def test_what_is_not_known_is_neither_yes_nor_no():
+    fields = {told["name"]: told for told in VIEWS["forecast_vs_actual"]["dimensions"]}
+    sql = fields["clicks_inside_p10_p90"]["sql"].replace("${TABLE}", "seen")
+    rows = "(values (1, true), (2, false), (3, null)) as seen(place, clicks_inside_p10_p90)"
+    found = duckdb.sql(f"select {sql} from {rows} order by place").fetchall()
+    assert found == [("Yes",), ("No",), (None,)]
+    assert not [told for view in VIEWS.values() for told in view["dimensions"] if told["type"] == "yesno"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aelp_assets.column_sources import COLUMN_SOURCES
 from aelp_assets.column_trace import dead_ends, read_lineage, trace
+from aelp_assets.commands.lineage import lineage
 from aelp_assets.governance import ARM_SUBMISSION, LAUNCH_SUBMISSION, SUBMISSION
 from resources.warehouse.schema import TableName
 from resources.warehouse.tables import PYTHON_TABLES
@@ -62,3 +65,16 @@ def test_every_dollar_is_traced_to_landed_rows_without_a_gap(finished, start):
     landed = {step.table for step in steps if step.table.startswith("raw.")}
     assert "raw.meta_ads_insights" in landed
     assert "raw.levers" in landed or start[0] in OUTCOMES
+
+
+def test_a_count_of_rows_says_what_its_sql_reads(finished, capsys):
+    home, _ = finished
+    with home.entered(TODAY):
+        lineage("platform_vs_backend.backend_orders")
+        assert "backend_orders is of no column: it counts rows" in capsys.readouterr().out
+        lineage("platform_vs_backend.click_conversions_per_order", as_json=True)
+        told = json.loads(capsys.readouterr().out)
+    assert told["steps"][0]["table"] == "gaelp_training.platform_vs_backend"
+    (counted,) = (read for made, read in told["of_no_column"].items() if made.endswith(".backend_orders"))
+    assert "gaelp_training.orders" in counted
+    assert told["not_to_be_told"] == []

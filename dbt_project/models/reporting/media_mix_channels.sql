@@ -1,9 +1,10 @@
 -- media_mix_channels: one row per morning, track and channel: what it brought, and where its next dollars go.
+-- Newest of all tracks, which one run fits: a track that is no more has no newest fit.
 select
     channels.as_of_date,
     channels.track,
     channels.channel,
-    channels.as_of_date = max(channels.as_of_date) over (partition by channels.track) as is_newest,
+    channels.as_of_date = max(channels.as_of_date) over () as is_newest,
     channels.model,
     channels.spend,
     channels.contribution_p10,

@@ -17,7 +17,13 @@ changed as (
         max(case when changes.kind = 'apply' then changes.mode end) as mode,
         max(case when changes.kind = 'apply' then changes.status end) as change_status,
         max(case when changes.kind = 'apply' then changes.created_at end) as changed_at,
-        max(case when changes.kind = 'rollback' then changes.created_at end) as rolled_back_at,
+        -- Undone only once its inverse is: a rollback that was refused, or still waits, leaves the change as it is.
+        max(
+            case
+                when changes.kind = 'rollback' and changes.status in ('applied', 'shadow', 'withdrawn')
+                    then changes.finished_at
+            end
+        ) as rolled_back_at,
         max(case when changes.kind = 'rollback' then changes.reason end) as rollback_reason,
         max(case when changes.kind = 'apply' then outbox.request end) as request,
         max(case when changes.kind = 'apply' then outbox.sent_at end) as sent_at,
@@ -49,7 +55,7 @@ select
     decided.verdict,
     decided.signatures,
     decided.last_decided_at as decided_at,
-    {{ timestamp_diff_hours('decided.first_decided_at', 'proposals.created_at') }} as hours_to_first_decision,
+    {{ hours_between('proposals.created_at', 'decided.first_decided_at') }} as hours_to_first_decision,
     changed.change_id,
     changed.mode,
     changed.change_status,
@@ -61,7 +67,7 @@ select
     draws.arm as drawn_to,
     draws.hold_probability,
     case when draws.arm = 'hold' then draws.window_ends_at end as held_until,
-    {{ timestamp_diff_hours('changed.rolled_back_at', 'changed.changed_at') }} as hours_to_rollback
+    {{ hours_between('changed.changed_at', 'changed.rolled_back_at') }} as hours_to_rollback
 from {{ source('ops', 'proposals') }} as proposals
 left join decided on proposals.proposal_id = decided.proposal_id
 left join changed on proposals.proposal_id = changed.proposal_id

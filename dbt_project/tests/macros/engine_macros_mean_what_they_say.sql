@@ -48,22 +48,26 @@ hours as (
     select
         cast('2026-01-02 01:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
         cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        3660 as seconds,
         1 as expected
     union all
     select
         cast('2026-01-02 00:58:59+00:00' as {{ type_of('TIMESTAMP') }}) as later,
         cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        3599 as seconds,
         0 as expected
     union all
     select
         cast('2026-01-01 23:59:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
         cast('2026-01-02 01:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        -3660 as seconds,
         -1 as expected
     union all
     -- Clocks that jump (US daylight saving, 8 March 2026) do not stretch an hour.
     select
         cast('2026-03-08 12:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as later,
         cast('2026-03-07 12:00:00+00:00' as {{ type_of('TIMESTAMP') }}) as earlier,
+        86400 as seconds,
         24 as expected
 ),
 
@@ -137,6 +141,17 @@ answers as (
         cast({{ timestamp_diff_hours('later', 'earlier') }} as string) as answer,
         cast(expected as string) as expected
     from hours
+    union all
+    select
+        'hours_between' as macro,
+        cast(cast(round({{ hours_between('earlier', 'later') }} * 3600) as int64) as string) as answer,
+        cast(seconds as string) as expected
+    from hours
+    union all
+    select
+        'whole_billionths' as macro,
+        cast(cast({{ whole_billionths('cast(20000000000.5 as ' ~ type_of('FLOAT64') ~ ')') }} / 500000000 as int64) as string) as answer,
+        '40000000001' as expected
     union all
     select
         'age_in_days' as macro,

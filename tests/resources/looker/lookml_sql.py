@@ -13,7 +13,12 @@ import sqlglot
 
 View = Mapping[str, Any]
 
-AGGREGATES = {"sum": "sum({})", "count_distinct": "count(distinct {})", "max": "max({})", "min": "min({})"}
+AGGREGATES = {
+    "sum": "coalesce(sum({}), 0)",  # as Looker sends it
+    "count_distinct": "count(distinct {})",
+    "max": "max({})",
+    "min": "min({})",
+}
 
 
 def measure_sql(view: View, name: str) -> str:

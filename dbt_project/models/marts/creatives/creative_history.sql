@@ -55,19 +55,17 @@ days as (
             as matured_conversions,
         -- Against the other creatives of each day as Mantel and Haenszel weigh strata: a day without any counts 0.
         -- Summed in whole billionths, its ratios to six decimals: sums of floats follow the order of the rows.
-        cast(round({{ safe_ratio(
+        {{ whole_billionths(safe_ratio(
             'creative_days.clicks * (market.impressions - creative_days.impressions)', 'market.impressions'
-        ) }} * 1000000000) as int64) as clicks_compared,
-        cast(round({{ safe_ratio(
+        )) }} as clicks_compared,
+        {{ whole_billionths(safe_ratio(
             '(market.clicks - creative_days.clicks) * creative_days.impressions', 'market.impressions'
-        ) }} * 1000000000) as int64) as clicks_of_others,
+        )) }} as clicks_of_others,
         case
             when market.trailing_cost_per_impression is not null
-                then cast(round(market.cost_per_impression * creative_days.impressions * 1000000000) as int64)
+                then {{ whole_billionths('market.cost_per_impression * creative_days.impressions') }}
         end as cost_on_days,
-        cast(
-            round(market.trailing_cost_per_impression * creative_days.impressions * 1000000000) as int64
-        ) as cost_before,
+        {{ whole_billionths('market.trailing_cost_per_impression * creative_days.impressions') }} as cost_before,
         case when creative_days.impressions > 0 then market.competitor_ads end as competitor_ads
     from creative_days
     left join market
@@ -99,10 +97,10 @@ totals as (
         sum(cost) as cost,
         {{ sum_count('matured_clicks') }} as matured_clicks,
         sum(matured_conversions) as matured_conversions,
-        {{ sum_count('clicks_compared') }} as clicks_compared,
-        {{ sum_count('clicks_of_others') }} as clicks_of_others,
-        {{ sum_count('cost_on_days') }} as cost_on_days,
-        {{ sum_count('cost_before') }} as cost_before,
+        sum(clicks_compared) as clicks_compared,
+        sum(clicks_of_others) as clicks_of_others,
+        sum(cost_on_days) as cost_on_days,
+        sum(cost_before) as cost_before,
         avg(competitor_ads) as competitor_ads
     from days
     group by platform, account_id, track, creative_id, placement
