@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from resources.control.backups import Backup
 
 
@@ -23,9 +21,14 @@ def backup(
     """Copy the control store (proposals, approvals, changes, kill switch, retry queue) into one file."""
     from resources.clock import clock_from_environment
     from resources.control.backups import write_backup
+    from resources.control.records import Refused
+    from resources.control.store import has_control_store, open_control_store
     from resources.settings import read_environment
 
-    written = write_backup(_store(), file, clock_from_environment().now())
+    url = _url()
+    if not has_control_store(url):  # opened, it would be made, and every night's backup would be of nothing
+        raise Refused(f"There is no control store at {url}, so nothing to back up. Check AELP_HOME.")
+    written = write_backup(open_control_store(url), file, clock_from_environment().now())
     typer.echo(f"{file}: {_told(written)}\nsha256 {written.sha256}")
     typer.echo(
         f"What decisions rested on lies beside it, each under its hash and never changed: copy "
@@ -38,8 +41,9 @@ def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metav
     from resources.clock import clock_from_environment
     from resources.control.backups import restore_backup, waiting
     from resources.control.records import killed
+    from resources.control.store import open_control_store
 
-    engine = _store()
+    engine = open_control_store(_url())
     restored = restore_backup(engine, file, clock_from_environment().now())
     typer.echo(f"Restored from {file}: {_told(restored)}")
     with engine.begin() as connection:
@@ -55,11 +59,11 @@ def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metav
         )
 
 
-def _store() -> sa.Engine:
-    from resources.control.store import control_url, open_control_store
+def _url() -> str:
+    from resources.control.store import control_url
     from resources.settings import read_environment
 
-    return open_control_store(control_url(read_environment().home, os.environ))
+    return control_url(read_environment().home, os.environ)
 
 
 def _told(found: Backup) -> str:

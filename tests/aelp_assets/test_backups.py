@@ -78,6 +78,13 @@ def test_a_store_moved_to_postgresql_is_mirrored_as_before(home, postgresql, cap
         assert "This control store is not empty: it has " in capsys.readouterr().err
 
 
+def test_where_no_store_is_none_is_made_and_nothing_is_backed_up(home, capsys):
+    assert aelp("backup", str(home.parent / "noon.backup")) == 2
+    assert f"no control store at sqlite:///{home}/control.sqlite" in capsys.readouterr().err
+    assert not (home.parent / "noon.backup").exists()
+    assert not (home / "control.sqlite").exists()
+
+
 def woken(cursor: str | None) -> dg.SensorResult:
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(
