@@ -37,7 +37,7 @@ def backup(
 
 
 def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metavar="FILE")]) -> None:
-    """Fill an empty control store from a backup: all of it, or nothing; what waits to be sent is held."""
+    """Fill an empty control store from a backup: all of it, or nothing; the kill switch is on in it."""
     from resources.clock import clock_from_environment
     from resources.control.backups import restore_backup, waiting
     from resources.control.records import killed
@@ -47,9 +47,8 @@ def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metav
     restored = restore_backup(engine, file, clock_from_environment().now())
     typer.echo(f"Restored from {file}: {_told(restored)}")
     with engine.begin() as connection:
-        stopped = killed(connection)
+        typer.echo(killed(connection))
         unsent = waiting(connection)
-    typer.echo(stopped or "The kill switch is off.")
     if unsent:
         typer.echo(
             f"{unsent} approved changes had not been sent then; they may have been sent, or undone, since. "
@@ -57,6 +56,8 @@ def restore(file: Annotated[Path, typer.Argument(help="Of `aelp backup`.", metav
             "after it, and before anything sends, `aelp rollback CHANGE --by … --reason …` takes back one "
             "that must not."
         )
+    else:
+        typer.echo("Nothing waited to be sent then. `aelp kill off --by … --reason …` lets everything go on.")
 
 
 def _url() -> str:

@@ -130,8 +130,8 @@ def _as_json(value: Any) -> Any:
 def restore_backup(engine: sa.Engine, file: Path, now: datetime) -> Backup:
     """Fill an empty store with what a file holds: all of it in one transaction, or nothing.
 
-    Where changes waited to be sent, the kill switch is on in it from the first moment: they may have been
-    sent, undone or stopped since the backup.
+    The kill switch is on in it from the first moment: since the backup everything may have been stopped, and
+    what waited to be sent may have been sent, or undone.
 
     A file of an older release is taken; columns declared since get their default, as in a store of that age.
 
@@ -146,7 +146,7 @@ def restore_backup(engine: sa.Engine, file: Path, now: datetime) -> Backup:
             with engine.connect() as connection, connection.begin():
                 _require_empty(connection)
                 _fill(connection, raw, file)
-                _stop_what_waits(connection, now)
+                _stop(connection, now)
     except OSError as fault:
         raise Refused(f"{file} cannot be read: {fault.strerror or fault}.") from None
     except (sa.exc.DBAPIError, ValueError) as fault:  # psycopg2 raises a bare ValueError of a NUL
@@ -238,8 +238,8 @@ def waiting(connection: sa.Connection) -> int:
     return len(changes(connection, CHANGES.c.status.in_(UNFINISHED), CHANGES.c.mode != "shadow"))
 
 
-def _stop_what_waits(connection: sa.Connection, now: datetime) -> None:
-    if waiting(connection) and killed(connection) is None:
+def _stop(connection: sa.Connection, now: datetime) -> None:
+    if killed(connection) is None:  # in shadow too: the settings are not the store's and may change after it
         reason = "decisions since the backup are unknown"
         row = {"is_on": True, "person": "aelp restore", "reason": reason, "at": now.timestamp()}
         connection.execute(sa.insert(KILL_SWITCH).values(**row))

@@ -180,13 +180,16 @@ def test_what_waits_to_be_sent_comes_back_stopped_in_the_transaction_that_brings
     assert platform.values["id-l1"] == running("500"), "taken back before it was sent"
 
 
-def test_a_store_in_which_nothing_waits_comes_back_as_it_was(engine, target, tmp_path):
+def test_an_emergency_stop_since_the_backup_is_not_released_though_nothing_waited(engine, target, tmp_path):
     (first,) = proposed(governing(engine), lever("l1"))
-    governing(engine).approve(first, "sam", "it pays", TEN)  # in shadow mode nothing is sent
     write_backup(engine, tmp_path / "nine.backup", TEN)
+    governing(engine).kill(is_on=True, person="eve", reason="spend explodes", now=TEN)
     restore_backup(target, tmp_path / "nine.backup", SOON)
-    assert governing(target).killed() is None
-    assert everything(target) == everything(engine)
+    with pytest.raises(Refused, match="aelp restore stopped everything"):
+        governing(target).approve(first, "sam", "it pays", SOON)
+    stopped, restored = everything(engine), everything(target)
+    assert len(restored.pop("kill_switch")) == len(stopped.pop("kill_switch"))
+    assert restored == stopped
 
 
 # --- what is refused ----------------------------------------------------------------------------------
