@@ -1,17 +1,20 @@
 """YAML as a person wrote it: a key that stands twice is refused, not silently answered by the last one; so
 is what no person writes: sections inside themselves, thousands deep, or multiplied by aliases.
 
-Here: loading text. Not here: what the keys mean (`settings`, `files/mapping.py`).
+Here: loading text, telling a value of it. Not here: what the keys mean (`settings`, `files/mapping.py`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 _DEEPEST = 100
-_LARGEST = 1_000_000  # characters; what an alias repeats counts each time
+_LARGEST = 1_000_000  # characters and sections; what an alias repeats counts each time
+_LONGEST_INTEGER = 1_000  # characters; 1:59:59:… of a megabyte is computed for minutes, a long 0xff… not told
+_LONGEST_TOLD = 80
 
 
 class RepeatedKeyError(yaml.MarkedYAMLError):
@@ -30,6 +33,15 @@ class UniqueKeyLoader(yaml.CSafeLoader):
         return super().construct_document(node)
 
 
+def _integer(loader: UniqueKeyLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > _LONGEST_INTEGER:
+        raise ValueError(f"an integer of more than {_LONGEST_INTEGER:,} characters")
+    return int(loader.construct_yaml_int(node))
+
+
+UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _integer)
+
+
 def load_yaml(text: str) -> Any:
     """The one document in `text` (None where it is empty).
 
@@ -40,8 +52,24 @@ def load_yaml(text: str) -> Any:
     _refuse_outsized(text)
     try:
         return yaml.load(text, UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except ValueError as error:  # a number of ten thousand digits, the 31st of February
-        raise yaml.YAMLError(str(error)) from None
+    except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+        # The loader's own, of a value that its type does not take: the 31st of February, !!bool maybe.
+        raise yaml.YAMLError(f"a value is not of its type: {error}") from None
+
+
+def told(value: Any) -> str:
+    """A value as a message about it shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]}…"
+
+
+@dataclass
+class _Section:
+    """A mapping or list that is not at its end: how much had been counted before, how deep it goes so far."""
+
+    anchor: str | None
+    before: int
+    deepest: int = 0
 
 
 def _refuse_outsized(text: str) -> None:
@@ -50,30 +78,37 @@ def _refuse_outsized(text: str) -> None:
     Building is recursive in C: 200,000 open brackets end the process. And what is built small can be told
     large: ten lists of ten aliases each to the one before are ten billion values in a message about them.
     """
-    sizes: dict[str, int | None] = {}  # of what each anchor names; None while it is still open
-    opened: list[tuple[str | None, int]] = []
+    sizes: dict[str, tuple[int, int] | None] = {}  # and depths, by anchor; None while it is still open
+    opened: list[_Section] = []
     total = 0
     for event in yaml.parse(text, yaml.CSafeLoader):
-        fault = None
+        fault, depth = None, 0
         if isinstance(event, yaml.CollectionStartEvent):
-            opened.append((event.anchor, total))
+            opened.append(_Section(event.anchor, total))
+            total += 1
+            depth = len(opened)
             if event.anchor is not None:
                 sizes[event.anchor] = None
-            if len(opened) > _DEEPEST:
-                fault = f"sections lie more than {_DEEPEST} deep"
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = opened.pop()
-            if anchor is not None:
-                sizes[anchor] = total - before
+            section = opened.pop()
+            depth = section.deepest
+            if section.anchor is not None:
+                sizes[section.anchor] = total - section.before, depth - len(opened)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1 + len(event.value)
             if event.anchor is not None:
-                sizes[event.anchor] = 1 + len(event.value)
+                sizes[event.anchor] = 1 + len(event.value), 0
         elif isinstance(event, yaml.AliasEvent):
-            size = sizes.get(str(event.anchor), 0)  # an unknown one is refused by the loader
-            total += 1 + (size or 0)
-            if size is None:
+            named = sizes.get(str(event.anchor), (0, 0))  # an unknown one is refused by the loader
+            if named is None:
                 fault = f"*{event.anchor} stands inside itself"
+            else:
+                total += 1 + named[0]
+                depth = len(opened) + named[1]
+        if opened:
+            opened[-1].deepest = max(opened[-1].deepest, depth)
+        if depth > _DEEPEST:
+            fault = f"sections lie more than {_DEEPEST} deep, what aliases repeat included"
         if total > _LARGEST:
             fault = f"more than {_LARGEST:,} characters, what aliases repeat included"
         if fault is not None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from resources.yaml_loading import told
+
 # A column is named by one header or by several.
 _BARE = ("str", "tuple[str, ...]")
 
@@ -65,6 +67,6 @@ def _described(fault: ErrorDetails, sections: frozenset[str]) -> str:
     if fault["type"] == "missing":
         return f"{path}: required, but missing."
     if fault["type"] == "model_type":
-        return f"{path}: expected a section such as {{column: Day}}, found {fault['input']!r}."
+        return f"{path}: expected a section such as {{column: Day}}, found {told(fault['input'])}."
     message = str(fault["msg"]).removeprefix("Value error, ")
     return f"{path}: {message}" if path else message

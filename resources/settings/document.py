@@ -30,7 +30,7 @@ from resources.settings.policy import Policy
 from resources.settings.sources import LiveSources, SourceName
 from resources.settings.tracks import Attribution, Reward, Track, TrackRule
 from resources.settings.values import Section, SettingsError, TimeZone, TrackName
-from resources.yaml_loading import RepeatedKeyError, load_yaml
+from resources.yaml_loading import RepeatedKeyError, load_yaml, told
 
 
 class Settings(Section):
@@ -168,7 +168,7 @@ def _describe_fault(fault: object) -> str:
     allowed = _allowed_range(fault["loc"]) if fault["type"] in _BOUNDS else None
     if allowed:
         message = f"must be {allowed}"
-    return f"{where}: {message} (found {fault['input']!r})"
+    return f"{where}: {message} (found {told(fault['input'])})"
 
 
 # pydantic's name of the broken bound; the message gives both, or a person meets the second one next.

@@ -1,10 +1,12 @@
-"""YAML in which a key stands twice is refused by name and line."""
+"""YAML in which a key stands twice, or that no person writes, is refused in few words."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
 
+from resources.files.mapping import MappingError, parse_mapping
+from resources.settings import SettingsError, load_settings
 from resources.yaml_loading import RepeatedKeyError, load_yaml
 
 
@@ -42,26 +44,54 @@ LAUGHS = 'a0: &a0 ["lol", "lol"]\n' + "".join(
 )
 
 
+EMPTY = f"a: &a [{'[],' * 4_000}]\nb: [{'*a,' * 2_000}]\n"
+STAIRS = f"a0: &a0 {'[' * 90}{']' * 90}\n" + "".join(
+    f"a{n}: &a{n} {'[' * 90}*a{n - 1}{']' * 90}\n" for n in range(1, 60)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (LAUGHS, "more than 1,000,000 characters, what aliases repeat included"),
         (f"a: &a {'x' * 60_000}\nb: [{', '.join(['*a'] * 20)}]\n", "more than 1,000,000 characters"),
+        (EMPTY, "more than 1,000,000 characters"),
+        (STAIRS, "more than 100 deep"),
         ("[" * 200_000, "more than 100 deep"),
         ("a: " * 200_000, "mapping values are not allowed"),
         ("- " * 200_000, "more than 100 deep"),
         ("a: &a [*a]\n", "stands inside itself"),
         ("base: &base {<<: *base}\n", "stands inside itself"),
         ("a: *nobody\n", "undefined alias"),
-        (f"a: {'1' * 5_000}\n", "4300 digits"),
+        (f"a: {'1' * 5_000}\n", "an integer of more than 1,000 characters"),
+        (f"a: 0x{'f' * 5_000}\n", "an integer of more than 1,000 characters"),
+        (f"a: 1{':59' * 300_000}\n", "an integer of more than 1,000 characters"),
+        (f"a: 1{':59' * 300}.5\n", "too large"),
+        ("a: !!bool maybe\n", "not of its type: 'maybe'"),
+        ("a: !!timestamp soon\n", "not of its type"),
+        ('a: !!int ""\n', "not of its type"),
         ("a: 2026-02-31\n", "day is out of range"),
         ("a: !!python/name:os.system\n", "could not determine a constructor"),
         ("!!python/object/new:os.system [id]\n", "could not determine a constructor"),
     ],
-    ids=["laughs", "repeated", "brackets", "keys", "dashes", "itself", "merged", "unknown", "digits", "day",
-         "name", "object"],
+    ids=["laughs", "repeated", "empty", "stairs", "brackets", "keys", "dashes", "itself", "merged", "unknown",
+         "digits", "hexadecimal", "sixties", "fraction", "bool", "timestamp", "nothing", "day", "name",
+         "object"],
 )  # fmt: skip
 def test_what_no_person_writes_is_refused_before_it_costs_anything(text, said):
     with pytest.raises(yaml.YAMLError, match=said) as raised:
         load_yaml(text)
     assert len(str(raised.value)) < 1_000
+
+
+def test_messages_about_a_value_show_its_beginning(tmp_path):
+    large = f"[{'[],' * 1_000}]"
+    with pytest.raises(
+        MappingError, match=r"expected a section such as .*, found \[\[\], \[\], .*…\."
+    ) as raised:
+        parse_mapping(f"records: [{large}]\n", "x.yaml")
+    assert len(str(raised.value)) < 1_000
+    (tmp_path / "aelp.yaml").write_text(f"seed: {large}\n")
+    with pytest.raises(SettingsError, match=r"seed: .*\(found \[\[\], \[\], .*…\)") as refused:
+        load_settings(tmp_path / "aelp.yaml")
+    assert len(str(refused.value)) < 1_000
