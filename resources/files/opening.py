@@ -47,8 +47,8 @@ class Limits:
     """What one file may cost.
 
     An export compresses 5 to 30 times; 250 leaves room for long runs of zeros, while a bomb reaches 1,000.
-    `workbook_memory` is what the process that reads a workbook may take, `batch_bytes` the text of one column
-    in one batch of rows of a Parquet file.
+    `workbook_bytes` is the most of a workbook, stored or expanded, `workbook_memory` what the process that
+    reads it may take, `batch_bytes` the text of one column in one batch of rows of a Parquet file.
     """
 
     expansion_ratio: float = 250.0
@@ -57,10 +57,13 @@ class Limits:
     workbook_memory: int = 4 << 30
     batch_bytes: int = 1 << 30
 
-    def is_bomb(self, expanded: int, stored: int, allowed: int | None = None) -> bool:
-        """Whether so many bytes are too many for a file of `stored`; the first 16 MiB are always granted."""
-        allowed = self.expanded_bytes if allowed is None else allowed
-        return expanded > allowed or (expanded > 16 * _BLOCK and expanded > self.expansion_ratio * stored)
+    def is_bomb(self, expanded: int, stored: int) -> bool:
+        """Whether so many bytes are too many for a file of `stored`."""
+        return expanded > self.granted(stored, self.expanded_bytes)
+
+    def granted(self, stored: int, allowed: int) -> int:
+        """How many of the allowed bytes a file of `stored` may expand to; the first 16 MiB always."""
+        return min(allowed, max(16 * _BLOCK, int(self.expansion_ratio * stored)))
 
 
 @dataclass(frozen=True)

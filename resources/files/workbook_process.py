@@ -1,7 +1,8 @@
-"""A process that reads one workbook and may be lost: `python workbook_process.py <bytes> [sheet header_row]`.
+"""A process that reads one workbook and may be lost: `workbook_process.py <memory> <expanded> [sheet row]`.
 
-Here: the reader under a limit of memory, workbook in, Arrow streams out. Not here: who starts it and what
-the cells mean (`workbooks.py`). It imports nothing of this project: it starts in a tenth of a second.
+Here: the reader under a limit of memory, workbook in, Arrow streams out, and whether it is a workbook at all.
+Not here: who starts it and what the cells mean (`workbooks.py`). It imports nothing of this project: it
+starts in a tenth of a second.
 
 The reader lays a sheet out as one block and repeats shared texts: a file of a few kilobytes can ask for
 hundreds of gigabytes, and where they are refused, the reader ends its process.
@@ -9,14 +10,25 @@ hundreds of gigabytes, and where they are refused, the reader ends its process.
 
 from __future__ import annotations
 
+import io
+import lzma
 import resource
 import sys
+import zipfile
+import zlib
+from typing import NoReturn
 
 import fastexcel
 import pyarrow as pa
 
 REFUSED = 3
 _SECONDS = 900
+_BLOCK = 1 << 20
+_PART = 4  # of the memory, a quarter at most is given on: who takes the cells needs room of its own for them
+# What zipfile raises of archives that are damaged, locked or packed in another way.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError, ValueError
+)  # fmt: skip
 
 
 def limit(kind: int, wanted: int) -> None:
@@ -26,14 +38,48 @@ def limit(kind: int, wanted: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def main(memory: str, sheet: str | None = None, header_row: str = "") -> None:
-    """All sheets as text, or one with the types it is stored in, below its header."""
+def refuse(reason: str) -> NoReturn:
+    """End with words for a person."""
+    sys.stderr.write(reason)
+    raise SystemExit(REFUSED) from None
+
+
+def check_archive(content: bytes, granted: int) -> None:
+    """Sizes in a zip directory can lie, so the members are really unpacked, a block at a time."""
+    expanded = 0
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if "xl/workbook.xml" not in archive.namelist():
+                refuse("a zip archive that is no workbook: unpack it into the folder")
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    while block := member.read(_BLOCK):
+                        expanded += len(block)
+                        if expanded > granted:
+                            refuse(
+                                f"expands to more than {expanded:,} bytes from {len(content):,}: "
+                                "refused as a decompression bomb"
+                            )
+    except _BROKEN as error:
+        refuse(f"broken workbook: {error}")
+
+
+def main(memory: str, granted: str, sheet: str | None = None, header_row: str = "") -> None:
+    """All sheets as text, or one, checked before, with the types it is stored in, below its header.
+
+    Args:
+        memory: bytes this process may take.
+        granted: bytes the archive may expand to.
+    """
     limit(resource.RLIMIT_AS, int(memory))
     limit(resource.RLIMIT_CPU, _SECONDS)
     limit(resource.RLIMIT_CORE, 0)
-    given = 0
+    given, most = 0, int(memory) // _PART
+    content = sys.stdin.buffer.read()
+    if sheet is None:
+        check_archive(content, int(granted))
     try:
-        workbook = fastexcel.read_excel(sys.stdin.buffer.read())
+        workbook = fastexcel.read_excel(content)
         for name in workbook.sheet_names if sheet is None else [sheet]:
             if sheet is None:
                 # skip_rows keeps leading empty rows, so that lines are the sheet's own row numbers.
@@ -43,14 +89,13 @@ def main(memory: str, sheet: str | None = None, header_row: str = "") -> None:
             assert isinstance(loaded, fastexcel.ExcelSheet)
             cells = loaded.to_arrow()
             given += cells.nbytes
-            if given > int(memory):
-                raise MemoryError
+            if given > most:
+                raise MemoryError(f"its cells take more than {most:,} bytes")
             named = cells.replace_schema_metadata({"sheet": name})
             with pa.ipc.new_stream(sys.stdout.buffer, named.schema) as stream:
                 stream.write_batch(named)
     except fastexcel.FastExcelError as error:
-        sys.stderr.write(str(error))
-        raise SystemExit(REFUSED) from None
+        refuse(f"not a readable workbook: {error}")
 
 
 if __name__ == "__main__":

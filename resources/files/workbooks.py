@@ -6,15 +6,16 @@ Here: everything that looks into an .xlsx file. Not here: other bytes (`opening.
 
 from __future__ import annotations
 
-import io
-import lzma
+import os
+import shutil
 import subprocess
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
@@ -25,10 +26,6 @@ from resources.files.workbook_process import REFUSED
 
 _BLOCK = 1 << 20
 _READER = Path(__file__).with_name("workbook_process.py")
-# What zipfile raises of archives that are damaged, locked or packed in another way.
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError, ValueError
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,9 @@ def read_workbook(filesystem: AbstractFileSystem, path: str, limits: Limits) -> 
     """Every non-empty sheet, all cells as text. A workbook holds at most 1,048,576 rows, so it is read whole.
 
     Raises:
-        UnreadableFile: not a workbook, broken, or expanding too far.
+        UnreadableFile: not a workbook, broken, too large, or expanding too far.
     """
-    content = filesystem.cat_file(path)
-    _check_archive(content, limits)
-    read = _read(content, limits)
+    read = _read(filesystem, path, limits)
     return [Sheet(name, cells) for name, cells in read if cells.height and cells.width > 1]
 
 
@@ -58,7 +53,7 @@ def rounded_columns(
     filesystem: AbstractFileSystem, path: str, sheet: str, header_line: int, limits: Limits
 ) -> set[int]:
     """Positions of columns stored as numbers beyond what a spreadsheet keeps exactly (15 digits)."""
-    [(_, typed)] = _read(filesystem.cat_file(path), limits, sheet, str(header_line - 1))
+    [(_, typed)] = _read(filesystem, path, limits, sheet, str(header_line - 1))
     return {
         position
         for position, column in enumerate(typed.iter_columns())
@@ -66,44 +61,44 @@ def rounded_columns(
     }
 
 
-def _read(content: bytes, limits: Limits, *sheet: str) -> Iterator[tuple[str, pl.DataFrame]]:
+def _read(
+    filesystem: AbstractFileSystem, path: str, limits: Limits, *sheet: str
+) -> Iterator[tuple[str, pl.DataFrame]]:
     """What the reader's process gives: name and cells of each sheet."""
-    # Isolated: neither the environment nor the working folder decide what it imports.
-    command = [sys.executable, "-I", str(_READER), str(limits.workbook_memory), *sheet]
-    read = subprocess.run(command, input=content, capture_output=True, check=False)
-    if read.returncode == REFUSED:
-        raise UnreadableFile(f"not a readable workbook: {read.stderr.decode(errors='replace').strip()}")
-    if read.returncode:
-        said = read.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    size = filesystem.size(path)
+    if size > limits.workbook_bytes:
         raise UnreadableFile(
-            f"a workbook that cannot be read within {limits.workbook_memory / 2**30:g} GiB of memory: "
-            "refused as a decompression bomb, or damaged. Save the sheet as CSV"
-            + (f" ({said})" if said else "")
+            f"a workbook or other zip archive of {size:,} bytes, beyond {limits.workbook_bytes:,}: save the "
+            "sheet as CSV, or unpack it into the folder"
         )
-    streams = pa.BufferReader(read.stdout)
-    while streams.tell() < streams.size():
-        with pa.ipc.open_stream(streams) as stream:
-            name = stream.schema.metadata[b"sheet"].decode()
-            yield name, pl.DataFrame(pl.from_arrow(stream.read_all()))
+    granted = limits.granted(size, limits.workbook_bytes)
+    # Through files: neither the workbook nor the cells of all its sheets lie in this process at once.
+    with TemporaryFile() as cells, TemporaryFile() as words:
+        with filesystem.open(path, "rb") as stored:
+            status = _run_reader(stored, cells, words, str(limits.workbook_memory), str(granted), *sheet)
+        words.seek(0)
+        said = words.read().decode(errors="replace").strip()
+        if status == REFUSED:
+            raise UnreadableFile(said)
+        if status:
+            last = said.rpartition("\n")[2]
+            raise UnreadableFile(
+                f"a workbook that cannot be read within {limits.workbook_memory / 2**30:g} GiB of memory: "
+                "refused as a decompression bomb, or damaged. Save the sheet as CSV"
+                + (f" ({last})" if last else "")
+            )
+        cells.seek(0)
+        while cells.tell() < os.fstat(cells.fileno()).st_size:
+            with pa.ipc.open_stream(cells) as stream:
+                name = stream.schema.metadata[b"sheet"].decode()
+                yield name, pl.DataFrame(pl.from_arrow(stream.read_all()))
 
 
-def _check_archive(content: bytes, limits: Limits) -> None:
-    # Sizes in a zip directory can lie, so the members are really unpacked, a block at a time.
-    expanded = 0
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if "xl/workbook.xml" not in archive.namelist():
-                raise UnreadableFile("a zip archive that is no workbook: unpack it into the folder")
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    while block := member.read(_BLOCK):
-                        expanded += len(block)
-                        if limits.is_bomb(expanded, len(content), limits.workbook_bytes):
-                            raise UnreadableFile(
-                                f"expands to more than {expanded:,} bytes from {len(content):,}: "
-                                "refused as a decompression bomb"
-                            )
-    except UnreadableFile:
-        raise
-    except _BROKEN as error:
-        raise UnreadableFile(f"broken workbook: {error}") from None
+def _run_reader(stored: IO[bytes], cells: IO[bytes], words: IO[bytes], *arguments: str) -> int:
+    # Isolated: neither the environment nor the working folder decide what it imports.
+    command = [sys.executable, "-I", str(_READER), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=cells, stderr=words) as reader:
+        assert reader.stdin is not None
+        with suppress(BrokenPipeError), reader.stdin:  # one that has ended says why itself
+            shutil.copyfileobj(stored, reader.stdin, _BLOCK)
+    return reader.returncode

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,6 +29,7 @@ from resources.files.workbooks import read_workbook
 
 STREAM = "file_ad_performance"
 SHEET = "xl/worksheets/sheet1.xml"
+LOCAL = fsspec.filesystem("file")
 
 
 @pytest.fixture
@@ -53,9 +56,9 @@ def far_cell(text: bytes) -> bytes:
     return text.replace(b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>')
 
 
-def long_texts(text: bytes) -> bytes:
-    """100,000 cells that show one text of 64 kB: 7 MB of XML, 6 GB of cells."""
-    cells = "".join(f'<row r="{r}"><c r="A{r}" t="s"><v>0</v></c></row>' for r in range(3, 100_003))
+def long_texts(text: bytes, times: int = 100_000) -> bytes:
+    """So many cells that show one text of 64 kB; 100,000 are 7 MB of XML, 6 GB of cells."""
+    cells = "".join(f'<row r="{r}"><c r="A{r}" t="s"><v>0</v></c></row>' for r in range(3, times + 3))
     return text.replace(b"</sheetData>", cells.encode() + b"</sheetData>")
 
 
@@ -84,6 +87,34 @@ def test_a_workbook_that_asks_for_more_memory_than_it_may_have_is_refused(bench,
     report = bench.land()
     assert "cannot be read within 1 GiB of memory" in report.unrecognised[0].reason
     assert report.rows_written == {STREAM: 1}
+
+
+def test_cells_that_the_reader_can_hold_and_the_landing_cannot_are_refused(bench, sheet):
+    bench.limits = replace(Limits(), workbook_memory=2 << 30)
+    bench.put("b.xlsx", with_long_text(rewritten(sheet, SHEET, lambda text: long_texts(text, 9_000))))
+    assert "its cells take more than 536,870,912 bytes" in bench.land().unrecognised[0].reason
+
+
+def test_a_workbook_of_a_million_members_is_refused(bench, sheet):
+    bench.limits = replace(Limits(), workbook_memory=1 << 29)
+    bench.put("good.xlsx", sheet)
+    members = (b"PK\x01\x02" + bytes(24) + b"\x01\x00" + bytes(16) + b"a") * 1_000_000
+    end = b"PK\x05\x06" + bytes(8) + struct.pack("<II", len(members), 4) + bytes(2)
+    bench.put("b.xlsx", b"PK\x03\x04" + members + end)
+    report = bench.land()
+    assert "cannot be read within 0.5 GiB of memory" in report.unrecognised[0].reason
+    assert report.rows_written == {STREAM: 1}
+
+
+@pytest.mark.parametrize("most", [1 << 20, 1 << 30], ids=["too large", "no workbook"])
+def test_a_large_archive_is_refused_without_being_held_in_memory(tmp_path, most):
+    with zipfile.ZipFile(tmp_path / "exports.zip", "w") as archive:
+        archive.writestr("june.csv", bytes(64 << 20))
+    tracemalloc.start()
+    with pytest.raises(UnreadableFile, match="unpack it into the folder"):
+        read_workbook(LOCAL, str(tmp_path / "exports.zip"), replace(Limits(), workbook_bytes=most))
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
 
 
 def marked(workbook: bytes, local: int, central: int, value: int) -> bytes:

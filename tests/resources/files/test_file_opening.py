@@ -291,7 +291,7 @@ def test_a_workbook_is_read_where_the_machine_allows_less_than_its_limits(export
         resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
 
     read = subprocess.run(
-        [sys.executable, "-I", workbook_process.__file__, str(4 << 30)],
+        [sys.executable, "-I", workbook_process.__file__, str(4 << 30), str(1 << 30)],
         input=exports.workbook({"Data": [["day", "cost"], ["2026-06-30", "1"]]}),
         capture_output=True,
         check=False,
