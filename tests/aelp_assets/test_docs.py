@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -13,7 +15,9 @@ import pytest
 import typer.main
 
 from aelp_assets.cli import app
-from resources.settings import PROJECT_ROOT
+from aelp_assets.instance import install_instance
+from resources.control.store import control_url
+from resources.settings import PROJECT_ROOT, read_environment
 from resources.warehouse.tables import PYTHON_TABLES
 
 PAGES = [
@@ -133,3 +137,36 @@ def test_what_a_page_calls_a_job_schedule_or_sensor_is_one(page, kind):
     named = set(re.findall(rf"\b{kind} `([a-z_]+)`", page.read_text()))
     named |= set(re.findall(rf"`([a-z_]+)` {kind}\b", page.read_text()))
     assert named <= known, f"{page.name}: {named - known}"
+
+
+def test_the_trial_of_a_track_touches_nothing_of_a_deployment(tmp_path):
+    home = tmp_path / "production"
+    (home / "dagster").mkdir(parents=True)
+    (home / "dagster" / "dagster.yaml").write_text(
+        "storage: {postgres: {postgres_url: {env: AELP_DAGSTER_URL}}}"
+    )
+    deployed = {
+        "PATH": os.environ["PATH"],
+        "AELP_HOME": str(home),
+        "AELP_SETTINGS": str(PROJECT_ROOT / "aelp.real.yaml"),
+        "AELP_CONTROL_URL": "postgresql://production/control",
+        "AELP_DAGSTER_URL": "postgresql+psycopg2://production/dagster",
+        "AELP_WAREHOUSE": "bigquery",
+        "AELP_BIGQUERY_PROJECT": "production",
+        "AELP_LIVE": "1",
+        "AELP_NOTIFY_WEBHOOK": "https://production.example",
+        "AELP_NOTIFY_SMTP_HOST": "production.example",
+    }
+    (steps, *_) = _SHELL.findall((PROJECT_ROOT / "docs" / "add_a_track.md").read_text())
+    told = subprocess.run(
+        ["bash", "-ec", steps.replace("/tmp/", f"{tmp_path}/") + "\nenv"],
+        env=deployed, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    trial = dict(line.split("=", 1) for line in told.splitlines())
+    environment = read_environment(trial)
+    assert control_url(environment.home, trial) == f"sqlite:///{tmp_path}/trial/control.sqlite"
+    assert environment.warehouse == "duckdb"
+    assert not {"AELP_LIVE", "AELP_NOTIFY_WEBHOOK", "AELP_NOTIFY_SMTP_HOST"} & set(trial)
+    install_instance(environment, trial)
+    assert "postgres" not in (environment.dagster_home / "dagster.yaml").read_text()
+    assert (tmp_path / "three.yaml").read_text() == (PROJECT_ROOT / "aelp.real.yaml").read_text()
