@@ -5,7 +5,7 @@ lines through the three sizes. Not here: a bill: the emulator writes none, and n
 
 Bytes are BigQuery's logical bytes, from rows and column types. A query is taken to read every column of every
 table below its views, for the days it asks for: more than BigQuery reads, which skips columns nobody names.
-`python -m benchmarks.capacity` prints the table from the kept figures.
+`python -m benchmarks.capacity` prints the table of deploy/README.md from the kept figures.
 """
 
 from __future__ import annotations
@@ -271,24 +271,28 @@ def _below(manifest: Mapping[str, Any], unique_ids: Sequence[str]) -> set[str]:
 # --- printing -----------------------------------------------------------------------------------------
 
 
-def markdown(record: Record) -> str:
-    """The kept figures as the table of deploy/README.md."""
-    table = record.details["table"]
+def markdown(file: Path) -> str:
+    """The kept figures of a results file as a table with the columns of deploy/README.md."""
+    kept = [record for record in load(file).values() if record.benchmark == "capacity"]
+    if not kept:
+        raise SystemExit(
+            f"{file} keeps none of these figures yet. `python -m benchmarks.run --evidence --only capacity` "
+            "measures them."
+        )
     lines = [
-        "| rows a day | | read a day | BigQuery a day | kept a year | `aelp run` of a new day, DuckDB |",
-        "| ---: | --- | ---: | ---: | ---: | ---: |",
+        "| rows a day | read a day, at most | BigQuery a day, at most | kept a year | "
+        "`aelp run` of a new day, DuckDB |",
+        "| ---: | ---: | ---: | ---: | ---: |",
     ]
-    for kind, rows in table.items():
-        for name, row in rows.items():
-            label = f"measured ({name})" if kind == "measured" else "reckoned"
-            wall = f"{row['wall seconds']:,.0f} s ({row['CPU seconds']:,.0f} CPU s)"
+    for kind, rows in kept[-1].details["table"].items():
+        label = "measured" if kind == "measured" else "reckoned"
+        for row in rows.values():
             lines.append(
-                f"| {row['rows']:,.0f} | {label} | {row['GB read']:,.1f} GB | ${row['dollars']:,.2f} | "
-                f"{row['GB a year']:,.1f} GB | {wall} |"
+                f"| {row['rows']:,.0f} | {row['GB read']:,.1f} GB | ${row['dollars']:,.2f} | "
+                f"{row['GB a year']:,.1f} GB | {row['wall seconds']:,.0f} s ({label}) |"
             )
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    (kept,) = [record for record in load(RESULTS / "spine.json").values() if record.benchmark == "capacity"]
-    print(markdown(kept))
+    print(markdown(RESULTS / "spine.json"))
