@@ -200,22 +200,36 @@ def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) ->
 def fingerprint(
     warehouse: Warehouse, settings: Settings, as_of: date, environment: Environment, clock: Clock
 ) -> str:
-    """Hash of everything a morning's decision depends on: slices, settings, code and the kill switch."""
+    """Everything a morning's decision depends on: slices marts hold, settings, code and the kill switch.
+
+    What was landed of spend within a day follows a "+": it may call for a stop, and is no evidence.
+    """
     seen = warehouse.query(
         """
-        select count(*) as slices, max(completed_at) as newest
-        from ops.ingest_slices
-        where status = 'complete' and data_batch_id = batch_id
-            and (report_date is null or report_date <= $as_of)
+        select
+            slices.stream in ('meta_hourly_spend', 'intraday_spend') as is_within_day,
+            count(*) as number,
+            max(slices.completed_at) as newest
+        from ops.ingest_slices as slices
+        inner join ops.transformed_days as built
+            on built.report_date = coalesce(slices.report_date, date '1970-01-01')
+        where slices.status = 'complete' and slices.data_batch_id = slices.batch_id
+            and slices.completed_at <= built.ledger_completed_at
+            and (slices.report_date is null or slices.report_date <= $as_of)
+        group by is_within_day
         """,
         {"as_of": as_of},
-    ).row(0)
+    )
+    held = {within: f"{number}-{newest:%Y%m%dT%H%M%S%f}" for within, number, newest in seen.iter_rows()}
     code = source_hash("models", "dbt_project", "aelp_assets")
     is_killed = not kill_switch_frame(environment, settings, as_of, clock.now()).is_empty()
-    if not seen[1]:
-        return "empty"
-    known = f"{seen[0]}-{seen[1]:%Y%m%dT%H%M%S%f}-{settings.content_hash[:12]}-{code}"
-    return f"{known}-killed" if is_killed else known
+    evidence = f"{held.get(False, 'empty')}-{settings.content_hash[:12]}-{code}{'-killed' * is_killed}"
+    return f"{evidence}+{held.get(True, 'empty')}"
+
+
+def rested_on(run: dg.DagsterRun, inputs: str) -> bool:
+    """Whether the run began with the evidence of this fingerprint; one that carries none did not."""
+    return run.tags.get(FINGERPRINT_TAG, "").partition("+")[0] == inputs.partition("+")[0]
 
 
 def _already_decided(instance: dg.DagsterInstance, as_of: date, inputs: str) -> bool:

@@ -5,19 +5,18 @@ Here: noticing, and how often. Not here: the decision at 09:00 (`schedules`), wh
 
 from __future__ import annotations
 
-import json
 from datetime import date
 
 import dagster as dg
 
 from aelp_assets.jobs import decide, transform_days
-from aelp_assets.runner import fingerprint, stale_ranges
+from aelp_assets.runner import FINGERPRINT_TAG, fingerprint, rested_on, stale_ranges
 from aelp_assets.runs import PARTITION_TAG
 from resources.clock import Clock
 from resources.settings import Environment, Settings
 from resources.warehouse.interface import Warehouse, WarehouseLocked
 from resources.warehouse.tables import TRANSFORMED_DAYS
-from sensors.attempts import MAX_ATTEMPTS, attempt_key, is_under_way, newest_run, what_became_of
+from sensors.attempts import MAX_ATTEMPTS, RUN_KEY_TAG, attempt_key, is_under_way, what_became_of
 
 DECISION_HOUR = 9
 """At which a morning is decided, in the business's time zone."""
@@ -36,51 +35,43 @@ def undecided_morning(
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
-) -> dg.SensorResult:
-    """One run per state of what the morning rests on, at most `MAX_ATTEMPTS` a morning.
+) -> dg.RunRequest | dg.SkipReason:
+    """One run per state of what the morning rests on, at most `MAX_ATTEMPTS` a morning after the first.
 
     A gate that refused stale data at 09:00 refuses them at 09:02 too; asked for again is only what may end
-    otherwise. The state is noted at the first tick after the failure: what changed while the decision ran is
-    seen by the next change.
+    otherwise. Each run carries what it rested on; where one does not, as a person's from the UI, nobody
+    knows, and it is made again once.
     """
-
-    def skip(reason: str, cursor: str | None = context.cursor) -> dg.SensorResult:
-        return dg.SensorResult(skip_reason=reason, cursor=cursor)
-
     today = clock.now().astimezone(settings.timezone).date()
     if is_under_way(context.instance, decide.name):
-        return skip("a decision is under way")
-    last = newest_run(context.instance, decide.name, {PARTITION_TAG: today.isoformat()})
+        return dg.SkipReason("a decision is under way")
+    runs = context.instance.get_runs(
+        dg.RunsFilter(job_name=decide.name, tags={PARTITION_TAG: today.isoformat()})
+    )
+    last = runs[0] if runs else None
     if last is None and clock.now().astimezone(settings.timezone).hour < DECISION_HOUR:
-        return skip(f"the decision of {today} has not been asked for yet")
+        return dg.SkipReason(f"the decision of {today} has not been asked for yet")
+    fate = f"the decision of {today} {what_became_of(last)}"
     if last is not None and last.status != dg.DagsterRunStatus.FAILURE:
-        return skip(f"the decision of {today} {what_became_of(last)}")
+        return dg.SkipReason(fate)
     if is_under_way(context.instance, transform_days.name):
-        return skip("marts are being built")
+        return dg.SkipReason("marts are being built")
     try:
         if behind := days_behind(warehouse, today):
-            return skip(f"marts are behind the ledger: {behind}")
+            return dg.SkipReason(f"marts are behind the ledger: {behind}")
         inputs = fingerprint(warehouse, settings, today, environment, clock)
     except WarehouseLocked as busy:
-        return skip(f"warehouse busy: {busy}")
-    if last is None:
-        first = dg.RunRequest(run_key=attempt_key(f"decide-{today}", 0), partition_key=today.isoformat())
-        return dg.SensorResult(run_requests=[first], cursor=_cursor(today, inputs, 0))
-    seen = read_cursor(context.cursor)
-    if seen is None or seen[0] != today:
-        return skip(f"the decision of {today} {what_became_of(last)}", _cursor(today, inputs, 0))
-    _, failed_on, attempts = seen
-    if inputs == failed_on:
-        return skip(f"the decision of {today} {what_became_of(last)}; nothing it rests on has changed since")
-    if attempts >= MAX_ATTEMPTS:
-        return skip(
-            f"the decision of {today} {what_became_of(last)} after {attempts} further attempts; fix the "
-            "cause its log names and relaunch it"
+        return dg.SkipReason(f"warehouse busy: {busy}")
+    if last is not None and rested_on(last, inputs):
+        return dg.SkipReason(f"{fate}; nothing it rests on has changed since")
+    asked = {run.tags.get(RUN_KEY_TAG) for run in runs}
+    attempts = [0] if last is None else range(1, MAX_ATTEMPTS + 1)
+    keys = [key for attempt in attempts if (key := attempt_key(f"decide-{today}", attempt)) not in asked]
+    if not keys:
+        return dg.SkipReason(
+            f"{fate} after {MAX_ATTEMPTS} further attempts; fix the cause its log names and relaunch it"
         )
-    request = dg.RunRequest(
-        run_key=attempt_key(f"decide-{today}", attempts + 1), partition_key=today.isoformat()
-    )
-    return dg.SensorResult(run_requests=[request], cursor=_cursor(today, inputs, attempts + 1))
+    return dg.RunRequest(keys[0], partition_key=today.isoformat(), tags={FINGERPRINT_TAG: inputs})
 
 
 def days_behind(warehouse: Warehouse, morning: date) -> str:
@@ -95,17 +86,3 @@ def days_behind(warehouse: Warehouse, morning: date) -> str:
         return ""
     ranges = stale_ranges(warehouse, morning)
     return ", ".join(f"{first} to {min(last, morning)}" for first, last in ranges if first < morning)
-
-
-def _cursor(today: date, inputs: str, attempts: int) -> str:
-    told = {"attempts": attempts, "inputs": inputs, "morning": today.isoformat()}
-    return json.dumps(told, sort_keys=True)
-
-
-def read_cursor(text: str | None) -> tuple[date, str, int] | None:
-    """The morning, what its failed decision rested on and the attempts so far; None: a first tick."""
-    try:
-        cursor = json.loads(text or "{}")
-        return date.fromisoformat(cursor["morning"]), str(cursor["inputs"]), int(cursor["attempts"])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None

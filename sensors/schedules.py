@@ -24,7 +24,9 @@ from aelp_assets.jobs import (
     watch,
 )
 from aelp_assets.partitions import decision_days
-from resources.settings import load_settings, read_environment
+from aelp_assets.runner import FINGERPRINT_TAG, fingerprint
+from resources.clock import Clock
+from resources.settings import Environment, Settings, load_settings, read_environment
 from resources.warehouse.interface import Warehouse, WarehouseLocked
 from sensors.attempts import is_under_way
 from sensors.late_decision import DECISION_HOUR, days_behind
@@ -83,7 +85,11 @@ def _not_there(instance: dg.DagsterInstance, morning: str) -> list[str]:
 
 @_clocked(f"0 {DECISION_HOUR} * * *", decide)
 def daily_decision(
-    context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+    context: dg.ScheduleEvaluationContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    environment: dg.ResourceParam[Environment],
+    settings: dg.ResourceParam[Settings],
+    clock: dg.ResourceParam[Clock],
 ) -> dg.RunRequest | dg.SkipReason:
     """Decide at 09:00 on what was known that morning; while marts are behind, as soon as they follow.
 
@@ -93,9 +99,11 @@ def daily_decision(
     try:
         if behind := days_behind(warehouse, morning):
             return dg.SkipReason(f"marts are behind the ledger: {behind}; decided as soon as they follow")
+        inputs = fingerprint(warehouse, settings, morning, environment, clock)
     except WarehouseLocked as busy:
         return dg.SkipReason(f"warehouse busy: {busy}")
-    return dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning.isoformat())
+    tags = {FINGERPRINT_TAG: inputs}
+    return dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning.isoformat(), tags=tags)
 
 
 @_clocked("0 5 * * 2", backtest)

@@ -18,8 +18,8 @@ from resources.settings import load_settings, read_environment
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append
 from resources.warehouse.tables import INGEST_SLICES
-from sensors.attempts import MAX_ATTEMPTS
-from sensors.late_decision import read_cursor, undecided_morning
+from sensors.attempts import MAX_ATTEMPTS, RUN_KEY_TAG
+from sensors.late_decision import undecided_morning
 from sensors.schedules import daily_decision
 
 EIGHT, NOW = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 7, 1, 14, tzinfo=UTC)
@@ -28,7 +28,7 @@ TODAY = "2026-07-01"
 
 class World:
     def __init__(self, instance: dg.DagsterInstance, home) -> None:
-        self.instance, self.cursor, self.now = instance, None, NOW
+        self.instance, self.now = instance, NOW
         self.environment = read_environment({"AELP_HOME": str(home)})
         self.settings = load_settings(self.environment.settings_path)
         self.warehouse = DuckDBWarehouse.from_environment(self.environment)
@@ -36,13 +36,13 @@ class World:
         self.slices = 0
         self.lands()
 
-    def lands(self, days_ago: int = 1) -> None:
+    def lands(self, stream: str = "meta_ads_insights", days_ago: int = 1) -> None:
         """One more slice of the day before, or of today."""
         self.slices += 1
         moment = NOW - timedelta(hours=2) + timedelta(minutes=self.slices)
         row = {
             "source": "meta",
-            "stream": "meta_insights",
+            "stream": stream,
             "account_id": "1",
             "report_date": moment.date() - timedelta(days=days_ago),
             "breakdown_set": "none",
@@ -63,32 +63,40 @@ class World:
         self.warehouse.write(Append(INGEST_SLICES, frame))
 
     def builds_marts(self) -> None:
-        day = NOW.date() - timedelta(days=1)
-        state = ledger.ledger_state(self.warehouse, day, day)
-        ledger.mark_transformed(self.warehouse, state, day, day, source_hash("dbt_project"))
+        last = NOW.date()
+        first = last - timedelta(days=1)
+        state = ledger.ledger_state(self.warehouse, first, last)
+        ledger.mark_transformed(self.warehouse, state, first, last, source_hash("dbt_project"))
 
-    def run(self, job: str, status: dg.DagsterRunStatus) -> None:
-        self.instance.add_run(
-            dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags={"dagster/partition": TODAY})
-        )
+    def run(self, job: str, status: dg.DagsterRunStatus, request: dg.RunRequest | None = None) -> None:
+        """A run somebody started, or the one asked for as the daemon launches it."""
+        asked = {} if request is None else {**request.tags, RUN_KEY_TAG: request.run_key}
+        tags = {"dagster/partition": TODAY, **asked}
+        self.instance.add_run(dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags))
 
-    def tick(self) -> dg.SensorResult:
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={
-                "warehouse": self.warehouse,
-                "environment": self.environment,
-                "settings": self.settings,
-                "clock": FixedClock(self.now),
-            },
+    @property
+    def resources(self) -> dict[str, object]:
+        return {
+            "warehouse": self.warehouse,
+            "environment": self.environment,
+            "settings": self.settings,
+            "clock": FixedClock(self.now),
+        }
+
+    def tick(self) -> dg.RunRequest | dg.SkipReason:
+        with dg.build_sensor_context(instance=self.instance, resources=self.resources) as context:
+            return undecided_morning(context)
+
+    def nine(self) -> dg.RunRequest | dg.SkipReason:
+        moment = NOW.replace(hour=13).astimezone(self.settings.timezone)
+        with dg.build_schedule_context(
+            self.instance, scheduled_execution_time=moment, resources=self.resources
         ) as context:
-            result = undecided_morning(context)
-        self.cursor = result.cursor
-        return result
+            return daily_decision(context)
 
-    def asked(self) -> list[str]:
-        return [request.run_key for request in self.tick().run_requests or []]
+    def fails(self, request: dg.RunRequest | dg.SkipReason | None = None) -> None:
+        assert not isinstance(request, dg.SkipReason), request.skip_message
+        self.run(decide.name, dg.DagsterRunStatus.FAILURE, request)
 
 
 @pytest.fixture
@@ -99,82 +107,92 @@ def world(tmp_path):
         yield made
 
 
-def fails(world) -> None:
-    world.run(decide.name, dg.DagsterRunStatus.FAILURE)
-
-
 def test_before_nine_and_after_a_decision_that_succeeded_nothing_is_asked_for(world):
     world.now = EIGHT
-    assert "not been asked for" in world.tick().skip_reason.skip_message
+    assert "not been asked for" in world.tick().skip_message
     world.now = NOW
     world.run(decide.name, dg.DagsterRunStatus.SUCCESS)
-    assert "succeeded" in world.tick().skip_reason.skip_message
-
-
-def nine(world) -> dg.RunRequest | dg.SkipReason:
-    context = dg.build_schedule_context(
-        scheduled_execution_time=NOW.astimezone(world.settings.timezone),
-        resources={"warehouse": world.warehouse},
-    )
-    return daily_decision(context)
+    assert "succeeded" in world.tick().skip_message
 
 
 def test_at_nine_marts_behind_the_ledger_are_waited_for(world):
-    assert nine(world).partition_key == TODAY
+    assert world.nine().partition_key == TODAY
     world.lands()
-    assert "2026-06-30" in nine(world).skip_message
-    assert world.asked() == [], "not before they follow"
+    assert "2026-06-30" in world.nine().skip_message
+    assert "behind" in world.tick().skip_message, "not before they follow"
     world.builds_marts()
-    (request,) = world.tick().run_requests
+    request = world.tick()
     assert (request.run_key, request.partition_key) == (f"decide-{TODAY}#0", TODAY)
 
 
 def test_what_today_has_spent_so_far_keeps_no_decision_waiting(world):
-    world.lands(days_ago=0)
-    assert nine(world).partition_key == TODAY
+    world.lands("intraday_spend", days_ago=0)
+    assert world.nine().partition_key == TODAY
 
 
 def test_a_failure_is_asked_for_again_once_for_each_change_of_what_it_rests_on(world):
-    fails(world)
-    assert [world.asked() for _ in range(3)] == [[]] * 3, "nothing has changed since"
+    world.fails(world.nine())
+    assert "nothing it rests on" in world.tick().skip_message
     world.lands()
-    assert "behind the ledger" in world.tick().skip_reason.skip_message
+    assert "behind the ledger" in world.tick().skip_message
     world.builds_marts()
-    (request,) = world.tick().run_requests
+    request = world.tick()
+    assert (request.run_key, request.partition_key) == (f"decide-{TODAY}#1", TODAY)
+    world.fails(request)
+    assert "nothing it rests on" in world.tick().skip_message, "the same state is not asked for twice"
+
+
+def test_a_repair_that_lands_before_the_first_look_after_the_failure_is_decided_on(world):
+    world.fails(world.nine())
+    world.lands()
+    world.builds_marts()
+    assert world.tick().run_key == f"decide-{TODAY}#1"
+
+
+def test_what_today_has_spent_since_uses_up_no_attempt(world):
+    world.fails(world.nine())
+    for stream in ("intraday_spend", "meta_hourly_spend"):
+        world.lands(stream, days_ago=0)
+        world.builds_marts()
+        assert "nothing it rests on" in world.tick().skip_message
+
+
+def test_today_s_budgets_are_evidence_once_marts_hold_them(world):
+    world.fails(world.nine())
+    world.lands("levers", days_ago=0)
+    assert "nothing it rests on" in world.tick().skip_message
+    world.builds_marts()
+    assert world.tick().run_key == f"decide-{TODAY}#1"
+
+
+def test_a_failure_that_says_nothing_of_what_it_rested_on_is_made_up_for_once(world):
+    world.fails()
+    request = world.tick()
     assert request.run_key == f"decide-{TODAY}#1"
-    assert request.partition_key == TODAY
-    assert world.asked() == [], "the same state is not asked for twice"
+    world.fails(request)
+    assert "nothing it rests on" in world.tick().skip_message
 
 
 def test_nothing_is_asked_for_while_a_run_decides_or_builds(world):
-    fails(world)
-    world.tick()
+    world.fails(world.nine())
     world.lands()
     world.builds_marts()
     world.run(transform_days.name, dg.DagsterRunStatus.STARTED)
-    assert world.asked() == []
+    assert "being built" in world.tick().skip_message
     world.run(decide.name, dg.DagsterRunStatus.STARTED)
-    assert world.asked() == []
+    assert "under way" in world.tick().skip_message
 
 
 def test_it_is_given_up_after_some_attempts_and_says_so(world):
-    fails(world)
-    world.tick()
+    world.fails(world.nine())
     keys = []
-    for _ in range(MAX_ATTEMPTS + 2):
+    for _ in range(MAX_ATTEMPTS):
         world.lands()
         world.builds_marts()
-        keys += world.asked()
-        fails(world)
+        request = world.tick()
+        keys.append(request.run_key)
+        world.fails(request)
     assert keys == [f"decide-{TODAY}#{attempt}" for attempt in range(1, MAX_ATTEMPTS + 1)]
     world.lands()
     world.builds_marts()
-    assert "relaunch" in world.tick().skip_reason.skip_message
-
-
-@pytest.mark.parametrize("cursor", ["", "{}", "[]", "not json", '{"morning": "x"}'])
-def test_an_unreadable_cursor_is_a_first_tick(world, cursor):
-    assert read_cursor(cursor) is None
-    world.cursor = cursor
-    fails(world)
-    assert world.asked() == []
+    assert "relaunch" in world.tick().skip_message

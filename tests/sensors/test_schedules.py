@@ -11,6 +11,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # what th
 
 from aelp_assets.jobs import MODELS, pull_sources
 from aelp_assets.partitions import decision_days
+from aelp_assets.runner import prepare_warehouse
+from resources.clock import FixedClock
+from resources.settings import load_settings, read_environment
+from resources.warehouse.duckdb import DuckDBWarehouse
 from sensors.schedules import (
     SCHEDULES,
     daily_decision,
@@ -33,20 +37,29 @@ def moments(schedule, start, end):
     return list(takewhile(lambda moment: moment < end, walked))
 
 
-class NothingLanded:
-    """A warehouse before its first landing."""
+@pytest.fixture(scope="module")
+def requests(tmp_path_factory):
+    """What a schedule asks for at a moment, in a home before its first landing."""
+    environment = read_environment({"AELP_HOME": str(tmp_path_factory.mktemp("home"))})
+    warehouse = DuckDBWarehouse.from_environment(environment)
+    prepare_warehouse(warehouse)
+    settings = load_settings(environment.settings_path)
+    with dg.DagsterInstance.ephemeral() as instance:
 
-    def exists(self, table):
-        return False
+        def requests(schedule, moment):
+            known = {"warehouse": warehouse, "environment": environment, "settings": settings}
+            known["clock"] = FixedClock(moment)
+            resources = {key: known[key] for key in schedule.required_resource_keys}
+            with dg.build_schedule_context(
+                instance, scheduled_execution_time=moment, resources=resources
+            ) as context:
+                asked = schedule(context)
+                return [asked] if isinstance(asked, dg.RunRequest) else list(asked)
+
+        yield requests
 
 
-def requests(schedule, moment):
-    resources = {"warehouse": NothingLanded()} if schedule.required_resource_keys else None
-    asked = schedule(dg.build_schedule_context(scheduled_execution_time=moment, resources=resources))
-    return [asked] if isinstance(asked, dg.RunRequest) else list(asked)
-
-
-def test_every_morning_of_a_year_is_decided_exactly_once():
+def test_every_morning_of_a_year_is_decided_exactly_once(requests):
     keys = [
         request.partition_key
         for moment in moments(daily_decision, *YEAR)
@@ -56,7 +69,7 @@ def test_every_morning_of_a_year_is_decided_exactly_once():
 
 
 @pytest.mark.parametrize("changed", [SPRING_FORWARD, FALL_BACK])
-def test_the_decision_stays_at_nine_local_on_both_sides_of_a_clock_change(changed):
+def test_the_decision_stays_at_nine_local_on_both_sides_of_a_clock_change(changed, requests):
     start = datetime(changed.year, changed.month, changed.day, tzinfo=NEW_YORK) - timedelta(days=1)
     found = moments(daily_decision, start, start + timedelta(days=3))
     assert [moment.astimezone(NEW_YORK).hour for moment in found] == [9, 9, 9]
@@ -66,20 +79,20 @@ def test_the_decision_stays_at_nine_local_on_both_sides_of_a_clock_change(change
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
-def test_a_tick_evaluated_twice_has_the_same_run_key_and_two_days_differ(schedule):
+def test_a_tick_evaluated_twice_has_the_same_run_key_and_two_days_differ(schedule, requests):
     first, second = moments(schedule, *YEAR)[:2]
     keys = [requests(schedule, moment)[0].run_key for moment in (first, first, second)]
     assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
-def test_the_partition_asked_for_exists_at_the_moment_it_is_asked_for(schedule):
+def test_the_partition_asked_for_exists_at_the_moment_it_is_asked_for(schedule, requests):
     for moment in moments(schedule, *YEAR)[::13]:
         (request,) = requests(schedule, moment)
         assert decision_days.get_partition_keys(current_time=moment)[-1] == request.partition_key
 
 
-def test_the_backtest_runs_on_tuesdays():
+def test_the_backtest_runs_on_tuesdays(requests):
     days = [requests(weekly_backtest, moment)[0].partition_key for moment in moments(weekly_backtest, *YEAR)]
     assert len(days) == 52
     assert {date.fromisoformat(day).strftime("%A") for day in days} == {"Tuesday"}
