@@ -8,7 +8,10 @@ from __future__ import annotations
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickStatus
 
+from aelp_assets.bandits import decision_moment
 from aelp_assets.jobs import decide, transform_days
 from aelp_assets.runner import FINGERPRINT_TAG, fingerprint, rested_on, stale_ranges
 from aelp_assets.runs import PARTITION_TAG
@@ -18,8 +21,7 @@ from resources.warehouse.interface import Warehouse, WarehouseLocked
 from resources.warehouse.tables import TRANSFORMED_DAYS
 from sensors.attempts import MAX_ATTEMPTS, RUN_KEY_TAG, attempt_key, is_under_way, what_became_of
 
-DECISION_HOUR = 9
-"""At which a morning is decided, in the business's time zone."""
+DECISION_SCHEDULE = "daily_decision"
 
 
 @dg.sensor(
@@ -49,8 +51,8 @@ def undecided_morning(
         dg.RunsFilter(job_name=decide.name, tags={PARTITION_TAG: today.isoformat()})
     )
     last = runs[0] if runs else None
-    if last is None and clock.now().astimezone(settings.timezone).hour < DECISION_HOUR:
-        return dg.SkipReason(f"the decision of {today} has not been asked for yet")
+    if last is None and (wait := _left_to_schedule(context.instance, today, settings, clock)):
+        return dg.SkipReason(wait)
     fate = f"the decision of {today} {what_became_of(last)}"
     if last is not None and last.status != dg.DagsterRunStatus.FAILURE:
         return dg.SkipReason(fate)
@@ -72,6 +74,27 @@ def undecided_morning(
             f"{fate} after {MAX_ATTEMPTS} further attempts; fix the cause its log names and relaunch it"
         )
     return dg.RunRequest(keys[0], partition_key=today.isoformat(), tags={FINGERPRINT_TAG: inputs})
+
+
+def _left_to_schedule(
+    instance: dg.DagsterInstance, today: date, settings: Settings, clock: Clock
+) -> str | None:
+    """Why a morning without a run is `daily_decision`'s still; None: it looked and left the morning here.
+
+    The two tick beside each other: until the tick of nine has ended, its run may be about to begin, also
+    where a daemon that was down makes up for it. Where no tick was ever kept there is nothing to wait for.
+    """
+    nine = decision_moment(today, settings)
+    kept = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    states = [state for state in kept if state.instigator_name == DECISION_SCHEDULE]
+    if states and not any(state.is_running for state in states):
+        return f"{DECISION_SCHEDULE} is switched off"
+    newest = [instance.get_ticks(one.instigator_origin_id, one.selector_id, limit=1) for one in states]
+    ticks = [tick for tick, *_ in filter(None, newest)]
+    has_looked = not ticks or any(
+        tick.timestamp >= nine.timestamp() and tick.status is not TickStatus.STARTED for tick in ticks
+    )
+    return None if has_looked and clock.now() >= nine else f"the decision of {today} is not asked for yet"
 
 
 def days_behind(warehouse: Warehouse, morning: date) -> str:

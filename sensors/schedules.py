@@ -24,12 +24,13 @@ from aelp_assets.jobs import (
     watch,
 )
 from aelp_assets.partitions import decision_days
-from aelp_assets.runner import FINGERPRINT_TAG, fingerprint
+from aelp_assets.runner import FINGERPRINT_TAG, fingerprint, rested_on
+from aelp_assets.runs import PARTITION_TAG, UNFINISHED
 from resources.clock import Clock
 from resources.settings import Environment, Settings, load_settings, read_environment
 from resources.warehouse.interface import Warehouse, WarehouseLocked
-from sensors.attempts import is_under_way
-from sensors.late_decision import DECISION_HOUR, days_behind
+from sensors.attempts import is_under_way, newest_run
+from sensors.late_decision import days_behind
 
 _ON = dg.DefaultScheduleStatus.RUNNING
 _timezone = load_settings(read_environment().settings_path).business_timezone
@@ -83,7 +84,7 @@ def _not_there(instance: dg.DagsterInstance, morning: str) -> list[str]:
     return behind
 
 
-@_clocked(f"0 {DECISION_HOUR} * * *", decide)
+@_clocked("0 9 * * *", decide)
 def daily_decision(
     context: dg.ScheduleEvaluationContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -93,7 +94,8 @@ def daily_decision(
 ) -> dg.RunRequest | dg.SkipReason:
     """Decide at 09:00 on what was known that morning; while marts are behind, as soon as they follow.
 
-    Left to `undecided_morning` then, and where another program holds the warehouse.
+    Left to `undecided_morning` then, and where another program holds the warehouse. What a run decides or
+    has decided on the same evidence, as of `aelp run` before nine, is not decided beside it or again.
     """
     morning = context.scheduled_execution_time.date()
     try:
@@ -102,6 +104,9 @@ def daily_decision(
         inputs = fingerprint(warehouse, settings, morning, environment, clock)
     except WarehouseLocked as busy:
         return dg.SkipReason(f"warehouse busy: {busy}")
+    last = newest_run(context.instance, decide.name, {PARTITION_TAG: morning.isoformat()})
+    if last is not None and (last.status in UNFINISHED or (last.is_success and rested_on(last, inputs))):
+        return dg.SkipReason(f"run {last.run_id[:8]} decides {morning}, or has on the same evidence")
     tags = {FINGERPRINT_TAG: inputs}
     return dg.RunRequest(run_key=f"decide-{morning}", partition_key=morning.isoformat(), tags=tags)
 

@@ -8,7 +8,22 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._utils.error import SerializableErrorInfo
 
+from aelp_assets.bandits import decision_moment
 from aelp_assets.jobs import decide, transform_days
 from aelp_assets.runner import prepare_warehouse
 from resources import ledger
@@ -94,6 +109,33 @@ class World:
         ) as context:
             return daily_decision(context)
 
+    def switches(self, status: InstigatorStatus) -> InstigatorState:
+        """The schedule, as the daemon keeps its state."""
+        location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("aelp"), "__repository__")
+        origin = RemoteInstigatorOrigin(location, daily_decision.name)
+        data = ScheduleInstigatorData(daily_decision.cron_schedule)
+        state = InstigatorState(origin, InstigatorType.SCHEDULE, status, data)
+        known = self.instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
+        (self.instance.update_instigator_state if known else self.instance.add_instigator_state)(state)
+        return state
+
+    def schedule_ticks(self, status: TickStatus, days_ago: int = 0) -> None:
+        """The newest tick of the schedule, as the daemon keeps it."""
+        state = self.switches(InstigatorStatus.DECLARED_IN_CODE)
+        failed = SerializableErrorInfo("gone", [], "OSError") if status is TickStatus.FAILURE else None
+        at = decision_moment(NOW.date() - timedelta(days=days_ago), self.settings).timestamp()
+        tick = TickData(
+            state.instigator_origin_id,
+            daily_decision.name,
+            InstigatorType.SCHEDULE,
+            status,
+            at,
+            run_ids=[],
+            error=failed,
+            selector_id=state.selector_id,
+        )
+        self.instance.create_tick(tick)
+
     def fails(self, request: dg.RunRequest | dg.SkipReason | None = None) -> None:
         assert not isinstance(request, dg.SkipReason), request.skip_message
         self.run(decide.name, dg.DagsterRunStatus.FAILURE, request)
@@ -101,7 +143,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path):
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         made = World(instance, tmp_path)
         made.builds_marts()
         yield made
@@ -109,7 +151,7 @@ def world(tmp_path):
 
 def test_before_nine_and_after_a_decision_that_succeeded_nothing_is_asked_for(world):
     world.now = EIGHT
-    assert "not been asked for" in world.tick().skip_message
+    assert "not asked for yet" in world.tick().skip_message
     world.now = NOW
     world.run(decide.name, dg.DagsterRunStatus.SUCCESS)
     assert "succeeded" in world.tick().skip_message
@@ -123,6 +165,42 @@ def test_at_nine_marts_behind_the_ledger_are_waited_for(world):
     world.builds_marts()
     request = world.tick()
     assert (request.run_key, request.partition_key) == (f"decide-{TODAY}#0", TODAY)
+
+
+def test_until_the_schedule_s_tick_has_ended_its_run_may_be_about_to_begin(world):
+    world.schedule_ticks(TickStatus.SUCCESS, days_ago=1)
+    waits = world.tick().skip_message
+    world.schedule_ticks(TickStatus.STARTED)
+    assert "not asked for yet" in waits == world.tick().skip_message
+    assert world.nine().run_key == f"decide-{TODAY}"
+
+
+@pytest.mark.parametrize("status", [TickStatus.SKIPPED, TickStatus.FAILURE])
+def test_a_tick_of_nine_that_ended_without_a_run_leaves_the_morning_to_the_sensor(world, status):
+    world.schedule_ticks(TickStatus.SUCCESS, days_ago=1)
+    world.schedule_ticks(status)
+    assert world.tick().run_key == f"decide-{TODAY}#0"
+
+
+def test_a_schedule_that_is_switched_off_is_not_stood_in_for(world):
+    world.schedule_ticks(TickStatus.SKIPPED)
+    world.switches(InstigatorStatus.STOPPED)
+    assert "switched off" in world.tick().skip_message
+
+
+def test_at_nine_nothing_is_decided_beside_a_run_or_again_on_the_same_evidence(world):
+    request = world.nine()
+    world.run(decide.name, dg.DagsterRunStatus.STARTED)
+    assert isinstance(world.nine(), dg.SkipReason)
+    world.fails()
+    assert world.nine() == request, "a run that failed before nine is none"
+    world.run(decide.name, dg.DagsterRunStatus.SUCCESS, request)
+    world.lands("intraday_spend", days_ago=0)
+    world.builds_marts()
+    assert "same evidence" in world.nine().skip_message
+    world.lands()
+    world.builds_marts()
+    assert world.nine().run_key == f"decide-{TODAY}"
 
 
 def test_what_today_has_spent_so_far_keeps_no_decision_waiting(world):

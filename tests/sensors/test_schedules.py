@@ -44,7 +44,7 @@ def requests(tmp_path_factory):
     warehouse = DuckDBWarehouse.from_environment(environment)
     prepare_warehouse(warehouse)
     settings = load_settings(environment.settings_path)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
 
         def requests(schedule, moment):
             known = {"warehouse": warehouse, "environment": environment, "settings": settings}
