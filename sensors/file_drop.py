@@ -34,6 +34,9 @@ def dropped_files(
     which campaign belongs to which track, into the warehouse: without one in a home that only pulls, and
     drops nothing, no campaign had a track and nothing was ever decided; and without one each week the media
     mix, whose weeks it writes too, knew no newer week (both found by the simulated month).
+
+    A state that comes back, as of settings that were tried for a day, is landed again: the landing it came
+    after is in the key.
     """
 
     def skip(reason: str) -> dg.SensorResult:
@@ -44,12 +47,12 @@ def dropped_files(
     state = f"{folder_state(environment.drop_folder) or 'nothing'}-{settings.content_hash[:8]}-{week}"
     if is_under_way(context.instance, land_files.name):
         return skip("a landing is under way")
+    # The newest landing, not only this sensor's: one from a shell has read the same folder since.
+    last = newest_run(context.instance, land_files.name)
     asked_for, attempts = read_cursor(context.cursor)
     if asked_for != state:
         attempts = 0
     else:
-        # The newest landing, not only this sensor's: one from a shell has read the same folder since.
-        last = newest_run(context.instance, land_files.name)
         if last is None or last.is_success:
             return skip("no file, setting or week is new since the last landing")
         fate = f"the last landing {what_became_of(last)}"
@@ -61,7 +64,8 @@ def dropped_files(
                 "relaunch it, or change a file or the settings"
             )
     cursor = json.dumps({"attempts": attempts + 1, "folder": state}, sort_keys=True)
-    request = dg.RunRequest(run_key=attempt_key(f"landing-{state}", attempts + 1))
+    after = "nothing" if last is None else last.run_id[:8]
+    request = dg.RunRequest(run_key=attempt_key(f"landing-{state}-after-{after}", attempts + 1))
     return dg.SensorResult(run_requests=[request], cursor=cursor)
 
 

@@ -180,6 +180,17 @@ def test_a_changed_folder_is_asked_for_after_the_attempts_are_used_up(environmen
     assert len(asked(tick(environment, cursor, instance))) == 1
 
 
+def test_settings_that_are_taken_back_are_landed_again_however_often(environment, drop, instance):
+    tried = type(SETTINGS).model_validate({**SETTINGS.model_dump(), "seed": SETTINGS.seed + 1})
+    cursor, keys = None, []
+    for settings in (SETTINGS, tried, SETTINGS, tried, SETTINGS):
+        result = tick(environment, cursor, instance, settings)
+        cursor = result.cursor
+        keys += asked(result)
+        landed(instance, dg.DagsterRunStatus.SUCCESS)
+    assert len(set(keys)) == 5, "Dagster launches a run key once"
+
+
 def test_a_canceled_landing_is_left_to_the_person_who_canceled_it(environment, drop, instance):
     cursor = tick(environment, None, instance).cursor
     landed(instance, dg.DagsterRunStatus.CANCELED)
