@@ -45,9 +45,10 @@ def due_pulls(
     """The pulls that are due now, newest days first.
 
     A day of the last week is due again after four hours, a day the platform may still restate after a day.
-    An older one within the backfill is due if it was never read, or last read before it was final (the
-    source was down for longer than its lookback), or, for two weeks beyond the lookback, if its last
-    reading, a day ago, changed it: else what a platform reports wrongly for a few hours would stay for good.
+    An older one within the backfill is due if it was never read. One that was read, within the backfill or
+    two weeks beyond the lookback, is due if that was before it was final (the source was down for longer
+    than its lookback), or, in those two weeks, if its last reading, a day ago, changed it: else what a
+    platform reports wrongly for a few hours would stay for good.
     A day that failed is due when its wait is over, however old it is. A snapshot is of today and due by its
     report's own interval. Days are the account's own.
 
@@ -64,7 +65,12 @@ def due_pulls(
             wanted = backfill_days if report.wanted_days is None else min(backfill_days, report.wanted_days)
             oldest = max(wanted, report.lookback_days)
             failed = {key[4] for key in waiting if key[1:3] == (report.stream.name, report.breakdown_set)}
-            days = sorted(failed | {today - timedelta(days=age) for age in range(oldest, 0, -1)})
+            ages = range(1, max(oldest, report.lookback_days + UNSETTLED_DAYS) + 1)
+            past = {today - timedelta(days=age) for age in ages}
+            slice_of = (source, report.stream.name, account.account_id)
+            unread = {day for day in past if (*slice_of, day, report.breakdown_set) not in ledger.complete}
+            beyond = {day for day in unread if (today - day).days > oldest}
+            days = sorted(failed | past - beyond)
         else:
             last = min(span.last, today - timedelta(days=1))
             days = [span.first + timedelta(days=n) for n in range((last - span.first).days + 1)]

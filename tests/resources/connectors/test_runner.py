@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.fetching import FetchedAccount
-from resources.connectors.planning import Span, due_pulls, overtaken
+from resources.connectors.planning import UNSETTLED_DAYS, Span, due_pulls, overtaken
 from resources.connectors.source import AN_HOUR, Page, Pull, Report
 from resources.control.ingestion import IngestionControl, Waiting
 from resources.control.store import open_control_store
@@ -131,6 +131,22 @@ def test_a_report_that_wants_fewer_days_is_asked_for_no_more_of_those_never_read
     pulls = due_pulls("tiktok", ACCOUNT, reports, Ledger(), {}, TODAY, START, backfill_days=20)
     asked = Counter(pull.report.breakdown_set for pull in pulls)
     assert asked == {"all": 20, "few": 5}
+
+
+@pytest.mark.parametrize("backfill", [5, 28, 60])
+def test_beyond_the_lookback_a_day_is_read_until_a_reading_leaves_it_as_it_was(backfill):
+    def due(ages: dict[int, bool]) -> set[int]:
+        ledger = Ledger()
+        for age, restates in ages.items():
+            read = Attempt("1", "1", "complete", 1, "", 1, "", START - timedelta(days=1), restates)
+            ledger.note(("tiktok", REPORT.stream.name, "1", day(age), "none"), read)
+        pulls = due_pulls("tiktok", ACCOUNT, [REPORT], ledger, {}, TODAY, START, backfill_days=backfill)
+        return {(TODAY - on).days for pull in pulls for on in pull.days}
+
+    beyond = dict.fromkeys(range(29, 61), True)
+    assert due(beyond) == set(range(1, 28 + UNSETTLED_DAYS + 1))
+    assert due(dict.fromkeys(beyond, False)) == set(range(1, 29))
+    assert due({}) == set(range(1, max(backfill, 28) + 1)), "no day is read first for being unsettled"
 
 
 def test_every_hour_of_two_days_each_day_is_read_as_often_as_its_age_asks(bench):
