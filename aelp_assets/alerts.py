@@ -1,8 +1,8 @@
 """Telling people what the machinery itself has to say: a run failed, tables are late, approvals wait.
 
 Here: messages put before the channels and sent, links into the UI, secrets taken out. Not here: what is worth
-telling (`run_failures`, `lateness`, `approvals_due`), the channels (`resources.notifier`), what the marketing
-tables say (`safety`). Nothing here reads the warehouse: it may be what failed.
+telling (`run_failures`, `lateness`, `sensors.approvals`), the channels (`resources.notifier`), what the
+marketing tables say (`safety`). Nothing here reads the warehouse: it may be what failed.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def fingerprint(
         {"as_of": as_of},
     )
     held = {within: f"{number}-{newest:%Y%m%dT%H%M%S%f}" for within, number, newest in seen.iter_rows()}
-    code = source_hash("models", "dbt_project", "aelp_assets")
+    code = source_hash("models", "dbt_project", "aelp_assets", "resources")
     is_killed = not kill_switch_frame(environment, settings, as_of, clock.now()).is_empty()
     evidence = f"{held.get(False, 'empty')}-{settings.content_hash[:12]}-{code}{'-killed' * is_killed}"
     return f"{evidence}+{held.get(True, 'empty')}"
