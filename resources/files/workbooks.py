@@ -1,7 +1,7 @@
 """Workbooks of a drop folder as text cells, read where they cannot harm this process.
 
-Here: everything that looks into an .xlsx file. Not here: other bytes (`opening.py`), what the cells mean
-(`parsing.py`), the reader itself (`workbook_process.py`).
+Here: what is asked of the reader's process, and the sheets it gives. Not here: whether it is a workbook, and
+reading it (`workbook_process.py`), other bytes (`opening.py`), what the cells mean (`parsing.py`).
 """
 
 from __future__ import annotations
