@@ -23,6 +23,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._utils.error import SerializableErrorInfo
 
+from aelp_assets import runner
 from aelp_assets.bandits import decision_moment
 from aelp_assets.jobs import decide, transform_days
 from aelp_assets.runner import prepare_warehouse
@@ -236,6 +237,8 @@ def test_what_today_has_spent_since_uses_up_no_attempt(world):
 
 
 def test_today_s_budgets_are_evidence_once_marts_hold_them(world):
+    world.lands("levers", days_ago=0)
+    world.builds_marts()
     world.fails(world.nine())
     world.lands("levers", days_ago=0)
     assert "nothing it rests on" in world.tick().skip_message
@@ -249,6 +252,16 @@ def test_a_failure_that_says_nothing_of_what_it_rested_on_is_made_up_for_once(wo
     assert request.run_key == f"decide-{TODAY}#1"
     world.fails(request)
     assert "nothing it rests on" in world.tick().skip_message
+
+
+def test_a_mend_anywhere_below_the_decision_is_a_change(world, monkeypatch):
+    world.fails(world.nine())
+
+    def mended(*folders: str) -> str:
+        return "mended" if "resources" in folders else source_hash(*folders)
+
+    monkeypatch.setattr(runner, "source_hash", mended)
+    assert world.tick().run_key == f"decide-{TODAY}#1"
 
 
 def test_nothing_is_asked_for_while_a_run_decides_or_builds(world):
