@@ -47,7 +47,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Told:
-    """Notifications a channel has not taken yet, by channel, and why the last one was not.
+    """Notifications not everybody has got, by channel, and why the last one was not.
 
     `faults`: why a channel the environment names is not there; what is told meanwhile never reaches it.
     """
@@ -142,7 +142,7 @@ def _control(environment: Environment, settings: Settings, clock: Clock) -> tupl
     )
     engine = open_control_store(url)
     try:
-        unsent = [row for row in Notifier(engine, [], clock.now).told() if row["status"] != "sent"]
+        unsent = Notifier(engine, [], clock.now).untold()
     finally:
         engine.dispose()
     said = [row["message"] for row in unsent if row["message"]]
@@ -233,7 +233,7 @@ def _needs(
     needs += [f"Nobody is told by this channel: {fault}" for fault in told.faults]
     if told.waiting:
         unsent = ", ".join(f"{count} by {channel}" for channel, count in sorted(told.waiting.items()))
-        needs.append(f"Not told yet: {unsent}{f' ({told.message})' if told.message else ''}.")
+        needs.append(f"Not everybody was told: {unsent}{f' ({told.message})' if told.message else ''}.")
     if store.set_aside and store.set_aside.get("refused"):
         rows = counted(store.set_aside["refused"], "row")
         needs.append(f"Refused in the last day: {rows} (`aelp quarantine`).")

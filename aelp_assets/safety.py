@@ -223,7 +223,7 @@ def _overtaken(proposals: Iterable[Record], morning: date) -> list[tuple[date, s
         dg.AssetCheckSpec(
             "everybody_was_told",
             asset=asset_key("ops.notifications"),
-            description="No event waits for a channel that did not take it.",
+            description="No event waits for a channel that did not take it, or missed a recipient.",
         )
     ],
     group_name="monitoring",
@@ -251,16 +251,16 @@ def notifications(
         notifier.announce([Message(**row) for row in safety_events.select(_MESSAGE).iter_rows(named=True)])
     told = notifier.deliver()
     rows = mirror(tables.NOTIFICATIONS, notifier.told())  # all of them: the store knows no morning
-    waiting = rows.filter(pl.col("status") != "sent")
-    faults += sorted(set(waiting["message"].drop_nulls()))
+    untold = notifier.untold()
+    faults += sorted({row["message"] for row in untold if row["message"]})
     return result(
         rows,
         None,
         [
             check(
                 "everybody_was_told",
-                waiting.is_empty() and not faults,
-                f"{waiting.height} notifications wait for the next round. {'; '.join(faults)}",
+                not untold and not faults,
+                f"{len(untold)} notifications did not reach everybody. {'; '.join(faults)}",
                 "ops.notifications",
                 severity=dg.AssetCheckSeverity.WARN,
             )

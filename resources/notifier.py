@@ -5,7 +5,8 @@ here: which events there are (`models.monitoring.safety`).
 
 An event is noted as `sending`, and committed, before it goes out; who dies then leaves it so, and it goes out
 again after a quarter of an hour, with the same id (`Idempotency-Key`, `Message-ID`), so that a receiver can
-tell. What fails waits for the next round; nothing here raises for it.
+tell. What fails waits for the next round; nothing here raises for it. What a channel refuses for its own sake
+goes to the end of the queue and holds up nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from resources.settings import SettingsError
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT_SECONDS = 10.0
 _ABANDONED = timedelta(minutes=15)
+_REFUSED_FOR_GOOD = timedelta(days=3)
+_NEWS_FOR = timedelta(days=1)
+_MALFORMED = (400, 413, 422)  # what it says of this body, not of the link or the caller
 _IMPLICIT_TLS_PORT = 465
 
 
@@ -47,14 +51,18 @@ class DeliveryFailed(Exception):
     """A channel did not take a message; says what a person can look at, and no secret."""
 
 
+class MessageRefused(DeliveryFailed):
+    """A channel will not have this message, and may take the next."""
+
+
 class Channel(Protocol):
     """A way to tell somebody."""
 
     @property
     def name(self) -> str: ...
 
-    def send(self, message: Message) -> None:
-        """Raises: DeliveryFailed."""
+    def send(self, message: Message) -> str | None:
+        """Returns who did not get it, where others did. Raises: DeliveryFailed."""
 
 
 class LogChannel:
@@ -110,7 +118,8 @@ class WebhookChannel:
         finally:
             connection.close()
         if not 200 <= status < 300:
-            raise DeliveryFailed(f"the webhook answered HTTP {status}; look at AELP_NOTIFY_WEBHOOK")
+            failure = MessageRefused if status in _MALFORMED else DeliveryFailed
+            raise failure(f"the webhook answered HTTP {status}; look at AELP_NOTIFY_WEBHOOK")
 
 
 def _webhook(url: str) -> SplitResult:
@@ -141,8 +150,13 @@ class EmailChannel:
     password: str | None = None
     name: str = "email"
 
-    def send(self, message: Message) -> None:
-        """Raises: DeliveryFailed: no connection, no TLS for a password, or a refusal."""
+    def send(self, message: Message) -> str | None:
+        """Names refused recipients where others got it: sent again, those would get it again.
+
+        Raises:
+            DeliveryFailed: no connection, no TLS for a password, or everybody refused.
+            MessageRefused: the server took sender and recipients, and will not have the mail.
+        """
         mail = EmailMessage()
         mail["From"], mail["To"] = self.sender, ", ".join(self.recipients)
         subject = " ".join(f"[aelp {message.severity}] {message.sentence}".split())
@@ -155,9 +169,10 @@ class EmailChannel:
                     server.login(self.user, self.password or "")
                 refused = server.send_message(mail)
         except (OSError, ValueError, smtplib.SMTPException) as error:
-            raise DeliveryFailed(f"the mail server did not take it ({type(error).__name__})") from None
-        if refused:
-            raise DeliveryFailed(f"the mail server refused {len(refused)} of the recipients")
+            is_final = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+            failure = MessageRefused if is_final else DeliveryFailed
+            raise failure(f"the mail server did not take it ({type(error).__name__})") from None
+        return f"the mail server refused {', '.join(sorted(refused))}" if refused else None
 
     def _connect(self) -> smtplib.SMTP:
         if self.port == _IMPLICIT_TLS_PORT:
@@ -248,9 +263,10 @@ class Notifier:
                     )
 
     def deliver(self, *, not_tried_for: timedelta = timedelta(0)) -> int:
-        """Send what waits, oldest first; returns how many were taken.
+        """Send what waits, oldest first, then what was refused before; returns how many were taken.
 
-        The first failure of a channel ends its round: a server that is down is not asked thirty times.
+        The first failure of a channel ends its round: a server that is down is not asked thirty times. A
+        message it refuses for the first time does not: the next may be taken.
 
         Args:
             not_tried_for: a channel that refused something less than this ago is left alone. Who comes round
@@ -260,19 +276,23 @@ class Notifier:
         for channel in self._channels:
             if self._refused_within(channel.name, not_tried_for):
                 continue
-            for message in self._waiting(channel.name):
+            for message, was_refused in self._waiting(channel.name):
                 if not self._claim(channel.name, message.event_id):
                     continue
                 try:
-                    channel.send(message)
+                    missed = channel.send(message)
                 except DeliveryFailed as failed:
-                    self._settle(channel.name, message.event_id, status="waiting", message=str(failed))
+                    is_refused = isinstance(failed, MessageRefused)
+                    status = "refused" if is_refused or was_refused else "waiting"
+                    self._settle(channel.name, message.event_id, status=status, message=str(failed))
+                    if is_refused and not was_refused:
+                        continue
                     break
                 self._settle(
                     channel.name,
                     message.event_id,
                     status="sent",
-                    message=None,
+                    message=missed,
                     sent_at=self._now().timestamp(),
                 )
                 taken += 1
@@ -286,22 +306,36 @@ class Notifier:
                 dict(row) for row in connection.execute(sa.select(NOTIFICATIONS).order_by(*order)).mappings()
             ]
 
-    def _waiting(self, channel: str) -> list[Message]:
+    def untold(self) -> list[dict[str, Any]]:
+        """Of `told`: what waits, and for a day what a channel refused, to everybody or to some."""
+        recent = (self._now() - _NEWS_FOR).timestamp()
+        return [
+            row
+            for row in self.told()
+            if row["status"] in ("waiting", "sending") or (row["message"] and row["begun_at"] > recent)
+        ]
+
+    def _waiting(self, channel: str) -> list[tuple[Message, bool]]:
+        """What to send, and whether it was refused before; of those the one tried longest ago comes first."""
+        table = NOTIFICATIONS.c
+        is_refused = table.status == "refused"
+        given_up = sa.and_(is_refused, table.created_at < (self._now() - _REFUSED_FOR_GOOD).timestamp())
+        last_tried = sa.case((is_refused, table.begun_at), else_=0.0)
         statement = (
             sa.select(NOTIFICATIONS)
-            .where(NOTIFICATIONS.c.channel == channel, NOTIFICATIONS.c.status != "sent")
-            .order_by(NOTIFICATIONS.c.created_at, NOTIFICATIONS.c.event_id)
+            .where(table.channel == channel, table.status != "sent", ~given_up)
+            .order_by(last_tried, table.created_at, table.event_id)
         )
         with self._engine.begin() as connection:
             return [
-                Message(row.event_id, row.severity, row.sentence, row.remedy)
+                (Message(row.event_id, row.severity, row.sentence, row.remedy), row.status == "refused")
                 for row in connection.execute(statement)
             ]
 
     def _refused_within(self, channel: str, span: timedelta) -> bool:
         table = NOTIFICATIONS.c
         newest = sa.select(sa.func.max(table.begun_at)).where(
-            table.channel == channel, table.status == "waiting", table.attempts > 0
+            table.channel == channel, table.status.in_(["waiting", "refused"]), table.attempts > 0
         )
         with self._engine.begin() as connection:
             tried_at: float | None = connection.execute(newest).scalar_one()
@@ -312,7 +346,7 @@ class Notifier:
         now = self._now()
         table = NOTIFICATIONS.c
         is_free = sa.or_(
-            table.status == "waiting",
+            table.status.in_(["waiting", "refused"]),
             sa.and_(table.status == "sending", table.begun_at < (now - _ABANDONED).timestamp()),
         )
         statement = (

@@ -196,7 +196,7 @@ NOTIFICATIONS = sa.Table(
     sa.Column("severity", sa.String, nullable=False),
     sa.Column("sentence", sa.String, nullable=False),
     sa.Column("remedy", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),  # waiting, sending or sent
+    sa.Column("status", sa.String, nullable=False),  # waiting, refused, sending or sent
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("message", sa.String),
     sa.Column("created_at", sa.Float, nullable=False),

@@ -183,7 +183,7 @@ def test_what_could_not_be_told_is_said_with_the_reason(environment):
     notifier.announce([Message("e1", "critical", "A stop.", "Decide.")])
     notifier.deliver()
     health = read_health(environment, SETTINGS, TEN, DEFS)
-    assert health.needs == ["Not told yet: 1 by webhook (the webhook answered HTTP 503)."]
+    assert health.needs == ["Not everybody was told: 1 by webhook (the webhook answered HTTP 503)."]
 
 
 def test_a_misspelt_channel_is_named_and_the_other_opens(environment, monkeypatch):

@@ -25,18 +25,20 @@ LOG = logging.getLogger("tests.notifier")
 
 
 class Webhook(HTTPServer):
-    """Takes POSTs and answers with `statuses` in turn, the last one for ever."""
+    """Takes POSTs and answers with `statuses` in turn, the last one for ever; `dislikes` has its own."""
 
     def __init__(self) -> None:
-        self.statuses, self.taken, self.paths = [204], [], []
+        self.statuses, self.taken, self.paths, self.dislikes = [204], [], [], {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.paths.append(self.path)
-                outer.taken.append((self.headers["Idempotency-Key"], json.loads(body)))
-                self.send_response(outer.statuses.pop(0) if len(outer.statuses) > 1 else outer.statuses[0])
+                key = self.headers["Idempotency-Key"]
+                outer.taken.append((key, json.loads(body)))
+                answer = outer.statuses.pop(0) if len(outer.statuses) > 1 else outer.statuses[0]
+                self.send_response(outer.dislikes.get(key, answer))
                 self.send_header("Location", "https://elsewhere.example/")
                 self.end_headers()
 
@@ -51,7 +53,7 @@ class Webhook(HTTPServer):
 
 
 class MailServer(socketserver.TCPServer):
-    """Enough of SMTP to take a mail; `refuses` answers a verb with an error."""
+    """Enough of SMTP to take a mail; `refuses` answers a verb, or a line, with an error."""
 
     allow_reuse_address = True
 
@@ -68,8 +70,8 @@ class MailServer(socketserver.TCPServer):
                 while line := self.rfile.readline().decode().strip():
                     verb = line.split()[0].upper()
                     outer.verbs.append(line)
-                    if verb in outer.refuses:
-                        self.say(outer.refuses[verb])
+                    if refusal := outer.refuses.get(line, outer.refuses.get(verb)):
+                        self.say(refusal)
                     elif verb == "DATA":
                         self.say("354 go on")
                         lines = []
@@ -154,6 +156,38 @@ def test_what_failed_is_sent_at_the_next_round_and_nothing_is_raised(engine, web
     assert {row["status"] for row in one.told()} == {"sent"}
 
 
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_message_the_webhook_will_not_have_holds_up_no_other_and_goes_last(engine, webhook, status):
+    webhook.dislikes = {"e1": status, "e2": status}
+    at = [NOON]
+    one = Notifier(engine, [WebhookChannel(webhook.url)], lambda: at[0])
+
+    def round_later(*events):
+        webhook.taken.clear()
+        at[0] += timedelta(minutes=10)
+        one.announce([Message(name, "critical", "A stop.", "Decide.") for name in events])
+        one.deliver()
+        return [key for key, _ in webhook.taken]
+
+    assert round_later("e1", "e2", "e3") == ["e1", "e2", "e3"]
+    assert round_later("e4") == ["e4", "e1"], "it is tried again after the others, one a round"
+    assert round_later("e5") == ["e5", "e2"]
+    assert {row["event_id"]: row["status"] for row in one.untold()} == {"e1": "refused", "e2": "refused"}
+    webhook.dislikes = {}
+    assert round_later() == ["e1", "e2"]
+    assert one.untold() == []
+
+
+def test_a_message_refused_for_days_is_given_up(engine, webhook):
+    webhook.dislikes = {"e1": 400}
+    for days in range(10):
+        one = notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=days))
+        one.announce([STOP])
+        one.deliver()
+    assert len(webhook.taken) == 4
+    assert one.untold() == []
+
+
 def test_who_comes_round_every_minute_asks_a_server_that_is_down_every_few(engine, webhook):
     def minutes_later(minutes):
         return Notifier(engine, [WebhookChannel(webhook.url)], lambda: NOON + timedelta(minutes=minutes))
@@ -233,6 +267,34 @@ def test_a_mail_server_s_refusal_is_a_failure_to_try_again(mail, verb):
     mail.refuses = {verb: "451 not now, aelp@example.com"}
     with pytest.raises(DeliveryFailed, match=r"^the mail server did not take it \(SMTP\w+\)$"):
         email(mail).send(STOP)
+
+
+def test_one_refused_recipient_is_named_and_the_others_get_each_mail_once(engine, mail):
+    mail.refuses = {"rcpt TO:<jo@example.com>": "550 no such mailbox"}
+    both = EmailChannel("127.0.0.1", mail.port, "aelp@example.com", ("maya@example.com", "jo@example.com"))
+    one = notifier(engine, both)
+    one.announce([STOP])
+    assert one.deliver() == 1
+    one.announce([DRIFT])
+    assert one.deliver() == 1
+    assert one.deliver() == 0
+    assert [taken["Message-ID"] for taken in mail.mails] == ["<e1@aelp>", "<e2@aelp>"]
+    untold = {(row["status"], row["message"]) for row in one.untold()}
+    assert untold == {("sent", "the mail server refused jo@example.com")}
+    assert notifier(engine, both, at=NOON + timedelta(days=2)).untold() == []
+
+
+def test_a_mail_the_server_will_not_have_holds_up_no_other_but_a_server_without_recipients_does(engine, mail):
+    one = notifier(engine, email(mail))
+    one.announce([STOP, DRIFT])
+    mail.refuses = {"RCPT": "550 no such mailbox"}
+    one.deliver()
+    assert [row["attempts"] for row in one.told()] == [1, 0], "it would refuse the next as well"
+    mail.refuses = {"DATA": "554 looks like spam"}
+    one.deliver()
+    assert [(row["status"], row["attempts"]) for row in one.told()] == [("refused", 2), ("refused", 1)]
+    mail.refuses = {}
+    assert one.deliver() == 2
 
 
 def test_line_breaks_in_an_event_add_no_header(mail):
