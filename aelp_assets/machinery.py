@@ -18,6 +18,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._utils.schedules import cron_string_iterator
 
+from aelp_assets.run_failures import MONEY_JOBS
 from aelp_assets.runs import UNFINISHED, newest_part
 from resources.settings import Environment
 
@@ -37,12 +38,13 @@ class Daemon:
 class Waking:
     """A sensor or schedule: on or off, its last ended tick and what went wrong in it.
 
-    `comes_again`: looks again within the hour, so that a tick is no loss. `failures`: how many of its newest
-    ticks failed in a row, of the four newest, and are not tried again by Dagster itself.
+    `can_wait`: looks again within the hour, so that a tick is no loss; a clock that begins one of MONEY_JOBS
+    cannot. `failures`: how many of its newest ticks failed in a row, of the four newest, and are not tried
+    again by Dagster itself.
     """
 
     name: str
-    comes_again: bool
+    can_wait: bool
     is_on: bool
     last_tick: datetime | None = None
     error: str | None = None
@@ -105,25 +107,27 @@ def _waking(
     waking: dg.ScheduleDefinition | dg.SensorDefinition,
     state: InstigatorState | None,
 ) -> Waking:
-    comes_again = isinstance(waking, dg.SensorDefinition) or str(waking.cron_schedule).split()[1] == "*"
+    can_wait = isinstance(waking, dg.SensorDefinition) or (
+        str(waking.cron_schedule).split()[1] == "*" and waking.job_name not in MONEY_JOBS
+    )
     by_default = waking.default_status in (
         dg.DefaultScheduleStatus.RUNNING,
         dg.DefaultSensorStatus.RUNNING,
     )
     if state is None:
-        return Waking(waking.name, comes_again, by_default)
+        return Waking(waking.name, can_wait, by_default)
     is_on = by_default if state.status is InstigatorStatus.DECLARED_IN_CODE else state.is_running
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
     ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED]
     if not ended:
-        return Waking(waking.name, comes_again, is_on)
+        return Waking(waking.name, can_wait, is_on)
     failed = list(takewhile(lambda tick: tick.status is TickStatus.FAILURE, ended))
     error = failed[0].error if failed else None
     said = None if error is None else " ".join((error.cause or error).message.split())
     at = datetime.fromtimestamp(ended[0].timestamp, UTC)
     # Where the code could not be reached, Dagster tries a tick again for ever and counts no failure.
     failures = sum(tick.tick_data.failure_count > 0 for tick in failed)
-    return Waking(waking.name, comes_again, is_on, at, said, failures)
+    return Waking(waking.name, can_wait, is_on, at, said, failures)
 
 
 def job_runs(

@@ -18,7 +18,8 @@ from resources.notifier import Message
 from resources.settings import Environment, Settings
 
 TICKS_IN_A_ROW = 3
-"""What looks again within the hour and fails once is no news; a daily schedule's tick does not come again."""
+"""What looks again within the hour and fails once is no news; a daily schedule's tick does not come again,
+and an hour of spend unseen is too long."""
 _LONGEST_CAUSE = 300
 
 
@@ -32,7 +33,7 @@ def failing_ticks(
     environment: dg.ResourceParam[Environment],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult:
-    """News is a daily tick that failed, the third in a row of others, and the first that works again."""
+    """News is a tick that cannot wait, the third in a row that failed of others, and the first that works."""
     if context.repository_def is None:
         raise dg.DagsterInvariantViolationError("failing_ticks is evaluated with the graph it looks at")
     repository = context.repository_def
@@ -64,19 +65,19 @@ def read_cursor(text: str | None) -> dict[str, str]:
 
 
 def _is_news(one: Waking) -> bool:
-    return one.failures >= (TICKS_IN_A_ROW if one.comes_again else 1)
+    return one.failures >= (TICKS_IN_A_ROW if one.can_wait else 1)
 
 
 def _failing(one: Waking, cause: str, zone: tzinfo) -> Message:
     at = f"{one.last_tick.astimezone(zone):%d %b %H:%M}" if one.last_tick else "never"
     remedy = (
         "Nothing it waits for begins meanwhile; it makes up for it once it works."
-        if one.comes_again
+        if one.can_wait
         else "What it begins may not have begun: look (`aelp status`), and if so launch its job by hand."
     )
     return Message(
         event_id("tick_failed", one.name, str(one.last_tick)),
-        "warning" if one.comes_again else "critical",
+        "warning" if one.can_wait else "critical",
         f"{one.name} fails itself ({at}): {shortened(cause, _LONGEST_CAUSE)}",
         f"{remedy} Its ticks: {automation_link()}",
     )

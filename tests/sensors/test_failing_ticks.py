@@ -46,7 +46,19 @@ def every_morning() -> None: ...
 def every_hour() -> None: ...
 
 
-DEFS = dg.Definitions(jobs=[work], sensors=[looks_around], schedules=[every_morning, every_hour])
+@dg.job
+def guard_spend() -> None: ...
+
+
+@dg.schedule(job=guard_spend, cron_schedule="30 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def spend_every_hour() -> None: ...
+
+
+DEFS = dg.Definitions(
+    jobs=[work, guard_spend],
+    sensors=[looks_around],
+    schedules=[every_morning, every_hour, spend_every_hour],
+)
 
 
 class World:
@@ -63,6 +75,7 @@ class World:
                 (looks_around, InstigatorType.SENSOR, SensorInstigatorData()),
                 (every_morning, InstigatorType.SCHEDULE, ScheduleInstigatorData("0 9 * * *")),
                 (every_hour, InstigatorType.SCHEDULE, ScheduleInstigatorData("5 * * * *")),
+                (spend_every_hour, InstigatorType.SCHEDULE, ScheduleInstigatorData("30 * * * *")),
             )
         }
         for state in self.states.values():
@@ -148,6 +161,13 @@ def test_an_hourly_schedule_makes_up_for_a_failed_hour(world):
     assert world.told() == []
     world.ticks("every_hour", TickStatus.FAILURE, TICKS_IN_A_ROW - 1)
     assert [severity for severity, _ in world.told()] == ["warning"]
+
+
+def test_an_hour_in_which_nobody_guards_spend_is_told_at_once(world):
+    world.ticks("spend_every_hour", TickStatus.FAILURE)
+    ((severity, sentence),) = world.told()
+    assert severity == "critical"
+    assert "spend_every_hour fails itself" in sentence
 
 
 def test_a_tick_that_dagster_tries_again_itself_is_no_news(world):
