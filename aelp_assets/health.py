@@ -23,10 +23,11 @@ from aelp_assets.lateness import LateTable, late_tables
 from aelp_assets.machinery import Daemon, FailedCheck, JobRun, Waking
 from aelp_assets.words import counted
 from resources.clock import Clock, SystemClock
+from resources.connectors.registry import Sources, open_sources
 from resources.control.records import OPEN
 from resources.control.store import control_url, has_control_store, open_control_store
 from resources.notifier import Notifier, open_channels
-from resources.settings import Environment, Settings
+from resources.settings import Environment, Settings, SourceName
 from resources.warehouse import open_warehouse, warehouses_to_look_into
 from resources.warehouse.interface import Warehouse, WarehouseError, WarehouseLocked
 from resources.warehouse.tables import BANDIT_DECISIONS, QUARANTINE
@@ -78,12 +79,16 @@ class Store:
 
 @dataclass(frozen=True)
 class Health:
-    """Everything on the screen; `needs` in the order a person should see to it."""
+    """Everything on the screen; `needs` in the order a person should see to it.
+
+    `stopped`: what live sources say that refuse their credentials.
+    """
 
     at: datetime
     home: Path
     decisions: Decisions
     told: Told
+    stopped: dict[SourceName, str]
     store: Store
     daemon: Daemon | None
     wakings: list[Waking]
@@ -107,6 +112,7 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
     """
     now, wall = clock.now(), SystemClock().now()
     decisions, told = _control(environment, settings, clock)
+    stopped = _stopped(open_sources(environment, settings, clock))
     daemon, wakings, jobs, checks, late = None, [], [], [], None
     follows_today = decides_today(clock, settings)
     instance = machinery.existing_instance(environment)
@@ -119,7 +125,7 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
             checks = machinery.failed_checks(instance, graph)
             late = late_tables(graph, instance, now) if follows_today else None
     store = _store(environment, now)
-    parts = decisions, told, store, daemon, wakings, jobs, checks, late
+    parts = decisions, told, stopped, store, daemon, wakings, jobs, checks, late
     needs = _needs(*parts, now=now, follows_today=follows_today)
     return Health(now, environment.home, *parts, needs)
 
@@ -149,6 +155,13 @@ def _control(environment: Environment, settings: Settings, clock: Clock) -> tupl
     return decisions, Told(
         dict(Counter(row["channel"] for row in unsent)), said[-1] if said else None, faults
     )
+
+
+def _stopped(sources: Sources) -> dict[SourceName, str]:
+    if not sources.has_control_store():
+        return {}
+    stops = {name: sources.stopped(name) for name in sources.settings.source_names}
+    return {name: stop.reason for name, stop in stops.items() if stop is not None}
 
 
 def patient_warehouse(environment: Environment) -> Warehouse:
@@ -194,6 +207,7 @@ def _holder(said: str) -> str:
 def _needs(
     decisions: Decisions,
     told: Told,
+    stopped: dict[SourceName, str],
     store: Store,
     daemon: Daemon | None,
     wakings: list[Waking],
@@ -221,6 +235,11 @@ def _needs(
     if follows_today and daemon is not None and daemon.last_heartbeat is not None and not daemon.is_alive:
         needs.append(f"The daemon stands still ({', '.join(daemon.silent)}): nothing runs by itself.")
     needs += [f"{one.name} fails at each tick: {one.error}" for one in wakings if one.is_on and one.error]
+    needs += [
+        f"{source} refuses its credentials and is not called any more: {said} `aelp connect {source}` checks "
+        "new ones."
+        for source, said in stopped.items()
+    ]
     if decisions.waiting:
         soon = decisions.first_expires is not None and decisions.first_expires - now < _NEAR
         needs.append(

@@ -38,6 +38,12 @@ _WEEKLY_DAYS = 6  # what is found on Tuesdays is told until the next
     ins={
         # Yesterday's decisions too: the review at seven comes before this morning's.
         "bandit_decisions": dg.AssetIn(key=["gaelp_training", "bandit_decisions"], partition_mapping=_RECENT),
+        # Mornings without a verdict are bridged: what an account was before is its newest one.
+        "decision_accounts": dg.AssetIn(
+            key=["ops", "decision_accounts"],
+            partition_mapping=days_before(3, and_the_morning=True),
+            metadata={"columns": ["as_of_date", *_ACCOUNT, "eligible", "reason"]},
+        ),
         "lever_states": dg.AssetIn(key=["ops", "lever_states"], partition_mapping=_RECENT),
         "int_lever_daily": dg.AssetIn(
             key=["intermediate", "int_lever_daily"], partition_mapping=days_before(2)
@@ -81,6 +87,7 @@ _WEEKLY_DAYS = 6  # what is found on Tuesdays is told until the next
 def safety_events(
     context: dg.AssetExecutionContext,
     bandit_decisions: pl.DataFrame,
+    decision_accounts: pl.DataFrame,
     lever_states: pl.DataFrame,
     int_lever_daily: pl.DataFrame,
     budget_levers: pl.DataFrame,
@@ -94,7 +101,7 @@ def safety_events(
     environment: dg.ResourceParam[Environment],
     clock: dg.ResourceParam[Clock],
 ) -> dg.MaterializeResult:
-    """What a person must hear of this morning: stops, refusals, drift, money beyond limits, undone work."""
+    """What a person must hear of this morning: stops, refusals, lost accounts, drift, money, undone work."""
     morning = morning_of(context)
     governance = open_governance(environment, settings)
     spent = with_signups(int_lever_daily, settings).select("date", *_ACCOUNT, "track", "lever_id", "cost")
@@ -115,6 +122,7 @@ def safety_events(
             *safety.proposals_overtaken(_overtaken(governance.proposals(clock.now()), morning)),
             *safety.spend_alarms(spend_alarms),
             *safety.spend_unread(pacing),
+            *safety.accounts_set_aside(decision_accounts),
             *safety.drift_alarms(forecast_drift, as_of_date=morning),
             *safety.creative_drift_alarms(newest(creative_drift)),
             *safety.reconciliations_broken(reconciliations, as_of_date=morning),

@@ -62,7 +62,7 @@ def source_status(
         rows.append(
             {
                 "source": name,
-                "credentials": _credentials(sources, control, name),
+                "credentials": _credentials(sources, name),
                 "newest_complete_day": newest_day,
                 "hours_since_pull": None if newest is None else (now - newest).total_seconds() / 3600.0,
                 "within_a_day": prompt,
@@ -174,12 +174,12 @@ def _within_a_day(complete: pl.DataFrame, now: datetime) -> float | None:
     return float(prompt.item())
 
 
-def _credentials(sources: Sources, control: IngestionControl, name: SourceName) -> str:
+def _credentials(sources: Sources, name: SourceName) -> str:
     try:
         sources.open(name)
     except MissingCredentials:
         return "missing"
-    return "refused" if control.stopped(name, sources.credential_hash(name)) else "set"
+    return "refused" if sources.stopped(name) else "set"
 
 
 def connection_report(sources: Sources, name: SourceName) -> tuple[bool, list[str]]:

@@ -109,18 +109,18 @@ def _waited_out(sources: Sources, now: datetime) -> dict[str, str]:
     for name in sources.settings.source_names:
         accounts = [spelt(name, account) for account in sources.settings.sources[name].accounts]
         waiting = control.waited_out(name, accounts, now)
-        if waiting and _may_be_called(sources, control, name):
+        if waiting and _may_be_called(sources, name):
             found[name] = _state(waiting)
     return found
 
 
-def _may_be_called(sources: Sources, control: IngestionControl, name: SourceName) -> bool:
+def _may_be_called(sources: Sources, name: SourceName) -> bool:
     """Not without credentials, nor with ones the platform refused: such a pull asks for nothing."""
     try:
         sources.open(name)
     except MissingCredentials:
         return False
-    return control.stopped(name, sources.credential_hash(name)) is None
+    return sources.stopped(name) is None
 
 
 def _state(waiting: Sequence[tuple[QueueKey, int, float]]) -> str:

@@ -170,9 +170,10 @@ SAFETY_EVENTS = declared(
     made("kind severity remedy", Maker.CODE),
     computed("event_id subject", {_DECISIONS: f"decision_id {_LEVER}", _ALARMS: f"alarm_id {_LEVER}"}),
     computed("event_id subject", {_STATES: _LEVER, _PACING: "platform account_id", _DAYS: _LEVER}),
+    computed("event_id subject", {_ACCOUNTS: "platform account_id"}),
     computed("event_id subject", {_DRIFT: "track basis", _RECONCILED: "track", _BACKTEST: "metric"}),
     computed("happened_on", {_DECISIONS: "as_of_date", _ALARMS: "date", _PACING: "date", _DAYS: "date"}),
-    computed("event_id happened_on", {_CREATIVE_DRIFT: "as_of_date"}),
+    computed("event_id happened_on", {_CREATIVE_DRIFT: "as_of_date", _ACCOUNTS: "as_of_date"}),
     computed("track", {_DECISIONS: "track", _ALARMS: "track", _DAYS: "track", _DRIFT: "track"}),
     computed(
         "sentence",
@@ -180,6 +181,7 @@ SAFETY_EVENTS = declared(
             _DECISIONS: "type reason current_budget",
             _ALARMS: "kind reason",
             _PACING: "reading reading_reason",
+            _ACCOUNTS: "reason",
             _DRIFT: "coverage e_value days",
             _RECONCILED: "status detail",
             _BACKTEST: "coverage coverage_low coverage_high",
@@ -193,6 +195,7 @@ SAFETY_EVENTS = declared(
         {
             _DECISIONS: "as_of_date advisory binding_rules",
             _STATES: "as_of_date decision_eligible thompson_budget status",
+            _ACCOUNTS: "as_of_date eligible",
             _DAYS: "conversions_click conversions_view",
             _LEVERS: "date platform account_id lever_id budget_id lever_source budget_type",
             _PACING: "hour",

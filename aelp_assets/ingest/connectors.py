@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from aelp_assets.alerts import event_id, tell
 from aelp_assets.ingest.file_drop import mark_landed
 from aelp_assets.metadata import asset_key, markdown_table, table_metadata
 from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
@@ -23,8 +24,10 @@ from resources.connectors.planning import Span
 from resources.connectors.publishing import AccountPublisher, PublishedReport
 from resources.connectors.pulling import Skipped
 from resources.connectors.registry import Sources
+from resources.control.ingestion import Stop
 from resources.landing.ledger import Ledger, read_ledger
-from resources.settings import Settings, SourceName
+from resources.notifier import Message
+from resources.settings import Environment, Settings, SourceName
 from resources.warehouse import tables
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.retrying import tried_again_while_locked
@@ -137,8 +140,13 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
         ins={_op_name(account): dg.In() for account in accounts},
         out=dg.Out(dagster_type=dg.Nothing),
     )
-    def report(context: dg.OpExecutionContext, **published: Any) -> None:
-        """What became of every account, in one table."""
+    def report(
+        context: dg.OpExecutionContext,
+        sources: dg.ResourceParam[Sources],
+        environment: dg.ResourceParam[Environment],
+        **published: Any,
+    ) -> None:
+        """What became of every account, in one table; a source that stopped is told of, once."""
         outcomes = [published[_op_name(account)] for account in accounts]
         reports = [told for outcome in outcomes if not isinstance(outcome, Skipped) for told in outcome]
         table = [
@@ -158,6 +166,8 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
                 "days_failed": sum(len(told.failed) for told in reports),
             }
         )
+        if (stop := sources.stopped(source)) is not None:
+            tell(environment, context.log, [_stopped(source, stop)])
 
     def pulled() -> Any:
         planned = plan()
@@ -166,6 +176,16 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
         )
 
     return pulled
+
+
+def _stopped(source: SourceName, stop: Stop) -> Message:
+    return Message(
+        event_id("source_stopped", source, stop.stopped_at.isoformat()),
+        "critical",
+        f"{source} refuses its credentials and is not called any more: {stop.reason}",
+        f"Renew them; `aelp connect {source}` checks them and starts it again. Meanwhile decisions rest on "
+        "its last complete days.",
+    )
 
 
 def _op_name(account: str) -> str:

@@ -232,6 +232,32 @@ def spend_unread(pacing: pl.DataFrame) -> Iterator[Event]:
         )
 
 
+def accounts_set_aside(verdicts: pl.DataFrame) -> Iterator[Event]:
+    """Accounts that decisions may use no longer: one event each, on the morning they drop out.
+
+    Args:
+        verdicts: `decision_accounts` of some mornings: as_of_date, platform, account_id, eligible, reason.
+            An account's newest two are compared.
+    """
+    keys = ["platform", "account_id"]
+    newest = (
+        verdicts.sort("as_of_date")
+        .with_columns(was_eligible=pl.col("eligible").shift().over(keys))
+        .unique(keys, keep="last", maintain_order=True)
+    )
+    for row in newest.filter("was_eligible", ~pl.col("eligible")).sort(keys).iter_rows(named=True):
+        subject = f"{row['platform']}/{row['account_id']}"
+        yield _event(
+            "account_set_aside",
+            "warning",
+            subject,
+            f"{subject} is left out of decisions: {row['reason']}.",
+            "Its budgets stay as they are meanwhile. See account_audits for what failed, or why no newer day "
+            "came (`aelp status`).",
+            day=row["as_of_date"],
+        )
+
+
 def drift_alarms(drift: pl.DataFrame, *, as_of_date: date) -> Iterator[Event]:
     """Args: drift: from `reviews.drift`; hindcasts raise no alarm."""
     alarmed = drift.filter((pl.col("e_value") >= DRIFT_ALARM) & (pl.col("basis") == "live"))

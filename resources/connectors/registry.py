@@ -24,7 +24,7 @@ from resources.connectors.errors import MissingCredentials
 from resources.connectors.pulling import Puller
 from resources.connectors.saved_credentials import SavedCredentials, is_key_file, variables_of
 from resources.connectors.source import Source
-from resources.control.ingestion import IngestionControl
+from resources.control.ingestion import IngestionControl, Stop
 from resources.control.store import control_url, has_control_store, open_control_store
 from resources.creative_assets import FOLDER, AssetStore
 from resources.settings import Environment, Settings, SourceName
@@ -86,6 +86,14 @@ class Sources:
         for variable, value in self.variables_of(name).items():
             told += [variable, value.strip(), *([_content(value.strip())] if is_key_file(variable) else [])]
         return hashlib.sha256("\x1f".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def stopped(self, name: SourceName) -> Stop | None:
+        """Why a source is not called with the credentials it has now, if it is not.
+
+        Raises:
+            SettingsError: as `variables_of`.
+        """
+        return IngestionControl(self.control_store()).stopped(name, self.credential_hash(name))
 
     def puller(self, name: SourceName) -> Puller:
         """Pulls accounts of one source.

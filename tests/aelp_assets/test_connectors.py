@@ -20,13 +20,22 @@ from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl
 from resources.control.store import open_control_store
 from resources.landing.streams import STREAMS
+from resources.notifier import Notifier
 from resources.sandbox.build import Simulated, simulate_account
 from resources.sandbox.frames import Reports
 from resources.sandbox.servers.account import ACCOUNT_ZONE, ServedAccount
 from resources.sandbox.servers.faults import Fault, FaultKind, FaultScript
 from resources.sandbox.servers.platforms import served_platforms
 from resources.sandbox.servers.tiktok import TikTokServer
-from resources.settings import PROJECT_ROOT, LiveSource, LiveVendorFiles, Settings, SourceName, load_settings
+from resources.settings import (
+    PROJECT_ROOT,
+    LiveSource,
+    LiveVendorFiles,
+    Settings,
+    SourceName,
+    load_settings,
+    read_environment,
+)
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.tables import PYTHON_TABLES
 
@@ -90,12 +99,18 @@ class Bench:
             tags=tags,
             resources={
                 "sources": self.sources(variables),
+                "environment": read_environment({"AELP_HOME": str(self.folder)}),
                 "warehouse": self.warehouse,
                 "clock": FixedClock(self.moment),
                 "step_io_manager": dg.mem_io_manager,
             },
             **options,
         )
+
+    def told(self) -> list[tuple[str, str]]:
+        """Severity and sentence of what people were told."""
+        rows = Notifier(self.engine, [], SystemClock().now).told()
+        return [(row["severity"], row["sentence"]) for row in rows]
 
     def spend(self) -> dict[str, float]:
         rows = self.warehouse.query(
@@ -116,6 +131,11 @@ class Bench:
             .agg(pl.col("spend").sum())
             .iter_rows()
         )
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch):
+    monkeypatch.delenv("AELP_CONTROL_URL", raising=False)
 
 
 @pytest.fixture
@@ -210,6 +230,9 @@ def test_refused_credentials_stop_the_source_until_they_change(bench, simulated,
         wrong = variables(server, "wrong-token-9f3")
         bench.pull(wrong)
         calls = len(server.requests)
+        ((severity, sentence),) = bench.told()
+        assert severity == "critical", "nothing mends it but a person"
+        assert sentence.startswith("tiktok refuses its credentials and is not called any more: ")
         stopped = bench.pull(wrong)
         told = str(pulled_metadata(stopped)["accounts"])
         assert not check_of(stopped).passed
@@ -217,9 +240,13 @@ def test_refused_credentials_stop_the_source_until_they_change(bench, simulated,
         assert "stopped since" in told
         assert "aelp connect tiktok" in told
         assert len(server.requests) == calls, "a dead token is not tried again"
-        assert "wrong-token-9f3" not in caplog.text + told
+        assert "wrong-token-9f3" not in caplog.text + told + sentence
+        assert len(bench.told()) == 1, "once until it works"
         bench.pull(variables(server))
         assert bench.spend()
+        bench.moment += timedelta(days=1)
+        bench.pull(variables(server, "another-wrong-token"))
+        assert len(bench.told()) == 2
 
 
 def test_a_source_that_is_down_fails_its_days_and_leaves_what_there_was(bench, simulated):

@@ -19,6 +19,8 @@ from aelp_assets import cli
 from aelp_assets.health import read_health
 from aelp_assets.health_report import as_json, print_health
 from resources.clock import FixedClock, SystemClock
+from resources.connectors.registry import open_sources
+from resources.control.ingestion import IngestionControl
 from resources.control.store import control_url, open_control_store
 from resources.notifier import DeliveryFailed, Message, Notifier
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
@@ -203,6 +205,21 @@ def test_a_warehouse_that_cannot_be_read_needs_somebody(environment, monkeypatch
     for options in (["--json"], []):
         said = CliRunner().invoke(cli.app, ["status", *options])
         assert (said.exit_code, type(said.exception)) == (1, SystemExit), said.output
+
+
+def test_a_source_that_refuses_its_credentials_needs_new_ones(environment, monkeypatch):
+    monkeypatch.setenv("AELP_ORDERS_URL", "postgresql://shop/orders")
+    control = IngestionControl(open_control_store(control_url(environment.home, {})))
+    sources = open_sources(environment, SETTINGS, TEN)
+    control.stop_source("orders", sources.credential_hash("orders"), "password expired.", NINE)
+    health = read_health(environment, SETTINGS, TEN, DEFS)
+    assert health.needs == [
+        "orders refuses its credentials and is not called any more: password expired. `aelp connect orders` "
+        "checks new ones."
+    ]
+    assert json.loads(as_json(health, None))["stopped"] == {"orders": "password expired."}
+    monkeypatch.setenv("AELP_ORDERS_URL", "postgresql://shop/new_orders")
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well, "they were renewed"
 
 
 def refused_rows(environment, moment):

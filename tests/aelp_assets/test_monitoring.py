@@ -81,7 +81,7 @@ BUDGET = LEVER_KEY | {
 DAY = {"date": MORNING - timedelta(days=1), "platform": "meta", "account_id": "a1", "track": "security"}
 
 
-def events(tmp_path, spent=(), alarmed=(), drifted=()):
+def events(tmp_path, spent=(), alarmed=(), drifted=(), verdicts=()):
     """What the morning tells of levers that spent 300 of 100, some of them alarmed of on the day."""
     alarms = [
         {**DAY, "as_of_date": DAY["date"], "lever_id": name, "alarm_id": name, "kind": "k", "hour": 3}
@@ -97,6 +97,7 @@ def events(tmp_path, spent=(), alarmed=(), drifted=()):
     outcome = safety.safety_events(
         context=dg.build_asset_context(partition_key=MORNING.isoformat()),
         bandit_decisions=pl.DataFrame(schema=tables.BANDIT_DECISIONS.polars_schema),
+        decision_accounts=pl.DataFrame(verdicts, schema=tables.DECISION_ACCOUNTS.polars_schema),
         lever_states=pl.DataFrame(schema=tables.LEVER_STATES.polars_schema),
         int_lever_daily=pl.DataFrame(days, schema=LEVER_DAY).with_columns(pl.col("^conv.*$").fill_null(0)),
         budget_levers=pl.DataFrame(budgets, schema=BUDGET),
@@ -134,6 +135,13 @@ def test_creatives_that_drift_are_told_once_of_their_newest_judgement(tmp_path):
         judged(0, "trait", "faces", True),
     ]
     assert events(tmp_path, drifted=drifted) == [("creative_drift", "new creatives")]
+
+
+def test_an_account_that_drops_out_of_decisions_is_told_of(tmp_path):
+    verdict = {"platform": "meta", "account_id": "a1", "maturity_days": 7, "reason": "stale"}
+    fine = verdict | {"as_of_date": DAY["date"], "eligible": True}
+    out = verdict | {"as_of_date": MORNING, "eligible": False}
+    assert events(tmp_path, verdicts=[fine, out]) == [("account_set_aside", "meta/a1")]
 
 
 def test_levers_on_one_budget_overspend_together_or_not_at_all():

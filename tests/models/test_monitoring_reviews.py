@@ -388,6 +388,38 @@ def test_an_account_whose_spend_nobody_can_read_is_told_of_once_a_day():
     ]
 
 
+def test_an_account_is_told_of_on_the_morning_it_drops_out_and_no_longer():
+    def verdicts(*eligible, account="1"):
+        return [
+            {
+                "as_of_date": MORNING - timedelta(days=days),
+                "platform": "meta",
+                "account_id": account,
+                "eligible": one,
+                "reason": "audit passed, data fresh" if one else "stale: no newer day came",
+            }
+            for days, one in eligible
+        ]
+
+    def told(*rows):
+        return [
+            (e["subject"], e["sentence"], e["happened_on"]) for e in safety.accounts_set_aside(frame(rows))
+        ]
+
+    def frame(rows):
+        return pl.DataFrame([row for some in rows for row in some])
+
+    said = ("meta/1", "meta/1 is left out of decisions: stale: no newer day came.", MORNING)
+    others = (
+        verdicts((3, False), (0, False), account="made-up"),
+        verdicts((1, True), (0, True), account="fine"),
+    )
+    assert told(verdicts((1, True), (0, False)), *others) == [said]
+    assert told(verdicts((3, True), (0, False))) == [said], "a morning nobody judged is bridged"
+    assert told(verdicts((2, True), (1, False), (0, False))) == []
+    assert told(verdicts((0, False))) == [], "it never was decided on"
+
+
 def test_two_proposals_overtaken_on_one_lever_are_two_events():
     withdrawn = [(MORNING, name, "security", "meta/1/L", "Ann changed its budget.") for name in ("p1", "p2")]
     found = safety.collect(

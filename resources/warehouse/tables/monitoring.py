@@ -136,7 +136,7 @@ SAFETY_EVENTS = Table(
             "STRING",
             "stop_proposed, kill_switch_on, guardrail_refused, change_failed, drift_alarm, "
             "reconciliation_broken, coverage_broken, spend_over_worst_case, spend_alarm, spend_unread, "
-            "change_rolled_back or proposal_overtaken.",
+            "account_set_aside, change_rolled_back or proposal_overtaken.",
             True,
         ),
         ("severity", "STRING", "critical or warning.", True),
