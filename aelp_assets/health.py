@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Store:
 class Health:
     """Everything on the screen; `needs` in the order a person should see to it.
 
-    `stopped`: what live sources say that refuse their credentials.
+    `stopped`: what live sources say that refuse their credentials. `failed`: runs that nothing made up for.
     """
 
     at: datetime
@@ -93,6 +93,7 @@ class Health:
     daemon: Daemon | None
     wakings: list[Waking]
     jobs: list[JobRun]
+    failed: list[str]
     checks: list[FailedCheck]
     late: list[LateTable] | None
     needs: list[str]
@@ -113,7 +114,7 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
     now, wall = clock.now(), SystemClock().now()
     decisions, told = _control(environment, settings, clock)
     stopped = _stopped(open_sources(environment, settings, clock))
-    daemon, wakings, jobs, checks, late = None, [], [], [], None
+    daemon, wakings, jobs, failed, checks, late = None, [], [], [], [], None
     follows_today = decides_today(clock, settings)
     instance = machinery.existing_instance(environment)
     if instance is not None:
@@ -122,12 +123,13 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
             daemon = machinery.daemon_of(instance)
             wakings = machinery.wakings_of(instance, [*(defs.schedules or ()), *(defs.sensors or ())])
             jobs = machinery.job_runs(instance, defs, wakings, wall)
+            failed = machinery.unmended_runs(instance, defs, wall)
             checks = machinery.failed_checks(instance, graph)
             late = late_tables(graph, instance, now) if follows_today else None
     store = _store(environment, now)
-    parts = decisions, told, stopped, store, daemon, wakings, jobs, checks, late
-    needs = _needs(*parts, now=now, follows_today=follows_today)
-    return Health(now, environment.home, *parts, needs)
+    parts = decisions, told, stopped, store, daemon, wakings, jobs, failed, checks, late
+    health = Health(now, environment.home, *parts, needs=[])
+    return replace(health, needs=_needs(health, follows_today=follows_today))
 
 
 def _control(environment: Environment, settings: Settings, clock: Clock) -> tuple[Decisions, Told]:
@@ -204,51 +206,38 @@ def _holder(said: str) -> str:
     return found[1] if found else said
 
 
-def _needs(
-    decisions: Decisions,
-    told: Told,
-    stopped: dict[SourceName, str],
-    store: Store,
-    daemon: Daemon | None,
-    wakings: list[Waking],
-    jobs: list[JobRun],
-    checks: list[FailedCheck],
-    late: list[LateTable] | None,
-    *,
-    now: datetime,
-    follows_today: bool,
-) -> list[str]:
+def _needs(health: Health, *, follows_today: bool) -> list[str]:
     """What a person must see to, the gravest first; a warehouse that a run holds is none of it."""
     needs = []
+    decisions, told, store, daemon = health.decisions, health.told, health.store, health.daemon
     if decisions.killed is not None:
         needs.append(f"{decisions.killed}. `aelp kill off` lets it go on.")
     if store.fault is not None:
         needs.append(f"The warehouse cannot be read: {store.fault}")
-    failed = [run for run in jobs if run.outcome == "failure"]
-    needs += [
-        f"{run.job}{f' of {run.about}' if run.about else ''} failed; `aelp ui` shows why." for run in failed
-    ]
+    needs += [f"{run} failed; `aelp ui` shows why." for run in health.failed]
     needs += [
         f"Blocking check {check.check} of {check.table} fails: {check.said or 'see it in the UI'}"
-        for check in checks
+        for check in health.checks
     ]
     if follows_today and daemon is not None and daemon.last_heartbeat is not None and not daemon.is_alive:
         needs.append(f"The daemon stands still ({', '.join(daemon.silent)}): nothing runs by itself.")
-    needs += [f"{one.name} fails at each tick: {one.error}" for one in wakings if one.is_on and one.error]
+    needs += [
+        f"{one.name} fails at each tick: {one.error}" for one in health.wakings if one.is_on and one.error
+    ]
     needs += [
         f"{source} refuses its credentials and is not called any more: {said} `aelp connect {source}` checks "
         "new ones."
-        for source, said in stopped.items()
+        for source, said in health.stopped.items()
     ]
     if decisions.waiting:
-        soon = decisions.first_expires is not None and decisions.first_expires - now < _NEAR
+        soon = decisions.first_expires is not None and decisions.first_expires - health.at < _NEAR
         needs.append(
             f"Waiting for a signature: {counted(sum(decisions.waiting.values()), 'proposal')}"
             f"{', the first runs out within two hours' if soon else ''} (`aelp proposals`)."
         )
-    if late:
-        groups = sorted({table.group for table in late})
-        needs.append(f"Later than promised: {counted(len(late), 'table')}, in {', '.join(groups)}.")
+    if health.late:
+        groups = sorted({table.group for table in health.late})
+        needs.append(f"Later than promised: {counted(len(health.late), 'table')}, in {', '.join(groups)}.")
     needs += [f"Nobody is told by this channel: {fault}" for fault in told.faults]
     if told.waiting:
         unsent = ", ".join(f"{count} by {channel}" for channel, count in sorted(told.waiting.items()))

@@ -9,20 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import RunRecord
 from dagster._utils.schedules import cron_string_iterator
 
-from aelp_assets.run_failures import MONEY_JOBS
-from aelp_assets.runs import UNFINISHED, newest_part
+from aelp_assets.run_failures import AD_HOC, MONEY_JOBS, made_since, read_failure, what
+from aelp_assets.runs import UNFINISHED, newest_part, oldest_part
 from resources.settings import Environment
 
 _TICKS = 4  # the newest may be under way
+_AD_HOC_FOR = timedelta(days=7)
+_AD_HOC_RUNS = 100
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,32 @@ def job_runs(
         found.append(JobRun(name, outcome, newest_part(run), at, due.get(name)))
     latest = datetime.max.replace(tzinfo=UTC)
     return sorted(found, key=lambda run: (run.next_due or latest, run.job))
+
+
+def unmended_runs(instance: dg.DagsterInstance, defs: dg.Definitions, now: datetime) -> list[str]:
+    """What failed, of each job its newest run, of runs asked for by their assets those of the last week.
+
+    Left out is what other runs have made up for: all that it was to make was made since.
+    """
+    records = [
+        record
+        for name in sorted(job.name for job in defs.jobs or ())
+        for record in instance.get_run_records(dg.RunsFilter(job_name=name), limit=1)
+        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    ]
+    asked_for = dg.RunsFilter(
+        job_name=AD_HOC, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _AD_HOC_FOR
+    )
+    records += instance.get_run_records(asked_for, limit=_AD_HOC_RUNS)
+    return list(
+        dict.fromkeys(what(record.dagster_run) for record in records if _is_unmended(instance, record))
+    )
+
+
+def _is_unmended(instance: dg.DagsterInstance, record: RunRecord) -> bool:
+    run = record.dagster_run
+    missing = read_failure(instance, run, str).missing
+    return not made_since(instance, missing, oldest_part(run), newest_part(run), record.end_time or 0.0)
 
 
 def failed_checks(instance: dg.DagsterInstance, graph: AssetGraph) -> list[FailedCheck]:

@@ -1,7 +1,7 @@
 """A failed run in words a person on call can act on: what failed, why, what to do, where to look.
 
-Here: reading one run's events. Not here: which runs are told of and when (`sensors.run_outcomes`), telling
-(`alerts`).
+Here: reading one run's events, and whether other runs made up for it. Not here: which runs are told of and
+when (`sensors.run_outcomes`), telling (`alerts`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ MONEY_JOBS = frozenset({"decide", "guard_spend", "send_approved"})
 _LONGEST_CAUSE = 400
 _NAMED = 3
 _READ_EVENTS = 1000
+_NEWEST = 100
 _EVENTS = {
     dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
 }
@@ -64,6 +66,7 @@ class RunFailure:
         what: the job and what it was about, such as "decide of 2026-06-30".
         steps: that failed, by name.
         assets: those the failed steps would have made, `schema.table`.
+        missing: all it was to make and did not, or whose blocking checks failed.
         checks: blocking ones that failed, "blocking check NAME of TABLE".
         cause: in words, secrets taken out.
         cause_hash: the same for the same cause, whatever numbers and ids its message holds.
@@ -73,6 +76,7 @@ class RunFailure:
     what: str
     steps: tuple[str, ...]
     assets: tuple[str, ...]
+    missing: tuple[str, ...]
     checks: tuple[str, ...]
     cause: str
     remedy: str
@@ -97,21 +101,18 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
         for event in events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
-    broken = [
-        f"blocking check {check.check_name} of {'.'.join(check.asset_key.path)}"
+    stopping = [
+        check
         for check in checks
         if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
     ]
-    said = [
-        check.description.strip()
-        for check in checks
-        if not check.passed
-        and check.blocking
-        and check.severity == dg.AssetCheckSeverity.ERROR
-        and check.description
-    ]
+    unfit = {".".join(check.asset_key.path) for check in stopping}
+    broken = [f"blocking check {check.check_name} of {'.'.join(check.asset_key.path)}" for check in stopping]
+    said = [check.description.strip() for check in stopping if check.description]
     failed = [event for event in events if event.is_step_failure]
     steps = tuple(sorted({event.step_key for event in failed if event.step_key}))
+    done = {event.step_key for event in events if event.event_type == dg.DagsterEventType.STEP_SUCCESS}
+    planned = _planned(instance, run)
     errors = [error for event in failed if (error := event.step_failure_data.error) is not None]
     told = dict.fromkeys(map(_in_words, errors)) or {(_said_by_the_run(events), ""): None}
     if broken:
@@ -126,7 +127,8 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
         run.run_id,
         what(run),
         steps,
-        _assets_of(instance, run, steps),
+        tuple(sorted(asset for asset, step in planned if step in steps)),
+        tuple(sorted({asset for asset, step in planned if step not in done} | unfit)),
         tuple(broken),
         shortened(scrub(cause), _LONGEST_CAUSE),
         f"{remedy}; then re-execute it from failure: {run_link(run.run_id)}",
@@ -151,18 +153,38 @@ def what(run: dg.DagsterRun) -> str:
     return f"{name} of {about}" if about else name
 
 
-def _assets_of(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Sequence[str]) -> tuple[str, ...]:
+def made_since(
+    instance: dg.DagsterInstance, assets: Sequence[str], first: str, last: str, since: float
+) -> bool:
+    """Whether all these were made after a moment (seconds), for a morning or for days, by whatever run.
+
+    A newer morning makes up for an older one; of a range the ends are asked for, as one run makes it. No
+    assets: nobody knows.
+    """
+    return bool(assets) and all(_is_made(instance, asset, first, last, since) for asset in assets)
+
+
+def _is_made(instance: dg.DagsterInstance, asset: str, first: str, last: str, since: float) -> bool:
+    def made(days: list[str] | None) -> list[str]:
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset.split(".")), days, after_timestamp=since)
+        records = instance.fetch_materializations(wanted, limit=_NEWEST).records
+        return [record.partition_key or last for record in records]
+
+    if first != last:
+        return all(made([day]) for day in (first, last))
+    return any(morning >= last for morning in made(None))
+
+
+def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str | None]]:
+    """What the run was to make, and the step that does."""
     planned = instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, limit=_READ_EVENTS
     ).records
-    found = {
-        ".".join(event.asset_key.path)
+    return {
+        (".".join(event.asset_key.path), event.step_key)
         for record in planned
-        if (event := record.event_log_entry.dagster_event) is not None
-        and event.step_key in steps
-        and event.asset_key is not None
+        if (event := record.event_log_entry.dagster_event) is not None and event.asset_key is not None
     }
-    return tuple(sorted(found))
 
 
 def _in_words(error: SerializableErrorInfo) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from aelp_assets.run_failures import (
     AD_HOC,
     MONEY_JOBS,
     RunFailure,
+    made_since,
     read_failure,
     what,
 )
@@ -45,11 +46,13 @@ class Ill:
     """A job that fails: since which run, how often, for which causes.
 
     Attributes:
-        assets: what the failed steps would have made; empty where no step failed.
+        what: its first failed run as people call it.
+        assets: what failed runs were to make and did not; empty where that is unknown.
         parts: first and last morning or day of each failed run, until a success covers them.
     """
 
     job: str
+    what: str
     assets: list[str]
     first_run: str
     first_at: float
@@ -107,11 +110,16 @@ def run_outcomes(
             left.append(record)
         else:
             failure = read_failure(context.instance, run, scrub)
-            assets = failure.assets or _selected(run)
+            assets = failure.missing or _selected(run)
             key = _illness(run, failure.steps or assets)
             if _note(cursor, key, run, failure, assets, record.end_time):
                 news.setdefault(key, []).append(_shout(key, run, failure, record.end_time, settings))
     if records:
+        for key in _made_up(context.instance, cursor):
+            ill = cursor.ill.pop(key)
+            news.pop(key, None)
+            if key in told_before:
+                news[f"{key} healed"] = [_making_up(ill, settings)]
         newest = max(_stored(record) for record in records)
         # Not beyond what was left: the next tick must find it.
         cursor.since = max(cursor.since, min([newest, *map(_stored, left)]))
@@ -194,7 +202,7 @@ def _note(
     cursor: Cursor, key: str, run: dg.DagsterRun, failure: RunFailure, assets: Sequence[str], ended: float
 ) -> bool:
     """Remember a failure; whether its cause is news."""
-    ill = cursor.ill.setdefault(key, Ill(run.job_name, [], run.run_id, ended, ended))
+    ill = cursor.ill.setdefault(key, Ill(run.job_name, what(run), [], run.run_id, ended, ended))
     ill.assets = sorted({*ill.assets, *assets})
     ill.failures += 1
     ill.last_at = max(ill.last_at, ended)
@@ -221,6 +229,17 @@ def _healed(cursor: Cursor, run: dg.DagsterRun, ended: float) -> list[str]:
     return healed
 
 
+def _made_up(instance: dg.DagsterInstance, cursor: Cursor) -> list[str]:
+    """What is well though its own job has not run again: all it was to make came from other runs."""
+    for ill in cursor.ill.values():
+        ill.parts = [
+            [first, last]
+            for first, last in ill.parts
+            if not made_since(instance, ill.assets, first, last, ill.last_at)
+        ]
+    return [key for key, ill in cursor.ill.items() if not ill.parts]
+
+
 def _makes(run: dg.DagsterRun, assets: Sequence[str]) -> bool:
     """Whether a run made these assets; none: whatever its job makes."""
     if not run.asset_selection and run.job_name != AD_HOC:
@@ -244,13 +263,24 @@ def _shout(key: str, run: dg.DagsterRun, failure: RunFailure, ended: float, sett
 
 
 def _healing(ill: Ill, run: dg.DagsterRun, ended: float, settings: Settings) -> Message:
-    times = "once" if ill.failures == 1 else f"{ill.failures} times"
-    since, at = (
-        f"{datetime.fromtimestamp(moment, settings.timezone):%d %b %H:%M}" for moment in (ill.first_at, ended)
-    )
+    at = f"{datetime.fromtimestamp(ended, settings.timezone):%d %b %H:%M}"
     return Message(
         event_id("run_healed", ill.job, ill.first_run),
         "warning",
-        f"{what(run)} works again ({at}); it had failed {times} since {since}.",
+        f"{what(run)} works again ({at}); it had failed {_times(ill, settings)}.",
         f"Nothing is left to do: {run_link(run.run_id)}",
     )
+
+
+def _making_up(ill: Ill, settings: Settings) -> Message:
+    return Message(
+        event_id("run_healed", ill.job, ill.first_run),
+        "warning",
+        f"Other runs have made what {ill.what} was to make; it had failed {_times(ill, settings)}.",
+        f"Nothing is left to do: {run_link(ill.first_run)}",
+    )
+
+
+def _times(ill: Ill, settings: Settings) -> str:
+    times = "once" if ill.failures == 1 else f"{ill.failures} times"
+    return f"{times} since {datetime.fromtimestamp(ill.first_at, settings.timezone):%d %b %H:%M}"

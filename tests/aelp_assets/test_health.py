@@ -139,6 +139,26 @@ def test_a_failed_run_needs_a_person_until_the_job_works_again(environment, inst
     assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
 
 
+def test_a_failed_run_is_made_up_for_by_whatever_makes_its_tables(environment, instance):
+    ran(instance, "crash")
+    FAULTS.clear()
+    assert dg.materialize([forecast_results], instance=instance).success
+    assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
+def test_a_run_asked_for_by_its_assets_that_fails_needs_a_person_until_they_are_made(environment, instance):
+    FAULTS[:] = ["crash"]
+    DEFS.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, asset_selection=[forecast_results.key], raise_on_error=False
+    )
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    said = "Materialising gaelp_training.forecast_results failed; `aelp ui` shows why."
+    assert health.needs == [said]
+    assert json.loads(as_json(health, None))["failed"] == ["Materialising gaelp_training.forecast_results"]
+    ran(instance)
+    assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
 def test_a_blocking_check_that_fails_says_what_it_found(environment, instance):
     ran(instance, "disordered")
     health = read_health(environment, SETTINGS, SystemClock(), DEFS)

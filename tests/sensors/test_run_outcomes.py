@@ -56,6 +56,20 @@ DECIDE, GUARD, BLOCKED = (
 )
 
 
+@dg.asset(key=["gaelp_training", "bandit_decisions"], deps=[baselines], partitions_def=DAYS)
+def decisions() -> None: ...
+
+
+def decide_and_more(*checks):
+    """A job that decides on baselines, and one that only makes them."""
+    jobs = [
+        dg.define_asset_job("decide", dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks()),
+        dg.define_asset_job("refresh_models", dg.AssetSelection.assets(baselines).without_checks()),
+    ]
+    defs = dg.Definitions([baselines, decisions], asset_checks=checks, jobs=jobs)
+    return defs.resolve_job_def("decide"), defs.resolve_job_def("refresh_models")
+
+
 @dg.asset(key=["raw", "meta"])
 def meta() -> None:
     if FAULTS[1:]:
@@ -229,6 +243,41 @@ def test_an_older_morning_heals_nothing(environment, tick, run):
     run(morning="2026-06-29")
     assert list(json.loads(tick(cursor))["ill"]) == ["decide"]
     assert len(told(environment)) == 1
+
+
+def test_what_another_job_has_made_since_is_well_and_may_fall_ill_again(environment, tick, run):
+    decide, refresh = decide_and_more()
+    run(refresh, fault=ValueError("x"))
+    cursor = tick()
+    run(decide, "2026-06-29")
+    cursor = tick(cursor)
+    assert len(told(environment)) == 1, "an older morning"
+    run(decide)
+    cursor = tick(cursor)
+    assert json.loads(cursor)["ill"] == {}
+    assert told(environment)[-1][1].startswith(
+        "Other runs have made what refresh_models of 2026-06-30 was to make; it had failed once since "
+    )
+    run(refresh, "2026-07-01", fault=ValueError("x"))
+    tick(cursor)
+    assert len(told(environment)) == 3, "the same cause, and news again"
+
+
+@pytest.mark.parametrize("checks", [(), (nobody_may_be_decided_on,)])
+def test_a_decision_is_not_made_up_for_by_what_it_was_to_rest_on(environment, tick, run, checks):
+    decide, refresh = decide_and_more(*checks)
+    run(decide, fault=None if checks else ValueError("x"))
+    cursor = tick()
+    run(refresh)
+    assert list(json.loads(tick(cursor))["ill"]) == ["decide"]
+    assert len(told(environment)) == 1
+
+
+def test_what_failed_for_its_check_alone_is_well_once_it_is_made_anew(environment, tick, run):
+    run(BLOCKED)
+    cursor = tick()
+    run(GUARD)
+    assert json.loads(tick(cursor))["ill"] == {}
 
 
 def days(first, last):
