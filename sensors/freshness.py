@@ -1,5 +1,7 @@
 """Tables later than they promise to be, told once for each group until it is fresh again.
 
+What lands comes from many places: of its group each table is told of by itself.
+
 Here: which lateness is news. Not here: what is late (`aelp_assets.lateness`), telling (`aelp_assets.alerts`).
 """
 
@@ -19,6 +21,7 @@ from resources.settings import Environment, Settings
 GROUPS_APART = 3
 """When more groups fall late at once, one thing is wrong: it is told as one."""
 _NAMED = 3
+_LANDING = "ingest"
 
 
 @dg.sensor(
@@ -32,23 +35,25 @@ def late_groups(
     settings: dg.ResourceParam[Settings],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
-    """A group is news when it falls late and when all of it is fresh again."""
+    """A group is news when it falls late and when all of it is fresh again; of what lands, a table."""
     if context.repository_def is None:
         raise dg.DagsterInvariantViolationError("late_groups is evaluated with the graph it looks at")
     known = read_cursor(context.cursor)
-    late = by_group(late_tables(context.repository_def.asset_graph, context.instance, clock.now()))
-    fallen = {group: tables for group, tables in late.items() if group not in known}
-    recovered = sorted(known.keys() - late.keys())
+    late = late_tables(context.repository_def.asset_graph, context.instance, clock.now())
+    fallen = by_group(table for table in late if _told_as(table) not in known)
+    now_late: dict[str, str] = {}
+    for table in late:  # the longest overdue of a group comes first
+        now_late.setdefault(_told_as(table), known.get(_told_as(table), table.due.isoformat()))
+    recovered = sorted(known.keys() - now_late.keys())
     messages = []
     if len(fallen) > GROUPS_APART:
         messages.append(_many_late(fallen, settings.timezone))
     else:
         messages += [_one_late(group, tables, settings.timezone) for group, tables in fallen.items()]
     if recovered:
-        messages.append(_fresh_again({group: known[group] for group in recovered}))
+        messages.append(_fresh_again({name: known[name] for name in recovered}))
     tell(environment, context.log, messages)
-    now_late = {group: known.get(group, tables[0].due.isoformat()) for group, tables in late.items()}
-    said = f"{len(now_late)} groups are late, and people know" if now_late else "every table is fresh"
+    said = f"{len(now_late)} are late, and people know" if now_late else "every table is fresh"
     return dg.SensorResult(
         skip_reason=f"told of {len(messages)}" if messages else said,
         cursor=json.dumps({"late": now_late}, sort_keys=True),
@@ -56,11 +61,15 @@ def late_groups(
 
 
 def read_cursor(text: str | None) -> dict[str, str]:
-    """Late groups and since when; unreadable: a first tick, whose events have the ids they had."""
+    """Who is late and since when; unreadable: a first tick, whose events have the ids they had."""
     try:
         return {str(group): str(due) for group, due in json.loads(text or "{}").get("late", {}).items()}
     except (AttributeError, ValueError):
         return {}
+
+
+def _told_as(table: LateTable) -> str:
+    return table.name if table.group == _LANDING else table.group
 
 
 def _one_late(group: str, tables: list[LateTable], zone: tzinfo) -> Message:
@@ -89,11 +98,11 @@ def _many_late(fallen: dict[str, list[LateTable]], zone: tzinfo) -> Message:
     )
 
 
-def _fresh_again(groups: dict[str, str]) -> Message:
+def _fresh_again(known: dict[str, str]) -> Message:
     return Message(
-        event_id("fresh", *(f"{group}@{due}" for group, due in sorted(groups.items()))),
+        event_id("fresh", *(f"{name}@{due}" for name, due in sorted(known.items()))),
         "warning",
-        f"Fresh again: {', '.join(sorted(groups))}.",
+        f"Fresh again: {', '.join(sorted(known))}.",
         "Nothing is left to do.",
     )
 

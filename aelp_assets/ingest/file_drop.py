@@ -14,7 +14,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 
 from aelp_assets.metadata import asset_key, markdown_table, table_metadata
-from aelp_assets.ownership import DATA_ENGINEERING, DATA_FRESHNESS
+from aelp_assets.ownership import DATA_ENGINEERING, WEEKLY_FRESHNESS
 from aelp_assets.partitions import WAREHOUSE_POOL, report_days
 from resources.clock import Clock
 from resources.code_version import module_hash
@@ -235,7 +235,7 @@ def _file_landings() -> None:
 
 
 file_landings = _file_landings.map_asset_specs(
-    lambda spec: spec.replace_attributes(freshness_policy=DATA_FRESHNESS, code_version=_CODE)
+    lambda spec: spec.replace_attributes(freshness_policy=WEEKLY_FRESHNESS, code_version=_CODE)
 )
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from aelp_assets.ingest.file_drop import file_landings
 from aelp_assets.lateness import due_after, late_tables
 from resources.clock import FixedClock
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
@@ -29,7 +30,8 @@ def table(name, group, policy=DAILY):
 GROUPS = ["forecasts", "bandits", "ranking", "marts"]
 FIRST, SECOND = table("forecast_results", "forecasts"), table("forecast_outlook", "forecasts")
 ALL = [FIRST, SECOND, *(table(f"of_{group}", group) for group in GROUPS[1:])]
-DEFS = dg.Definitions(ALL)
+PULLS = table("pull_of_meta", "ingest"), table("pull_of_orders", "ingest")
+DEFS = dg.Definitions([*ALL, *PULLS])
 
 
 @pytest.fixture
@@ -92,6 +94,20 @@ def test_a_late_group_is_told_once_and_again_when_all_of_it_is_fresh(instance, t
     assert told(2, cursor)[0] == sentences
 
 
+def test_a_pull_that_stands_still_is_told_of_beside_one_that_has_long_done_so(instance, told):
+    make(instance, PULLS[0])
+    (first,), cursor = told(49)
+    assert first.startswith("Group ingest: a table is later than promised: gaelp_training.pull_of_meta (")
+    make(instance, PULLS[1])
+    sentences, cursor = told(49, cursor)
+    assert "gaelp_training.pull_of_orders (" in sentences[1]
+    assert "pull_of_meta" not in sentences[1]
+    assert told(50, cursor) == (sentences, cursor)
+    make(instance, *PULLS)
+    sentences, _ = told(1, cursor)
+    assert sentences[2:] == ["Fresh again: gaelp_training.pull_of_meta, gaelp_training.pull_of_orders."]
+
+
 @pytest.mark.parametrize("cursor", ["not json", "[]", "null", '{"late": 7}', '"text"'])
 def test_an_unreadable_cursor_tells_nothing_twice(instance, told, cursor):
     make(instance, FIRST)
@@ -117,6 +133,11 @@ def test_a_deadline_counts_what_was_made_within_its_lead():
     assert due("2026-06-30T03:59:00-04:00") == "2026-06-30T14:00:00+00:00", "yesterday's belief made at night"
     assert due("2026-06-30T10:30:00-04:00") == "2026-07-01T14:00:00+00:00"
     assert due("2026-10-31T09:00:00-04:00") == "2026-11-01T15:00:00+00:00", "the clocks go back"
+
+
+def test_a_home_whose_drop_folder_rests_lands_once_a_week_and_is_not_late():
+    (spec,) = file_landings.specs
+    assert due_after(spec.freshness_policy, 0.0) > datetime.fromtimestamp(0, UTC) + timedelta(days=7, hours=1)
 
 
 def test_lateness_needs_no_freshness_daemon(instance, now):
