@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from aelp_assets import machinery
+from aelp_assets.alerts import scrubber
 from aelp_assets.definitions import decides_today
 from aelp_assets.governance import open_governance
 from aelp_assets.lateness import LateTable, late_tables
@@ -106,12 +107,13 @@ class Health:
 def read_health(environment: Environment, settings: Settings, clock: Clock, defs: dg.Definitions) -> Health:
     """The state of a home; nothing is created in it, and nothing changed but that proposals run out.
 
+    Secrets are taken out of what errors say: the answer goes to screens and to machines that watch.
     Lateness is judged where the graph goes by the calendar's today (`late` None: it does not).
 
     Args:
         defs: the graph; what wakes it is on or off as they say.
     """
-    now, wall = clock.now(), SystemClock().now()
+    now, wall, scrub = clock.now(), SystemClock().now(), scrubber(environment)
     decisions, told = _control(environment, settings, clock)
     stopped = _stopped(open_sources(environment, settings, clock))
     daemon, wakings, jobs, failed, checks, late = None, [], [], [], [], None
@@ -121,12 +123,18 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
         with instance:
             graph = defs.resolve_asset_graph()
             daemon = machinery.daemon_of(instance)
-            wakings = machinery.wakings_of(instance, [*(defs.schedules or ()), *(defs.sensors or ())])
+            wakings = [
+                replace(one, error=one.error and scrub(one.error))
+                for one in machinery.wakings_of(instance, [*(defs.schedules or ()), *(defs.sensors or ())])
+            ]
             jobs = machinery.job_runs(instance, defs, wakings, wall)
             failed = machinery.unmended_runs(instance, defs, wall)
-            checks = machinery.failed_checks(instance, graph)
+            checks = [
+                replace(check, said=scrub(check.said)) for check in machinery.failed_checks(instance, graph)
+            ]
             late = late_tables(graph, instance, now) if follows_today else None
     store = _store(environment, now)
+    store = replace(store, fault=store.fault and scrub(store.fault))
     parts = decisions, told, stopped, store, daemon, wakings, jobs, failed, checks, late
     health = Health(now, environment.home, *parts, needs=[])
     return replace(health, needs=_needs(health, follows_today=follows_today))
@@ -222,7 +230,9 @@ def _needs(health: Health, *, follows_today: bool) -> list[str]:
     if follows_today and daemon is not None and daemon.last_heartbeat is not None and not daemon.is_alive:
         needs.append(f"The daemon stands still ({', '.join(daemon.silent)}): nothing runs by itself.")
     needs += [
-        f"{one.name} fails at each tick: {one.error}" for one in health.wakings if one.is_on and one.error
+        f"{one.name} failed at its last tick{'s' if one.failures > 1 else ''}: {one.error}"
+        for one in health.wakings
+        if one.is_on and one.error
     ]
     needs += [
         f"{source} refuses its credentials and is not called any more: {said} `aelp connect {source}` checks "

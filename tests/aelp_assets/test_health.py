@@ -12,6 +12,20 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._utils.error import SerializableErrorInfo
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -32,6 +46,7 @@ from tests.resources.control.proposing import NINE, governing, lever, proposed
 SETTINGS = load_settings(PROJECT_ROOT / "aelp.yaml")
 TEN = FixedClock(NINE + timedelta(hours=1))
 FAULTS: list[str] = []
+SECRET = "EAAB-not-to-be-told"
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
@@ -46,7 +61,7 @@ HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', fl
 def forecast_results() -> dg.MaterializeResult:
     if "crash" in FAULTS:
         raise ValueError("no forecast today")
-    said = "p10 > p50 on 3 levers" if "disordered" in FAULTS else None
+    said = f"p10 > p50 on 3 levers{SECRET if 'talkative' in FAULTS else ''}" if FAULTS else None
     return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=said is None, description=said)])
 
 
@@ -168,6 +183,37 @@ def test_a_blocking_check_that_fails_says_what_it_found(environment, instance):
     )
     ran(instance)
     assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
+def ticked_in_vain(instance, times, counted=1):
+    location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("aelp"), "__repository__")
+    origin = RemoteInstigatorOrigin(location, "daily_decision")
+    data = ScheduleInstigatorData("0 9 * * *")
+    state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, data)
+    instance.add_instigator_state(state)
+    kind = state.instigator_origin_id, "daily_decision", InstigatorType.SCHEDULE, TickStatus.FAILURE
+    for tick in range(times):
+        error = SerializableErrorInfo(f"401 for {SECRET}", [], "OSError")
+        instance.create_tick(
+            TickData(*kind, 1.7e9 + tick, error=error, failure_count=counted, selector_id=state.selector_id)
+        )
+
+
+@pytest.mark.parametrize(("times", "counted", "said"), [(1, 1, "tick"), (2, 0, "tick"), (2, 1, "ticks")])
+def test_a_tick_that_failed_is_no_more_than_that(environment, instance, times, counted, said):
+    ticked_in_vain(instance, times, counted)
+    (need,) = read_health(environment, SETTINGS, SystemClock(), DEFS).needs
+    assert need.startswith(f"daily_decision failed at its last {said}: 401")
+
+
+def test_no_secret_of_an_error_is_on_the_screen_or_told_to_machines(environment, instance, monkeypatch):
+    monkeypatch.setenv("AELP_META_ACCESS_TOKEN", SECRET)
+    ticked_in_vain(instance, 1)
+    ran(instance, "talkative")
+    health = read_health(environment, SETTINGS, SystemClock(), DEFS)
+    assert len(health.needs) == 3, "the run, its check and the tick"
+    assert as_json(health, None).count("[secret]") == 4, "in what is so, and in what it needs"
+    assert SECRET not in screen(health) + as_json(health, None)
 
 
 def test_lateness_is_judged_by_the_calendar_alone(environment, instance, monkeypatch):
