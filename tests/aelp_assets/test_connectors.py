@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from aelp_assets.ingest.connectors import LANDS, backfill_key, source_assets, source_check
+from aelp_assets.run_failures import read_failure
 from aelp_assets.status import connection_report
 from resources.clock import FixedClock, SystemClock
 from resources.connectors.pulling import Puller
@@ -358,6 +359,8 @@ def test_where_one_account_breaks_the_others_land_all_the_same(bench, simulated,
     with TikTokServer(served, TOKEN) as server:
         result = bench.pull(variables(server), accounts=["broken", ACCOUNT], raise_on_error=False)
     assert not result.success
+    failed = bench.instance.get_run_by_id(result.run_id)
+    assert read_failure(bench.instance, failed, str).missing == ("ops.source_pulls.tiktok",)
     first, last = TODAY - timedelta(days=20), TODAY - timedelta(days=1)
     assert {day: cost for day, cost in bench.spend().items() if day >= first} == truth(served, first, last)
     assert bench.instance.get_materialized_partitions(dg.AssetKey(["raw", "tiktok_ads_report"]))
