@@ -14,7 +14,8 @@ from resources.settings import SettingsError
 def read_moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """A moment in UTC: ISO 8601 with its zone, or a day, which stands for its end in `zone`.
 
-    Today's end has not come: `now` stands for it.
+    Today's end has not come: `now` stands for it. A whole second stands for its end too: what lands while a
+    clock stands still is numbered just after it, microsecond by microsecond (`Ledger.next_moment`).
 
     Raises:
         SettingsError: neither, or it lies ahead.
@@ -25,7 +26,7 @@ def read_moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         day = None
     if day is not None:
         if day == now.astimezone(zone).date():
-            return now.astimezone(UTC)
+            return _end_of_second(now.astimezone(UTC))
         moment = _end_of(day, zone)
     else:
         moment = _exact(text)
@@ -34,7 +35,7 @@ def read_moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
             f"{text}: lies ahead; it is {now.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key}). "
             "What will be known then nobody knows."
         )
-    return moment
+    return _end_of_second(moment)
 
 
 def _exact(text: str) -> datetime:
@@ -46,6 +47,10 @@ def _exact(text: str) -> datetime:
     if moment.tzinfo is None:
         raise SettingsError(f"{text}: needs a zone, or only the day; write it as {example}")
     return moment.astimezone(UTC)
+
+
+def _end_of_second(moment: datetime) -> datetime:
+    return moment if moment.microsecond else moment.replace(microsecond=999_999)
 
 
 def _end_of(day: date, zone: ZoneInfo) -> datetime:

@@ -37,3 +37,18 @@ def test_after_tomorrow_s_morning_today_s_tables_are_told_as_they_were(finished,
     assert set(known["as_of_date"]) == {TODAY}
     assert set(known["decision_id"]) == set(decided["decision_id"])
     assert set(_as_of(after, "bandit_decisions", TOMORROW, tmp_path)["as_of_date"]) == {TODAY, TOMORROW}
+
+
+@pytest.mark.parametrize(
+    "table", ["raw.levers", "raw.media_history", "ops.file_landings", "ops.ingest_slices", "ads_ad_daily"]
+)
+def test_while_the_clock_stands_still_what_is_known_today_is_all_there_is(finished, tmp_path, table):
+    home, _ = finished
+    asked = {"known": ["as-of", table, TODAY.isoformat()], "all": ["export", table]}
+    with home.entered(TODAY):
+        for name, words in asked.items():
+            result = CliRunner().invoke(app, [*words, "--csv", str(tmp_path / name)])
+            assert result.exit_code == 0, f"{result.output}{result.exception}"
+    known, everything = (sorted((tmp_path / name).read_text().splitlines()) for name in asked)
+    assert known == everything
+    assert len(known) > 1

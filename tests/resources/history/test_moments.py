@@ -17,14 +17,17 @@ NOW = datetime(2026, 11, 10, 14, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
-        ("2026-06-30T09:00:00-04:00", datetime(2026, 6, 30, 13, tzinfo=UTC)),
+        ("2026-06-30T09:00:00-04:00", datetime(2026, 6, 30, 13, 0, 0, 999999, tzinfo=UTC)),
+        ("2026-06-30T09:00:00.000250-04:00", datetime(2026, 6, 30, 13, 0, 0, 250, tzinfo=UTC)),
         ("2026-06-30", datetime(2026, 7, 1, 3, 59, 59, 999999, tzinfo=UTC)),
         # The clocks go back at two: this day has 25 hours.
         ("2026-11-01", datetime(2026, 11, 2, 4, 59, 59, 999999, tzinfo=UTC)),
-        ("2026-11-10", NOW),  # today's end has not come
+        # Today's end has not come; what a clock that stands still lands is numbered just after it.
+        ("2026-11-10", NOW.replace(microsecond=999999)),
+        ("2026-11-10T14:00:00Z", NOW.replace(microsecond=999999)),
     ],
 )
-def test_a_day_stands_for_its_end_where_the_business_is(text, moment):
+def test_a_day_or_a_second_stands_for_its_end_where_the_business_is(text, moment):
     assert read_moment(text, NEW_YORK, NOW) == moment
 
 
