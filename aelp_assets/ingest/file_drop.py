@@ -5,7 +5,7 @@ counts as changed (`resources.files`).
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from uuid import uuid4
 
 import dagster as dg
@@ -92,7 +92,7 @@ def publish_files(
             drop, plan, fetched, warehouse, settings.track_rules, settings_rows(settings, drop.clock)
         )
     # From here on a second attempt would find everything landed, and say that nothing had changed.
-    landings = landing_rows(report, plan.moment)
+    landings = landing_rows(report)
     mark_landed(context, warehouse, report.changed)
     for line in report.lines():
         context.log.info(line)
@@ -196,7 +196,7 @@ def reward_definitions(settings: Settings) -> pl.DataFrame:
     return pl.DataFrame([row], schema=REWARD_DEFINITIONS.polars_schema, orient="row")
 
 
-def landing_rows(report: LandingReport, moment: datetime) -> pl.DataFrame:
+def landing_rows(report: LandingReport) -> pl.DataFrame:
     """The report as rows of `ops.file_landings`: one per file the landing saw."""
     status = {"loaded": "landed", "unchanged": "unchanged", "known": "unchanged", "refused": "refused"}
     rows = [
@@ -217,7 +217,7 @@ def landing_rows(report: LandingReport, moment: datetime) -> pl.DataFrame:
     names = ["file", "format", "status", "rows", "changed_slices", "refused_rows", "flagged_rows", "reason"]
     schema = {name: FILE_LANDINGS.polars_schema[name] for name in names}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        pl.lit(moment).alias("landed_at").cast(FILE_LANDINGS.polars_schema["landed_at"])
+        pl.lit(report.moment).alias("landed_at").cast(FILE_LANDINGS.polars_schema["landed_at"])
     )
 
 

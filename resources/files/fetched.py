@@ -113,6 +113,7 @@ class FetchedFile:
         record: str | None = None,
         account: str | None = None,
     ) -> dict[str, Any]:
+        """A row of `ops.quarantine` but for its moment, which publishing knows."""
         constant = getattr(self.file.mapping.source, "constant", None)
         return {
             "source": constant,
@@ -124,7 +125,6 @@ class FetchedFile:
             "severity": severity,
             "reason": reason,
             "record": record,
-            "quarantined_at": self.stamp.ingested_at,
         }
 
 

@@ -47,7 +47,10 @@ class Task:
 
 @dataclass(frozen=True)
 class LandingPlan:
-    """What a landing will do. `known`: files whose every byte was landed before; they are not read again."""
+    """What a landing will do. `known`: files whose every byte was landed before; they are not read again.
+
+    `moment`: when it was planned, which batches are named by and rows say they were read at.
+    """
 
     listing: DropListing
     tasks: tuple[Task, ...]
@@ -88,13 +91,14 @@ class LandingReport:
     """What a landing did.
 
     `changed`: stream, source, account_id, report_date (null for period rows) of every slice whose
-    content is new. `rows_written` by stream; `quarantined` by severity.
+    content is new. `moment`: when it was published. `rows_written` by stream; `quarantined` by severity.
     """
 
     files: tuple[FileReport, ...]
     unrecognised: tuple[Unrecognised, ...]
     unsettled: dict[str, str]
     changed: pl.DataFrame
+    moment: datetime
     rows_written: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
 
@@ -249,11 +253,12 @@ def publish_landing(
             "another landing was published while this one was reading its files. Nothing was changed; "
             "run the landing again."
         )
-    publisher = Publisher(warehouse, ledger)
+    moment = ledger.next_moment(drop.clock.now())
+    publisher = Publisher(warehouse, ledger, moment)
     for file in fetched:
         publisher.add(file)
     unrecognised = [*plan.unreadable, *plan.listing.unrecognised]
-    writes = publisher.writes(_unrecognised_rows(drop, plan, unrecognised, warehouse))
+    writes = publisher.writes(_unrecognised_rows(drop, unrecognised, warehouse, moment))
     if track_rules is not None:
         writes += _track_rule_writes(drop, warehouse, track_rules)
     for table, rows in (from_settings or {}).items():
@@ -286,7 +291,7 @@ def _track_rule_writes(drop: FileDrop, warehouse: Warehouse, rules: Sequence[Tra
 
 
 def _unrecognised_rows(
-    drop: FileDrop, plan: LandingPlan, unrecognised: Sequence[Unrecognised], warehouse: Warehouse
+    drop: FileDrop, unrecognised: Sequence[Unrecognised], warehouse: Warehouse, moment: datetime
 ) -> list[dict[str, object]]:
     """Quarantine rows of tables nobody knows; notes and images are only listed."""
     tables = [file for file in unrecognised if file.is_table]
@@ -304,7 +309,7 @@ def _unrecognised_rows(
             "severity": "refused",
             "reason": f"Not loaded: {file.reason}",
             "record": None,
-            "quarantined_at": plan.moment,
+            "quarantined_at": moment,
         }
         for file in tables
         if (file.path, f"Not loaded: {file.reason}") not in said
@@ -333,6 +338,7 @@ def _report(
         unrecognised=tuple(sorted(unrecognised, key=lambda file: file.path)),
         unsettled=plan.listing.unsettled,
         changed=pl.DataFrame(changed, schema=schema, orient="row").unique().sort(pl.all()),
+        moment=publisher.moment,
         rows_written=rows_written,
         quarantined=quarantined,
     )

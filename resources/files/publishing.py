@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,12 @@ EMPTY_UNCONFIRMED = "EMPTY_UNCONFIRMED"
 class FileOutcome:
     """What publishing decided about one fetched file.
 
-    `held`: slices in which rows were refused, and whose earlier, whole rows therefore stay.
+    `at`: the moment its ledger entries carry. `held`: slices in which rows were refused, and whose earlier,
+    whole rows therefore stay.
     """
 
     fetched: FetchedFile
+    at: datetime
     changed: list[SliceKey] = field(default_factory=list)
     unchanged: list[SliceKey] = field(default_factory=list)
     deferred: list[SliceKey] = field(default_factory=list)
@@ -56,11 +59,13 @@ class Publisher:
     Args:
         ledger: as it stands; advanced in memory file by file, so that a later file of the same landing
             sees what an earlier one brings.
+        moment: of publishing: nobody knew the rows before, however long ago they were planned and read.
     """
 
-    def __init__(self, warehouse: Warehouse, ledger: Ledger) -> None:
+    def __init__(self, warehouse: Warehouse, ledger: Ledger, moment: datetime) -> None:
         self.warehouse = warehouse
         self.ledger = ledger
+        self.moment = moment
         self.outcomes: list[FileOutcome] = []
         self._entries: list[tuple[SliceKey, Attempt, str | None]] = []
         self._by_batch: dict[str, FileOutcome] = {}
@@ -70,7 +75,8 @@ class Publisher:
 
     def add(self, fetched: FetchedFile) -> FileOutcome:
         """Decide about one file; an ambiguous one is refused whole."""
-        outcome = FileOutcome(fetched)
+        # Files of one landing keep their order even where the clock stands still.
+        outcome = FileOutcome(fetched, self.moment + timedelta(microseconds=len(self.outcomes)))
         self.outcomes.append(outcome)
         if fetched.fault is None:
             self._check_currency(fetched)
@@ -86,7 +92,7 @@ class Publisher:
             outcome.pages = self._pages_of(outcome)
             # An agency's weeks and tests are of no account: there is nothing in them to audit or decide on.
             if not (fetched.stream.is_weekly or fetched.stream.is_experiment):
-                self._note_accounts(fetched)
+                self._note_accounts(outcome)
         return outcome
 
     def writes(self, extra_quarantine: Iterable[dict[str, Any]]) -> list[Write]:
@@ -97,7 +103,12 @@ class Publisher:
         if self._entries:
             writes.append(Append(INGEST_SLICES, ledger_frame(self._entries)))
         quarantine = self._new_quarantine(
-            [row for outcome in self.outcomes for row in outcome.fetched.quarantine] + list(extra_quarantine)
+            [
+                row | {"quarantined_at": outcome.at}
+                for outcome in self.outcomes
+                for row in outcome.fetched.quarantine
+            ]
+            + list(extra_quarantine)
         )
         if quarantine.height:
             writes.append(Append(QUARANTINE, quarantine))
@@ -258,17 +269,17 @@ class Publisher:
             if before is not None and before.content_hash == content_hash:
                 outcome.unchanged.append(key)
                 still_torn = self._torn.is_torn(key) and key in torn
-                self._enter(fetched, key, "complete", before.data_batch_id, rows, content_hash, still_torn)
+                self._enter(outcome, key, "complete", before.data_batch_id, rows, content_hash, still_torn)
             elif self._torn.may_replace(key, rows, key in torn, fetched.unplaced):
                 outcome.changed.append(key)
                 batch = fetched.stamp.batch_id
-                self._enter(fetched, key, "complete", batch, rows, content_hash, key in torn)
+                self._enter(outcome, key, "complete", batch, rows, content_hash, key in torn)
             else:
                 outcome.held.append(key)
         # Of these every row was refused.
         outcome.held += [key for key in sorted(torn - present, key=str) if self._torn.is_whole(key)]
         for key in outcome.held:
-            self._enter(fetched, key, "failed", None, 0, None, True, self.ledger.last[key].attempts + 1)
+            self._enter(outcome, key, "failed", None, 0, None, True, self.ledger.last[key].attempts + 1)
         if outcome.held:
             reason = (
                 "Rows were refused, so what was landed before stays in force, whole, for: "
@@ -299,14 +310,14 @@ class Publisher:
                 outcome.emptied.append(key)
                 empty = content_hashes(pl.DataFrame({name: [0] for name in ("row_count", *LANES)}))[0]
                 batch = fetched.stamp.batch_id
-                self._enter(fetched, key, "complete", batch, 0, empty, attempts=last.attempts + 1)
+                self._enter(outcome, key, "complete", batch, 0, empty, attempts=last.attempts + 1)
             else:
                 outcome.deferred.append(key)
-                self._enter(fetched, key, "deferred", None, 0, None)
+                self._enter(outcome, key, "deferred", None, 0, None)
 
     def _enter(
         self,
-        fetched: FetchedFile,
+        outcome: FileOutcome,
         key: SliceKey,
         status: str,
         data_batch_id: str | None,
@@ -315,15 +326,16 @@ class Publisher:
         rows_refused: bool = False,
         attempts: int = 1,
     ) -> None:
+        stamp = outcome.fetched.stamp
         attempt = Attempt(
-            fetched.stamp.batch_id,
+            stamp.batch_id,
             data_batch_id,
             status,
             attempts,
-            fetched.stamp.request_hash,
+            stamp.request_hash,
             rows,
             content_hash,
-            fetched.stamp.ingested_at,
+            outcome.at,
         )
         self.ledger.note(key, attempt)
         self._totals.note(key)
@@ -354,7 +366,8 @@ class Publisher:
 
     # --- accounts and quarantine ----------------------------------------------------------------------
 
-    def _note_accounts(self, fetched: FetchedFile) -> None:
+    def _note_accounts(self, outcome: FileOutcome) -> None:
+        fetched = outcome.fetched
         if not fetched.stream.has_account_fields or fetched.accounts.is_empty():
             return
         mapping = fetched.file.mapping
@@ -363,7 +376,7 @@ class Publisher:
             timezone=pl.lit(fetched.timezone),
             declared_lever=pl.lit(mapping.declared_lever, dtype=pl.String),
             maturity_days=pl.lit(mapping.maturity_days, dtype=pl.Int64),
-            last_landed_at=pl.lit(fetched.stamp.ingested_at).cast(pl.Datetime("us", "UTC")),
+            last_landed_at=pl.lit(outcome.at).cast(pl.Datetime("us", "UTC")),
         ).select(ACCOUNTS.column_names)
         kept = self._accounts.join(news, on=["source", "account_id"], how="anti")
         self._accounts = pl.concat([kept.cast(ACCOUNTS.polars_schema), ACCOUNTS.conform(news)]).sort(

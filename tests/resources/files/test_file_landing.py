@@ -12,9 +12,11 @@ import pytest
 from resources.files.fetched import Tolerance
 from resources.files.landing import fetch_landing, plan_landing, publish_landing
 from resources.files.mapping import MappingError
+from resources.history.landed import landed_by
 from resources.settings import TrackRule, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.interface import WarehouseError
+from resources.warehouse.schema import TableName
 
 STREAM = "meta_ads_insights"
 
@@ -767,6 +769,28 @@ def test_two_landings_do_not_overtake_each_other(bench, exports):
     with pytest.raises(WarehouseError, match="another landing was published"):
         publish_landing(drop, slow, fetched, bench.warehouse)
     assert bench.rows(STREAM).height == 1
+
+
+def test_rows_are_known_from_when_they_were_published_however_long_ago_they_were_planned(bench, exports):
+    for name, day in (("june.csv", "2026-06-29"), ("july.csv", "2026-06-30")):
+        bad = exports.meta_row(day, "3", **{"Amount spent": "?"})
+        bench.put(name, [exports.meta_row(day, "1"), exports.meta_row(day, "2"), bad])
+    bench.put("unknown.csv", [{"a": 1}])
+    plan = plan_landing(bench.drop(), bench.warehouse)
+    fetched = fetch_landing(bench.drop(), plan)
+    planned = bench.now
+    bench.now += timedelta(minutes=7)  # another run held the warehouse
+    report = publish_landing(bench.drop(), plan, fetched, bench.warehouse)
+    order = [bench.now, bench.now + timedelta(microseconds=1)]
+    assert report.moment == bench.now
+    assert bench.table("ops.ingest_slices")["completed_at"].sort().to_list() == order
+    assert set(bench.table("ops.quarantine")["quarantined_at"]) == set(order)
+    assert bench.table("ops.accounts")["last_landed_at"].to_list() == order[1:]
+    for table in (f"raw.{STREAM}", "ops.ingest_slices", "ops.quarantine"):
+        known = landed_by(TableName.parse(table))
+        assert bench.warehouse.query(known, {"moment": order[0] - timedelta(seconds=1)}).is_empty()
+        assert bench.warehouse.query(known, {"moment": order[1]}).equals(bench.table(table))
+    assert set(bench.table(f"raw.{STREAM}")["_ingested_at"]) == {planned, planned + timedelta(microseconds=1)}
 
 
 def test_what_goes_between_the_steps_survives_pickling(bench, exports):
