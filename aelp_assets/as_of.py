@@ -25,6 +25,7 @@ import polars as pl
 
 from aelp_assets.artifacts import load_frames
 from aelp_assets.catalogue import Catalogue, Described, day_column
+from aelp_assets.column_sources import MOMENTARY_COLUMNS
 from aelp_assets.decision_records import KEPT_FOLDER
 from aelp_assets.governance import control_engine, mirror, snapshots_of
 from aelp_assets.metadata import asset_key
@@ -105,6 +106,8 @@ class Past:
         if appended is not None:
             rows = warehouse.query(appended, {"moment": self.moment})
             return _of_days(Known(rows), table.name, first, last)
+        if table.name == ACCOUNTS.name:
+            return _of_days(self._accounts(warehouse), table.name, first, last)
         return self._written(warehouse, table.name, first, last)
 
     # --- what the control store says ----------------------------------------------------------------
@@ -138,8 +141,8 @@ class Past:
             if None in standing.later:
                 note = f"{table} was first written {self._at(standing.later[None])}: then it was empty."
                 return Known(rows.clear(), [note])
-            if str(table) in _FROM_SETTINGS and None in standing.same:
-                self._require_noted(declared, rows, standing.same[None])
+            if None in standing.same and not _is_as_noted(declared, rows, standing.same[None]):
+                raise self._not_noted(table, [standing.same[None]])
             return _of_days(Known(rows), table, first, last)
         rows = warehouse.read(table, partition=column, first=first, last=last)
         replaced = {
@@ -147,11 +150,28 @@ class Past:
             for partition, pair in standing.replaced.items()
             if partition is not None and _within(partition, first, last)
         }
-        kept = {partition: self._kept(table, partition, pair[0]) for partition, pair in replaced.items()}
-        missing = [replaced[partition] for partition, found in kept.items() if found is None]
+        stored = {str(day): found for (day,), found in rows.partition_by(column, as_dict=True).items()}
+        others = {
+            partition: writing
+            for partition, writing in standing.same.items()
+            if partition is not None
+            and _within(partition, first, last)
+            and not _is_as_noted(declared, stored.get(partition, rows.clear()), writing)
+        }
+        then = others | {partition: pair[0] for partition, pair in replaced.items()}
+        kept = {partition: self._kept(table, partition, writing) for partition, writing in then.items()}
+        missing = [partition for partition, found in kept.items() if found is None]
+        if replaced.keys() & missing:
+            raise self._not_kept(
+                table, [pair for partition, pair in replaced.items() if partition in missing]
+            )
         if missing:
-            raise self._not_kept(table, missing)
-        same = [date.fromisoformat(partition) for partition in standing.same if partition is not None]
+            raise self._not_noted(table, [others[partition] for partition in missing])
+        same = [
+            date.fromisoformat(partition)
+            for partition in standing.same
+            if partition is not None and partition not in others
+        ]
         unheard = set(rows[column].unique().cast(pl.String)) - {
             *standing.same, *standing.replaced, *standing.later
         }  # fmt: skip
@@ -164,20 +184,12 @@ class Past:
         known = pl.concat([rows.filter(pl.col(column).is_in(same)), *again]).sort(column, maintain_order=True)
         notes = []
         if again:
-            notes.append(f"Decided again since, as kept of the run of then: {_few(sorted(replaced))}.")
+            notes.append(f"Decided again since, as kept of the run of then: {_few(sorted(kept))}.")
         later = sorted(p for p in standing.later if p is not None and _within(p, first, last))
         if later:
             when = self._at(standing.later[later[-1]])
             notes.append(f"Left out, written only later: {_few(later)} (the last {when}).")
         return Known(known, notes)
-
-    def _require_noted(self, table: Table, rows: pl.DataFrame, writing: Writing) -> None:
-        """Raises: NotKept: the rows are others than the event says."""
-        if writing.content is not None and writing.content != content_version(table.conform(rows)):
-            raise NotKept(
-                f"{table.name} was changed after {self._at(writing)}, when it was noted last, by a landing "
-                f"that was cut off: nothing tells whether its rows are those known {self._moment()}."
-            )
 
     def _standing(self, table: TableName) -> Standing:
         """Raises: NotKept: nothing says when the table was written."""
@@ -212,6 +224,16 @@ class Past:
         return NotKept(
             f"{table} as known {self._moment()} is not kept: {'; '.join(told)}{more}. It holds what was "
             f"written last.{days}"
+        )
+
+    def _not_noted(self, table: TableName, writings: Sequence[Writing]) -> NotKept:
+        partitions = sorted(writing.partition for writing in writings if writing.partition is not None)
+        which = f" ({_few(partitions)})" if partitions else ""
+        days = " Other days: --since and --until." if partitions else ""
+        return NotKept(
+            f"{table}{which} was changed after {self._at(writings[0])}, when it was noted last, by a run "
+            f"that was cut off or deleted: nothing tells whether its rows are those known {self._moment()}."
+            f"{days}"
         )
 
     # --- what dbt builds ----------------------------------------------------------------------------
@@ -255,6 +277,13 @@ class Past:
             remedy = " `--rules now` builds it by the rules of now." if str(source) in _FROM_SETTINGS else ""
             raise NotKept(f"It is built from {source}, and {missing}{remedy}") from None
 
+    def _accounts(self, warehouse: Warehouse) -> Known:
+        """Asked of the table itself: pulls write it, too, and no event speaks of that."""
+        since = self._accounts_since(warehouse)
+        if since:
+            raise NotKept(f"{ACCOUNTS.name} as known {self._moment()} is not kept. {since[0]}")
+        return Known(warehouse.query(accounts_met_by(), {"moment": self.moment}))
+
     def _accounts_since(self, warehouse: Warehouse) -> list[str]:
         since = warehouse.query(
             f"select count(*) as described from ({accounts_met_by()}) as met "  # noqa: S608 - a constant
@@ -278,6 +307,17 @@ class Past:
 
     def _words(self, moment: datetime) -> str:
         return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _is_as_noted(table: Table, rows: pl.DataFrame, writing: Writing) -> bool:
+    """Whether the rows are those the event speaks of, as far as they can be told from others."""
+    if "run_id" in rows.columns and not set(rows["run_id"]) <= {writing.run_id}:
+        return False
+    if writing.content is None:
+        return True
+    here = [name for name in table.column_names if name in rows.columns]
+    rows = rows.select(here).cast({name: table.polars_schema[name] for name in here})
+    return writing.content == content_version(rows, MOMENTARY_COLUMNS.get(str(table.name), ()))
 
 
 def _fill(made: Warehouse, source: TableName, rows: pl.DataFrame) -> None:

@@ -7,12 +7,13 @@ rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, DataProvenance
 
 from resources.settings import Environment
 from resources.warehouse.interface import WarehouseError
@@ -32,7 +33,7 @@ class Writing:
 
     Attributes:
         known_at: from when on its rows were there.
-        content: what its rows said, where the event says it (`resources.warehouse.content`).
+        content: what its rows said, where the event says it of them alone (`resources.warehouse.content`).
     """
 
     partition: str | None
@@ -88,15 +89,26 @@ def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:
         records.extend(page.records)
         cursor, has_more = page.cursor, page.has_more
     clocks = _clocks(instance, {record.run_id for record in records})
+    # A run of several days says the same of each: what all of them hold.
+    days = Counter(run_id for run_id, _ in {(record.run_id, record.partition_key) for record in records})
     found: list[Writing] = []
     for record in records:
         known = clocks.get(record.run_id, datetime.fromtimestamp(record.timestamp, UTC))
         if found:
             known = max(known, found[-1].known_at)
         written = record.asset_materialization
-        content = None if written is None or written.tags is None else written.tags.get(DATA_VERSION_TAG)
+        content = None
+        if written is not None and written.tags is not None and days[record.run_id] == 1:
+            content = _content(written.tags)
         found.append(Writing(record.partition_key, known, record.run_id, content))
     return found
+
+
+def _content(tags: Mapping[str, str]) -> str | None:
+    provenance = DataProvenance.from_tags(tags)
+    if provenance is not None and not provenance.is_user_provided:
+        return None  # Dagster's own: a hash of the code and of what was read
+    return tags.get(DATA_VERSION_TAG)
 
 
 def _clocks(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> dict[str, datetime]:

@@ -1,8 +1,11 @@
 """`aelp as-of` and `aelp export` on a small home: mornings decided twice, files, words of refusals."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from unittest import mock
 
 import dagster as dg
@@ -10,18 +13,23 @@ import polars as pl
 import pytest
 
 from aelp_assets import cli
+from aelp_assets.column_sources import MOMENTARY_COLUMNS
 from aelp_assets.decision_records import keep_decisions
 from aelp_assets.partitions import decision_days
 from aelp_assets.runner import open_instance, prepare_warehouse
 from resources.history.written import MOMENT_TAG
-from resources.settings import read_environment
+from resources.settings import Environment, read_environment
 from resources.warehouse import open_warehouse
 from resources.warehouse.content import content_version
 from resources.warehouse.interface import Append, ReplacePartitions, ReplaceTable
+from resources.warehouse.io_manager import WarehouseIOManager
 from resources.warehouse.schema import Table
 from resources.warehouse.tables import (
+    ACCOUNT_AUDITS,
+    ACCOUNTS,
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
+    INGEST_SLICES,
     POLICY_RUNS,
     QUARANTINE,
     REWARD_DEFINITIONS,
@@ -39,8 +47,8 @@ def row_of(table: Table, morning: date, **said: object) -> pl.DataFrame:
     return pl.DataFrame([row], schema=table.polars_schema)
 
 
-def decide(environment, instance: dg.DagsterInstance, morning: date, moment: datetime, budget: int) -> None:
-    """What a morning's run leaves behind: rows in its tables, the decisions kept, events in the log."""
+def decide(environment, instance: dg.DagsterInstance, morning: date, moment: datetime, budget: int) -> str:
+    """What a morning's run leaves behind: rows in its tables, the decisions kept, events; its id."""
     warehouse = open_warehouse(environment)
     partitioned = {"partitions_def": decision_days, "key_prefix": "gaelp_training"}
 
@@ -56,23 +64,40 @@ def decide(environment, instance: dg.DagsterInstance, morning: date, moment: dat
         publish(BANDIT_DECISIONS, rows)
 
     @dg.asset(name="policy_runs", **partitioned)
-    def runs() -> None:
-        publish(POLICY_RUNS, row_of(POLICY_RUNS, morning, seed=budget))
+    def runs(context: dg.AssetExecutionContext) -> None:
+        publish(POLICY_RUNS, row_of(POLICY_RUNS, morning, seed=budget, run_id=context.run.run_id))
 
-    tags = {MOMENT_TAG: moment.isoformat()}
-    done = dg.materialize([decisions, runs], instance=instance, partition_key=morning.isoformat(), tags=tags)
+    @dg.asset(key=["ops", "account_audits"], partitions_def=decision_days)
+    def audits() -> pl.DataFrame:
+        return row_of(ACCOUNT_AUDITS, morning, statistic=float(budget))
+
+    done = dg.materialize(
+        [decisions, runs, audits],
+        instance=instance,
+        partition_key=morning.isoformat(),
+        tags={MOMENT_TAG: moment.isoformat()},
+        resources={"io_manager": WarehouseIOManager(warehouse, MOMENTARY_COLUMNS)},
+    )
     assert done.success
+    return done.run_id
+
+
+@contextmanager
+def entered(folder: Path) -> Iterator[Environment]:
+    """This process in a home whose tables are there, on the day after the mornings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AELP_", "DAGSTER_"))}
+    now = {"AELP_HOME": str(folder), "AELP_CLOCK": (TOMORROW + timedelta(hours=1)).isoformat()}
+    with mock.patch.dict(os.environ, {**clean, **now}, clear=True):
+        environment = read_environment()
+        prepare_warehouse(open_warehouse(environment))
+        yield environment
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """The morning of 30 June decided at nine and again at eleven, the next one the day after."""
     folder = tmp_path_factory.mktemp("decided") / "home"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AELP_", "DAGSTER_"))}
-    now = {"AELP_HOME": str(folder), "AELP_CLOCK": (TOMORROW + timedelta(hours=1)).isoformat()}
-    with mock.patch.dict(os.environ, {**clean, **now}, clear=True):
-        environment = read_environment()
-        prepare_warehouse(open_warehouse(environment))
+    with entered(folder) as environment:
         aside = row_of(QUARANTINE, MORNING, record="=cmd|'/c calc'!A1", quarantined_at=NINE, line=1)
         later = aside.with_columns(line=pl.lit(2, pl.Int64), quarantined_at=pl.lit(ELEVEN))
         open_warehouse(environment).write(Append(QUARANTINE, QUARANTINE.conform(pl.concat([aside, later]))))
@@ -118,6 +143,21 @@ def test_rows_that_are_kept_nowhere_are_refused_with_what_wrote_over_them_and_wh
     assert "1 rows" in capsys.readouterr().out
 
 
+def test_rows_of_a_run_since_deleted_are_not_told_as_those_of_the_run_before(tmp_path, capsys):
+    with entered(tmp_path / "home") as environment, open_instance(environment) as instance:
+        decide(environment, instance, MORNING, NINE, 100)
+        assert budgets(tmp_path, tmp_path, TEN) == {MORNING: 100}
+        instance.delete_run(decide(environment, instance, MORNING, ELEVEN, 200))
+        assert budgets(tmp_path, tmp_path, TEN) == {MORNING: 100}  # as kept
+        capsys.readouterr()
+        for table in ("gaelp_training.policy_runs", "ops.account_audits"):
+            with pytest.raises(RuntimeError, match="2"):
+                run("as-of", table, TEN.isoformat())
+            said = capsys.readouterr().err
+            assert f"{table} (2026-06-30) was changed after 2026-06-30 09:00:00 EDT" in said
+            assert "by a run that was cut off or deleted" in said
+
+
 def test_rules_that_a_cut_off_landing_changed_after_they_were_noted_are_refused(home, capsys):
     warehouse = open_warehouse(read_environment())
     rows = row_of(REWARD_DEFINITIONS, MORNING)
@@ -136,6 +176,19 @@ def test_rules_that_a_cut_off_landing_changed_after_they_were_noted_are_refused(
     with pytest.raises(RuntimeError, match="2"):
         run("as-of", "reward_definitions", TEN.isoformat())
     assert "was changed after 2026-06-30 09:00:00 EDT, when it was noted last" in capsys.readouterr().err
+
+
+def test_accounts_described_anew_since_are_refused_though_no_event_speaks_of_a_pull(home, capsys):
+    warehouse = open_warehouse(read_environment())
+    known = row_of(INGEST_SLICES, MORNING, completed_at=NINE)
+    warehouse.write(Append(INGEST_SLICES, known))
+    warehouse.write(ReplaceTable(ACCOUNTS, row_of(ACCOUNTS, MORNING, last_landed_at=NINE)))
+    run("as-of", "ops.accounts", TEN.isoformat())
+    assert "1 rows" in capsys.readouterr().out
+    warehouse.write(ReplaceTable(ACCOUNTS, row_of(ACCOUNTS, MORNING, last_landed_at=ELEVEN)))
+    with pytest.raises(RuntimeError, match="2"):
+        run("as-of", "ops.accounts", TEN.isoformat())
+    assert "of 1 accounts as described now: a landing describes its accounts anew" in capsys.readouterr().err
 
 
 def test_what_was_set_aside_later_is_not_among_the_rows_and_text_is_no_formula(home, tmp_path, capsys):

@@ -37,7 +37,10 @@ def test_rows_said_to_be_those_of_then_were_never_written_after_it(events, hour)
     assert not any(each.known_at <= moment for each in written if each.partition in standing.later)
 
 
-@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-06-29"))
+DAYS = dg.DailyPartitionsDefinition("2026-06-29")
+
+
+@dg.asset(partitions_def=DAYS)
 def decisions() -> None:
     pass
 
@@ -49,6 +52,33 @@ def test_a_run_that_did_not_note_the_clock_of_its_home_is_refused(monkeypatch):
         monkeypatch.setenv("AELP_CLOCK", START.isoformat())
         with pytest.raises(NotKept, match="nothing tells which moment"):
             writings(instance, decisions.key)
+
+
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run(), code_version="1")
+def audits(context) -> None:
+    if said := context.run.tags.get("content"):
+        context.set_data_version(context.asset_key, dg.DataVersion(said))
+
+
+def test_an_event_tells_what_rows_say_where_somebody_said_it_of_that_day_alone():
+    days = {
+        "dagster/asset_partition_range_start": "2026-06-30",
+        "dagster/asset_partition_range_end": "2026-07-01",
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key, tags in (
+            ("2026-06-29", {"content": "one"}),
+            (None, {"content": "two", **days}),
+            ("2026-06-30", {}),
+        ):
+            assert dg.materialize([audits], instance=instance, partition_key=key, tags=tags).success
+        found = writings(instance, audits.key)
+    assert [(each.partition, each.content) for each in found] == [
+        ("2026-06-29", "one"),
+        ("2026-06-30", None),
+        ("2026-07-01", None),
+        ("2026-06-30", None),  # Dagster's own version is of the code, not of rows
+    ]
 
 
 def test_what_a_clock_that_went_back_wrote_was_not_known_before_what_was_written_first():

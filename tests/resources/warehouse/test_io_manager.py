@@ -242,6 +242,12 @@ def test_who_wrote_it_is_no_content():
     assert content_version(by_another, ["detail"]) == content_version(rows, ["detail"])
 
 
+def test_a_column_that_a_later_version_adds_changes_no_earlier_rows():
+    rows = audits((2, "a"))
+    assert content_version(rows.with_columns(added=pl.lit(None, pl.Float64))) == content_version(rows)
+    assert content_version(rows.with_columns(added=pl.lit(0.0))) != content_version(rows)
+
+
 def test_what_follows_from_a_table_is_as_new_as_its_content(warehouse):
     instance = dg.DagsterInstance.ephemeral()
 
