@@ -28,12 +28,13 @@ from aelp_assets.catalogue import Catalogue, Described, day_column
 from aelp_assets.column_sources import MOMENTARY_COLUMNS
 from aelp_assets.decision_records import KEPT_FOLDER
 from aelp_assets.governance import control_engine, mirror, snapshots_of
+from aelp_assets.machinery import existing_instance
 from aelp_assets.metadata import asset_key
 from aelp_assets.transform import DBT_FOLDER, dbt_environment
 from resources.control import history as control_history
 from resources.control.records import Record
 from resources.history.landed import accounts_met_by, landed_by
-from resources.history.written import NotKept, Standing, Writing, open_event_log, standing_at, writings
+from resources.history.written import NotKept, Standing, Writing, standing_at, writings
 from resources.settings import PROJECT_ROOT, Environment, SettingsError
 from resources.warehouse import open_warehouse
 from resources.warehouse.content import content_version
@@ -193,7 +194,13 @@ class Past:
 
     def _standing(self, table: TableName) -> Standing:
         """Raises: NotKept: nothing says when the table was written."""
-        with open_event_log(self.environment) as instance:
+        instance = existing_instance(self.environment)
+        if instance is None:
+            raise NotKept(
+                f"{self.environment.dagster_home} holds no Dagster instance, so nothing says when rows were "
+                "written. Name the AELP_HOME whose runs wrote this warehouse."
+            )
+        with instance:
             found = writings(instance, asset_key(str(table)))
         if not found and open_warehouse(self.environment).row_counts([table])[str(table)]:
             raise NotKept(

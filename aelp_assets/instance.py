@@ -44,14 +44,9 @@ def install_instance(environment: Environment, variables: Mapping[str, str] | No
     url = (os.environ if variables is None else variables).get(URL_VARIABLE)
     text = (PROJECT_ROOT / "dagster.yaml").read_text()
     installed = environment.dagster_home / "dagster.yaml"
-    if not url and installed.exists() and URL_VARIABLE in installed.read_text():
-        raise SettingsError(
-            f"{URL_VARIABLE}: unset, but the instance of {environment.home} is on PostgreSQL, with its "
-            "runs and events. Set it, as the services have it. To go back to SQLite, which knows none of "
-            f"them, delete {installed}."
-        )
+    if url or is_on_postgresql(environment):
+        require_postgresql(environment, url)
     if url:
-        _require_postgresql(url)
         settings = yaml.safe_load(text)
         del settings["event_log_storage"]
         settings["storage"] = {"postgres": {"postgres_url": {"env": URL_VARIABLE}}}
@@ -63,7 +58,20 @@ def install_instance(environment: Environment, variables: Mapping[str, str] | No
     partial.replace(installed)  # a daemon may be reading it
 
 
-def _require_postgresql(url: str) -> None:
+def is_on_postgresql(environment: Environment) -> bool:
+    """Whether the instance of this AELP_HOME, as it was installed, is on PostgreSQL."""
+    installed = environment.dagster_home / "dagster.yaml"
+    return installed.is_file() and URL_VARIABLE in installed.read_text()
+
+
+def require_postgresql(environment: Environment, url: str | None) -> None:
+    """Raises: SettingsError: no URL, one of no PostgreSQL, or of one that cannot be reached."""
+    if not url:
+        raise SettingsError(
+            f"{URL_VARIABLE}: unset, but the instance of {environment.home} is on PostgreSQL, with its "
+            "runs and events. Set it, as the services have it. To go back to SQLite, which knows none of "
+            f"them, delete {environment.dagster_home / 'dagster.yaml'}."
+        )
     try:
         told = read_url(url)
     except sa.exc.ArgumentError:

@@ -19,6 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.dagster_run import RunRecord
 from dagster._utils.schedules import cron_string_iterator
 
+from aelp_assets.instance import URL_VARIABLE, is_on_postgresql, require_postgresql
 from aelp_assets.run_failures import AD_HOC, MONEY_JOBS, made_since, read_failure, what
 from aelp_assets.runs import UNFINISHED, newest_part, oldest_part
 from resources.settings import Environment
@@ -76,9 +77,15 @@ class FailedCheck:
 
 
 def existing_instance(environment: Environment) -> dg.DagsterInstance | None:
-    """The instance of this home as it stands, nothing created or changed; None where nothing has run yet."""
+    """The instance of this home as it stands, nothing created or changed; None where nothing has run yet.
+
+    Raises:
+        SettingsError: it is on a PostgreSQL that is not named, or cannot be reached.
+    """
     if not (environment.dagster_home / "dagster.yaml").is_file():
         return None
+    if is_on_postgresql(environment):
+        require_postgresql(environment, os.environ.get(URL_VARIABLE))
     os.environ["DAGSTER_HOME"] = str(environment.dagster_home)  # where the event log looks for its files
     return dg.DagsterInstance.from_config(str(environment.dagster_home))
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, DataProvenance
 
-from resources.settings import Environment
 from resources.warehouse.interface import WarehouseError
 
 MOMENT_TAG = "aelp/moment"
@@ -55,21 +54,6 @@ class Standing:
     same: dict[str | None, Writing] = field(default_factory=dict)
     replaced: dict[str | None, tuple[Writing, Writing]] = field(default_factory=dict)
     later: dict[str | None, Writing] = field(default_factory=dict)
-
-
-def open_event_log(environment: Environment) -> dg.DagsterInstance:
-    """The Dagster instance of this AELP_HOME, as it lies there.
-
-    Raises:
-        NotKept: nothing ever ran in it.
-    """
-    if not (environment.dagster_home / "dagster.yaml").exists():
-        raise NotKept(
-            f"{environment.dagster_home} holds no Dagster instance, so nothing says when rows were written. "
-            "Name the AELP_HOME whose runs wrote this warehouse."
-        )
-    os.environ["DAGSTER_HOME"] = str(environment.dagster_home)  # its storages ask for it, too
-    return dg.DagsterInstance.get()
 
 
 def writings(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Writing]:

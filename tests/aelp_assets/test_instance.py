@@ -19,7 +19,7 @@ from dagster._core.scheduler.instigation import TickData, TickStatus
 
 from aelp_assets import cli
 from aelp_assets.instance import install_instance, instance_variables
-from aelp_assets.runner import open_instance
+from aelp_assets.runner import open_instance, prepare_warehouse
 from resources.event_log import OpenSqliteEventLog
 from resources.run_processes import PROCESS_TAG
 from resources.settings import PROJECT_ROOT, Environment, SettingsError, read_environment
@@ -196,6 +196,36 @@ def test_prepare_makes_what_is_missing_and_tells_services_their_variables(variab
     assert open_warehouse(environment).exists(INGEST_SLICES.name)
     engine = sa.create_engine(variables["AELP_DAGSTER_URL"], poolclass=sa.pool.NullPool)
     assert {"runs", "event_logs", "job_ticks"} <= set(sa.inspect(engine).get_table_names())
+
+
+@pytest.mark.parametrize("words", [["as-of", "policy_runs", "2026-06-30"], ["status"], ["costs"]])
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (None, "AELP_DAGSTER_URL: unset, but the instance of"),
+        (
+            f"postgresql+psycopg2://user:{PASSWORD}@127.0.0.1:1/dagster",
+            "127.0.0.1:1/dagster cannot be opened",
+        ),
+    ],
+)
+def test_who_only_reads_is_told_in_words_that_the_database_is_missing_or_away(
+    variables, capsys, words, named, said
+):
+    environment = read_environment()
+    open_instance(environment).dispose()
+    prepare_warehouse(open_warehouse(environment))
+    changed = {**os.environ, "AELP_DAGSTER_URL": named or ""}
+    with (
+        mock.patch.dict(os.environ, changed),
+        mock.patch("sys.argv", ["aelp", *words]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert PASSWORD not in told
 
 
 def test_services_started_together_after_prepare_find_dagster_s_tables_created(tmp_environment):
