@@ -29,7 +29,7 @@ def read_moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
             return _end_of_second(now.astimezone(UTC))
         moment = _end_of(day, zone)
     else:
-        moment = _exact(text)
+        moment = _exact(text, zone)
     if moment > now:
         raise SettingsError(
             f"{text}: lies ahead; it is {now.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key}). "
@@ -38,15 +38,16 @@ def read_moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     return _end_of_second(moment)
 
 
-def _exact(text: str) -> datetime:
+def _exact(text: str, zone: ZoneInfo) -> datetime:
     example = "2026-06-30, or with its zone 2026-06-30T09:00:00-04:00"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        exact = moment.astimezone(zone).astimezone(UTC)  # told in one, looked up in the other
+    except (ValueError, OverflowError):  # at either end of the calendar there is no next day
         raise SettingsError(f"{text}: no moment; write it as {example}") from None
     if moment.tzinfo is None:
         raise SettingsError(f"{text}: needs a zone, or only the day; write it as {example}")
-    return moment.astimezone(UTC)
+    return exact
 
 
 def _end_of_second(moment: datetime) -> datetime:

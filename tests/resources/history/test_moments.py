@@ -39,6 +39,9 @@ def test_a_day_or_a_second_stands_for_its_end_where_the_business_is(text, moment
         ("2026-11-11", "lies ahead"),
         ("2026-11-10T14:00:01Z", "lies ahead"),
         ("9999-12-31", "lies ahead"),
+        ("0001-01-01T00:00:00+14:00", "no moment"),
+        ("0001-01-01T00:00:00Z", "no moment"),  # in New York it is of no year yet
+        ("9999-12-31T23:59:59-12:00", "no moment"),
     ],
 )
 def test_what_is_no_moment_or_has_not_come_is_refused(text, said):
