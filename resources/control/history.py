@@ -1,10 +1,11 @@
 """Proposals, approvals and changes as they stood at a moment, from their own histories.
 
-Here: reading them. Not here: writing a history (`records.noted`), rows of now (`records`). Nothing is
-written: what ran out by then reads expired whether or not anybody has looked since.
+Here: reading them, and what a proposal put forward again takes along. Not here: writing a history
+(`records.noted`), rows of now (`records`). Nothing is written: what ran out by then reads expired whether or
+not anybody has looked since.
 
 A row made by an older version has no history of its first statuses; signatures and calls tell most of it, and
-where they do not the row is refused rather than guessed.
+where they do not, or such a proposal was put forward again, the row is refused rather than guessed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from resources.control.store import APPROVALS
 
 # Of a proposal without a history: what nothing else says the moment of.
 _UNDATED = ("superseded", "withdrawn")
+# The status of what a row was before its history begins.
+_UNTOLD = "untold"
+_SAID = ("decision_id", "track", "reason", "proposed_by", "expires_at")
 _Line = Mapping[str, Any]
 
 
@@ -48,9 +52,14 @@ def proposals_at(connection: sa.Connection, moment: datetime) -> list[Record]:
         if not _is_whole(lines) and row["created_at"] <= at and not known:
             own = row["proposal_id"]
             known = [_told(row, lines, signed.get(own, []), made.get(own, []), moment)]
-        put = [line for line in known if line["status"] == "pending"]
+        put = [line for line in known if line["status"] in ("pending", _UNTOLD)]
         if not known:
             continue
+        if known[-1]["status"] == _UNTOLD:
+            raise Refused(
+                f"Proposal {row['proposal_id']} was put forward by a version that did not note what became "
+                f"of it, and again since: nothing says what it was at {_told_in_utc(moment)}."
+            )
         then = {**row, **{name: value for name, value in (put[-1] if put else {}).items() if name != "at"}}
         then["created_at"] = put[-1]["at"] if put else row["created_at"]
         then["status"] = known[-1]["status"]
@@ -81,11 +90,21 @@ def _told(
     if row["status"] in _UNDATED and not lines and row["expires_at"] > moment.timestamp():
         raise Refused(
             f"Proposal {row['proposal_id']} was {row['status']} by a version that did not note when, so "
-            f"nothing says what it was at {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+            f"nothing says what it was at {_told_in_utc(moment)}."
         )
     if row["status"] in _UNDATED and not lines:
         return line | {"status": row["status"]}
     return line | {"status": "awaiting_second" if verdicts else "pending"}
+
+
+def history_before(row: Record) -> str:
+    """The history that a proposal goes on with when it is put forward again, and its row replaced."""
+    if _is_whole(_lines(row)):
+        return str(row["history"])
+    said = {name: row[name] for name in _SAID}
+    return records.noted(_UNTOLD, datetime.fromtimestamp(row["created_at"], UTC), **said) + (
+        row["history"] or ""
+    )
 
 
 def approvals_at(connection: sa.Connection, moment: datetime) -> list[Record]:
@@ -152,6 +171,10 @@ def _steps(row: Record, before: float | None) -> list[_Line]:
     if ended:
         steps.append(end)
     return [step for step in steps if before is None or step["at"] < before]
+
+
+def _told_in_utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _lines(row: Record) -> list[_Line]:

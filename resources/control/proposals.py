@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from resources.control import arm_proposals, arm_rules, holds, launch_limits, launch_reserves, records
 from resources.control.authority import Authority
+from resources.control.history import history_before
 from resources.control.judging import Judge
 from resources.control.launch_limits import LAUNCH
 from resources.control.launch_payloads import Launch, launch_payload
@@ -233,7 +234,7 @@ class Proposer:
         connection.execute(sa.delete(PROPOSALS).where(here))
         said = {name: row[name] for name in ("decision_id", "track", "reason")}
         said |= {"proposed_by": about["proposed_by"], "expires_at": expires_at}
-        before = known[0]["history"] or "" if known else ""
+        before = history_before(known[0]) if known else ""
         connection.execute(
             sa.insert(PROPOSALS).values(
                 proposal_id=proposal_id,

@@ -58,6 +58,35 @@ def test_a_proposal_put_forward_again_was_superseded_in_between(engine):
     assert first["expires_at"] < again["expires_at"]
 
 
+@pytest.mark.parametrize("is_closed_before_the_upgrade", [True, False])
+def test_a_proposal_of_an_older_version_put_forward_again_is_refused_for_before(
+    engine, is_closed_before_the_upgrade
+):
+    governance = governing(engine)
+    (one,) = proposed(governance, lever("l1"))
+    with engine.begin() as connection:
+        connection.execute(sa.update(PROPOSALS).values(history=None))
+        if is_closed_before_the_upgrade:
+            connection.execute(sa.update(PROPOSALS).values(status="superseded"))
+    proposed(governance, lever("l1", thompson_budget=500.0), at=NINE + MINUTE)
+    for again in (TEN, TEN + 2 * MINUTE):
+        assert proposed(governance, lever("l1"), at=again) == [one]
+        proposed(governance, lever("l1", thompson_budget=500.0), at=again + MINUTE)
+    assert statuses(engine, NINE - MINUTE) == {}
+    with pytest.raises(Refused, match=f"{one} was put forward by a version that did not note"):
+        statuses(engine, NINE)
+    assert [statuses(engine, TEN + minutes * MINUTE)[one] for minutes in range(4)] == [
+        "pending",
+        "superseded",
+        "pending",
+        "superseded",
+    ]
+    if not is_closed_before_the_upgrade:
+        with engine.begin() as connection:
+            (closed,) = proposals_at(connection, NINE + MINUTE)
+        assert (closed["status"], closed["created_at"]) == ("superseded", NINE.timestamp())
+
+
 def test_what_ran_out_by_then_reads_expired_though_nobody_looked(engine):
     (one,) = proposed(governing(engine), lever("l1"))
     assert statuses(engine, NINE + timedelta(hours=23)) == {one: "pending"}
