@@ -51,11 +51,11 @@ def undecided_morning(
         dg.RunsFilter(job_name=decide.name, tags={PARTITION_TAG: today.isoformat()})
     )
     last = runs[0] if runs else None
-    if last is None and (wait := _left_to_schedule(context.instance, today, settings, clock)):
-        return dg.SkipReason(wait)
     fate = f"the decision of {today} {what_became_of(last)}"
     if last is not None and last.status != dg.DagsterRunStatus.FAILURE:
         return dg.SkipReason(fate)
+    if wait := _left_to_schedule(context.instance, today, settings, clock):
+        return dg.SkipReason(wait)
     if is_under_way(context.instance, transform_days.name):
         return dg.SkipReason("marts are being built")
     try:
@@ -79,7 +79,7 @@ def undecided_morning(
 def _left_to_schedule(
     instance: dg.DagsterInstance, today: date, settings: Settings, clock: Clock
 ) -> str | None:
-    """Why a morning without a run is `daily_decision`'s still; None: it looked and left the morning here.
+    """Why an undecided morning is `daily_decision`'s still; None: it has looked.
 
     The two tick beside each other: until the tick of nine has ended, its run may be about to begin, also
     where a daemon that was down makes up for it. Where no tick was ever kept there is nothing to wait for.

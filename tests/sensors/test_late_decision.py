@@ -153,6 +153,8 @@ def world(tmp_path):
 def test_before_nine_and_after_a_decision_that_succeeded_nothing_is_asked_for(world):
     world.now = EIGHT
     assert "not asked for yet" in world.tick().skip_message
+    world.fails()
+    assert "not asked for yet" in world.tick().skip_message, "nor again what a person tried early"
     world.now = NOW
     world.run(decide.name, dg.DagsterRunStatus.SUCCESS)
     assert "succeeded" in world.tick().skip_message
