@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-import time
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -101,18 +99,16 @@ class Held:
 def test_a_landing_waits_for_a_warehouse_that_is_held_and_then_lands(
     tmp_path, warehouse, instance, monkeypatch
 ):
-    monkeypatch.setattr(retrying, "LOCK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(retrying, "LOCK_WAIT_SECONDS", 0.05)
     drop_export(tmp_path)
-    held = Held(warehouse.path)
+    held, ask = Held(warehouse.path), dg.RetryRequested
 
-    def release_after_first_attempt():
-        time.sleep(1.0)
+    def let_go_and_ask(**how):
         held.release()
+        return ask(**how)
 
-    letting_go = threading.Thread(target=release_after_first_attempt)
-    letting_go.start()
+    monkeypatch.setattr(dg, "RetryRequested", let_go_and_ask)
     run = land(tmp_path, warehouse, instance)
-    letting_go.join()
     assert run.success
     assert any(event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY for event in run.all_events)
     assert landed_days(warehouse) == 10
