@@ -112,7 +112,7 @@ def test_the_shell_follows_a_column_and_says_who_makes_it(tmp_path, monkeypatch)
     assert "  1  ops.proposals: current_budget, proposed_budget\n" in told.output
     assert "  2  gaelp_training.bandit_decisions: current_budget, proposed_budget\n" in told.output
     document = json.loads(shell.invoke(app, ["lineage", "ops.approvals.amount", "--json"]).output)
-    assert document[0] == {"distance": 0, "table": "ops.approvals", "columns": ["amount"]}
+    assert document["steps"][0] == {"distance": 0, "table": "ops.approvals", "columns": ["amount"]}
     assert shell.invoke(app, ["lineage", "ops.approvals.verdict"]).output == "Made by a person.\n"
     assert shell.invoke(app, ["lineage", "approvals.verdict"]).output == "Made by a person.\n"
     refused = shell.invoke(app, ["lineage", "ops.approvals.amuont"])
