@@ -72,7 +72,7 @@ def test_a_count_of_rows_says_what_its_sql_reads(finished, capsys):
     with home.entered(TODAY):
         lineage("platform_vs_backend.backend_orders")
         assert "backend_orders is of no column: it counts rows" in capsys.readouterr().out
-        lineage("platform_vs_backend.click_conversions_per_order", as_json=True)
+        lineage("platform_vs_backend.backend_orders", as_json=True)
         told = json.loads(capsys.readouterr().out)
     assert told["steps"][0]["table"] == "gaelp_training.platform_vs_backend"
     (counted,) = (read for made, read in told["of_no_column"].items() if made.endswith(".backend_orders"))
