@@ -9,7 +9,7 @@ from datetime import date
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstigatorData, TickStatus
 
 from aelp_assets.bandits import decision_moment
 from aelp_assets.jobs import decide, transform_days
@@ -41,8 +41,8 @@ def undecided_morning(
     """One run per state of what the morning rests on, at most `MAX_ATTEMPTS` a morning after the first.
 
     A gate that refused stale data at 09:00 refuses them at 09:02 too; asked for again is only what may end
-    otherwise. Each run carries what it rested on; where one does not, as a person's from the UI, nobody
-    knows, and it is made again once.
+    otherwise. Each run carries what it rested on. A person's own run, for which the schedule may have stood
+    back at nine, can end because they interrupted it: the morning is then decided once without them.
     """
     today = clock.now().astimezone(settings.timezone).date()
     if is_under_way(context.instance, decide.name):
@@ -52,7 +52,7 @@ def undecided_morning(
     )
     last = runs[0] if runs else None
     fate = f"the decision of {today} {what_became_of(last)}"
-    if last is not None and last.status != dg.DagsterRunStatus.FAILURE:
+    if last is not None and not _is_open(last):
         return dg.SkipReason(fate)
     if wait := _left_to_schedule(context.instance, today, settings, clock):
         return dg.SkipReason(wait)
@@ -64,7 +64,7 @@ def undecided_morning(
         inputs = fingerprint(warehouse, settings, today, environment, clock)
     except WarehouseLocked as busy:
         return dg.SkipReason(f"warehouse busy: {busy}")
-    if last is not None and rested_on(last, inputs):
+    if any(_is_unattended(run) and rested_on(run, inputs) for run in runs):
         return dg.SkipReason(f"{fate}; nothing it rests on has changed since")
     asked = {run.tags.get(RUN_KEY_TAG) for run in runs}
     attempts = [0] if last is None else range(1, MAX_ATTEMPTS + 1)
@@ -76,25 +76,47 @@ def undecided_morning(
     return dg.RunRequest(keys[0], partition_key=today.isoformat(), tags={FINGERPRINT_TAG: inputs})
 
 
+def _is_unattended(run: dg.DagsterRun) -> bool:
+    return RUN_KEY_TAG in run.tags
+
+
+def _is_open(run: dg.DagsterRun) -> bool:
+    """Whether the morning is undecided after this run: it failed, or who started it themselves ended it."""
+    was_ended = run.status == dg.DagsterRunStatus.CANCELED and not _is_unattended(run)
+    return run.status == dg.DagsterRunStatus.FAILURE or was_ended
+
+
 def _left_to_schedule(
     instance: dg.DagsterInstance, today: date, settings: Settings, clock: Clock
 ) -> str | None:
-    """Why an undecided morning is `daily_decision`'s still; None: it has looked.
+    """Why an undecided morning is `daily_decision`'s still; None: it has looked, or cannot any more.
 
     The two tick beside each other: until the tick of nine has ended, its run may be about to begin, also
-    where a daemon that was down makes up for it. Where no tick was ever kept there is nothing to wait for.
+    where a daemon that was down makes up for it. Where no tick was ever kept there is nothing to wait for,
+    nor where the schedule was switched on after nine.
     """
     nine = decision_moment(today, settings)
     kept = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
     states = [state for state in kept if state.instigator_name == DECISION_SCHEDULE]
-    if states and not any(state.is_running for state in states):
+    running = [state for state in states if state.is_running]
+    if states and not running:
         return f"{DECISION_SCHEDULE} is switched off"
-    newest = [instance.get_ticks(one.instigator_origin_id, one.selector_id, limit=1) for one in states]
+    newest = [
+        instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        for state in running
+        if _switched_on(state) <= nine.timestamp()
+    ]
     ticks = [tick for tick, *_ in filter(None, newest)]
     has_looked = not ticks or any(
         tick.timestamp >= nine.timestamp() and tick.status is not TickStatus.STARTED for tick in ticks
     )
     return None if has_looked and clock.now() >= nine else f"the decision of {today} is not asked for yet"
+
+
+def _switched_on(schedule: InstigatorState) -> float:
+    """When, in seconds; Dagster makes up for no tick of before. 0: by its code, from the beginning."""
+    data = schedule.instigator_data
+    return (isinstance(data, ScheduleInstigatorData) and data.start_timestamp) or 0.0
 
 
 def days_behind(warehouse: Warehouse, morning: date) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -84,11 +85,25 @@ class World:
         state = ledger.ledger_state(self.warehouse, first, last)
         ledger.mark_transformed(self.warehouse, state, first, last, source_hash("dbt_project"))
 
-    def run(self, job: str, status: dg.DagsterRunStatus, request: dg.RunRequest | None = None) -> None:
-        """A run somebody started, or the one asked for as the daemon launches it."""
+    def run(
+        self,
+        job: str,
+        status: dg.DagsterRunStatus,
+        request: dg.RunRequest | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """A run somebody started (tags: those of `aelp run`), or one asked for, as the daemon launches it."""
         asked = {} if request is None else {**request.tags, RUN_KEY_TAG: request.run_key}
-        tags = {"dagster/partition": TODAY, **asked}
+        tags = {"dagster/partition": TODAY, **asked, **(tags or {})}
         self.instance.add_run(dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags))
+
+    def ends(self, status: dg.DagsterRunStatus) -> None:
+        """The run that is under way."""
+        (run,) = self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        event = dg.DagsterEventType.RUN_FAILURE
+        if status is dg.DagsterRunStatus.CANCELED:
+            event = dg.DagsterEventType.RUN_CANCELED
+        self.instance.report_dagster_event(dg.DagsterEvent(event.value, run.job_name), run.run_id)
 
     @property
     def resources(self) -> dict[str, object]:
@@ -110,11 +125,11 @@ class World:
         ) as context:
             return daily_decision(context)
 
-    def switches(self, status: InstigatorStatus) -> InstigatorState:
+    def switches(self, status: InstigatorStatus, since: datetime | None = None) -> InstigatorState:
         """The schedule, as the daemon keeps its state."""
         location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("aelp"), "__repository__")
         origin = RemoteInstigatorOrigin(location, daily_decision.name)
-        data = ScheduleInstigatorData(daily_decision.cron_schedule)
+        data = ScheduleInstigatorData(daily_decision.cron_schedule, since and since.timestamp())
         state = InstigatorState(origin, InstigatorType.SCHEDULE, status, data)
         known = self.instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
         (self.instance.update_instigator_state if known else self.instance.add_instigator_state)(state)
@@ -191,6 +206,15 @@ def test_a_schedule_that_is_switched_off_is_not_stood_in_for(world):
     assert "switched off" in world.tick().skip_message
 
 
+def test_a_schedule_switched_on_after_nine_ticks_no_more_today(world):
+    world.schedule_ticks(TickStatus.SUCCESS, days_ago=2)
+    world.switches(InstigatorStatus.STOPPED)
+    world.switches(InstigatorStatus.RUNNING, since=NOW - timedelta(hours=2))
+    assert "not asked for yet" in world.tick().skip_message, "on since before nine: its tick is to come"
+    world.switches(InstigatorStatus.RUNNING, since=NOW - timedelta(minutes=5))
+    assert world.tick().run_key == f"decide-{TODAY}#0"
+
+
 def test_at_nine_nothing_is_decided_beside_a_run_or_again_on_the_same_evidence(world):
     request = world.nine()
     world.run(decide.name, dg.DagsterRunStatus.STARTED)
@@ -246,6 +270,25 @@ def test_today_s_budgets_are_evidence_once_marts_hold_them(world):
     assert "nothing it rests on" in world.tick().skip_message
     world.builds_marts()
     assert world.tick().run_key == f"decide-{TODAY}#1"
+
+
+@pytest.mark.parametrize("end", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_a_person_s_run_that_nine_stood_back_for_and_that_they_ended_is_made_up_for_once(world, end):
+    inputs = world.nine().tags
+    world.run(decide.name, dg.DagsterRunStatus.STARTED, tags=inputs)
+    assert "decides" in world.nine().skip_message
+    world.ends(end)
+    request = world.tick()
+    assert request.run_key == f"decide-{TODAY}#1"
+    world.fails(request)
+    assert "nothing it rests on" in world.tick().skip_message
+    world.run(decide.name, dg.DagsterRunStatus.FAILURE, tags=inputs)
+    assert "nothing it rests on" in world.tick().skip_message, "what a person tried since says nothing new"
+
+
+def test_a_decision_that_was_asked_for_and_that_a_person_canceled_stays_canceled(world):
+    world.run(decide.name, dg.DagsterRunStatus.CANCELED, world.nine())
+    assert "canceled" in world.tick().skip_message
 
 
 def test_a_failure_that_says_nothing_of_what_it_rested_on_is_made_up_for_once(world):
