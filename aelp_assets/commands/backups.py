@@ -22,12 +22,15 @@ def backup(
     from resources.clock import clock_from_environment
     from resources.control.backups import write_backup
     from resources.control.records import Refused
-    from resources.control.store import has_control_store, open_control_store
+    from resources.control.store import has_control_store, open_control_store, shown_url
     from resources.settings import read_environment
 
     url = _url()
     if not has_control_store(url):  # opened, it would be made, and every night's backup would be of nothing
-        raise Refused(f"There is no control store at {url}, so nothing to back up. Check AELP_HOME.")
+        raise Refused(
+            f"There is no control store at {shown_url(url)}, so nothing to back up. Check AELP_HOME and "
+            "AELP_CONTROL_URL."
+        )
     written = write_backup(open_control_store(url), file, clock_from_environment().now())
     typer.echo(f"{file}: {_told(written)}\nsha256 {written.sha256}")
     typer.echo(

@@ -220,15 +220,28 @@ _INSERT: Mapping[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "po
 
 
 def has_control_store(url: str) -> bool:
-    """Whether there is one at the URL, without creating it; a server's database is taken for granted.
+    """Whether there is one at the URL, without creating it; of a server that is away opening it says so.
 
     Raises:
         SettingsError: as `open_control_store`.
     """
     told = _read(url)
-    if told.get_backend_name() != "sqlite" or (told.database or "").startswith("file:"):
+    if told.get_backend_name() == "sqlite":
+        name = told.database or ""
+        return name.startswith("file:") or Path(name).is_file()
+    try:
+        engine = _engine(told)
+        with engine.connect() as connection:
+            known = sa.inspect(connection).get_table_names()
+    except (sa.exc.DBAPIError, sa.exc.NoSuchModuleError, ImportError, OSError):
         return True
-    return Path(told.database or "").is_file()
+    engine.dispose()
+    return not METADATA.tables.keys().isdisjoint(known)
+
+
+def shown_url(url: str) -> str:
+    """The URL without what may be secret: its password, and its query, which may hold one too."""
+    return _read(url).set(query={}).render_as_string()
 
 
 def open_control_store(url: str) -> sa.Engine:
@@ -260,10 +273,9 @@ def open_control_store(url: str) -> sa.Engine:
         said = str(error.strerror)
     else:
         return engine
-    shown = told.set(query={}).render_as_string()  # the query may hold a password too, and would show it
     raise SettingsError(
-        f"The control store {shown} cannot be opened: {said}. AELP_CONTROL_URL must name one in which tables "
-        "may be created."
+        f"The control store {shown_url(url)} cannot be opened: {said}. AELP_CONTROL_URL must name one in "
+        "which tables may be created."
     )
 
 

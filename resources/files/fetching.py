@@ -84,8 +84,7 @@ class Fetcher:
         if file.sheet is None:
             spool(self.filesystem, file.location, inspection, target, self.limits)
             return
-        sheets = {sheet.name: sheet for sheet in read_workbook(self.filesystem, file.location, self.limits)}
-        sheets[file.sheet].cells.write_csv(target, include_header=False)
+        self._write_cells(file, target)
         positions = rounded_columns(self.filesystem, file.location, file.sheet, file.header.line, self.limits)
         ids = [file.header.columns[p] for p in positions & set(_identifier_positions(file))]
         if ids:
@@ -93,6 +92,11 @@ class Fetcher:
                 f"{', '.join(sorted(ids))} are stored as numbers, and a spreadsheet keeps only 15 digits "
                 "of a number: the ids are rounded. Export as CSV, or with ids as text"
             )
+
+    def _write_cells(self, file: RecognisedFile, target: Path) -> None:
+        # By itself: its sheets are gone again before the workbook is read a second time.
+        sheets = {sheet.name: sheet for sheet in read_workbook(self.filesystem, file.location, self.limits)}
+        sheets[file.sheet or ""].cells.write_csv(target, include_header=False)
 
     def _batches(
         self, file: RecognisedFile, inspection: Inspection, spooled: Path, block_bytes: int

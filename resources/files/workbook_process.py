@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import resource
 import sys
 import zipfile
@@ -21,7 +22,7 @@ from typing import NoReturn
 import fastexcel
 import pyarrow as pa
 
-REFUSED = 3
+REFUSED, UNWRITTEN = 3, 4
 _SECONDS = 900
 _BLOCK = 1 << 20
 _PART = 4  # of the memory, a quarter at most is given on: who takes the cells needs room of its own for them
@@ -64,6 +65,16 @@ def check_archive(content: bytes, granted: int) -> None:
         refuse(f"broken workbook: {error}")
 
 
+def give(cells: pa.RecordBatch) -> None:
+    """A sheet to whoever asked; where its disk is full, that is no fault of the workbook's."""
+    try:
+        with pa.ipc.new_stream(sys.stdout.buffer, cells.schema) as stream:
+            stream.write_batch(cells)
+        sys.stdout.buffer.flush()
+    except OSError:
+        os._exit(UNWRITTEN)  # leaving in order would write what is left, and fail with another status
+
+
 def main(memory: str, granted: str, sheet: str | None = None, header_row: str = "") -> None:
     """All sheets as text, or one, checked before, with the types it is stored in, below its header.
 
@@ -91,9 +102,7 @@ def main(memory: str, granted: str, sheet: str | None = None, header_row: str = 
             given += cells.nbytes
             if given > most:
                 raise MemoryError(f"its cells take more than {most:,} bytes")
-            named = cells.replace_schema_metadata({"sheet": name})
-            with pa.ipc.new_stream(sys.stdout.buffer, named.schema) as stream:
-                stream.write_batch(named)
+            give(cells.replace_schema_metadata({"sheet": name}))
     except fastexcel.FastExcelError as error:
         refuse(f"not a readable workbook: {error}")
 

@@ -6,15 +6,17 @@ reading it (`workbook_process.py`), other bytes (`opening.py`), what the cells m
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO
 
 import polars as pl
@@ -22,10 +24,12 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from resources.files.opening import EXACT_INTEGERS, Limits, UnreadableFile
-from resources.files.workbook_process import REFUSED
+from resources.files.workbook_process import REFUSED, UNWRITTEN
 
 _BLOCK = 1 << 20
 _READER = Path(__file__).with_name("workbook_process.py")
+# Two at once would take twice the memory that one may.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def read_workbook(filesystem: AbstractFileSystem, path: str, limits: Limits) -> 
 
     Raises:
         UnreadableFile: not a workbook, broken, too large, or expanding too far.
+        OSError: its cells do not fit into the folder for temporary files.
     """
     read = _read(filesystem, path, limits)
     return [Sheet(name, cells) for name, cells in read if cells.height and cells.width > 1]
@@ -74,12 +79,15 @@ def _read(
     granted = limits.granted(size, limits.workbook_bytes)
     # Through files: neither the workbook nor the cells of all its sheets lie in this process at once.
     with TemporaryFile() as cells, TemporaryFile() as words:
-        with filesystem.open(path, "rb") as stored:
+        with _TURN, filesystem.open(path, "rb") as stored:
             status = _run_reader(stored, cells, words, str(limits.workbook_memory), str(granted), *sheet)
         words.seek(0)
         said = words.read().decode(errors="replace").strip()
         if status == REFUSED:
             raise UnreadableFile(said)
+        if status == UNWRITTEN:
+            reason = f"{os.strerror(errno.ENOSPC)}: the cells of {path} cannot be kept while they are read"
+            raise OSError(errno.ENOSPC, reason, gettempdir())
         if status:
             last = said.rpartition("\n")[2]
             raise UnreadableFile(

@@ -10,6 +10,7 @@ from unittest import mock
 import dagster as dg
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from aelp_assets import cli
 from aelp_assets.governance import governance_mirror
@@ -83,6 +84,17 @@ def test_where_no_store_is_none_is_made_and_nothing_is_backed_up(home, capsys):
     assert f"no control store at sqlite:///{home}/control.sqlite" in capsys.readouterr().err
     assert not (home.parent / "noon.backup").exists()
     assert not (home / "control.sqlite").exists()
+
+
+def test_a_database_without_a_store_is_backed_up_no_more_than_a_home_without(home, postgresql, capsys):
+    url = sa.make_url(postgresql.new_database()).set(password="hush").render_as_string(hide_password=False)
+    with mock.patch.dict(os.environ, {"AELP_CONTROL_URL": url}):
+        assert aelp("backup", str(home.parent / "noon.backup")) == 2
+        said = capsys.readouterr().err
+        assert "no control store at postgresql" in said
+        assert "hush" not in said
+        open_control_store(url)
+        assert aelp("backup", str(home.parent / "noon.backup")) == 0
 
 
 def woken(cursor: str | None) -> dg.SensorResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -131,6 +132,23 @@ def test_a_landing_on_a_full_disk_leaves_nothing_and_the_next_one_is_whole(disk,
     assert found.keys() == wanted.keys()
     assert all(found[name].equals(wanted[name]) for name in wanted)
     assert found["raw.file_ad_performance"].height == 20_000
+
+
+def test_a_workbook_read_where_there_is_no_room_for_its_cells_is_no_broken_workbook(
+    disk, tmp_path, monkeypatch
+):
+    warehouse = warehouse_of(tmp_path)
+    warehouse.ensure_tables(list(PYTHON_TABLES.values()))
+    export(tmp_path / "drop")
+    exported = tmp_path / "drop" / "june.csv"
+    pl.read_csv(exported, infer_schema=False).write_excel(exported.with_suffix(".xlsx"))
+    exported.unlink()
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    with left(disk, MEGABYTE), pytest.raises(OSError, match=r"(?i)no space left .*june\.xlsx"):
+        landed(tmp_path, warehouse)
+    assert content(warehouse) == {}
+    landed(tmp_path, warehouse)
+    assert content(warehouse)["raw.file_ad_performance"].height == 20_000
 
 
 def test_a_decision_on_a_full_disk_is_not_taken_and_can_be_taken_again(disk):
