@@ -6,7 +6,7 @@ here: which events there are (`models.monitoring.safety`).
 An event is noted as `sending`, and committed, before it goes out; who dies then leaves it so, and it goes out
 again after a quarter of an hour, with the same id (`Idempotency-Key`, `Message-ID`), so that a receiver can
 tell. What fails waits for the next round; nothing here raises for it. What a channel refuses for its own sake
-goes to the end of the queue and holds up nothing.
+goes to the end of the queue and holds up nothing; refused for three days, it is given up.
 """
 
 from __future__ import annotations
@@ -269,23 +269,22 @@ class Notifier:
         message it refuses for the first time does not: the next may be taken.
 
         Args:
-            not_tried_for: a channel that refused something less than this ago is left alone. Who comes round
-                every minute asks a server that is down every few.
+            not_tried_for: what failed less than this ago is left alone: a channel that took nothing, and a
+                message that was refused, each by itself. Who comes round every minute asks a server that is
+                down every few.
         """
         taken = 0
         for channel in self._channels:
-            if self._refused_within(channel.name, not_tried_for):
+            if self._failed_within(channel.name, not_tried_for):
                 continue
-            for message, was_refused in self._waiting(channel.name):
+            for message, refused_at in self._waiting(channel.name, not_tried_for):
                 if not self._claim(channel.name, message.event_id):
                     continue
                 try:
                     missed = channel.send(message)
                 except DeliveryFailed as failed:
-                    is_refused = isinstance(failed, MessageRefused)
-                    status = "refused" if is_refused or was_refused else "waiting"
-                    self._settle(channel.name, message.event_id, status=status, message=str(failed))
-                    if is_refused and not was_refused:
+                    self._note_failure(channel.name, message.event_id, failed, refused_at)
+                    if isinstance(failed, MessageRefused) and refused_at is None:
                         continue
                     break
                 self._settle(
@@ -315,31 +314,42 @@ class Notifier:
             if row["status"] in ("waiting", "sending") or (row["message"] and row["begun_at"] > recent)
         ]
 
-    def _waiting(self, channel: str) -> list[tuple[Message, bool]]:
-        """What to send, and whether it was refused before; of those the one tried longest ago comes first."""
+    def _waiting(self, channel: str, not_tried_for: timedelta) -> list[tuple[Message, float | None]]:
+        """What to send, and when it was refused first; of what was, the one tried longest ago comes first."""
         table = NOTIFICATIONS.c
-        is_refused = table.status == "refused"
-        given_up = sa.and_(is_refused, table.created_at < (self._now() - _REFUSED_FOR_GOOD).timestamp())
-        last_tried = sa.case((is_refused, table.begun_at), else_=0.0)
+        was_refused = table.refused_at.is_not(None)
+        is_early = sa.and_(was_refused, table.begun_at > (self._now() - not_tried_for).timestamp())
+        last_tried = sa.case((was_refused, table.begun_at), else_=0.0)
         statement = (
             sa.select(NOTIFICATIONS)
-            .where(table.channel == channel, table.status != "sent", ~given_up)
+            .where(table.channel == channel, table.status.not_in(["sent", "given_up"]), ~is_early)
             .order_by(last_tried, table.created_at, table.event_id)
         )
         with self._engine.begin() as connection:
             return [
-                (Message(row.event_id, row.severity, row.sentence, row.remedy), row.status == "refused")
+                (Message(row.event_id, row.severity, row.sentence, row.remedy), row.refused_at)
                 for row in connection.execute(statement)
             ]
 
-    def _refused_within(self, channel: str, span: timedelta) -> bool:
+    def _failed_within(self, channel: str, span: timedelta) -> bool:
         table = NOTIFICATIONS.c
         newest = sa.select(sa.func.max(table.begun_at)).where(
-            table.channel == channel, table.status.in_(["waiting", "refused"]), table.attempts > 0
+            table.channel == channel, table.status == "waiting", table.attempts > 0
         )
         with self._engine.begin() as connection:
             tried_at: float | None = connection.execute(newest).scalar_one()
         return tried_at is not None and tried_at > (self._now() - span).timestamp()
+
+    def _note_failure(
+        self, channel: str, event_id: str, failed: DeliveryFailed, refused_at: float | None
+    ) -> None:
+        """Only a refusal gives a message up, three days after the first: an outage says nothing of it."""
+        now = self._now().timestamp()
+        status = "waiting" if refused_at is None else "refused"
+        if isinstance(failed, MessageRefused):
+            refused_at = now if refused_at is None else refused_at
+            status = "refused" if now - refused_at < _REFUSED_FOR_GOOD.total_seconds() else "given_up"
+        self._settle(channel, event_id, status=status, refused_at=refused_at, message=str(failed))
 
     def _claim(self, channel: str, event_id: str) -> bool:
         """Note the try; False where another run is at it."""

@@ -196,12 +196,13 @@ NOTIFICATIONS = sa.Table(
     sa.Column("severity", sa.String, nullable=False),
     sa.Column("sentence", sa.String, nullable=False),
     sa.Column("remedy", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),  # waiting, refused, sending or sent
+    sa.Column("status", sa.String, nullable=False),  # waiting, refused, given_up, sending or sent
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("message", sa.String),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("begun_at", sa.Float),
     sa.Column("sent_at", sa.Float),
+    sa.Column("refused_at", sa.Float),  # for the first time
 )
 
 

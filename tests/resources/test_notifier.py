@@ -188,6 +188,38 @@ def test_a_message_refused_for_days_is_given_up(engine, webhook):
     assert one.untold() == []
 
 
+def test_a_message_given_up_was_refused_again_after_three_days_not_out_of_reach_for_them(engine, webhook):
+    def days_later(days, answer):
+        webhook.dislikes = {"e1": answer}
+        one = notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=days))
+        one.announce([STOP])
+        one.deliver()
+        return one.told()[0]["status"]
+
+    answers = [(0, 503), (4, 400), (5, 503), (9, 503)]
+    assert [days_later(*answer) for answer in answers] == ["waiting", "refused", "refused", "refused"]
+    assert days_later(10, 400) == days_later(11, 204) == "given_up"
+    assert len(webhook.taken) == 5
+
+
+def test_a_refused_message_tried_again_delays_no_other(engine, webhook):
+    def minutes_later(minutes):
+        return Notifier(engine, [WebhookChannel(webhook.url)], lambda: NOON + timedelta(minutes=minutes))
+
+    webhook.dislikes = {"refused": 400}
+    announced = {0: "refused", 1: "e1", 12: "e2", 23: "e3"}
+    rounds = {}
+    for minute in range(31):
+        if minute in announced:
+            minutes_later(minute).announce([Message(announced[minute], "critical", "A stop.", "Decide.")])
+        webhook.taken.clear()
+        minutes_later(minute).deliver(not_tried_for=timedelta(minutes=10))
+        if webhook.taken:
+            rounds[minute] = [key for key, _ in webhook.taken]
+    again = {minute: ["refused"] for minute in (10, 20, 30)}
+    assert rounds == {minute: [name] for minute, name in announced.items()} | again
+
+
 def test_who_comes_round_every_minute_asks_a_server_that_is_down_every_few(engine, webhook):
     def minutes_later(minutes):
         return Notifier(engine, [WebhookChannel(webhook.url)], lambda: NOON + timedelta(minutes=minutes))

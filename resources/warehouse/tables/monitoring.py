@@ -156,7 +156,7 @@ NOTIFICATIONS = Table(
         ("channel", "STRING", "log, webhook or email.", True),
         ("severity", "STRING", "Of the event.", True),
         ("sentence", "STRING", "What was told.", True),
-        ("status", "STRING", "waiting, refused (tried again after the others), sending or sent.", True),
+        ("status", "STRING", "waiting, refused (tried for three days), given_up, sending or sent.", True),
         ("attempts", "INT64", "Tries so far.", True),
         ("message", "STRING", "Why the last try failed, or who did not get it; NULL where all was well."),
         ("created_at", "TIMESTAMP", "When it was first to be told.", True),
