@@ -37,7 +37,7 @@ from resources.history.landed import accounts_met_by, landed_by
 from resources.history.written import NotKept, Standing, Writing, standing_at, writings
 from resources.settings import PROJECT_ROOT, Environment, SettingsError
 from resources.warehouse import open_warehouse
-from resources.warehouse.content import content_version
+from resources.warehouse.content import content_version, made_alike
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append, Warehouse, WarehouseError
 from resources.warehouse.schema import Table, TableName
@@ -324,7 +324,8 @@ def _is_as_noted(table: Table, rows: pl.DataFrame, writing: Writing) -> bool:
         return True
     here = [name for name in table.column_names if name in rows.columns]
     rows = rows.select(here).cast({name: table.polars_schema[name] for name in here})
-    return writing.content == content_version(rows, MOMENTARY_COLUMNS.get(str(table.name), ()))
+    content = content_version(rows, MOMENTARY_COLUMNS.get(str(table.name), ()))
+    return writing.content == content or not made_alike(writing.content, content)
 
 
 def _fill(made: Warehouse, source: TableName, rows: pl.DataFrame) -> None:

@@ -158,24 +158,39 @@ def test_rows_of_a_run_since_deleted_are_not_told_as_those_of_the_run_before(tmp
             assert "by a run that was cut off or deleted" in said
 
 
-def test_rules_that_a_cut_off_landing_changed_after_they_were_noted_are_refused(home, capsys):
-    warehouse = open_warehouse(read_environment())
-    rows = row_of(REWARD_DEFINITIONS, MORNING)
+def note_rewards(environment: Environment, content: str) -> None:
+    """An event of nine that says this of the reward's rows."""
 
     @dg.asset(name="reward_definitions", key_prefix="ops")
     def noted() -> dg.MaterializeResult:
-        content = content_version(REWARD_DEFINITIONS.conform(warehouse.read(REWARD_DEFINITIONS.name)))
         return dg.MaterializeResult(data_version=dg.DataVersion(content))
 
-    warehouse.write(ReplaceTable(REWARD_DEFINITIONS, rows))
-    with open_instance(read_environment()) as instance:
+    with open_instance(environment) as instance:
         assert dg.materialize([noted], instance=instance, tags={MOMENT_TAG: NINE.isoformat()}).success
+
+
+def test_rules_that_a_cut_off_landing_changed_after_they_were_noted_are_refused(home, capsys):
+    warehouse = open_warehouse(read_environment())
+    rows = row_of(REWARD_DEFINITIONS, MORNING)
+    warehouse.write(ReplaceTable(REWARD_DEFINITIONS, rows))
+    note_rewards(read_environment(), content_version(rows))
     run("as-of", "reward_definitions", TEN.isoformat())
     assert "1 rows" in capsys.readouterr().out
     warehouse.write(ReplaceTable(REWARD_DEFINITIONS, pl.concat([rows, rows])))
     with pytest.raises(RuntimeError, match="2"):
         run("as-of", "reward_definitions", TEN.isoformat())
     assert "was changed after 2026-06-30 09:00:00 EDT, when it was noted last" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left_out_then", [None, ["maturity_days"]], ids=["an older hash", "other columns"])
+def test_what_another_release_noted_in_its_own_way_is_not_called_changed(tmp_path, capsys, left_out_then):
+    rows = row_of(REWARD_DEFINITIONS, MORNING)
+    with entered(tmp_path / "home") as environment:
+        open_warehouse(environment).write(ReplaceTable(REWARD_DEFINITIONS, rows))
+        older = "0123456789abcdef" if left_out_then is None else content_version(rows, left_out_then)
+        note_rewards(environment, older)
+        run("as-of", "reward_definitions", TEN.isoformat())
+    assert "1 rows" in capsys.readouterr().out
 
 
 def test_accounts_described_anew_since_are_refused_though_no_event_speaks_of_a_pull(home, capsys):
