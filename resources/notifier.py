@@ -306,12 +306,20 @@ class Notifier:
             ]
 
     def untold(self) -> list[dict[str, Any]]:
-        """Of `told`: what waits, and for a day what a channel refused, to everybody or to some."""
+        """Of `told`: what waits; for a day what a channel refused, to everybody or to some; what was given up
+        while its channel has taken nothing since, as one does that refuses whatever it is sent.
+        """
         recent = (self._now() - _NEWS_FOR).timestamp()
+        told = self.told()
+        took_last: dict[str, float] = {}
+        for row in told:
+            took_last[row["channel"]] = max(took_last.get(row["channel"], 0.0), row["sent_at"] or 0.0)
         return [
             row
-            for row in self.told()
-            if row["status"] in ("waiting", "sending") or (row["message"] and row["begun_at"] > recent)
+            for row in told
+            if row["status"] in ("waiting", "sending")
+            or (row["message"] and row["begun_at"] > recent)
+            or (row["status"] == "given_up" and row["begun_at"] > took_last[row["channel"]])
         ]
 
     def _waiting(self, channel: str, not_tried_for: timedelta) -> list[tuple[Message, float | None]]:

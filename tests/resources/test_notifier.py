@@ -8,6 +8,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.policy import default
@@ -185,6 +186,9 @@ def test_a_message_refused_for_days_is_given_up(engine, webhook):
         one.announce([STOP])
         one.deliver()
     assert len(webhook.taken) == 4
+    assert [row["status"] for row in one.untold()] == ["given_up"], "the channel may refuse whatever it gets"
+    one.announce([replace(STOP, event_id="e2")])
+    one.deliver()
     assert one.untold() == []
 
 
