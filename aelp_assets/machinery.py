@@ -21,7 +21,7 @@ from dagster._utils.schedules import cron_string_iterator
 
 from aelp_assets.instance import URL_VARIABLE, is_on_postgresql, require_postgresql
 from aelp_assets.run_failures import AD_HOC, MONEY_JOBS, made_since, read_failure, what
-from aelp_assets.runs import UNFINISHED, newest_part, oldest_part
+from aelp_assets.runs import UNFINISHED, part_of
 from resources.settings import Environment
 
 _TICKS = 4  # the newest may be under way
@@ -160,7 +160,7 @@ def job_runs(
         run, ended = records[0].dagster_run, records[0].end_time or records[0].start_time
         outcome = "under way" if run.status in UNFINISHED else run.status.value.lower()
         at = datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp.replace(tzinfo=UTC)
-        found.append(JobRun(name, outcome, newest_part(run), at, due.get(name)))
+        found.append(JobRun(name, outcome, part_of(run).last, at, due.get(name)))
     latest = datetime.max.replace(tzinfo=UTC)
     return sorted(found, key=lambda run: (run.next_due or latest, run.job))
 
@@ -188,7 +188,7 @@ def unmended_runs(instance: dg.DagsterInstance, defs: dg.Definitions, now: datet
 def _is_unmended(instance: dg.DagsterInstance, record: RunRecord) -> bool:
     run = record.dagster_run
     missing = read_failure(instance, run, str).missing
-    return not made_since(instance, missing, oldest_part(run), newest_part(run), record.end_time or 0.0)
+    return not made_since(instance, missing, part_of(run), record.end_time or 0.0)
 
 
 def failed_checks(instance: dg.DagsterInstance, graph: AssetGraph) -> list[FailedCheck]:

@@ -10,14 +10,14 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from aelp_assets.alerts import run_link
-from aelp_assets.runs import is_range, newest_part, oldest_part
+from aelp_assets.runs import Part, part_of
 from aelp_assets.words import shortened
 
 AD_HOC = "__ASSET_JOB"
@@ -27,7 +27,6 @@ MONEY_JOBS = frozenset({"decide", "guard_spend", "send_approved"})
 _LONGEST_CAUSE = 400
 _NAMED = 3
 _READ_EVENTS = 1000
-_NEWEST = 100
 _EVENTS = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_SUCCESS,
@@ -148,42 +147,46 @@ def what(run: dg.DagsterRun) -> str:
         name = f"Materialising {_list(keys)}" if keys else "A run of assets"
     else:
         name = run.job_name
-    first, last = oldest_part(run), newest_part(run)
-    about = f"{first} to {last}" if is_range(run) else last
+    first, last, is_range = part_of(run)
+    about = f"{first} to {last}" if is_range else last
     return f"{name} of {about}" if about else name
 
 
-def made_since(
-    instance: dg.DagsterInstance, assets: Sequence[str], first: str, last: str, since: float
-) -> bool:
+def made_since(instance: dg.DagsterInstance, assets: Sequence[str], part: Part, since: float) -> bool:
     """Whether all these were made after a moment (seconds), for a morning or for days, by whatever run.
 
-    A newer morning makes up for an older one; of a range the ends are asked for, as one run makes it. No
-    assets: nobody knows.
+    A newer morning makes up for an older one; each day of a range only for itself. No assets: nobody knows.
     """
-    return bool(assets) and all(_is_made(instance, asset, first, last, since) for asset in assets)
+    return bool(assets) and all(_is_made(instance, asset, part, since) for asset in assets)
 
 
-def _is_made(instance: dg.DagsterInstance, asset: str, first: str, last: str, since: float) -> bool:
-    def made(days: list[str] | None) -> list[str]:
-        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset.split(".")), days, after_timestamp=since)
-        records = instance.fetch_materializations(wanted, limit=_NEWEST).records
-        return [record.partition_key or last for record in records]
+def _is_made(instance: dg.DagsterInstance, asset: str, part: Part, since: float) -> bool:
+    key = dg.AssetKey(asset.split("."))
+    later = dg.AssetRecordsFilter(key, after_timestamp=since)
+    records = instance.fetch_materializations(later, limit=1, ascending=True).records
+    if not records or records[0].partition_key is None:
+        return bool(records)  # a table without days is made as a whole
+    made = instance.get_materialized_partitions(key, after_cursor=records[0].storage_id - 1)
+    if not part.is_range:
+        return any(morning >= part.last for morning in made)
+    first, last = date.fromisoformat(part.first), date.fromisoformat(part.last)
+    return made >= {str(first + timedelta(days)) for days in range((last - first).days + 1)}
 
-    if first != last:
-        return all(made([day]) for day in (first, last))
-    return any(morning >= last for morning in made(None))
 
+def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str]]:
+    """What the run was to make, and the step that does.
 
-def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str | None]]:
-    """What the run was to make, and the step that does."""
-    planned = instance.get_records_for_run(
-        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, limit=_READ_EVENTS
-    ).records
+    From its plan: of a range its events are too many to read, one for each day of each table.
+    """
+    if run.execution_plan_snapshot_id is None:
+        return set()
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
     return {
-        (".".join(event.asset_key.path), event.step_key)
-        for record in planned
-        if (event := record.event_log_entry.dagster_event) is not None and event.asset_key is not None
+        (".".join(output.properties.asset_key.path), step.key)
+        for step in plan.steps
+        if step.key in plan.step_keys_to_execute
+        for output in step.outputs
+        if output.properties is not None and output.properties.asset_key is not None
     }
 
 

@@ -6,6 +6,8 @@ Here: names, and the mornings or days a run is about. Not here: why one failed (
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import dagster as dg
 
 PARTITION_TAG = "dagster/partition"
@@ -20,16 +22,17 @@ UNFINISHED = (
 )
 
 
-def is_range(run: dg.DagsterRun) -> bool:
-    """Whether the run is about days from one to another."""
-    return RANGE_START_TAG in run.tags
+class Part(NamedTuple):
+    """What a run is about: one morning, twice, or the days from one to another; empty where it is neither."""
+
+    first: str
+    last: str
+    is_range: bool = False
 
 
-def oldest_part(run: dg.DagsterRun) -> str:
-    """The oldest morning or day a run is about; empty where it is about none."""
-    return run.tags.get(PARTITION_TAG) or run.tags.get(RANGE_START_TAG) or ""
-
-
-def newest_part(run: dg.DagsterRun) -> str:
-    """The newest morning or day a run is about; empty where it is about none."""
-    return run.tags.get(PARTITION_TAG) or run.tags.get(RANGE_END_TAG) or ""
+def part_of(run: dg.DagsterRun) -> Part:
+    """The morning or days a run is about."""
+    if RANGE_START_TAG in run.tags:
+        return Part(run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG], is_range=True)
+    morning = run.tags.get(PARTITION_TAG, "")
+    return Part(morning, morning)

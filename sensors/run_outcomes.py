@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
@@ -27,7 +28,7 @@ from aelp_assets.run_failures import (
     read_failure,
     what,
 )
-from aelp_assets.runs import is_range, newest_part, oldest_part
+from aelp_assets.runs import Part, part_of
 from resources.notifier import Message
 from resources.settings import Environment, Settings
 
@@ -48,7 +49,7 @@ class Ill:
     Attributes:
         what: its first failed run as people call it.
         assets: what failed runs were to make and did not; empty where that is unknown.
-        parts: first and last morning or day of each failed run, until a success covers them.
+        parts: what each failed run was about, until a success covers it.
     """
 
     job: str
@@ -57,7 +58,7 @@ class Ill:
     first_run: str
     first_at: float
     last_at: float
-    parts: list[list[str]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     failures: int = 0
     causes: list[str] = field(default_factory=list)
 
@@ -148,11 +149,17 @@ def read_cursor(text: str | None) -> Cursor:
     """
     try:
         told = json.loads(text or "{}")
-        ill = {str(key): Ill(**one) for key, one in told.get("ill", {}).items()}
+        ill = {str(key): _read_ill(one) for key, one in told.get("ill", {}).items()}
         seen, left = ([str(run) for run in told.get(name, [])] for name in ("seen", "left"))
         return Cursor(float(told.get("since", 0.0)), seen, left, ill)
     except (AttributeError, TypeError, ValueError):
         return Cursor()
+
+
+def _read_ill(one: dict[str, Any]) -> Ill:
+    # Cursors used to hold the two ends alone.
+    parts = [Part(first, last, any(said) or first != last) for first, last, *said in one.get("parts", [])]
+    return Ill(**{**one, "parts": parts})
 
 
 def _ended(instance: dg.DagsterInstance, cursor: Cursor) -> list[RunRecord]:
@@ -206,7 +213,7 @@ def _note(
     ill.assets = sorted({*ill.assets, *assets})
     ill.failures += 1
     ill.last_at = max(ill.last_at, ended)
-    if (part := [oldest_part(run), newest_part(run)]) not in ill.parts:
+    if (part := part_of(run)) not in ill.parts:
         ill.parts.append(part)
     if failure.cause_hash in ill.causes or len(ill.causes) >= CAUSES_PER_JOB:
         return False
@@ -223,7 +230,7 @@ def _healed(cursor: Cursor, run: dg.DagsterRun, ended: float) -> list[str]:
     for key, ill in cursor.ill.items():
         if ill.job != run.job_name or ended < ill.last_at or not _makes(run, ill.assets):
             continue
-        ill.parts = [part for part in ill.parts if not _covers(run, *part)]
+        ill.parts = [part for part in ill.parts if not _covers(run, part)]
         if not ill.parts:
             healed.append(key)
     return healed
@@ -232,11 +239,7 @@ def _healed(cursor: Cursor, run: dg.DagsterRun, ended: float) -> list[str]:
 def _made_up(instance: dg.DagsterInstance, cursor: Cursor) -> list[str]:
     """What is well though its own job has not run again: all it was to make came from other runs."""
     for ill in cursor.ill.values():
-        ill.parts = [
-            [first, last]
-            for first, last in ill.parts
-            if not made_since(instance, ill.assets, first, last, ill.last_at)
-        ]
+        ill.parts = [part for part in ill.parts if not made_since(instance, ill.assets, part, ill.last_at)]
     return [key for key, ill in cursor.ill.items() if not ill.parts]
 
 
@@ -247,10 +250,11 @@ def _makes(run: dg.DagsterRun, assets: Sequence[str]) -> bool:
     return bool(assets) and {*_selected(run)} >= {*assets}
 
 
-def _covers(run: dg.DagsterRun, first: str, last: str) -> bool:
+def _covers(run: dg.DagsterRun, part: Part) -> bool:
     """A morning covers those before it, as its job starts from all that is known; a range its own days."""
-    is_morning = first == last and not is_range(run)
-    return newest_part(run) >= last and (is_morning or oldest_part(run) <= first)
+    made = part_of(run)
+    is_morning = not part.is_range and not made.is_range
+    return made.last >= part.last and (is_morning or made.first <= part.first)
 
 
 def _shout(key: str, run: dg.DagsterRun, failure: RunFailure, ended: float, settings: Settings) -> Message:

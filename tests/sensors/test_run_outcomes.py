@@ -70,6 +70,20 @@ def decide_and_more(*checks):
     return defs.resolve_job_def("decide"), defs.resolve_job_def("refresh_models")
 
 
+VIEW = dg.AssetSpec(["staging", "meta_insights"])
+MART = dg.AssetSpec(["gaelp_training", "ads_ad_daily"], deps=[VIEW], partitions_def=DAYS)
+
+
+@dg.multi_asset(specs=[VIEW, MART], backfill_policy=dg.BackfillPolicy.single_run())
+def transform():
+    if FAULTS:
+        raise FAULTS[0]
+    yield from (dg.MaterializeResult(spec.key) for spec in (VIEW, MART))
+
+
+MARTS = dg.Definitions([transform], jobs=[dg.define_asset_job("transform_days", dg.AssetSelection.all())])
+
+
 @dg.asset(key=["raw", "meta"])
 def meta() -> None:
     if FAULTS[1:]:
@@ -287,6 +301,24 @@ def days(first, last):
     }
 
 
+@pytest.fixture
+def built(instance):
+    """A job builds the marts of a range of days, and fails with a fault where one is given."""
+
+    def builds(job, first, last, fault=None):
+        FAULTS[:] = [fault] if fault else []
+        tags = {name.replace("__", "/"): value for name, value in days(first, last).items()}
+        MARTS.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+    return builds
+
+
+def ill_days(cursor):
+    """The first and last day of each range that still fails."""
+    (ill,) = json.loads(cursor)["ill"].values()
+    return [[int(day[-2:]) for day in part[:2]] for part in ill["parts"]]
+
+
 def test_each_range_of_days_heals_by_itself(environment, tick, ended):
     ended("transform_days", **days(1, 3))
     ended("transform_days", WORKS, **days(29, 30))
@@ -302,6 +334,22 @@ def test_each_range_of_days_heals_by_itself(environment, tick, ended):
     ended("transform_days", WORKS, **days(10, 12))
     assert json.loads(tick(cursor))["ill"] == {}
     assert told(environment)[-1][1].startswith("transform_days of 2026-06-10 to 2026-06-12 works again")
+
+
+def test_days_are_made_up_for_by_themselves_alone_with_the_view_they_are_read_through(
+    environment, tick, built
+):
+    built("transform_days", 10, 10, ValueError("x"))
+    built("transform_days", 11, 13, ValueError("x"))
+    cursor = tick()
+    built("transform_days", 20, 20)
+    assert ill_days(cursor := tick(cursor)) == [[10, 10], [11, 13]], "the marts of a newer day"
+    built("__ASSET_JOB", 10, 11)
+    built("__ASSET_JOB", 13, 13)
+    assert ill_days(cursor := tick(cursor)) == [[11, 13]], "nobody made the twelfth"
+    built("__ASSET_JOB", 12, 12)
+    assert json.loads(tick(cursor))["ill"] == {}
+    assert len(told(environment)) == 2
 
 
 def test_a_pull_of_one_source_does_not_heal_another(environment, tick, instance, ended):
