@@ -47,17 +47,17 @@ class Ill:
     """A job that fails: since which run, how often, for which causes.
 
     Attributes:
-        what: its first failed run as people call it.
+        what: its first failed run as people call it; empty where a cursor of before holds the illness.
         assets: what failed runs were to make and did not; empty where that is unknown.
         parts: what each failed run was about, until a success covers it.
     """
 
     job: str
-    what: str
     assets: list[str]
     first_run: str
     first_at: float
     last_at: float
+    what: str = ""
     parts: list[Part] = field(default_factory=list)
     failures: int = 0
     causes: list[str] = field(default_factory=list)
@@ -209,7 +209,7 @@ def _note(
     cursor: Cursor, key: str, run: dg.DagsterRun, failure: RunFailure, assets: Sequence[str], ended: float
 ) -> bool:
     """Remember a failure; whether its cause is news."""
-    ill = cursor.ill.setdefault(key, Ill(run.job_name, what(run), [], run.run_id, ended, ended))
+    ill = cursor.ill.setdefault(key, Ill(run.job_name, [], run.run_id, ended, ended, what(run)))
     ill.assets = sorted({*ill.assets, *assets})
     ill.failures += 1
     ill.last_at = max(ill.last_at, ended)
@@ -238,7 +238,8 @@ def _healed(cursor: Cursor, run: dg.DagsterRun, ended: float) -> list[str]:
 
 def _made_up(instance: dg.DagsterInstance, cursor: Cursor) -> list[str]:
     """What is well though its own job has not run again: all it was to make came from other runs."""
-    for ill in cursor.ill.values():
+    # Cursors of before hold only what the failed steps make, not what was to follow.
+    for ill in (ill for ill in cursor.ill.values() if ill.what):
         ill.parts = [part for part in ill.parts if not made_since(instance, ill.assets, part, ill.last_at)]
     return [key for key, ill in cursor.ill.items() if not ill.parts]
 

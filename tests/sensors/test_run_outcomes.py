@@ -251,6 +251,30 @@ def test_the_same_cause_is_told_once_until_it_heals_and_the_healing_too(environm
     assert len(told(environment)) == 4, "ill again after it was healthy: news"
 
 
+def test_what_a_cursor_of_before_holds_as_ill_stays_so_until_its_job_works_again(environment, tick, run):
+    decide, refresh = decide_and_more()
+    then = datetime.now(UTC).timestamp() - 3600
+    known = {
+        "assets": ["gaelp_training.placement_baselines"],
+        "causes": ["0123456789abcdef"],
+        "failures": 2,
+        "first_at": then,
+        "first_run": "11111111-1111-1111-1111-111111111111",
+        "job": "decide",
+        "last_at": then,
+        "parts": [["2026-06-29", "2026-06-29"], ["2026-06-30", "2026-06-30"]],
+    }
+    cursor = json.dumps({"ill": {"decide": known}, "left": [], "seen": [], "since": then})
+    run(refresh)
+    cursor = tick(cursor)
+    assert told(environment) == [], "it knew what the failed step makes, not that nothing was decided"
+    run(decide, "2026-07-01")
+    tick(cursor)
+    ((_, sentence, _),) = told(environment)
+    assert sentence.startswith("decide of 2026-07-01 works again (")
+    assert "it had failed 2 times since" in sentence
+
+
 def test_an_older_morning_heals_nothing(environment, tick, run):
     run(morning="2026-06-30", fault=ValueError("x"))
     cursor = tick()
