@@ -63,7 +63,9 @@ def late_groups(
 def read_cursor(text: str | None) -> dict[str, str]:
     """Who is late and since when; unreadable: a first tick, whose events have the ids they had."""
     try:
-        return {str(group): str(due) for group, due in json.loads(text or "{}").get("late", {}).items()}
+        late = json.loads(text or "{}").get("late", {})
+        # Cursors used to hold the group of what lands: which of its tables were told of, nobody knows.
+        return {str(name): str(due) for name, due in late.items() if name != _LANDING}
     except (AttributeError, ValueError):
         return {}
 
@@ -78,7 +80,7 @@ def _one_late(group: str, tables: list[LateTable], zone: tzinfo) -> Message:
     more = f" and {len(tables) - _NAMED} more" if len(tables) > _NAMED else ""
     count = "a table is" if len(tables) == 1 else f"{len(tables)} tables are"
     return Message(
-        event_id("late", group, longest.due.isoformat()),
+        event_id("late", _told_as(longest), longest.due.isoformat()),
         "warning",
         f"Group {group}: {count} later than promised: {named}{more}.",
         "See why nothing made it anew (`aelp status`: a run that failed, a schedule that is off, a daemon "

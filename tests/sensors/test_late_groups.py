@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from aelp_assets.alerts import event_id, tell
 from aelp_assets.ingest.file_drop import file_landings
 from aelp_assets.lateness import due_after, late_tables
 from resources.clock import FixedClock
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
+from resources.notifier import Message
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
 from sensors.freshness import GROUPS_APART, late_groups
 
@@ -106,6 +110,19 @@ def test_a_pull_that_stands_still_is_told_of_beside_one_that_has_long_done_so(in
     make(instance, *PULLS)
     sentences, _ = told(1, cursor)
     assert sentences[2:] == ["Fresh again: gaelp_training.pull_of_meta, gaelp_training.pull_of_orders."]
+
+
+def test_what_lands_is_told_anew_by_its_table_where_it_was_told_of_as_a_group(instance, told, tmp_path, now):
+    make(instance, PULLS[0])
+    (late,) = late_tables(DEFS.resolve_asset_graph(), instance, now + timedelta(hours=49))
+    due = late.due.isoformat()
+    before = Message(event_id("late", "ingest", due), "warning", "Group ingest: a table is late.", "")
+    tell(read_environment({"AELP_HOME": str(tmp_path)}), logging.getLogger(__name__), [before])
+    (_, *sentences), cursor = told(49, json.dumps({"late": {"ingest": due}}))
+    (sentence,) = sentences
+    assert "gaelp_training.pull_of_meta (" in sentence, "and nothing is fresh again"
+    make(instance, PULLS[0])
+    assert told(1, cursor)[0][2:] == ["Fresh again: gaelp_training.pull_of_meta."]
 
 
 @pytest.mark.parametrize("cursor", ["not json", "[]", "null", '{"late": 7}', '"text"'])
