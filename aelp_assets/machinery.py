@@ -168,7 +168,7 @@ def job_runs(
 def unmended_runs(instance: dg.DagsterInstance, defs: dg.Definitions, now: datetime) -> list[str]:
     """What failed, of each job its newest run, of runs asked for by their assets those of the last week.
 
-    Left out is what other runs have made up for: all that it was to make was made since.
+    Left out is what other runs have made up for: all that it was to make was made since, and checked.
     """
     records = [
         record

@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster_shared.error import SerializableErrorInfo
 
 from aelp_assets.alerts import run_link
@@ -65,7 +67,8 @@ class RunFailure:
         what: the job and what it was about, such as "decide of 2026-06-30".
         steps: that failed, by name.
         assets: those the failed steps would have made, `schema.table`.
-        missing: all it was to make and did not, or whose blocking checks failed.
+        missing: tables it was to make and did not, or that are unfit; `table:check` of blocking checks that
+            failed and of those it was to ask and did not, though the table is there.
         checks: blocking ones that failed, "blocking check NAME of TABLE".
         cause: in words, secrets taken out.
         cause_hash: the same for the same cause, whatever numbers and ids its message holds.
@@ -100,18 +103,18 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
         for event in events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
-    stopping = [
-        check
-        for check in checks
-        if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
-    unfit = {".".join(check.asset_key.path) for check in stopping}
+    stopping = [check for check in checks if _stops(check)]
     broken = [f"blocking check {check.check_name} of {'.'.join(check.asset_key.path)}" for check in stopping]
     said = [check.description.strip() for check in stopping if check.description]
     failed = [event for event in events if event.is_step_failure]
     steps = tuple(sorted({event.step_key for event in failed if event.step_key}))
     done = {event.step_key for event in events if event.event_type == dg.DagsterEventType.STEP_SUCCESS}
     planned = _planned(instance, run)
+    missing = {key for key, step in planned.items() if step not in done}
+    # The checks of a table that was not made are asked when it is.
+    missing -= {key for key in missing if isinstance(key, dg.AssetCheckKey) and key.asset_key in missing}
+    missing |= {check.asset_check_key for check in stopping}
+    missing |= {check.asset_key for check in stopping} & planned.keys()
     errors = [error for event in failed if (error := event.step_failure_data.error) is not None]
     told = dict.fromkeys(map(_in_words, errors)) or {(_said_by_the_run(events), ""): None}
     if broken:
@@ -126,8 +129,10 @@ def read_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, scrub: Callab
         run.run_id,
         what(run),
         steps,
-        tuple(sorted(asset for asset, step in planned if step in steps)),
-        tuple(sorted({asset for asset, step in planned if step not in done} | unfit)),
+        tuple(
+            sorted(_name(key) for key in planned if isinstance(key, dg.AssetKey) and planned[key] in steps)
+        ),
+        tuple(sorted(map(_name, missing))),
         tuple(broken),
         shortened(scrub(cause), _LONGEST_CAUSE),
         f"{remedy}; then re-execute it from failure: {run_link(run.run_id)}",
@@ -141,10 +146,12 @@ def _remedy(words: str, name: str) -> str | None:
 
 
 def what(run: dg.DagsterRun) -> str:
-    """A run as people call it: its job, the morning or days it was about, or its assets."""
+    """A run as people call it: its job, the morning or days it was about, or its assets or checks."""
     if run.job_name == AD_HOC:
-        keys = sorted(".".join(key.path) for key in run.asset_selection or ())
-        name = f"Materialising {_list(keys)}" if keys else "A run of assets"
+        keys = sorted(map(_name, run.asset_selection or ()))
+        checks = sorted(map(_name, run.asset_check_selection or ()))
+        asked = f"Checking {_list(checks)}" if checks else "A run of assets"
+        name = f"Materialising {_list(keys)}" if keys else asked
     else:
         name = run.job_name
     first, last, is_range = part_of(run)
@@ -152,16 +159,20 @@ def what(run: dg.DagsterRun) -> str:
     return f"{name} of {about}" if about else name
 
 
-def made_since(instance: dg.DagsterInstance, assets: Sequence[str], part: Part, since: float) -> bool:
-    """Whether all these were made after a moment (seconds), for a morning or for days, by whatever run.
+def made_since(instance: dg.DagsterInstance, missing: Sequence[str], part: Part, since: float) -> bool:
+    """Whether all this was made after a moment (seconds), for a morning or for days, by whatever run.
 
-    A newer morning makes up for an older one; each day of a range only for itself. No assets: nobody knows.
+    A newer morning makes up for an older one; each day of a range only for itself; a check is asked again,
+    and stops nothing. Nothing missing: nobody knows.
     """
-    return bool(assets) and all(_is_made(instance, asset, part, since) for asset in assets)
+    return bool(missing) and all(_is_made(instance, name, part, since) for name in missing)
 
 
-def _is_made(instance: dg.DagsterInstance, asset: str, part: Part, since: float) -> bool:
-    key = dg.AssetKey(asset.split("."))
+def _is_made(instance: dg.DagsterInstance, name: str, part: Part, since: float) -> bool:
+    table, _, check = name.partition(":")
+    key = dg.AssetKey(table.split("."))
+    if check:
+        return _is_fit(instance, dg.AssetCheckKey(key, check), since)
     later = dg.AssetRecordsFilter(key, after_timestamp=since)
     records = instance.fetch_materializations(later, limit=1, ascending=True).records
     if not records or records[0].partition_key is None:
@@ -173,20 +184,42 @@ def _is_made(instance: dg.DagsterInstance, asset: str, part: Part, since: float)
     return made >= {str(first + timedelta(days)) for days in range((last - first).days + 1)}
 
 
-def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str]]:
-    """What the run was to make, and the step that does.
+def _is_fit(instance: dg.DagsterInstance, check: dg.AssetCheckKey, since: float) -> bool:
+    asked = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    newest = instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=asked)
+    return any(
+        record.event.timestamp > since and not _stops(record.evaluation)
+        for record in newest
+        if record.event is not None and record.evaluation is not None
+    )
+
+
+def _stops(check: AssetCheckEvaluation) -> bool:
+    return bool(check.blocking) and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+
+
+def _name(key: dg.AssetKey | dg.AssetCheckKey) -> str:
+    if isinstance(key, dg.AssetCheckKey):
+        return f"{_name(key.asset_key)}:{key.name}"
+    return ".".join(key.path)
+
+
+def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[dg.AssetKey | dg.AssetCheckKey, str]:
+    """What the run was to make and to check, and the step that does.
 
     From its plan: of a range its events are too many to read, one for each day of each table.
     """
     if run.execution_plan_snapshot_id is None:
-        return set()
+        return {}
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
     return {
-        (".".join(output.properties.asset_key.path), step.key)
+        key: step.key
         for step in plan.steps
         if step.key in plan.step_keys_to_execute
         for output in step.outputs
-        if output.properties is not None and output.properties.asset_key is not None
+        if output.properties is not None
+        for key in (output.properties.asset_key, output.properties.asset_check_key)
+        if key is not None
     }
 
 

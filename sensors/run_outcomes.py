@@ -48,7 +48,7 @@ class Ill:
 
     Attributes:
         what: its first failed run as people call it; empty where a cursor of before holds the illness.
-        assets: what failed runs were to make and did not; empty where that is unknown.
+        assets: what failed runs were to make or to check and did not; empty where that is unknown.
         parts: what each failed run was about, until a success covers it.
     """
 
@@ -281,7 +281,7 @@ def _making_up(ill: Ill, settings: Settings) -> Message:
     return Message(
         event_id("run_healed", ill.job, ill.first_run),
         "warning",
-        f"Other runs have made what {ill.what} was to make; it had failed {_times(ill, settings)}.",
+        f"Other runs have done what {ill.what} was to do; it had failed {_times(ill, settings)}.",
         f"Nothing is left to do: {run_link(ill.first_run)}",
     )
 

@@ -174,6 +174,27 @@ def test_a_run_asked_for_by_its_assets_that_fails_needs_a_person_until_they_are_
     assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
 
 
+@dg.asset_check(asset=forecast_results)
+def nothing_waits() -> dg.AssetCheckResult:
+    if FAULTS:
+        raise ValueError("the warehouse is held")
+    return dg.AssetCheckResult(passed=True)
+
+
+def test_a_check_asked_by_itself_that_crashes_needs_a_person_until_it_is_asked_again(environment, instance):
+    defs = dg.Definitions([forecast_results], asset_checks=[nothing_waits])
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={nothing_waits.check_key}
+    )
+    FAULTS[:] = ["crash"]
+    job.execute_in_process(instance=instance, raise_on_error=False)
+    ran(instance)
+    (need,) = read_health(environment, SETTINGS, SystemClock(), DEFS).needs
+    assert need == "A run of assets failed; `aelp ui` shows why."
+    job.execute_in_process(instance=instance)
+    assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
+
+
 def test_a_blocking_check_that_fails_says_what_it_found(environment, instance):
     ran(instance, "disordered")
     health = read_health(environment, SETTINGS, SystemClock(), DEFS)

@@ -15,6 +15,7 @@ from dagster._core.remote_origin import (
 )
 
 from aelp_assets.alerts import LOCAL_UI, scrubber, ui_address
+from aelp_assets.run_failures import what
 from resources.clock import FixedClock, SystemClock
 from resources.control.store import NOTIFICATIONS, control_url, open_control_store
 from resources.notifier import DeliveryFailed
@@ -42,6 +43,15 @@ def baselines() -> None:
 @dg.asset_check(asset=["gaelp_training", "placement_baselines"], blocking=True)
 def nobody_may_be_decided_on() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=False, description="No account may be decided on: meta/1 is stale.")
+
+
+@dg.asset_check(
+    asset=["gaelp_training", "placement_baselines"], name="nobody_may_be_decided_on", blocking=True
+)
+def somebody_may_be_decided_on() -> dg.AssetCheckResult:
+    if FAULTS:
+        raise FAULTS[0]
+    return dg.AssetCheckResult(passed=True)
 
 
 def job_named(name, *checks):
@@ -294,7 +304,7 @@ def test_what_another_job_has_made_since_is_well_and_may_fall_ill_again(environm
     cursor = tick(cursor)
     assert json.loads(cursor)["ill"] == {}
     assert told(environment)[-1][1].startswith(
-        "Other runs have made what refresh_models of 2026-06-30 was to make; it had failed once since "
+        "Other runs have done what refresh_models of 2026-06-30 was to do; it had failed once since "
     )
     run(refresh, "2026-07-01", fault=ValueError("x"))
     tick(cursor)
@@ -311,11 +321,40 @@ def test_a_decision_is_not_made_up_for_by_what_it_was_to_rest_on(environment, ti
     assert len(told(environment)) == 1
 
 
-def test_what_failed_for_its_check_alone_is_well_once_it_is_made_anew(environment, tick, run):
+def test_what_failed_for_its_check_alone_is_well_once_it_is_made_anew_and_passes(environment, tick, run):
     run(BLOCKED)
     cursor = tick()
-    run(GUARD)
+    run(job_named("guard_spend", nobody_may_be_decided_on))
+    cursor = tick(cursor)
+    assert list(json.loads(cursor)["ill"]) == ["decide", "guard_spend"]
+    run(job_named("refresh_models", somebody_may_be_decided_on))
     assert json.loads(tick(cursor))["ill"] == {}
+
+
+def test_a_check_asked_by_itself_that_crashed_is_well_once_it_is_asked_again(
+    environment, tick, run, instance
+):
+    check = somebody_may_be_decided_on.check_key
+    defs = dg.Definitions([baselines], asset_checks=[somebody_may_be_decided_on])
+    asking = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={check}
+    )
+    cursor = None
+    for _ in range(2):
+        FAULTS[:] = [WarehouseLocked("warehouse.duckdb is held by process 4711 (python)")]
+        asking.execute_in_process(instance=instance, raise_on_error=False)
+        cursor = tick(cursor)
+        FAULTS.clear()
+        run(GUARD)
+        cursor = tick(cursor)
+        assert len(json.loads(cursor)["ill"]) == 1, "made, and not asked"
+        asking.execute_in_process(instance=instance)
+        cursor = tick(cursor)
+        assert json.loads(cursor)["ill"] == {}
+    assert "held by process 4711" in told(environment)[0][1]
+    assert len(told(environment)) == 4, "ill and well again, twice"
+    told_by_name = dg.DagsterRun("__ASSET_JOB", asset_check_selection=frozenset({check}))
+    assert what(told_by_name) == "Checking gaelp_training.placement_baselines:nobody_may_be_decided_on"
 
 
 def days(first, last):
@@ -367,10 +406,12 @@ def test_days_are_made_up_for_by_themselves_alone_with_the_view_they_are_read_th
     built("transform_days", 11, 13, ValueError("x"))
     cursor = tick()
     built("transform_days", 20, 20)
-    assert ill_days(cursor := tick(cursor)) == [[10, 10], [11, 13]], "the marts of a newer day"
+    cursor = tick(cursor)
+    assert ill_days(cursor) == [[10, 10], [11, 13]], "the marts of a newer day"
     built("__ASSET_JOB", 10, 11)
     built("__ASSET_JOB", 13, 13)
-    assert ill_days(cursor := tick(cursor)) == [[11, 13]], "nobody made the twelfth"
+    cursor = tick(cursor)
+    assert ill_days(cursor) == [[11, 13]], "nobody made the twelfth"
     built("__ASSET_JOB", 12, 12)
     assert json.loads(tick(cursor))["ill"] == {}
     assert len(told(environment)) == 2
