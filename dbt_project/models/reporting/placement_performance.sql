@@ -1,5 +1,19 @@
 -- placement_performance: one row per Meta ad, day, platform, position and device, with whether it shows a video.
 -- Meta tells 0 plays of a still image: only what its creative did elsewhere tells it from a video nobody watched.
+with played as (
+    select
+        account_id,
+        creative_id
+    from {{ ref('creative_video_views') }}
+    where platform = 'meta'
+    union distinct
+    select        -- an account, or its plays, may have come by placement alone
+        account_id,
+        coalesce(creative_id, ad_id) as creative_id
+    from {{ ref('meta_ad_performance_by_place') }}
+    where video_3s_views > 0
+)
+
 select
     performance.date,
     performance.account_id,
@@ -20,10 +34,9 @@ select
     performance.purchases_1d_view,
     performance.purchase_value_7d_click,
     performance.video_3s_views,
-    videos.creative_id is not null as is_video
+    played.creative_id is not null as is_video
 from {{ ref('meta_ad_performance_by_place') }} as performance
-left join {{ ref('creative_video_views') }} as videos
+left join played
     on
-        videos.platform = 'meta'
-        and performance.account_id = videos.account_id
-        and performance.creative_id = videos.creative_id
+        performance.account_id = played.account_id
+        and coalesce(performance.creative_id, performance.ad_id) = played.creative_id
