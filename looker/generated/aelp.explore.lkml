@@ -99,7 +99,7 @@ explore: forecast_vs_actual {
 explore: media_mix {
   view_name: media_mix_channels
   label: "Media mix"
-  description: "What each channel brought and would bring, and where its next dollars go; of the newest fit unless told otherwise."
+  description: "What each channel brought and would bring, and where its next dollars go; of each track's newest fit unless told otherwise."
 
   always_filter: {
     filters: [

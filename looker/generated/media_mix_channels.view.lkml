@@ -13,7 +13,7 @@ view: media_mix_channels {
 
   dimension: is_newest {
     label: "Is of the newest fit"
-    description: "Whether it is of the newest fit."
+    description: "Whether it is of its track's newest fit that may be believed; of a track that is no more none is."
     type: string
     suggestions: ["Yes", "No"]
     sql: case when ${TABLE}.is_newest then 'Yes' when not ${TABLE}.is_newest then 'No' end ;;
