@@ -113,6 +113,15 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The DATE of a moment in an IANA zone. #}
+{% macro day_in_zone(moment, zone) -%}
+    {%- if target.type == 'duckdb' -%}
+        cast({{ moment }} at time zone {{ zone }} as date)
+    {%- else -%}
+        date({{ moment }}, {{ zone }})
+    {%- endif -%}
+{%- endmacro %}
+
 {# Whole 24 hours since a report day began in UTC; a moment before it has age 0. #}
 {% macro age_in_days(moment, day) -%}
     {{ float_to_integer('floor(greatest(' ~ timestamp_diff_hours(moment, start_of_day(day)) ~ ', 0) / 24)') }}

@@ -153,7 +153,7 @@ view: forecast_vs_actual {
 
   dimension: clicks_inside_p10_p90 {
     label: "Clicks inside p10 to p90"
-    description: "Whether the 80 % interval held; NULL until the day is landed."
+    description: "Whether the 80 % interval held; NULL until the day was read after it was over."
     type: string
     suggestions: ["Yes", "No"]
     sql: case when ${TABLE}.clicks_inside_p10_p90 then 'Yes' when not ${TABLE}.clicks_inside_p10_p90 then 'No' end ;;

@@ -1,11 +1,12 @@
--- int_report_ages: one row per platform, account and account-local day: how old the day was at its latest pull.
--- A view: a day ages with every pull, whichever call it was.
+-- int_report_ages: one row per platform, account and account-local day: its latest pull, and how old it was then.
+-- A view: a day ages with every pull, whichever call it was. A day on which nothing happened was pulled, too.
 {{ config(materialized='view') }}
 
 select
     platform,
     account_id,
     date,
+    max(last_pulled_at) as last_pulled_at,
     max(last_pulled_age) as age
 from {{ ref('stg_ops__pulled_days') }}
 where

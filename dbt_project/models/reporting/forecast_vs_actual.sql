@@ -1,12 +1,17 @@
 -- forecast_vs_actual: one row per forecast morning, target day and lever, at the budget then in force.
 -- Actuals are what the platform says today: later days may still restate conversions. A lever of which nothing was
--- reported on a day of its account did nothing that day, as the forecasts' own review has it.
-with reported as (
-    select distinct
-        date,
-        platform,
-        account_id
-    from {{ ref('int_lever_daily') }}
+-- reported on a day of its account did nothing that day, once the day was read after it was over.
+with landed as (
+    select
+        days.date,
+        days.platform,
+        days.account_id
+    from {{ ref('int_report_ages') }} as days
+    inner join {{ ref('stg_ops__accounts') }} as accounts
+        on
+            days.platform = accounts.platform
+            and days.account_id = accounts.account_id
+    where days.date < {{ day_in_zone('days.last_pulled_at', 'accounts.timezone') }}
 ),
 
 forecasts as (
@@ -21,18 +26,18 @@ forecasts as (
 judged as (
     select
         forecasts.*,
-        case when reported.date is not null then coalesce(actuals.cost, 0) end as actual_spend,
-        case when reported.date is not null then coalesce(actuals.clicks, 0) end as actual_clicks,
-        case when reported.date is not null then coalesce(actuals.conversions_click, 0) end
+        case when landed.date is not null then coalesce(actuals.cost, 0) end as actual_spend,
+        case when landed.date is not null then coalesce(actuals.clicks, 0) end as actual_clicks,
+        case when landed.date is not null then coalesce(actuals.conversions_click, 0) end
             as actual_conversions_click,
-        case when reported.date is not null then coalesce(actuals.conversions_view, 0) end
+        case when landed.date is not null then coalesce(actuals.conversions_view, 0) end
             as actual_conversions_view
     from forecasts
-    left join reported
+    left join landed
         on
-            forecasts.target_date = reported.date
-            and forecasts.platform = reported.platform
-            and forecasts.account_id = reported.account_id
+            forecasts.target_date = landed.date
+            and forecasts.platform = landed.platform
+            and forecasts.account_id = landed.account_id
     left join {{ ref('int_lever_daily') }} as actuals
         on
             forecasts.target_date = actuals.date

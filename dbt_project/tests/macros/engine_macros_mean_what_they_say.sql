@@ -83,6 +83,22 @@ ages as (
     {%- endfor %}
 ),
 
+-- Half past four in UTC is the day before in New York in winter, not in summer; in Tokyo a day begins at three.
+zoned as (
+    {%- for moment, zone, expected in [
+        ('2026-01-02 04:30:00', 'America/New_York', '2026-01-01'),
+        ('2026-07-02 04:30:00', 'America/New_York', '2026-07-02'),
+        ('2026-01-01 15:00:00', 'Asia/Tokyo', '2026-01-02'),
+        ('2026-01-01 23:30:00', 'UTC', '2026-01-01'),
+    ] %}
+    select
+        cast('{{ moment }}+00:00' as {{ type_of('TIMESTAMP') }}) as moment,
+        '{{ zone }}' as zone,
+        '{{ expected }}' as expected
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
 ratios as (
     select
         1 as numerator,
@@ -163,6 +179,12 @@ answers as (
         cast({{ age_in_days('later', "date '2026-01-01'") }} as string) as answer,
         cast(expected as string) as expected
     from ages
+    union all
+    select
+        'day_in_zone' as macro,
+        cast({{ day_in_zone('moment', 'zone') }} as string) as answer,
+        expected
+    from zoned
     union all
     select
         'safe_ratio' as macro,
