@@ -126,7 +126,7 @@ view: proposal_history {
 
   dimension_group: proposed {
     label: "Proposed"
-    description: "When it was put before people."
+    description: "When it was put before people, last where more than once."
     type: time
     timeframes: [
       raw,
@@ -162,7 +162,7 @@ view: proposal_history {
 
   dimension_group: rolled_back {
     label: "Rolled back"
-    description: "When the change was undone; NULL while its rollback waits, or where that failed."
+    description: "When the change was undone where it was made; NULL while its rollback waits, or where that failed or was entered in another mode."
     type: time
     timeframes: [
       raw,
@@ -188,7 +188,7 @@ view: proposal_history {
 
   measure: decided_proposals {
     label: "Proposals decided"
-    description: "Signed by at least one person."
+    description: "Signed by at least one person since they were put before people."
     type: count_distinct
     sql: case when ${TABLE}.hours_to_first_decision is not null then ${TABLE}.proposal_id end ;;
     value_format_name: decimal_0

@@ -1,13 +1,15 @@
 -- proposal_history: one row per proposal, who decided on it, how long that took, and what came of it.
 with decided as (
     select
-        proposal_id,
-        min(decided_at) as first_decided_at,
-        max(decided_at) as last_decided_at,
+        approvals.proposal_id,
+        -- Put before people again, a proposal keeps its signatures; how long they take is counted anew.
+        min(case when approvals.decided_at >= proposals.created_at then approvals.decided_at end) as first_decided_at,
+        max(approvals.decided_at) as last_decided_at,
         count(*) as signatures,
-        max(verdict) as verdict
-    from {{ source('ops', 'approvals') }}
-    group by proposal_id
+        max(approvals.verdict) as verdict
+    from {{ source('ops', 'approvals') }} as approvals
+    inner join {{ source('ops', 'proposals') }} as proposals on approvals.proposal_id = proposals.proposal_id
+    group by approvals.proposal_id
 ),
 
 changed as (
@@ -17,10 +19,16 @@ changed as (
         max(case when changes.kind = 'apply' then changes.mode end) as mode,
         max(case when changes.kind = 'apply' then changes.status end) as change_status,
         max(case when changes.kind = 'apply' then changes.created_at end) as changed_at,
-        -- Undone only once its inverse is: a rollback that was refused, or still waits, leaves the change as it is.
+        -- Undone only once its inverse is, where the change was made: a rollback that was refused, or still waits, or
+        -- is in shadow of a change that was sent, leaves it as it is. Withdrawn: there was nothing to undo.
         max(
             case
-                when changes.kind = 'rollback' and changes.status in ('applied', 'shadow', 'withdrawn')
+                when
+                    changes.kind = 'rollback'
+                    and (
+                        changes.status = 'withdrawn'
+                        or (changes.status in ('applied', 'shadow') and changes.mode = undone.mode)
+                    )
                     then changes.finished_at
             end
         ) as rolled_back_at,
@@ -29,6 +37,8 @@ changed as (
         max(case when changes.kind = 'apply' then outbox.sent_at end) as sent_at,
         max(case when changes.kind = 'apply' then snapshots.budget end) as budget_after
     from {{ source('ops', 'canary_changes') }} as changes
+    left join {{ source('ops', 'canary_changes') }} as undone
+        on changes.undoes = undone.change_id
     left join {{ source('ops', 'outbox') }} as outbox
         on changes.change_id = outbox.change_id
     left join {{ source('ops', 'canary_budgets_snapshot') }} as snapshots
