@@ -99,11 +99,12 @@ def roll_back(
     """Undo a change by its exact inverse, and with `cascade` the lever's later changes before it.
 
     A change that is undone already stays so: its rollback is named again, and prepared again where it failed.
-    What was not sent yet is taken back, and so is its rollback.
+    What was not sent yet is taken back, and so is its rollback. An inverse has the mode of what it undoes.
 
     Raises:
-        Refused: there is no such change, it never took place, a later one stands in the way, or the lever
-            would spend more against a cap or the stop rule (an arm: as `arm_rules` says).
+        Refused: there is no such change, it never took place, it was sent in another mode, a later one stands
+            in the way, or the lever would spend more against a cap or the stop rule (an arm: as `arm_rules`
+            says).
     """
     change = _one_change(connection, change_id)
     if change["status"] == "held":
@@ -126,6 +127,11 @@ def roll_back(
         raise Refused(f"{change['change_id']} was followed by {names}: undo these first, or use --cascade.")
     undoing = []
     for row in [*reversed(standing), change]:
+        if row["status"] not in ("prepared", "shadow") and row["mode"] != mode:
+            raise Refused(
+                f"{row['change_id']} was sent in mode {row['mode']}, and in mode {mode} nothing reaches it: "
+                f"set governance.mode to {row['mode']} first."
+            )
         (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
         require_way_back(connection, row, proposal, limits, arm_limits, now)
         records.set_status(connection, proposal["proposal_id"], "rolled_back", now)
@@ -144,7 +150,7 @@ def roll_back(
                 inverse,
                 kind="rollback",
                 undoes=row["change_id"],
-                mode=mode,
+                mode=row["mode"],
                 person=person,
                 reason=reason,
                 now=now,

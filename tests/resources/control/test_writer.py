@@ -21,7 +21,16 @@ from resources.control.signing import ApproverKeys, canonical, content_hash
 from resources.control.store import APPROVALS, CHANGES, OUTBOX, PROPOSALS, only_writer, open_control_store
 from resources.control.writer import Outcome, Writer
 from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
-from tests.resources.control.proposing import APPROVERS, LIMITS, NINE, TEN, governing, lever, proposed
+from tests.resources.control.proposing import (
+    APPROVERS,
+    LIMITS,
+    NINE,
+    TEN,
+    governing,
+    lever,
+    proposed,
+    status_of,
+)
 
 SOON = TEN + timedelta(minutes=5)
 TWO = {"id_l1": running("500"), "id_l2": running("500")}
@@ -65,6 +74,31 @@ def test_an_approved_change_is_sent_once_and_its_rollback_restores_exactly(engin
     assert statuses(engine) == [("apply", "applied", "sent"), ("rollback", "applied", "sent")]
     assert governance.roll_back(outcome.change_id, "jo", "again", SOON) == [undone]
     assert writing(engine, platform) == []
+
+
+def test_what_was_sent_is_not_called_undone_in_a_mode_that_sends_nothing(engine):
+    sandbox, shadow = approved(engine), governing(engine)
+    platform = PaperPlatform(id_l1=running("500"))
+    (change,) = sandbox.changes()
+    writing(engine, platform)
+    with pytest.raises(Refused, match=r"sent in mode sandbox.* set governance\.mode to sandbox"):
+        shadow.roll_back(change["change_id"], "jo", "too dear", SOON)
+    assert status_of(sandbox, change["proposal_id"]) == "approved"
+    sandbox.roll_back(change["change_id"], "jo", "too dear", SOON)
+    writing(engine, platform, at=SOON + timedelta(minutes=1))
+    assert platform.values["id-l1"].budget == 500
+
+
+@pytest.mark.parametrize("mode", ["shadow", "sandbox"])
+def test_what_no_platform_has_seen_is_undone_in_any_mode_and_sends_nothing(engine, mode):
+    other = "sandbox" if mode == "shadow" else "shadow"
+    (change,) = approved(engine, mode=mode).changes()
+    (undone,) = governing(engine, mode=other).roll_back(change["change_id"], "jo", "too dear", SOON)
+    platform = PaperPlatform(id_l1=running("500"))
+    assert writing(engine, platform) == []
+    feed = {row["change_id"]: row for row in governing(engine).changes()}
+    assert feed[undone]["status"] == ("shadow" if mode == "shadow" else "withdrawn")
+    assert {row["mode"] for row in feed.values()} == {mode}
 
 
 def test_a_stop_pauses_and_its_rollback_starts_again_with_the_same_budget(engine):
