@@ -103,6 +103,7 @@ def dbt_resource(environment: Environment) -> DbtCliResource:
         global_config_flags=[
             *("-m", "resources.dbt_command"),
             *("--no-send-anonymous-usage-stats", "--no-use-colors"),
+            *("--log-level-file", "none"),  # its debug log was 8 % of a build; the run's log has what it says
         ],
     )
 
