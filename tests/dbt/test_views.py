@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ class Project:
         (self.folder / "models" / "spend_daily.sql").write_text(sql)
         (self.folder / "models" / "doubled.sql").write_text(READER)
         command = [dbt_executable(), "--no-send-anonymous-usage-stats", "run", "--profiles-dir", "."]
-        subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
+        # Where dbt writes is a variable that the graph sets for its own project.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+        subprocess.run(command, cwd=self.folder, env=own, capture_output=True, text=True, check=True)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "views.duckdb"), read_only=True) as connection:
