@@ -288,10 +288,20 @@ def markdown(file: Path) -> str:
         label = "measured" if kind == "measured" else "reckoned"
         for row in rows.values():
             lines.append(
-                f"| {row['rows']:,.0f} | {row['GB read']:,.1f} GB | ${row['dollars']:,.2f} | "
-                f"{row['GB a year']:,.1f} GB | {row['wall seconds']:,.0f} s ({label}) |"
+                f"| {row['rows']:,.0f} | {_volume(row['GB read'])} | ${row['dollars']:,.2f} | "
+                f"{_volume(row['GB a year'])} | {_duration(row['wall seconds'])} ({label}) |"
             )
     return "\n".join(lines)
+
+
+def _volume(gigabytes: float) -> str:
+    return f"{gigabytes:,.1f} GB" if gigabytes < 1000 else f"{gigabytes / 1000:,.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 if __name__ == "__main__":

@@ -50,6 +50,15 @@ class Record:
     def key(self) -> str:
         return f"{self.benchmark} {json.dumps(self.config, sort_keys=True)}"
 
+    @property
+    def title(self) -> str:
+        """What was measured and at which size, for reading."""
+        config = [
+            f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for name, value in self.config.items()
+        ]
+        return f"{self.benchmark} ({', '.join(config)})" if config else self.benchmark
+
 
 def code_hash() -> str:
     """Hash of everything a figure depends on: two commits with the same one would measure the same."""
@@ -113,8 +122,7 @@ def readable(records: Sequence[Record]) -> str:
         "A missed aim is left standing, with the reason.",
     ]
     for record in records:
-        config = ", ".join(f"{name} {value}" for name, value in record.config.items())
-        lines += ["", f"## {record.benchmark}" + (f" ({config})" if config else ""), ""]
+        lines += ["", f"## {record.title}", ""]
         lines += ["| figure | value | aim |", "| --- | ---: | --- |"]
         for figure in record.figures:
             lines.append(f"| {figure.name} | {amount(figure.value)} {figure.unit} | {verdict(figure)} |")

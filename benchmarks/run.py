@@ -223,9 +223,9 @@ class Session:
     def _store(self, record: Record) -> None:
         self.records[record.key] = record
         save(self.path, self.records)
-        config = ", ".join(f"{name} {value}" for name, value in record.config.items())
-        title = f"{record.benchmark} ({config})"
-        grid = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
+        grid = Table(
+            title=record.title, title_justify="left", title_style="bold", box=None, header_style="dim"
+        )
         for name in ("figure", "value", "unit", "aim"):
             grid.add_column(name, justify="right" if name == "value" else "left")
         for figure in record.figures:

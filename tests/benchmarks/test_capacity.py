@@ -45,7 +45,7 @@ def test_the_table_is_that_of_the_page_and_says_what_was_measured_and_what_was_r
     tmp_path: Path,
 ) -> None:
     row = {"rows": 1600.0, "GB read": 4.7, "GB a year": 1.1, "dollars": 0.26, "wall seconds": 26.0}
-    beyond = {**row, "rows": 1e6}
+    beyond = {"rows": 1e6, "GB read": 2900.0, "GB a year": 700.0, "dollars": 17.0, "wall seconds": 1500.0}
     kept = Record(
         "capacity", {}, [], details={"table": {"measured": {"tiny": row}, "beyond": {"1,000,000": beyond}}}
     )
@@ -54,7 +54,7 @@ def test_the_table_is_that_of_the_page_and_says_what_was_measured_and_what_was_r
     assert f"{head}\n{line}\n" in (PROJECT_ROOT / "deploy" / "README.md").read_text()
     assert rows == [
         "| 1,600 | 4.7 GB | $0.26 | 1.1 GB | 26 s (measured) |",
-        "| 1,000,000 | 4.7 GB | $0.26 | 1.1 GB | 26 s (reckoned) |",
+        "| 1,000,000 | 2.9 TB | $17.00 | 700.0 GB | 25 min (reckoned) |",
     ]
 
 
