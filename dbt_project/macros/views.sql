@@ -1,6 +1,6 @@
 {#
     How DuckDB makes a view: replaced in place with its comments, in one transaction.
-    dbt's own way makes it under another name, renames both and drops the old one: 80 views took twice as long.
+    dbt's own way makes it under another name, renames both and drops the old one: 80 views took 1.7 times as long.
     Not here: BigQuery's, which dbt replaces in place itself.
 #}
 {% materialization view, adapter='duckdb' -%}

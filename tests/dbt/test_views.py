@@ -19,6 +19,7 @@ from tests.parity.project import DBT_PROJECT
 pytestmark = pytest.mark.dbt
 
 READER = "select spend * 2 as doubled from {{ ref('spend_daily') }}"
+DOCS = {"relation": True, "columns": True}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Project:
         Raises:
             CalledProcessError: dbt failed; it has dbt's output.
         """
-        config = {"materialized": stored, "contract": {"enforced": contract}, "persist_docs": _DOCS}
+        config = {"materialized": stored, "contract": {"enforced": contract}, "persist_docs": DOCS}
         column = {"name": "spend", "data_type": "decimal(18, 2)", "description": "Dollars; a day's."}
         first = {"name": "spend_daily", "description": "Grain: day.", "config": config, "columns": [column]}
         (self.folder / "models" / "models.yml").write_text(yaml.safe_dump({"models": [first]}))
@@ -53,9 +54,6 @@ class Project:
             "select comment from duckdb_views() where view_name = 'spend_daily' "
             "union all select comment from duckdb_columns() where table_name = 'spend_daily'"
         )
-
-
-_DOCS = {"relation": True, "columns": True}
 
 
 @pytest.fixture
