@@ -101,17 +101,18 @@ class BigQueryEmulator:
 @pytest.fixture(scope="session")
 def bigquery_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQueryEmulator]:
     """One emulator for the session, on free loopback ports, in memory, with files of its own."""
-    program = EMULATOR_ENVIRONMENT / "bin" / "bqemulator"
+    python = EMULATOR_ENVIRONMENT / "bin" / "python"
     home = EMULATOR_ENVIRONMENT / "home"
-    if not program.exists() or not home.exists():
+    if not python.exists() or not home.exists():
         pytest.skip("the BigQuery emulator is not installed: make .venv-bqemulator/.ready")
     folder = tmp_path_factory.mktemp("bqemulator")
     rest, grpc = _free_ports(2)
     emulator = BigQueryEmulator("aelp-test", f"http://127.0.0.1:{rest}", f"127.0.0.1:{grpc}")
-    command = [str(program), "start", "--ephemeral", "--project", emulator.project, "--log-level", "warning"]
+    program = PROJECT_ROOT / "tests" / "bqemulator" / "serve.py"
+    command = [str(python), str(program), "start", "--ephemeral", "--project", emulator.project]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--rest-port", str(rest), "--grpc-port", str(grpc)],
+            [*command, "--log-level", "warning", "--rest-port", str(rest), "--grpc-port", str(grpc)],
             cwd=folder,
             # The spatial extension lies under this HOME; avro would be downloaded, and nothing here needs it.
             env=os.environ

@@ -15,6 +15,8 @@ from resources.history.written import NotKept
 from resources.warehouse.tables import PYTHON_TABLES
 from tests.e2e.homes import SETTINGS, TODAY, TOMORROW, Home
 
+pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
+
 
 def _as_of(home: Home, table: str, day: date, folder, *more: str) -> pl.DataFrame:
     target = folder / f"{table}.xlsx"

@@ -55,6 +55,9 @@ def finished(batch: str) -> datetime:
     return _STARTED + timedelta(minutes=int(batch.removeprefix("b")))
 
 
+AFTER_FIRST = max(finished(landing.batch) for landing in STEPS[0])
+
+
 def landed_writes(landings: Sequence[Landing]) -> list[Write]:
     """What landings append: their rows and one ledger row for each of them."""
     writes: list[Write] = []

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import lkml
 import polars as pl
 import pytest
 
+from aelp_assets.as_of import Past
+from aelp_assets.catalogue import Catalogue
 from resources.looker import FOLDER
+from resources.settings import read_environment
 from resources.warehouse.schema import TableName
 from tests.parity.conftest import Build
 from tests.parity.expected import EXPECTED, Expected
+from tests.parity.landed import AFTER_FIRST
 from tests.parity.landings.landing import day
 from tests.resources.looker.lookml_sql import key_sql, select_measures
 
@@ -151,3 +156,15 @@ def test_both_warehouses_agree_on_types(on_duckdb: Build, on_bigquery: Build, ta
         column: EQUIVALENT_TYPES[kind] for column, kind in on_duckdb.project.warehouse.columns(name).items()
     }
     assert one == on_bigquery.project.warehouse.columns(name)
+
+
+# Read from BigQuery and built here: the very rows that a home on DuckDB builds of then (`test_as_of`).
+@pytest.mark.dbt
+@pytest.mark.emulator
+@pytest.mark.parametrize("table", ["gaelp_training.reward_daily", "gaelp_training.meta_ad_performance"])
+def test_a_mart_of_then_is_what_was_built_then(on_bigquery: Build, on_duckdb: Build, table: str) -> None:
+    environment = read_environment(on_bigquery.project.variables)
+    then = Past(environment, Catalogue(environment), AFTER_FIRST, ZoneInfo("America/New_York"), "now")
+    found = then.known(then.catalogue.find(table)).rows
+    assert found.sort(found.columns, nulls_last=True).equals(on_duckdb.first_day[table])
+    assert not list((environment.home / "temporary").glob("as-of-*"))

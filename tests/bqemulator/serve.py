@@ -1,0 +1,41 @@
+"""The emulator, parsing each text once: some thirty passes of its own over a statement each parse it anew.
+
+    .venv-bqemulator/bin/python tests/bqemulator/serve.py start …
+
+Here: what is kept between those passes. Not here: anything the emulator does.
+"""
+
+import copy
+import functools
+import sys
+from typing import Any
+
+from bqemulator.cli import main
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.expressions import Expression, core
+
+_parse = Dialect.parse
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(dialect: type[Dialect], sql: str) -> tuple[Expression | None, ...]:
+    return tuple(_parse(dialect(), sql))
+
+
+def _parse_once(self: Dialect, sql: str, **_: Any) -> list[Expression | None]:
+    # A copy each: passes change what they get.
+    return [tree and tree.copy() for tree in _parsed(type(self), sql)]
+
+
+def _copied(value: Any) -> Any:
+    # Where in the text a word stood: of every word, and half of what copying a tree took.
+    if type(value) is dict and all(isinstance(inner, (int, str)) for inner in value.values()):
+        return value.copy()
+    return copy.deepcopy(value)
+
+
+Dialect.parse = _parse_once
+core.deepcopy = _copied
+
+if __name__ == "__main__":
+    sys.exit(main())
