@@ -28,8 +28,8 @@ def _parse_once(self: Dialect, sql: str, **_: Any) -> list[Expression | None]:
 
 
 def _copied(value: Any) -> Any:
-    # Where in the text a word stood: of every word, and half of what copying a tree took.
-    if type(value) is dict and all(isinstance(inner, (int, str)) for inner in value.values()):
+    # Where in the text a word stood and what was said beside it: every word has it, half of a tree's copying.
+    if (type(value) is dict and "line" in value) or (type(value) is list and set(map(type, value)) == {str}):
         return value.copy()
     return copy.deepcopy(value)
 
