@@ -18,13 +18,15 @@ _parse = Dialect.parse
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(dialect: type[Dialect], sql: str) -> tuple[Expression | None, ...]:
-    return tuple(_parse(dialect(), sql))
+def _parsed(dialect: type[Dialect], sql: str, **options: Any) -> tuple[Expression | None, ...]:
+    return tuple(_parse(dialect(), sql, **options))
 
 
-def _parse_once(self: Dialect, sql: str, **_: Any) -> list[Expression | None]:
+def _parse_once(self: Dialect, sql: str, **options: Any) -> list[Expression | None]:
+    if self.settings:
+        return _parse(self, sql, **options)
     # A copy each: passes change what they get.
-    return [tree and tree.copy() for tree in _parsed(type(self), sql)]
+    return [tree and tree.copy() for tree in _parsed(type(self), sql, **options)]
 
 
 def _copied(value: Any) -> Any:
