@@ -3,7 +3,7 @@
 Here: the lived account, what goes wrong on ten of its days, and what must be true at the end. Not here: who
 asks for which run (`unattended`), the loop closed by approvals (`closed_loop`).
 
-The month is kept as it goes: cut off, it goes on at the next day.
+The month is kept each evening: cut off, it goes back to the last one and goes on from there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from benchmarks.month_findings import (
     unready_decisions,
     wrong_tables,
 )
-from benchmarks.record import Figure, Record
+from benchmarks.record import Figure, Record, code_hash
 from benchmarks.unattended import Daemon, Memory, SteppedClock
 from resources.connectors.registry import open_sources
 from resources.sandbox.build import Simulated, simulate_account
@@ -207,7 +207,7 @@ class Month:
     """A month under way.
 
     Attributes:
-        path: AELP_HOME.
+        path: AELP_HOME, as it was on the evening last lived.
         scale: of the sandbox.
         days: to live.
         faults: what goes wrong, by number of the day.
@@ -225,9 +225,11 @@ class Month:
     disk_is_full: bool = False
 
     def __post_init__(self) -> None:
+        self._go_back_to_last_evening()
         (self.path / "drop").mkdir(parents=True, exist_ok=True)
-        self.clock = SteppedClock(self._at(0, "00:00"))
         self.memory = Memory.load(self.path / "daemon.json")
+        ticked = self.memory.ticked
+        self.clock = SteppedClock(datetime.fromisoformat(ticked) if ticked else self._at(0, "00:00"))
         self.account = DistortedAccount(self.simulated, self.clock.now)
         if not (self.path / "aelp.yaml").exists():
             self._write_settings()
@@ -289,6 +291,31 @@ class Month:
             for day in range(self._lived, self.days):
                 self._live(daemon, day)
                 self.memory.save(self.path / "daemon.json")
+                self._keep_evening()
+
+    @property
+    def _evening(self) -> Path:
+        return self.path.with_name(f"{self.path.name}_evening")
+
+    def _keep_evening(self) -> None:
+        staged, earlier = (self._evening.with_suffix(suffix) for suffix in (".new", ".old"))
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.copytree(self.path, staged)
+        if self._evening.exists():
+            self._evening.rename(earlier)
+        staged.rename(self._evening)
+        shutil.rmtree(earlier, ignore_errors=True)
+
+    def _go_back_to_last_evening(self) -> None:
+        """Undo what a day that was cut off left: its dead runs hold their pools, and under a clock that
+        stands whoever waits for one waits forever.
+        """
+        earlier = self._evening.with_suffix(".old")
+        if earlier.exists() and not self._evening.exists():
+            earlier.rename(self._evening)
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._evening.exists():
+            shutil.copytree(self._evening, self.path)
 
     @property
     def _lived(self) -> int:
@@ -338,7 +365,6 @@ class Month:
     def untroubled(self) -> Warehouse:
         """A home that read the same days of the same account once, at the month's last moment."""
         home = self.path.with_name(f"{self.path.name}_untroubled")
-        shutil.rmtree(home, ignore_errors=True)
         lived = (self.clock.moment.date() - FIRST_DAY).days
         other = Month(home, self.scale, self.days, {}, backfill_days=self.backfill_days + lived)
         other.clock.moment = self.clock.moment
@@ -399,7 +425,8 @@ class _FillingUp:
 def simulated_month(days: int = 30, scale: str = "tiny", faults: int = 10) -> Record:
     """A month that ran itself, and what became of it."""
     planned = random_faults(np.random.default_rng(sandbox_seed()), days, faults)
-    month = Month(scratch_folder() / "simulated_month", scale, days, planned)
+    # By code: a month half lived by other code is none.
+    month = Month(scratch_folder() / f"simulated_month_{code_hash()}", scale, days, planned)
     month.live()
     return month_record(month)
 

@@ -1,4 +1,4 @@
-"""Three days that run themselves, two of them with something wrong: a slice of the simulated month."""
+"""Three days that run themselves, two with something wrong, cut off once: a slice of the simulated month."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from benchmarks.month_findings import (
     unready_decisions,
     wrong_tables,
 )
-from benchmarks.simulated_month import FIRST_DAY, BadRestatement, Month, Outage
+from benchmarks.simulated_month import FIRST_DAY, BadRestatement, Fault, Month, Outage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.dbt]
 # Not at midnight: older days are read while Meta's clicks are wrong, the oldest of them for the last time.
 _LOOKS = ("04:00", "09:00", "14:00")
 
 
+class _CutOff(Fault):
+    name, span = "the month is cut off in the middle of a write", ("04:00", "09:00")
+
+    def begin(self, month: Month) -> None:
+        (month.path / "warehouse.duckdb").write_bytes(b"half a block")
+        raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def month(tmp_path_factory) -> Month:
-    faults = {1: BadRestatement(), 2: Outage("tiktok")}
-    month = Month(tmp_path_factory.mktemp("month") / "home", "tiny", 3, faults, _LOOKS)
+    home = tmp_path_factory.mktemp("month") / "home"
+    with pytest.raises(KeyboardInterrupt):
+        Month(home, "tiny", 3, {1: _CutOff()}, _LOOKS).live()
+    month = Month(home, "tiny", 3, {1: BadRestatement(), 2: Outage("tiktok")}, _LOOKS)
     month.live()
     return month
 
