@@ -60,8 +60,8 @@ def arm_rules(settings: Settings) -> arm_models.ArmRules:
             "arms_are_switched_or_tested_only",
             asset=asset_key("gaelp_training.arm_decisions"),
             blocking=True,
-            description="Money invariant 3: an arm without its own lever is only switched or tested, a lever "
-            "keeps one that runs. Decisions that break this are not stored.",
+            description="An arm without its own lever is only switched or tested, a lever keeps one that "
+            "runs. Decisions that break this are not stored.",
         )
     ],
     group_name="planning",

@@ -282,8 +282,8 @@ def stored_curves(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
             "money_invariants_hold",
             asset=asset_key("gaelp_training.bandit_decisions"),
             blocking=True,
-            description="An independent verifier finds no violation of money invariants 2, 3, 5 and 6. "
-            "Decisions it refuses are not stored: the morning then has none.",
+            description="An independent verifier finds no rule broken: their order, real levers, caps, stops "
+            "and raises. Decisions it refuses are not stored: the morning then has none.",
         ),
         dg.AssetCheckSpec(
             "every_decision_has_its_run",

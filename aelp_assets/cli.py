@@ -131,7 +131,7 @@ def real(
 
 @app.command()
 def run() -> None:
-    """Land the drop folder, rebuild changed marts, decide this morning."""
+    """Pull live sources, land the drop folder, rebuild changed marts, review, decide this morning."""
     _run(time.monotonic())
 
 

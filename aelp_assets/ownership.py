@@ -29,7 +29,7 @@ DECISION_FRESHNESS = dg.FreshnessPolicy.cron(
 REVIEW_FRESHNESS = dg.FreshnessPolicy.cron(
     deadline_cron="0 8 * * *", lower_bound_delta=timedelta(hours=6), timezone=_timezone
 )
-# The backtest is retrained weekly, Tuesdays; a home whose drop folder rests lands once a week.
+# The backtest is made weekly, Tuesdays; a home whose drop folder rests lands once a week.
 WEEKLY_FRESHNESS = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=9), warn_window=timedelta(days=8)
 )

@@ -388,22 +388,29 @@ def stops_for(
     Args:
         alarms: rows of `ops.spend_alarms`.
         lever_states: rows of `ops.lever_states`; the newest morning counts.
-        levers: running ones, with the budget in force now.
+        levers: running ones, with the budget in force now. Switched on since that morning, they are paused
+            in its states or not among them, and spend all the same.
     """
     newest = lever_states.filter(pl.col("as_of_date") == pl.col("as_of_date").max())
-    in_force = levers.select(*LEVER, pl.col("current_budget").alias("in_force"))
     first = alarms.sort("hour", "kind").unique(LEVER, keep="first", maintain_order=True)
-    alarmed = first.join(in_force, on=LEVER).select(*LEVER, "alarm_id", "reason", "in_force")
+    alarmed = levers.join(first.select(*LEVER, "alarm_id", "reason"), on=LEVER)
+    known = newest.select(STATE_SCHEMA.names()).cast(dict(STATE_SCHEMA.items()))
+    # Nothing is known of them but their budgets, and so nothing but a stop is allowed.
+    traits = [name for name in STATE_SCHEMA if name in levers.columns]
+    unknown = alarmed.select(traits).join(known, on=LEVER, how="anti", nulls_equal=True)
+    new = unknown.with_columns(has_lever=pl.lit(value=True), decision_eligible=pl.lit(value=False))
+    told = alarmed.select(*LEVER, "alarm_id", "reason", pl.col("current_budget").alias("in_force"))
+    is_alarmed = pl.col("alarm_id").is_not_null()
     states = (
-        newest.select(STATE_SCHEMA.names())
-        .cast(dict(STATE_SCHEMA.items()))
-        .join(alarmed, on=LEVER, how="left")
+        pl.concat([known, new.cast({name: STATE_SCHEMA[name] for name in new.columns})], how="diagonal")
+        .join(told, on=LEVER, how="left")
         .with_columns(
-            pl.col("in_force").fill_null(pl.col("current_budget")).alias("current_budget"),
-            pl.col("alarm_id").is_not_null().alias("overspends"),
+            pl.coalesce("in_force", "current_budget").alias("current_budget"),
+            pl.when(is_alarmed).then(pl.lit("active")).otherwise("status").alias("status"),
+            is_alarmed.alias("overspends"),
         )
     )
-    stops = states.filter("overspends", pl.col("status") == "active", pl.col("has_lever")).select(
+    stops = states.filter("overspends", pl.col("has_lever")).select(
         *LEVER,
         "track",
         pl.lit("stop").alias("type"),

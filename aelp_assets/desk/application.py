@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from aelp_assets.alerts import asset_link
 from aelp_assets.bandits import guardrail_limits
 from aelp_assets.desk import arm_cards, cards
 from aelp_assets.desk.creative_pages import CreativePages
@@ -43,7 +44,6 @@ from resources.settings import Environment, Settings
 from resources.warehouse import warehouses_to_look_into
 from resources.warehouse.interface import Warehouse
 
-LINEAGE = "http://127.0.0.1:3000/assets/gaelp_training/bandit_decisions?view=lineage"
 _FOLDER = Path(__file__).parent
 _MOST_SESSIONS = 100
 
@@ -370,7 +370,7 @@ class _Pages:
             now=desk.now(),
             notice=self._notices.pop(session, None),
             token=self._sessions.token(session),
-            lineage=LINEAGE,
+            lineage=f"{asset_link(['gaelp_training', 'bandit_decisions'])}?view=lineage",
             hold=self._governance.hold,
             **shown,
         )

@@ -6,7 +6,7 @@ Here: the prior, the posterior frame. Not here: which days are evidence (`eviden
 Prior. Per track, the track's own pooled rate worth `prior_conversions` conversions; the pooled rate is itself
 held to the CAC cap by the same weight, so a track without data starts exactly at its cap. Two conversions
 are enough to keep an unlucky first week from stopping a good lever (14 looks at a lever 15 % below the cap:
-13 % false stops with a prior of two at the cap against 75 % for the daily P > 0.5 rule) and few enough that a
+12 % false stops with a prior of two at the cap against 75 % for the daily P > 0.5 rule) and few enough that a
 lever with 20 conversions speaks for itself.
 """
 

@@ -1,4 +1,4 @@
-"""What may be done with a budget: money invariants 2, 3, 5 and 6 as rules in one fixed order.
+"""What may be done with a budget: money invariants 2, 3, 5, 6 (`DECISIONS.md`) as rules in one fixed order.
 
 Here: limits, lever states, the rules (`RULES`, highest first), the planner and an independent verifier.
 Not here: what would be best (`models.bandits`), approval and writing.

@@ -8,5 +8,6 @@ second opinion (`bootstrap`), curves (`curves`), spend chosen over draws (`alloc
 tests worth making (`planner`). Not here: marts, artifacts, plots (`aelp_assets`), what may be spent
 (`guardrails`).
 
-Units: dollars a week, the outcome in reward units (incremental signups) a week.
+Units: dollars a week, the outcome in reward units (incremental signups) a week or, where stores judge, in new
+customers.
 """

@@ -207,7 +207,8 @@ def spend_alarms(alarms: pl.DataFrame) -> Iterator[Event]:
             "critical",
             subject,
             f"{subject} overspends on {row['date']}: {row['reason']}.",
-            "A stop waits for a signature (`aelp proposals`, or the desk); until then it spends on.",
+            "Sign its stop (`aelp proposals`, or the desk), or pause it on its platform where none waits; "
+            "until then it spends on.",
             day=row["date"],
             track=row["track"],
         )
@@ -252,8 +253,8 @@ def accounts_set_aside(verdicts: pl.DataFrame) -> Iterator[Event]:
             "warning",
             subject,
             f"{subject} is left out of decisions: {row['reason']}.",
-            "Its budgets stay as they are meanwhile. See account_audits for what failed, or why no newer day "
-            "came (`aelp status`).",
+            "Its budgets stay as they are meanwhile, and count towards the caps until its newest snapshot is "
+            "15 days old. See account_audits for what failed, or why no newer day came (`aelp status`).",
             day=row["as_of_date"],
         )
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from resources.control import records
 from resources.control.payloads import money
 from resources.control.records import Mode, Record, Refused, Verdict
-from resources.control.signing import ApproverKeys, canonical, content_hash
+from resources.control.signing import ApproverKeys, MissingKey, canonical, content_hash
 from resources.control.store import APPROVALS, PROPOSALS
 
 
@@ -111,9 +111,7 @@ class Authority:
         if content_hash(json.loads(proposal["payload"])) != proposal["payload_hash"]:
             return False
         standing = [
-            row
-            for row in records.approvals(connection, proposal["proposal_id"], "approve")
-            if self._stands(row, proposal, now)
+            row for row in self.unexpired(connection, proposal, now) if self._is_signed(row, proposal)
         ]
         alone = any(
             self.is_within_limit(connection, self.approvers[row["approver"]], proposal, row)
@@ -121,16 +119,96 @@ class Authority:
         )
         return len({row["approver"] for row in standing}) >= (1 if alone else 2)
 
-    def _stands(self, approval: Record, proposal: Record, now: datetime) -> bool:
-        person = self.approvers.get(approval["approver"])
+    def unexpired(self, connection: sa.Connection, proposal: Record, now: datetime) -> list[Record]:
+        """Approvals by people who may decide, since the proposal was last put forward, oldest first.
+
+        As far as it can be told without their keys: `is_approved` checks the signatures, too.
+        """
+        return [
+            row
+            for row in records.approvals(connection, proposal["proposal_id"], "approve")
+            if self._may_decide(row["approver"])
+            # The same edit, put forward again, rests on other evidence than who signed it before has seen.
+            and row["decided_at"] >= proposal["created_at"]
+            and row["expires_at"] > now.timestamp()
+        ]
+
+    def was_signed(self, connection: sa.Connection, proposal: Record) -> bool:
+        """Whether somebody once approved exactly what the proposal says, though they may decide no longer.
+
+        Raises:
+            MissingKey: a signature cannot be checked.
+        """
+        if content_hash(json.loads(proposal["payload"])) != proposal["payload_hash"]:
+            return False
+        missing: MissingKey | None = None
+        for row in records.approvals(connection, proposal["proposal_id"], "approve"):
+            try:
+                if self._is_signed(row, proposal):
+                    return True
+            except MissingKey as without:  # of one who left; another's signature says as much
+                missing = without
+        if missing is not None:
+            raise missing
+        return False
+
+    def _may_decide(self, name: str) -> bool:
+        person = self.approvers.get(name)
+        return person is not None and (self.mode == "sandbox" or not person.simulated)
+
+    def _is_signed(self, approval: Record, proposal: Record) -> bool:
+        return Decimal(approval["amount"]) == _added(proposal) and self.keys.is_signed(
+            approval["approver"], self._document(approval, proposal["payload_hash"]), approval["signature"]
+        )
+
+    # --- the way back and the kill switch -----------------------------------------------------------
+
+    def sign_rollback(self, rollback: Record) -> str:
+        """The signature of the person who undoes a change under the call that does.
+
+        Raises:
+            MissingKey: the person's key is not there.
+        """
+        return self.keys.sign(rollback["person"], self._rollback(rollback))
+
+    def is_undone(self, rollback: Record) -> bool:
+        """Whether somebody who may decide signed the call that undoes a change.
+
+        Raises:
+            MissingKey: the signature cannot be checked.
+        """
         return (
-            person is not None
-            and (self.mode == "sandbox" or not person.simulated)
-            and approval["expires_at"] > now.timestamp()
-            and Decimal(approval["amount"]) == _added(proposal)
-            and self.keys.is_signed(
-                person.name, self._document(approval, proposal["payload_hash"]), approval["signature"]
-            )
+            rollback["signature"] is not None
+            and self._may_decide(rollback["person"])
+            and self.keys.is_signed(rollback["person"], self._rollback(rollback), rollback["signature"])
+        )
+
+    def _rollback(self, rollback: Record) -> dict[str, Any]:
+        names = ("change_id", "undoes", "request_hash", "person", "reason")
+        return {name: rollback[name] for name in names} | {"verdict": "roll back", "mode": self.mode}
+
+    def sign_release(self, release: Record) -> str:
+        """The signature of the person who lets everything go on.
+
+        Raises:
+            MissingKey: the person's key is not there.
+        """
+        return self.keys.sign(release["person"], _released(release))
+
+    def is_released(self, connection: sa.Connection) -> bool:
+        """Whether nothing was ever stopped, or who let it go on signed that after it was stopped last.
+
+        Raises:
+            MissingKey: the signature cannot be checked.
+        """
+        row, stopped_at = records.release(connection)
+        if row is None:
+            return True
+        return (
+            not row["is_on"]
+            and row["at"] >= stopped_at
+            and row["signature"] is not None
+            and self.keys.is_signed(row["person"], _released(row), row["signature"])
         )
 
     def is_within_limit(
@@ -160,6 +238,10 @@ def signed_for(
         *where,
     )
     return sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
+
+
+def _released(release: Record) -> dict[str, Any]:
+    return {name: release[name] for name in ("person", "reason", "at")} | {"verdict": "let it go on"}
 
 
 def _added(proposal: Record) -> Decimal:

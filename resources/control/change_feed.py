@@ -7,7 +7,7 @@ sending the calls (`writer`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -25,7 +25,8 @@ from resources.control.signing import canonical, content_hash
 from resources.control.store import CHANGES, OUTBOX, PROPOSALS, storable
 
 # What a way back must still obey when it raises spend; steps, learning and the 72 hours it is exempt from.
-_BINDING_ON_ROLLBACKS = ("kill", "cap", "safety_stop", "known_track", "seasonal_freeze")
+_BINDING_ON_ROLLBACKS = ("kill", "cap", "real_lever", "safety_stop", "known_track", "seasonal_freeze")
+_OVERTAKING = ("stop", "cut", "pause")
 
 
 def enter(
@@ -40,23 +41,26 @@ def enter(
     reason: str,
     now: datetime,
     held: str | None = None,
+    sign: Callable[[Record], str] | None = None,
 ) -> str:
     """Enter a change and put its call into the outbox, where shadow leaves it; returns the change's id.
 
     Args:
         held: why its call is never sent although people approved it.
+        sign: `Authority.sign_rollback`, of a rollback.
     """
     change_id = change_id_of(proposal, kind)
     in_shadow = mode == "shadow"
     status = "held" if held else "shadow" if in_shadow else "prepared"
     common = {"change_id": change_id, "proposal_id": proposal["proposal_id"], "mode": mode}
+    said = {"undoes": undoes, "person": person, "reason": reason.strip()}
+    request_hash = content_hash(payload["request"])
+    signature = None if sign is None else sign({**common, **said, "request_hash": request_hash})
     connection.execute(
         sa.insert(CHANGES).values(
             **common,
+            **said,
             kind=kind,
-            undoes=undoes,
-            person=person,
-            reason=reason.strip(),
             **{name: proposal[name] for name in LEVER},
             before=canonical(payload["before"]),
             after=canonical(payload["after"]),
@@ -65,13 +69,14 @@ def enter(
             created_at=now.timestamp(),
             finished_at=None if status == "prepared" else now.timestamp(),
             history=records.noted(status, now, message=held, person=person, reason=reason.strip()),
+            signature=signature,
         )
     )
     connection.execute(
         sa.insert(OUTBOX).values(
             **common,
             request=canonical(payload["request"]),
-            request_hash=content_hash(payload["request"]),
+            request_hash=request_hash,
             status="shadow" if in_shadow else "dropped" if held else "queued",
             created_at=now.timestamp(),
         )
@@ -95,6 +100,7 @@ def roll_back(
     person: str,
     reason: str,
     now: datetime,
+    sign: Callable[[Record], str],
 ) -> list[str]:
     """Undo a change by its exact inverse, and with `cascade` the lever's later changes before it.
 
@@ -105,6 +111,7 @@ def roll_back(
         Refused: there is no such change, it never took place, it was sent in another mode, a later one stands
             in the way, or the lever would spend more against a cap or the stop rule (an arm: as `arm_rules`
             says).
+        MissingKey: of `sign`.
     """
     change = _one_change(connection, change_id)
     if change["status"] == "held":
@@ -136,7 +143,7 @@ def roll_back(
         require_way_back(connection, row, proposal, limits, arm_limits, now)
         records.set_status(connection, proposal["proposal_id"], "rolled_back", now)
         if undone and row is change:
-            _prepare_again(connection, undone[0], person, reason, now)
+            _prepare_again(connection, undone[0], person, reason, now, sign)
             undoing.append(undone[0]["change_id"])
             continue
         if row["status"] == "prepared":
@@ -154,6 +161,7 @@ def roll_back(
                 person=person,
                 reason=reason,
                 now=now,
+                sign=sign,
             )
         )
         if row["status"] == "prepared":
@@ -167,11 +175,27 @@ def overtake(connection: sa.Connection, proposal: Record, mode: Mode, now: datet
     Both start from the value in force: sent first, a raise would go out where people have just signed a
     stop, and make the stop a conflict.
     """
-    if proposal["type"] not in ("stop", "cut", "pause"):
+    if proposal["type"] not in _OVERTAKING:
         return
     unsent = CHANGES.c.mode == mode, CHANGES.c.kind == "apply", CHANGES.c.status == "prepared"
     for row in records.changes(connection, *(CHANGES.c[name] == proposal[name] for name in LEVER), *unsent):
         settle(connection, row["change_id"], "blocked", f"overtaken by {proposal['proposal_id']}", now)
+
+
+def require_not_overtaken(connection: sa.Connection, change: Record) -> None:
+    """No edit goes out before a stop, cut or pause of its lever that was signed after it.
+
+    One whose call was begun and did not arrive is not ended by `overtake`: it may have been on its way.
+
+    Raises:
+        Refused: one was.
+    """
+    later = CHANGES.c.sequence > change["sequence"], CHANGES.c.mode == change["mode"]
+    here = *(CHANGES.c[name] == change[name] for name in LEVER), CHANGES.c.status.in_(records.UNFINISHED)
+    for row in records.changes(connection, *here, *later, CHANGES.c.kind == "apply"):
+        (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
+        if proposal["type"] in _OVERTAKING:
+            raise Refused(f"overtaken by {proposal['proposal_id']}")
 
 
 def settle(
@@ -202,11 +226,17 @@ def note_waiting(connection: sa.Connection, change_id: str, message: str) -> Non
 
 
 def _prepare_again(
-    connection: sa.Connection, rollback: Record, person: str, reason: str, now: datetime
+    connection: sa.Connection,
+    rollback: Record,
+    person: str,
+    reason: str,
+    now: datetime,
+    sign: Callable[[Record], str],
 ) -> None:
     here = CHANGES.c.change_id == rollback["change_id"]
     who = {"person": person, "reason": reason.strip()}
     again = {"status": "prepared", "message": None, "finished_at": None}
+    again["signature"] = sign({**rollback, **who})
     noted = records.and_noted(CHANGES, "prepared", now, **who)
     connection.execute(sa.update(CHANGES).where(here).values(**again, **who, history=noted))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == rollback["change_id"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -31,10 +31,11 @@ def require_clear(
 ) -> None:
     """All that was checked when people decided, again, about exactly the call that is to be sent.
 
-    A rollback stands on the approval of what it undoes, which outlives its expiry for that.
+    A rollback stands on the signature of who undoes, under a call that was approved with what it undoes;
+    whoever approved that may have left since.
 
     Raises:
-        Stopped: the kill switch is on; the change waits.
+        Stopped: the kill switch is on, or nobody signed that it is off; the change waits.
         Withdrawn: it, or what it undoes, was taken back before it was sent.
         Refused: the call is not the one that was approved, the approval does not stand (any more), the
             lever is held for measurement, or a money invariant does not hold on what is in force now.
@@ -43,6 +44,8 @@ def require_clear(
     killed = records.killed(connection)
     if killed is not None:
         raise Stopped(f"{killed}. `aelp kill off` lets it go on.")
+    if not authority.is_released(connection):
+        raise Stopped("The kill switch is off without a signature that stands: `aelp kill off` signs it.")
     found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
     if not found or change["mode"] != judge.mode:
         raise Refused(f"{change['change_id']} comes from no proposal of {judge.mode}.")
@@ -51,16 +54,20 @@ def require_clear(
     if undone is None and proposal["status"] == "rolled_back":
         raise Withdrawn(f"{change['change_id']} was rolled back before it was sent.")
     _require_same_call(change, proposal)
-    entered = proposal["status"] == ("approved" if undone is None else "rolled_back")
-    approved_at = now if undone is None else datetime.fromtimestamp(undone["created_at"], UTC)
-    if not entered or not authority.is_approved(connection, proposal, approved_at):
+    if undone is None:
+        stands = proposal["status"] == "approved" and authority.is_approved(connection, proposal, now)
+    else:
+        is_signed = authority.was_signed(connection, proposal) and authority.is_undone(change)
+        stands = proposal["status"] == "rolled_back" and is_signed
+    if not stands:
         raise Refused(
-            f"No approval stands for {change['change_id']}: it ran out, was withdrawn, or what it signs "
-            "is not what the store says now."
+            f"No approval stands for {change['change_id']}: it ran out, was withdrawn, its signer may not "
+            "decide now, or what it signs is not what the store says now."
         )
     if undone is not None:
         change_feed.require_way_back(connection, undone, proposal, judge.limits, judge.arm_limits, now)
         return
+    change_feed.require_not_overtaken(connection, change)
     holds.require_not_held(connection, proposal, judge.mode, now)
     records.require(judge.objections(connection, proposal, now))
     if proposal["type"] in ARM_TYPES:

@@ -177,9 +177,7 @@ class Governance:
             self._require_alive(connection)
             proposal = self._decidable(connection, proposal_id, now)
             person = self._authority.person(approver, reason)
-            signed = {
-                row["approver"] for row in records.approvals(connection, proposal["proposal_id"], "approve")
-            }
+            signed = {row["approver"] for row in self._authority.unexpired(connection, proposal, now)}
             if approver in signed:
                 raise Refused(f"{approver} has signed {proposal['proposal_id']}; a second person must.")
             holds.require_not_held(connection, proposal, self._mode, now)
@@ -259,6 +257,7 @@ class Governance:
             cascade: undo later changes of the lever first, newest first.
         Raises:
             Refused: the kill switch is on, this person may not, or as `change_feed.roll_back`.
+            MissingKey: the person's key is not there.
         """
         with records.alone(self._engine) as connection:
             self._require_alive(connection)
@@ -273,6 +272,7 @@ class Governance:
                 person=person,
                 reason=reason,
                 now=now,
+                sign=self._authority.sign_rollback,
             )
 
     def kill(self, *, is_on: bool, person: str, reason: str, now: datetime) -> None:
@@ -280,12 +280,14 @@ class Governance:
 
         Raises:
             Refused: no reason, or somebody else lets it go on.
+            MissingKey: the key of who lets it go on is not there.
         """
+        row = {"is_on": is_on, "person": person, "reason": reason.strip(), "at": now.timestamp()}
         if not is_on:
             self._authority.person(person, reason)
+            row["signature"] = self._authority.sign_release(row)
         elif not reason.strip():
             raise Refused("The kill switch needs a reason: those who find everything stopped read it.")
-        row = {"is_on": is_on, "person": person, "reason": reason.strip(), "at": now.timestamp()}
         with records.alone(self._engine) as connection:
             connection.execute(sa.insert(KILL_SWITCH).values(**row))
 

@@ -150,6 +150,14 @@ def killed(connection: sa.Connection, at: datetime | None = None) -> str | None:
     return f"{row.person} stopped everything at {since:%Y-%m-%d %H:%M} UTC: {row.reason}"
 
 
+def release(connection: sa.Connection) -> tuple[Record | None, float]:
+    """The row that lets everything go on, None where nothing ever was stopped, and when it last was."""
+    stops = sa.select(sa.func.coalesce(sa.func.max(KILL_SWITCH.c.at), 0.0)).where(KILL_SWITCH.c.is_on)
+    newest = sa.select(KILL_SWITCH).order_by(KILL_SWITCH.c.sequence.desc()).limit(1)
+    row = connection.execute(newest).mappings().one_or_none()
+    return None if row is None else dict(row), connection.execute(stops).scalar_one()
+
+
 # --- lever states -----------------------------------------------------------------------------------
 
 

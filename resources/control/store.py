@@ -142,6 +142,7 @@ CHANGES = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),
     sa.Column("history", sa.String),  # as of proposals
+    sa.Column("signature", sa.String),  # of who undoes: what is applied is signed in approvals
     sa.Index("changes_by_lever", "platform", "account_id", "lever_id"),
 )
 OUTBOX = sa.Table(
@@ -187,6 +188,7 @@ KILL_SWITCH = sa.Table(
     sa.Column("person", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+    sa.Column("signature", sa.String),  # of who lets it go on
 )
 NOTIFICATIONS = sa.Table(
     "notifications",

@@ -93,6 +93,7 @@ def budget_levers(*names: str, **changes: object) -> pl.DataFrame:
             "budget_id": None,
             "status": "active",
             "budget_type": "daily",
+            "currency": "USD",
             **changes,
         }
         for name in names
@@ -496,6 +497,22 @@ def test_without_an_alarm_a_stop_is_refused_as_ever(engine):
         governance.propose(
             forged, states, targets_of(states), as_of_date=MORNING, settings_hash="s", now=NOON
         )
+
+
+@pytest.mark.parametrize("known", [[lever("l1", status="paused")], []], ids=["paused", "unknown"])
+def test_a_lever_switched_on_since_the_morning_was_decided_is_stopped_too(engine, known):
+    governance = governing(engine, mode="sandbox")
+    states, stops = stops_for(
+        alarms(),
+        states_of(*known, lever("l2")).with_columns(pl.lit(MORNING).alias("as_of_date")),
+        budget_levers("l1", "l2"),
+    )
+    (stop,) = governance.propose(
+        stops, states, targets_of(states), as_of_date=MORNING, settings_hash="s", now=NOON
+    ).new
+    governance.approve(stop, "sam", "it runs away", NOON)
+    (outcome,) = Writer(engine, governance, PaperPlatform(id_l1=running("500")), lambda: NOON).apply()
+    assert outcome.status == "applied", outcome
 
 
 def test_a_lever_paused_since_is_not_stopped_again(engine):

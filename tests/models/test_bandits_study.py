@@ -1,4 +1,4 @@
-"""The stop rule over simulated fortnights: how often good levers die and bad ones live (domain note §3.4)."""
+"""The stop rule over simulated fortnights: how often good levers die and bad ones live."""
 
 import numpy as np
 import pytest

@@ -229,6 +229,19 @@ def test_beyond_a_manager_s_daily_limit_a_second_person_signs(engine):
     assert governance.is_approved(first, TEN), "what was signed within the limit stays so"
 
 
+def test_a_signature_does_not_stand_under_the_same_edit_put_forward_again(engine):
+    """Who signed it first has not seen what it rests on now."""
+    governance = governing(engine, approvers=[Approver("jo", Decimal(20)), Approver("sam", Decimal(20))])
+    (one,) = proposed(governance, lever("l1"))
+    assert governance.approve(one, "jo", "25 of my 20", NINE) == "awaiting_second"
+    held = NINE + timedelta(minutes=1)
+    proposed(governance, lever("l1", thompson_budget=500.0), at=held)
+    assert proposed(governance, lever("l1"), at=TEN) == [one]
+    assert governance.approve(one, "sam", "looks good", TEN) == "awaiting_second"
+    assert governance.approve(one, "jo", "still does", TEN) == "approved"
+    assert governance.is_approved(one, TEN)
+
+
 def test_a_stop_or_cut_never_waits_for_a_second_person(engine):
     governance = governing(engine)
     levers = [lever("l1"), lever("l2"), lever("l3", thompson_budget=100.0)]

@@ -15,10 +15,19 @@ import sqlalchemy as sa
 
 from models.guardrails import FreezeWindow, GuardrailLimits
 from resources.connectors.errors import ErrorClass, MissingCredentials
+from resources.control.authority import Approver
 from resources.control.governance import Governance
 from resources.control.records import Refused
-from resources.control.signing import ApproverKeys, canonical, content_hash
-from resources.control.store import APPROVALS, CHANGES, OUTBOX, PROPOSALS, only_writer, open_control_store
+from resources.control.signing import ApproverKeys, MissingKey, canonical, content_hash
+from resources.control.store import (
+    APPROVALS,
+    CHANGES,
+    KILL_SWITCH,
+    OUTBOX,
+    PROPOSALS,
+    only_writer,
+    open_control_store,
+)
 from resources.control.writer import Outcome, Writer
 from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
 from tests.resources.control.proposing import (
@@ -305,6 +314,87 @@ def test_a_rollback_outlives_the_approval_it_stands_on(engine):
     governance.roll_back(change.change_id, "jo", "it did not pay", later)
     assert [each.status for each in writing(engine, platform, at=later)] == ["applied"]
     assert platform.values["id-l1"] == running("500")
+
+
+@pytest.mark.parametrize(
+    "approvers", [[Approver("jo")], [Approver("jo"), Approver("sam", Decimal(1))]], ids=["left", "limited"]
+)
+def test_what_was_sent_is_undone_though_who_approved_it_may_no_longer(engine, approvers):
+    approved(engine)
+    platform = PaperPlatform(**TWO)
+    (change,) = writing(engine, platform)
+    changed = {"approvers": approvers, "mode": "sandbox"}
+    governing(engine, **changed).roll_back(change.change_id, "jo", "it did not pay", SOON)
+    assert [each.status for each in writing(engine, platform, **changed)] == ["applied"]
+    assert platform.values["id-l1"] == running("500")
+
+
+UNSIGNED = {
+    "by nobody": {"signature": None},
+    "by somebody else": {"person": "sam"},
+    "with another reason": {"reason": "it did"},
+    "by one who may not decide": {"person": "eve"},
+}
+
+
+@pytest.mark.parametrize("what", UNSIGNED)
+def test_a_rollback_nobody_signed_is_not_sent_until_somebody_does(engine, what):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    (change,) = writing(engine, platform)
+    (undone,) = governance.roll_back(change.change_id, "jo", "it did not pay", SOON)
+    with engine.begin() as connection:
+        here = CHANGES.c.change_id == undone
+        connection.execute(sa.update(CHANGES).where(here).values(**UNSIGNED[what]))
+    (outcome,) = writing(engine, platform)
+    assert (outcome.status, platform.values["id-l1"]) == ("blocked", running("525"))
+    assert governance.roll_back(change.change_id, "sam", "it did not pay", SOON) == [undone]
+    assert [each.status for each in writing(engine, platform)] == ["applied"]
+
+
+def test_without_a_key_nothing_is_undone_and_nothing_let_go_on(engine):
+    governance, platform = approved(engine, lever("l1"), lever("l2")), PaperPlatform(**TWO)
+    first, _ = writing(engine, platform)
+    keyless = governing(engine, mode="sandbox", keys=ApproverKeys({}))
+    with pytest.raises(MissingKey, match="AELP_APPROVER_KEY_JO"):
+        keyless.roll_back(first.change_id, "jo", "too dear", SOON)
+    assert [row["kind"] for row in governance.changes()] == ["apply", "apply"]
+    keyless.kill(is_on=True, person="eve", reason="stop", now=SOON)
+    with pytest.raises(MissingKey, match="AELP_APPROVER_KEY_JO"):
+        keyless.kill(is_on=False, person="jo", reason="go", now=SOON)
+    assert "eve stopped everything" in str(governance.killed())
+
+
+@pytest.mark.parametrize("forged", ["unsigned", "an older release"])
+def test_nothing_is_sent_on_a_release_nobody_signed(engine, forged):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    later = SOON + timedelta(minutes=1)
+    for moment in (TEN, later):
+        governance.kill(is_on=True, person="eve", reason="stop", now=moment)
+        if moment == TEN:
+            governance.kill(is_on=False, person="jo", reason="go", now=moment)
+    (_, released, _) = governance.kill_switch_log()
+    row = {name: value for name, value in released.items() if name != "sequence"}
+    with engine.begin() as connection:
+        signature = None if forged == "unsigned" else row["signature"]
+        connection.execute(sa.insert(KILL_SWITCH).values(row | {"signature": signature}))
+    (outcome,) = writing(engine, platform, at=later)
+    assert (outcome.status, platform.reads) == ("prepared", 0)
+    assert "`aelp kill off` signs it" in str(outcome.message)
+    governance.kill(is_on=False, person="jo", reason="it was I", now=later)
+    assert [each.status for each in writing(engine, platform, at=later)] == ["applied"]
+
+
+def test_a_raise_that_did_not_arrive_is_not_sent_before_a_cut_signed_since(engine):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    platform.faulty_sends = [failure(ErrorClass.TRANSIENT)]
+    assert [each.status for each in writing(engine, platform)] == ["sending"]
+    later = SOON + timedelta(hours=20)  # the next morning
+    (cut,) = proposed(governance, lever("l1", thompson_budget=100.0), at=later)
+    governance.approve(cut, "sam", "it does not pay", later)
+    raised, lowered = writing(engine, platform, at=later)
+    assert (raised.status, raised.message) == ("blocked", f"overtaken by {cut}")
+    assert lowered.status == "applied"
+    assert platform.values["id-l1"].budget < 500
 
 
 def tampered_request(connection: sa.Connection) -> None:
