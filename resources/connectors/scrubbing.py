@@ -1,11 +1,10 @@
 """Taking secrets out of texts before anyone can read them.
 
-Here: the replacement and a logging filter. Not here: which texts are secret (each source says).
+Here: the replacement. Not here: which texts are secret (each source says).
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -35,16 +34,3 @@ class Scrubber:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return _NAMED.sub(rf"\1{HIDDEN}", text)
-
-
-class ScrubbedLogs(logging.Filter):
-    """Scrubs every record of the loggers it is added to: SDKs log request URLs, and those carry tokens."""
-
-    def __init__(self, scrub: Scrubber) -> None:
-        super().__init__()
-        self._scrub = scrub
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self._scrub(record.getMessage())
-        record.args = ()
-        return True

@@ -1,7 +1,7 @@
 """Which records are acceptable, which are kept but flagged, and why, in words a person can act on.
 
 Here: the checks of single records, vectorised; words are found only for what is refused. Not here:
-checks over a whole file (`fetching.py`: duplicates, currencies) or against the warehouse (`publishing.py`).
+checks over a whole file (`reading.py`: duplicates, currencies) or against the warehouse (`publishing.py`).
 """
 
 from __future__ import annotations

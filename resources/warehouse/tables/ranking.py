@@ -1,6 +1,6 @@
 """Scores of ads before they run, how well those who score do, and how ads wear out.
 
-Here: the tables of the weekly ranking. Not here: what creatives are like (`creatives`), slates (`decisions`).
+Here: the tables of the weekly ranking. Not here: what creatives are like (`creatives`), slates (`launches`).
 """
 
 from __future__ import annotations
