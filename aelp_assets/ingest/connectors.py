@@ -34,6 +34,9 @@ from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import Table
 
 _BETWEEN_STEPS = "step_io_manager"
+# Of the steps that are ready: what an account brought is landed before the next one is asked. A run killed
+# for its length loses that one account, and no account waits until all the others are read.
+_FIRST = {"dagster/priority": "1"}
 
 _COMMON: Mapping[str, Any] = {
     "group_name": "ingest",
@@ -139,6 +142,7 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
         name=f"report_{source}",
         ins={_op_name(account): dg.In() for account in accounts},
         out=dg.Out(dagster_type=dg.Nothing),
+        tags=_FIRST,
     )
     def report(
         context: dg.OpExecutionContext,
@@ -164,6 +168,7 @@ def _pull(source: SourceName, accounts: list[str]) -> Callable[[], Any]:
                 "rows_appended": sum(told.rows for told in reports),
                 "days_changed": sum(len(told.changed) for told in reports),
                 "days_failed": sum(len(told.failed) for told in reports),
+                "days_left": sum(len(told.left) for told in reports),
             }
         )
         if (stop := sources.stopped(source)) is not None:
@@ -211,6 +216,12 @@ def _fetch_op(source: SourceName, account: str) -> Callable[..., Any]:
                 f"{outcome.calls} calls, {outcome.waited_seconds:.0f} s waited, "
                 f"{len(outcome.failures)} pulls failed"
             )
+            if outcome.left:
+                days = sum(len(pull.days) for pull in outcome.left)
+                context.log.warning(
+                    f"{source} {account}: {days} days were left when its time was up; they stay due, and the "
+                    "next pull asks for them."
+                )
         return outcome
 
     return fetch
@@ -221,6 +232,7 @@ def _publish_op(source: SourceName, account: str) -> Callable[..., Any]:
         name=f"publish_{source}_{_op_name(account)}",
         pool=WAREHOUSE_POOL,
         out=dg.Out(dagster_type=dg.Any, io_manager_key=_BETWEEN_STEPS),
+        tags=_FIRST,
     )
     def publish(
         context: dg.OpExecutionContext,
@@ -264,6 +276,8 @@ def _told(account: str, report: PublishedReport) -> dict[str, str]:
         outcome += f"; {len(report.failed)} days failed ({failure.error_class}): {failure.message}"
         if report.next_attempt_at is not None:
             outcome += f"; next try {report.next_attempt_at:%d %b %H:%M} UTC"
+    if report.left:
+        outcome += f"; {len(report.left)} days left for the next pull"
     return {"account": account, "report": f"{report.stream}/{report.breakdown_set}", "outcome": outcome}
 
 

@@ -7,6 +7,7 @@ source), when something is due (`planning`), what is news (`publishing`).
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -21,10 +22,17 @@ from resources.connectors.source import Account, Pull, Report, Source
 from resources.landing.pages import LANES, SLICE, SLICE_SCHEMA, Stamp, digests, key_text, payload_text
 from resources.landing.streams import NUMERIC_KINDS
 
+LONGEST_FETCH = timedelta(minutes=25)
+"""After this no further pull of an account is begun: the others wait, and a run is killed after two hours."""
 _WEEK = 7
+_IN_VAIN = 2  # single days in a row that fail: what fails is hardly a row of theirs
 _NUMBER = r"^-?\d+(\.\d+)?$"
 # These hold for all an account has in one place: no other pull of it there would fare better now.
 _STOPPING = (ErrorClass.AUTH, ErrorClass.DEFER, ErrorClass.THROTTLE)
+
+
+class _WrongAnswer(PlatformError):
+    """The platform answered, and what it said cannot be: of some of its days or of all."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class FetchedAccount:
     Attributes:
         folder: holds its pages and nothing else.
         was_asked_for: a person named the days, so that they also replace what files landed of them.
+        left: not begun when time was up; they stay due.
     """
 
     source: str
@@ -77,6 +86,7 @@ class FetchedAccount:
     was_asked_for: bool = False
     reports: list[FetchedReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    left: list[Pull] = field(default_factory=list)
     calls: int = 0
     waited_seconds: float = 0.0
 
@@ -96,9 +106,18 @@ class AccountFetcher:
         self._folder = folder
         self._moment = moment
         self._scrub = Scrubber(source.secrets)
+        self._deadline: datetime | None = None
+        # By report: single days that failed since some of it was read; answers that stayed wrong.
+        self._in_vain: Counter[str] = Counter()
+        self._doubted: set[str] = set()
 
-    def fetch(self, pulls: Sequence[Pull]) -> FetchedAccount:
-        """Read them all; a pull that fails costs its own days, a place that refuses costs the rest there."""
+    def fetch(self, pulls: Sequence[Pull], longest: timedelta | None = None) -> FetchedAccount:
+        """Read them all; a pull that fails costs its own days, a place that refuses costs the rest there.
+
+        Args:
+            longest: after so long no further pull is begun, nor a further part of one; None: never.
+        """
+        self._deadline = None if longest is None else self._pace.pacing_clock.now() + longest
         fetched = FetchedAccount(self._source.name, self._account, self._moment, self._folder)
         by_report: dict[str, FetchedReport] = {}
         stopped: dict[str, PlatformError] = {}
@@ -111,7 +130,9 @@ class AccountFetcher:
             if brought is None:
                 brought = by_report[pull.report.name] = self._report(pull.report)
             for part, outcome in self._settled(pull):
-                if isinstance(outcome, PlatformError):
+                if outcome is None:
+                    fetched.left.append(part)
+                elif isinstance(outcome, PlatformError):
                     fetched.failures.append(self._failure(part, outcome))
                     if outcome.error_class in _STOPPING:
                         stopped[pull.report.place] = outcome
@@ -123,21 +144,25 @@ class AccountFetcher:
 
     # --- asking ---------------------------------------------------------------------------------------
 
-    def _settled(self, pull: Pull) -> Iterator[tuple[Pull, pl.DataFrame | PlatformError]]:
-        """The pull, or the parts it had to be divided into, each with its rows or its error."""
-        try:
-            yield pull, self._rows(pull)
+    def _settled(self, pull: Pull) -> Iterator[tuple[Pull, pl.DataFrame | PlatformError | None]]:
+        """The pull, or the parts it had to be divided into, each with its rows or its error; None: left."""
+        if self._deadline is not None and self._pace.pacing_clock.now() >= self._deadline:
+            yield pull, None
             return
+        try:
+            rows = self._rows(pull)
         except PlatformError as error:
             refused = error
-        if refused.error_class is not ErrorClass.SHRINK or pull.first == pull.last:
+        else:
+            self._in_vain[pull.report.name] = 0
+            yield pull, rows
+            return
+        parts = self._parts(pull, refused)
+        if len(parts) == 1:
             yield pull, refused
             return
-        step = timedelta(days=_WEEK if (pull.last - pull.first).days >= _WEEK else 1)
-        first, stopped = pull.first, None
-        while first <= pull.last:
-            part = pull.between(first, min(first + step - timedelta(days=1), pull.last))
-            first = part.last + timedelta(days=1)
+        stopped = None
+        for part in parts:
             if stopped is not None:
                 yield part, stopped
                 continue
@@ -145,6 +170,28 @@ class AccountFetcher:
                 if isinstance(outcome, PlatformError) and outcome.error_class in _STOPPING:
                     stopped = outcome
                 yield smaller, outcome
+
+    def _parts(self, pull: Pull, refused: PlatformError) -> list[Pull]:
+        """What to ask for instead, newest days first; the pull itself where a part would fare no better.
+
+        What is too much, in weeks, then in days. What has a row that cannot be read, in halves, until that
+        row's day stands alone: about log2 n calls. Where days in a row fail alone, no more of the report is
+        divided until some of it is read: one that fails as a whole costs some 2 log2 n calls, not 2 n.
+        """
+        dates, report = pull.days, pull.report.name
+        is_wrong = isinstance(refused, _WrongAnswer)
+        if is_wrong:
+            self._doubted.add(report)
+        may_be_a_row = is_wrong or refused.error_class is ErrorClass.PERMANENT
+        step = len(dates)
+        if refused.error_class is ErrorClass.SHRINK:
+            step = _WEEK if len(dates) > _WEEK else 1
+        elif may_be_a_row and len(dates) == 1:
+            self._in_vain[report] += 1
+        elif may_be_a_row and self._in_vain[report] < _IN_VAIN:
+            step = (len(dates) + 1) // 2
+        parts = [dates[start : start + step] for start in range(0, len(dates), step)]
+        return [pull.between(part[0], part[-1]) for part in reversed(parts)]
 
     def _rows(self, pull: Pull) -> pl.DataFrame:
         """All rows of a pull; a single day that is too much is divided by parents, then by page size.
@@ -192,6 +239,9 @@ class AccountFetcher:
             try:
                 return self._read(pull)
             except PlatformError as error:
+                # Read six times over it stayed wrong: its parts need no second reading each.
+                if isinstance(error, _WrongAnswer) and pull.report.name in self._doubted:
+                    raise
                 self._pace.after_error(error, tries)
 
     def _read(self, pull: Pull) -> pl.DataFrame:
@@ -213,11 +263,11 @@ class AccountFetcher:
         outside = rows.filter(~pl.col("report_date").is_between(pull.first, pull.last))
         if outside.height or rows["report_date"].null_count():
             day = outside["report_date"][0] if outside.height else None
-            raise PlatformError(ErrorClass.TRANSIENT, f"{pull}: the answer has rows of {day}.")
+            raise _WrongAnswer(ErrorClass.TRANSIENT, f"{pull}: the answer has rows of {day}.")
         keys = ["report_date", *pull.report.stream.keys]
         repeated = rows.unique().select(keys).is_duplicated()
         if repeated.any():
-            raise PlatformError(
+            raise _WrongAnswer(
                 ErrorClass.TRANSIENT,
                 f"{pull}: {int(repeated.sum())} rows come twice with different numbers.",
             )

@@ -51,6 +51,7 @@ class PublishedReport:
     unconfirmed: list[date] = field(default_factory=list)
     superseded: list[date] = field(default_factory=list)
     failed: list[date] = field(default_factory=list)
+    left: list[date] = field(default_factory=list)
     rows: int = 0
     repeated: int = 0
     failure: Failure | None = None
@@ -113,11 +114,15 @@ class AccountPublisher:
             put_off += [(key, why) for key in keys]
             report.failed += failure.days
             entries += [self._failed(fetched, failure, day, attempts, finished) for day in failure.days]
+        for pull in fetched.left:
+            self._told(reports, pull.report.stream.name, pull.report.breakdown_set).left += pull.days
         writes.append(Append(INGEST_SLICES, ledger_frame(entries)))
         writes.append(Append(SOURCE_PULLS, _pull_rows(fetched, reports.values(), finished)))
         writes.append(self._account_write(fetched, finished))
         self._warehouse.write(*writes)
         self._control.settle(done, put_off, now)
+        if fetched.left:  # as where a pull was killed: the queue holds what failed before, as it was
+            self._control.forget_killed(fetched.source, fetched.account.account_id)
         shutil.rmtree(fetched.folder, ignore_errors=True)
         return list(reports.values())
 
@@ -303,6 +308,8 @@ def _pull_rows(
     rows = []
     for report in reports:
         days = [*report.changed, *report.unchanged, *report.unconfirmed, *report.superseded, *report.failed]
+        if not days:  # all of it was left
+            continue
         rows.append(
             {
                 "source": fetched.source,

@@ -16,7 +16,7 @@ import numpy as np
 
 from resources.clock import Clock
 from resources.connectors.errors import ErrorClass, MissingCredentials, PlatformError
-from resources.connectors.fetching import AccountFetcher, FetchedAccount
+from resources.connectors.fetching import LONGEST_FETCH, AccountFetcher, FetchedAccount
 from resources.connectors.pacing import Pace
 from resources.connectors.planning import Span, due_pulls, overtaken
 from resources.connectors.scrubbing import Scrubber
@@ -122,7 +122,9 @@ class Puller:
         self.control.start(keys, self.clock.now())
         clear_left_over(self.folder)  # of killed pulls; a pull that ends removes its own
         folder = self.folder / f"{moment:%Y%m%dT%H%M%S%f}-{self.source}-{account_id}"
-        fetched = AccountFetcher(source, account, self.pace(account_id), folder, moment).fetch(pulls)
+        # Days that a person asked for are not due: left out once, nobody would ask for them again.
+        longest = LONGEST_FETCH if span is None else None
+        fetched = AccountFetcher(source, account, self.pace(account_id), folder, moment).fetch(pulls, longest)
         fetched.was_asked_for = span is not None
         # What another place refuses waits in the queue: the source itself can still be read.
         refused = [f for f in fetched.failures if f.error_class is ErrorClass.AUTH and f.report.place == API]
@@ -131,20 +133,25 @@ class Puller:
         return fetched
 
     def _note_unreadable(self, source: Source, account_id: str, error: PlatformError, reason: str) -> None:
-        """Queue yesterday of every report: an account nobody can read is not one where nothing is due."""
+        """Queue yesterday of every report: an account nobody can read is not one where nothing is due.
+
+        Never for longer than it waits already, nor beyond the next planned pull where asking again is no
+        use: that one asks for the account all the same, and once it can be read yesterday is read with it.
+        """
         now = self.clock.now()
         yesterday = now.astimezone(UTC).date() - timedelta(days=1)
         waiting = self.control.waiting(self.source, account_id)
         attempts = 1 + max((why.attempts for why in waiting.values()), default=0)
-        why = Waiting(
-            attempts, error.error_class, reason, self.pace(account_id).next_attempt(error, attempts)
-        )
+        is_permanent = error.error_class is ErrorClass.PERMANENT
+        until = None if is_permanent else self.pace(account_id).next_attempt(error, attempts)
+        why = Waiting(attempts, error.error_class, reason, until)
+        still = {key for key, was in waiting.items() if was.next_attempt_at and was.next_attempt_at > now}
         keys: list[QueueKey] = [
             (self.source, report.stream.name, report.breakdown_set, account_id, yesterday)
             for report in source.reports
             if not report.is_snapshot
         ]
-        self.control.settle([], [(key, why) for key in keys], now)
+        self.control.settle([], [(key, why) for key in keys if key not in still], now)
 
     def _due(
         self, source: Source, account: Account, ledger: Ledger, moment: datetime, span: Span | None

@@ -27,7 +27,7 @@ from resources.landing.ledger import (
     read_ledger,
     slices_of_request,
 )
-from resources.landing.pages import Stamp
+from resources.landing.pages import SLICE, Stamp
 from resources.settings import TrackRule
 from resources.warehouse.interface import ReplaceTable, Warehouse, WarehouseError, Write
 from resources.warehouse.schema import Table
@@ -244,14 +244,16 @@ def publish_landing(
         from_settings: tables that hold what the settings say, and their rows; others are left as they are.
 
     Raises:
-        WarehouseError: another landing was published since this one was planned; run it again.
+        WarehouseError: a day of these files was landed since this landing was planned; start another.
         WarehouseLocked: somebody holds the warehouse; nothing was changed.
     """
     ledger = read_ledger(warehouse)
-    if ledger.latest_moment >= plan.moment:
+    overtaken = [file.file.path for file in fetched if _was_landed_since(file, plan.moment, ledger)]
+    if overtaken:
         raise WarehouseError(
-            "another landing was published while this one was reading its files. Nothing was changed; "
-            "run the landing again."
+            "another landing was published while this one was reading its files, with days that are in "
+            f"{overtaken[0]}, too. Nothing was changed; start a new landing. Re-executing this one from the "
+            "failed step would only bring the same reading again."
         )
     moment = ledger.next_moment(drop.clock.now())
     publisher = Publisher(warehouse, ledger, moment)
@@ -269,6 +271,17 @@ def publish_landing(
         warehouse.write(*writes)
     drop.clean()
     return _report(plan, publisher, unrecognised, writes)
+
+
+def _was_landed_since(fetched: FetchedFile, planned: datetime, ledger: Ledger) -> bool:
+    """Whether a day of the file was read since it was planned; other days, as a pull's, may well have been.
+
+    From the same file, a correction of it or the platform: published now, this reading would replace theirs.
+    """
+    stream = fetched.stream.name
+    slices = fetched.slices.select(SLICE).iter_rows()
+    landed = (ledger.complete.get((source, stream, *others)) for source, *others in slices)
+    return any(attempt is not None and attempt.completed_at >= planned for attempt in landed)
 
 
 def land(

@@ -94,10 +94,13 @@ class Bench:
         pulls, backfills = source_assets(source, accounts or self.settings.sources[source].accounts)
         asset = pulls if days is None else backfills
         tags = {} if days is None else dict(zip(RANGE_TAGS, days, strict=True))
+        return self.materialize([asset, source_check(source, asset.key)], variables, tags=tags, **options)
+
+    def materialize(self, assets: list, variables: dict[str, str], **options):
+        """One run, its steps in one process as in the code location."""
         return dg.materialize(
-            [asset, source_check(source, asset.key)],
+            assets,
             instance=self.instance,
-            tags=tags,
             resources={
                 "sources": self.sources(variables),
                 "environment": read_environment({"AELP_HOME": str(self.folder)}),
@@ -344,6 +347,32 @@ def test_an_account_that_cannot_be_read_is_no_account_where_nothing_is_due(bench
     bench.moment = MORNING + timedelta(hours=2)
     with TikTokServer(served, TOKEN) as server:
         assert check_of(bench.pull(variables(server))).passed
+
+
+def test_what_an_account_brought_is_landed_before_the_next_one_is_asked(bench):
+    accounts = {"tiktok": ["1", "2"], "linkedin": ["3"]}
+    pulls = [source_assets(source, named)[0] for source, named in accounts.items()]
+    bench.settings = load_settings(PROJECT_ROOT / "aelp.yaml")
+    result = bench.materialize(pulls, {})
+    steps = [event.step_key.rpartition(".")[2] for event in result.all_events if event.is_step_start]
+    assert sorted(steps[:2]) == ["plan_linkedin", "plan_tiktok"]
+    asked = [step for step in steps if step.startswith("fetch_")]
+    assert len(asked) == 3
+    for fetch in asked:
+        publish = fetch.replace("fetch", "publish")
+        assert steps[steps.index(fetch) + 1] == publish, steps
+        if fetch in ("fetch_linkedin_account_3", "fetch_tiktok_account_2"):  # the last of its source
+            assert steps[steps.index(fetch) + 2].startswith("report_"), steps
+
+
+def test_days_left_when_time_is_up_are_told(bench, simulated, monkeypatch):
+    monkeypatch.setattr("resources.connectors.pulling.LONGEST_FETCH", timedelta(0))
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        result = bench.pull(variables(server))
+    metadata = pulled_metadata(result)
+    assert (metadata["days_left"], metadata["days_failed"]) == (28 + 2, 0)
+    assert "28 days left for the next pull" in str(metadata["accounts"])
+    assert check_of(result).passed, "nothing waits: they are due"
 
 
 def test_where_one_account_breaks_the_others_land_all_the_same(bench, simulated, monkeypatch):

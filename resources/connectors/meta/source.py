@@ -6,6 +6,7 @@ Here: which call answers which report. Not here: what the calls look like (`insi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ from resources.connectors.source import AN_HOUR, CONTEXT_DAYS, Account, Page, Pu
 from resources.creative_assets import AssetStore
 from resources.landing.streams import STREAMS
 
+_log = logging.getLogger(__name__)
 _LONGEST_DAYS = 30
 _LOOKBACK_DAYS = 28
 _ROWS_PER_PAGE = 1000
@@ -148,15 +150,30 @@ class MetaSource:
         return self._graph.secrets
 
     def accounts(self) -> Sequence[Account]:
-        """The configured ad accounts, else all the token can read; raises PlatformError."""
+        """The configured ad accounts, else all the token can read.
+
+        An account that is gone is left out with a warning, so that it does not stop the others.
+
+        Raises:
+            PlatformError: refused; no account but ones that are gone.
+        """
         fields = {"fields": "account_id,name,currency,timezone_name"}
-        if self._account_ids:
-            return [
-                _account(self._graph.call("GET", (f"act_{account_id}",), fields).body)
-                for account_id in self._account_ids
-            ]
-        pages = self._graph.pages(("me", "adaccounts"), fields | {"limit": 100})
-        return [_account(row) for rows, _ in pages for row in rows]
+        if not self._account_ids:
+            pages = self._graph.pages(("me", "adaccounts"), fields | {"limit": 100})
+            return [_account(row) for rows, _ in pages for row in rows]
+        readable: list[Account] = []
+        gone: list[PlatformError] = []
+        for account_id in self._account_ids:
+            try:
+                readable.append(_account(self._graph.call("GET", (f"act_{account_id}",), fields).body))
+            except PlatformError as error:
+                if error.error_class is not ErrorClass.PERMANENT:
+                    raise
+                _log.warning("%s", error)
+                gone.append(error)
+        if gone and not readable:
+            raise gone[0]
+        return readable
 
     def parents(self, pull: Pull) -> Sequence[str]:
         """Campaigns with something to report on the pull's days, deleted ones too; raises PlatformError."""

@@ -126,7 +126,12 @@ class Bench:
         )
 
     def fetch(
-        self, platform: PaperPlatform, span: Span | None = None, patience: float = 120.0, backfill: int = 10
+        self,
+        platform: PaperPlatform,
+        span: Span | None = None,
+        patience: float = 120.0,
+        backfill: int = 10,
+        longest: timedelta | None = None,
     ) -> FetchedAccount:
         self.runs += 1
         pulls = due_pulls(
@@ -143,7 +148,7 @@ class Bench:
         fetcher = AccountFetcher(
             platform, ACCOUNT, self.pace(patience), self.folder / str(self.runs), self.time.now()
         )
-        return fetcher.fetch(pulls)
+        return fetcher.fetch(pulls, longest)
 
     def publish(self, fetched: FetchedAccount) -> list[PublishedReport]:
         return AccountPublisher(self.warehouse, self.control, self.pace()).publish(fetched, self.time.now())

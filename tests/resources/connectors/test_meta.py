@@ -546,6 +546,23 @@ def test_accounts_are_those_of_the_token_or_those_configured(served: ServedAccou
     assert caught.value.error_class is ErrorClass.AUTH
 
 
+def test_an_account_that_is_gone_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    said = "Unsupported get request. Object with ID 'act_1' does not exist"
+    gone = {"error": {"code": 100, "error_subcode": 33, "message": said}}
+    described = {"account_id": "2", "name": "Main", "currency": "EUR", "timezone_name": "Europe/Berlin"}
+
+    def answer(request: Request) -> Answer:
+        return Answer(gone, 400) if "act_1" in request.path else Answer(described)
+
+    with canned(answer) as url:
+        found = source(url, account_ids=["1", "2"]).accounts()
+        assert found == [Account("2", "Main", "EUR", "Europe/Berlin")]
+        assert "act_1: Meta refused (code 100, subcode 33" in caplog.text
+        with pytest.raises(PlatformError, match="does not exist") as caught:
+            source(url, account_ids=["1"]).accounts()
+    assert caught.value.error_class is ErrorClass.PERMANENT
+
+
 def test_missing_credentials_name_the_variable() -> None:
     with pytest.raises(MissingCredentials, match="AELP_META_ACCESS_TOKEN"):
         MetaCredentials.from_environment({"AELP_META_ACCESS_TOKEN": " "})

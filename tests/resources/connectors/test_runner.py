@@ -421,6 +421,100 @@ def test_what_cannot_be_made_smaller_fails_with_what_the_platform_said(bench):
     assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if when != day(2)}
 
 
+def unreadable(which: date):
+    """A platform on which nothing with this day can be read: one of its rows is no row."""
+    error = PlatformError(ErrorClass.PERMANENT, "spend is 'n/a', where a number must be.")
+    return PaperPlatform(week(), lambda pull, call: error if which in pull.days else None)
+
+
+def contradictory(which: date):
+    """A platform that gives an ad two numbers on this day, however often it is asked."""
+
+    ads = {"report_date": [which], "campaign_id": ["c1"], "adgroup_id": ["g"], "ad_id": ["ad0"]}
+    rows = [Page(pl.DataFrame({**ads, "impressions": [said]})) for said in ("1", "2")]
+    return PaperPlatform(
+        week(), transform=lambda pages, pull: [*pages, *rows] if which in pull.days else pages
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform_of", "error_class"),
+    [(unreadable, ErrorClass.PERMANENT), (contradictory, ErrorClass.TRANSIENT)],
+)
+def test_a_row_that_cannot_be_read_costs_its_own_day_alone(bench, platform_of, error_class):
+    platform = platform_of(day(3))
+    report = bench.run(platform, Span(day(28), day(1)))
+    assert report.failed == [day(3)], "its neighbours are read"
+    assert report.failure.error_class is error_class
+    assert bench.in_force() == {when: rows for when, rows in platform.truth.items() if when != day(3)}
+    spans = Counter((pull.first, pull.last) for pull in platform.calls)
+    assert len(spans) <= 1 + 2 * 5, "halves of 28 days, down to one"
+    assert len(bench.time.slept) == (5 if error_class is ErrorClass.TRANSIENT else 0), "each part once"
+
+
+def test_a_day_that_cannot_be_read_waits_alone(bench):
+    platform = unreadable(day(3))
+    report = bench.run(platform)
+    assert report.next_attempt_at == bench.time.now() + timedelta(days=1)
+    bench.wait(hours=22)
+    fetched = bench.fetch(platform)
+    assert fetched.failures == []
+    assert day(3) not in set(fetched.reports[0].slices["report_date"])
+    bench.publish(fetched)
+    bench.wait(hours=2)
+    before = len(platform.calls)
+    assert [failure.days for failure in bench.fetch(platform).failures] == [[day(3)]]
+    assert {pull.last for pull in platform.calls[before:] if day(3) in pull.days} == {day(3)}
+
+
+def test_several_bad_days_cost_themselves_alone(bench):
+    bad = {day(2), day(3), day(11), day(27)}
+    error = PlatformError(ErrorClass.PERMANENT, "no row")
+    platform = PaperPlatform(week(), lambda pull, call: error if bad & {*pull.days} else None)
+    report = bench.run(platform)
+    assert set(report.failed) == bad
+    assert len(report.changed) == 28 - len(bad)
+
+
+def test_what_fails_as_a_whole_is_not_asked_for_day_by_day(bench):
+    error = PlatformError(ErrorClass.PERMANENT, "The report is not available to this account.")
+    platform = PaperPlatform(week(), lambda pull, call: error)
+    report = bench.run(platform, Span(day(90), day(1)))
+    assert len(report.failed) == 90
+    assert report.failure.error_class is ErrorClass.PERMANENT
+    assert len(platform.calls) <= 3 + 2 * 5, "30 days once down to a day, 60 days as they are"
+    for error_class in (ErrorClass.AUTH, ErrorClass.TRANSIENT, ErrorClass.DEFER):
+        refusing = PaperPlatform(week(), lambda pull, call, of=error_class: PlatformError(of, "no", 1.0))
+        assert len(bench.run(refusing, Span(day(30), day(1))).failed) == 30
+        assert {len(pull.days) for pull in refusing.calls} == {30}, "no part of it would fare better"
+
+
+def test_an_account_whose_time_is_up_leaves_the_rest_to_the_next_pull(bench):
+    platform = PaperPlatform(
+        {day(1): {"ad": 1}, day(100): {"ad": 2}}, lambda pull, call: bench.wait(minutes=10)
+    )
+    fetched = bench.fetch(platform, backfill=120, longest=timedelta(minutes=25))
+    assert [pull.last for pull in platform.calls] == [day(1), day(31), day(61)], "what was begun is ended"
+    assert [(pull.first, pull.last) for pull in fetched.left] == [(day(120), day(91))]
+    (report,) = bench.publish(fetched)
+    assert (len(report.changed), len(report.left), report.failure) == (90, 30, None)
+    assert bench.control.queue_sizes() == {}
+    bench.wait(hours=1)
+    assert bench.publish(bench.fetch(platform, backfill=120))[0].changed == fetched.left[0].days
+    assert bench.in_force() == platform.truth
+
+
+def test_parts_not_begun_when_time_is_up_are_left_too(bench):
+    def slow(pull, call):
+        bench.wait(minutes=10)
+        return PlatformError(ErrorClass.SHRINK, "less, please") if len(pull.days) > 7 else None
+
+    fetched = bench.fetch(PaperPlatform({}, slow), longest=timedelta(minutes=35))
+    assert set(fetched.reports[0].slices["report_date"]) == {day(ago) for ago in range(1, 15)}, "newest first"
+    assert {when for pull in fetched.left for when in pull.days} == {day(ago) for ago in range(15, 29)}
+    assert fetched.failures == []
+
+
 def test_a_pull_restated_while_it_is_read_is_read_again(bench):
     spoilt = []
 
@@ -519,7 +613,7 @@ def test_a_stopped_source_stays_stopped_for_these_credentials_only(bench):
 
 _errors = st.builds(
     PlatformError,
-    st.sampled_from([ErrorClass.THROTTLE, ErrorClass.TRANSIENT, ErrorClass.SHRINK, ErrorClass.DEFER]),
+    st.sampled_from([kind for kind in ErrorClass if kind not in (ErrorClass.AUTH, ErrorClass.OTHER_FORMAT)]),
     st.just("scripted"),
     st.one_of(st.none(), st.floats(1, 7200)),
 )

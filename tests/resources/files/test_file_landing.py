@@ -9,14 +9,19 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from resources.control.ingestion import IngestionControl
+from resources.control.store import open_control_store
 from resources.files.fetched import Tolerance
 from resources.files.landing import fetch_landing, plan_landing, publish_landing
 from resources.files.mapping import MappingError
 from resources.history.landed import landed_by
+from resources.landing.ledger import Attempt, ledger_frame
 from resources.settings import TrackRule, read_environment
 from resources.warehouse import open_warehouse
-from resources.warehouse.interface import WarehouseError
+from resources.warehouse.interface import Append, WarehouseError
 from resources.warehouse.schema import TableName
+from resources.warehouse.tables import INGEST_SLICES
+from tests.resources.connectors import paper
 
 STREAM = "meta_ads_insights"
 
@@ -769,6 +774,49 @@ def test_two_landings_do_not_overtake_each_other(bench, exports):
     with pytest.raises(WarehouseError, match="another landing was published"):
         publish_landing(drop, slow, fetched, bench.warehouse)
     assert bench.rows(STREAM).height == 1
+
+
+def test_an_older_file_does_not_overtake_the_correction_that_took_its_place(bench, exports):
+    june = bench.put("june.csv", [exports.meta_row()])
+    slow = plan_landing(bench.drop(), bench.warehouse)
+    fetched = fetch_landing(bench.drop(), slow)
+    june.unlink()
+    bench.put("corrected.csv", [exports.meta_row(**{"Amount spent": "7.00"})])
+    bench.land()
+    with pytest.raises(WarehouseError, match=r"days that are in june\.csv, too\. .* start a new landing"):
+        publish_landing(bench.drop(), slow, fetched, bench.warehouse)
+    assert [file.outcome for file in bench.land().files] == ["known"], "a new landing can be had"
+    assert [row["spend"] for row in bench.payloads(STREAM)] == ["7"]
+
+
+def test_what_a_pull_publishes_meanwhile_stops_no_landing(bench, exports, tmp_path):
+    bench.put("june.csv", [exports.meta_row()])
+    plan = plan_landing(bench.drop(), bench.warehouse)
+    control = IngestionControl(open_control_store(f"sqlite:///{tmp_path}/control.sqlite"))
+    pulls = paper.Bench(bench.warehouse, control, tmp_path / "pulls", paper.VirtualTime(bench.now))
+    platform = paper.PaperPlatform({paper.TODAY: {"ad": 5}})
+    fetched = fetch_landing(bench.drop(), plan)
+    bench.now += timedelta(minutes=1)
+    pulls.wait(minutes=1)
+    pulled = pulls.run(platform)
+    report = publish_landing(bench.drop(), plan, fetched, bench.warehouse)
+    assert report.rows_written == {STREAM: 1}
+    assert report.moment > plan.moment
+    known = bench.table("ops.ingest_slices").sort("completed_at")
+    assert known["stream"].to_list() == [pulled.stream] * len(pulled.changed) + [STREAM], "in their order"
+    assert known["completed_at"][-1] == report.moment > known["completed_at"][-2]
+    assert pulls.in_force() == platform.truth
+    assert [file.outcome for file in bench.land().files] == ["known"]
+
+
+def test_a_landing_stands_in_for_days_that_a_pull_failed_to_read_meanwhile(bench, exports):
+    bench.put("june.csv", [exports.meta_row()])
+    plan = plan_landing(bench.drop(), bench.warehouse)
+    fetched = fetch_landing(bench.drop(), plan)
+    key = ("meta", STREAM, "120", date(2026, 6, 30), "none")
+    failed = Attempt("1-transient", None, "failed", 1, "", 0, None, bench.now)
+    bench.warehouse.write(Append(INGEST_SLICES, ledger_frame([(key, failed, "TRANSIENT")])))
+    assert publish_landing(bench.drop(), plan, fetched, bench.warehouse).rows_written == {STREAM: 1}
 
 
 def test_rows_are_known_from_when_they_were_published_however_long_ago_they_were_planned(bench, exports):
