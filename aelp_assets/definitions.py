@@ -71,6 +71,7 @@ from sensors.run_outcomes import run_outcomes
 from sensors.schedules import SCHEDULES, daily_refresh, pulls_every_hour, spend_every_hour
 from sensors.sending import approved_changes
 from sensors.slice_retries import retries_of
+from sensors.unread_sources import unread_sources
 
 ASSETS: list[dg.AssetsDefinition] = [
     landing.file_landings,
@@ -181,7 +182,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     pulling = [pull_sources(settings.source_names)] if live else []
     schedules = [*SCHEDULES, daily_refresh, spend_every_hour, *(pulls_every_hour(job) for job in pulling)]
     # What goes by the wall clock: a simulated account is late for ever, and its servers are gone.
-    by_the_wall = [model_refresh, undecided_morning, late_groups, *map(retries_of, pulling)]
+    by_the_wall = [model_refresh, undecided_morning, late_groups, unread_sources, *map(retries_of, pulling)]
     return dg.Definitions(
         assets=[*conditioned, *live, *landed, *outside_specs()],
         asset_checks=[*CHECKS, *connectors.live_checks(settings)],

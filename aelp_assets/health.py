@@ -22,6 +22,7 @@ from aelp_assets.definitions import decides_today
 from aelp_assets.governance import open_governance
 from aelp_assets.lateness import LateTable, late_tables
 from aelp_assets.machinery import Daemon, FailedCheck, JobRun, Waking
+from aelp_assets.unread import Unread, unread_accounts
 from aelp_assets.words import counted
 from resources.clock import Clock, SystemClock
 from resources.connectors.registry import Sources, open_sources
@@ -82,7 +83,8 @@ class Store:
 class Health:
     """Everything on the screen; `needs` in the order a person should see to it.
 
-    `stopped`: what live sources say that refuse their credentials. `failed`: runs that nothing made up for.
+    `stopped`: what live sources say that refuse their credentials. `unread`: accounts that cannot be read
+    otherwise. `failed`: runs that nothing made up for.
     """
 
     at: datetime
@@ -90,6 +92,7 @@ class Health:
     decisions: Decisions
     told: Told
     stopped: dict[SourceName, str]
+    unread: list[Unread]
     store: Store
     daemon: Daemon | None
     wakings: list[Waking]
@@ -115,7 +118,8 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
     """
     now, wall, scrub = clock.now(), SystemClock().now(), scrubber(environment)
     decisions, told = _control(environment, settings, clock)
-    stopped = _stopped(open_sources(environment, settings, clock))
+    sources = open_sources(environment, settings, clock)
+    stopped = _stopped(sources)
     daemon, wakings, jobs, failed, checks, late = None, [], [], [], [], None
     follows_today = decides_today(clock, settings)
     instance = machinery.existing_instance(environment)
@@ -135,7 +139,8 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
             late = late_tables(graph, instance, now) if follows_today else None
     store = _store(environment, now)
     store = replace(store, fault=store.fault and scrub(store.fault))
-    parts = decisions, told, stopped, store, daemon, wakings, jobs, failed, checks, late
+    unread = _unread(environment, sources, now)
+    parts = decisions, told, stopped, unread, store, daemon, wakings, jobs, failed, checks, late
     health = Health(now, environment.home, *parts, needs=[])
     return replace(health, needs=_needs(health, follows_today=follows_today))
 
@@ -172,6 +177,13 @@ def _stopped(sources: Sources) -> dict[SourceName, str]:
         return {}
     stops = {name: sources.stopped(name) for name in sources.settings.source_names}
     return {name: stop.reason for name, stop in stops.items() if stop is not None}
+
+
+def _unread(environment: Environment, sources: Sources, now: datetime) -> list[Unread]:
+    try:
+        return unread_accounts(sources, now, patient_warehouse(environment))
+    except WarehouseError:  # how old a report is it alone knows; what waits for a person is known without
+        return unread_accounts(sources, now, None)
 
 
 def patient_warehouse(environment: Environment) -> Warehouse:
@@ -239,6 +251,7 @@ def _needs(health: Health, *, follows_today: bool) -> list[str]:
         "new ones."
         for source, said in health.stopped.items()
     ]
+    needs += [f"{one.sentence} {one.remedy}" for one in health.unread]
     if decisions.waiting:
         soon = decisions.first_expires is not None and decisions.first_expires - health.at < _NEAR
         needs.append(

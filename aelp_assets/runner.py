@@ -160,15 +160,20 @@ def run_morning(
 
 
 def stale_ranges(warehouse: Warehouse, today: date) -> list[tuple[date, date]]:
-    """Ranges of report days whose marts must be rebuilt.
+    """Ranges of report days whose marts must be rebuilt."""
+    return ledger.contiguous(stale_days(warehouse, today))
 
-    Period rows ride along with any range; where only they changed, yesterday's marts are rebuilt with them.
+
+def stale_days(warehouse: Warehouse, today: date) -> list[date]:
+    """Report days whose marts must be rebuilt, oldest first.
+
+    Period rows ride along with any day; where only they changed, yesterday's marts are rebuilt with them.
     """
     stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
     days = [day for day in stale if day != ledger.UNDATED]
     if not days and stale:
         days = [today - timedelta(days=1)]
-    return ledger.contiguous(days)
+    return days
 
 
 def decision_mornings(warehouse: Warehouse, settings: Settings, clock: Clock) -> list[date]:

@@ -7,7 +7,7 @@ publish step) and building marts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -144,11 +144,18 @@ def mark_transformed(warehouse: Warehouse, state: pl.DataFrame, first: date, las
     warehouse.write(ReplacePartitions(TRANSFORMED_DAYS, rows, first, last))
 
 
-def contiguous(days: Sequence[date], bridge: timedelta = timedelta(days=7)) -> list[tuple[date, date]]:
-    """Sorted days as inclusive ranges; gaps up to `bridge` are run through rather than split."""
+def contiguous(
+    days: Sequence[date], bridge: timedelta = timedelta(days=7), apart: Collection[date] = ()
+) -> list[tuple[date, date]]:
+    """Sorted days as inclusive ranges; gaps up to `bridge` are run through rather than split.
+
+    Args:
+        apart: days that are in no range: a gap that holds one is split.
+    """
     ranges: list[tuple[date, date]] = []
     for day in sorted(days):
-        if ranges and day - ranges[-1][1] <= bridge:
+        last = ranges[-1][1] if ranges else None
+        if last is not None and day - last <= bridge and not any(last < other < day for other in apart):
             ranges[-1] = (ranges[-1][0], day)
         else:
             ranges.append((day, day))

@@ -17,6 +17,7 @@ import logging
 import smtplib
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -101,33 +102,32 @@ class WebhookChannel:
             "remedy": message.remedy,
         }
         headers = {"Content-Type": "application/json", "Idempotency-Key": message.event_id}
-        host, port = self._parts.hostname or "", self._parts.port
-        connection = (
-            http.client.HTTPSConnection(
-                host, port, timeout=_TIMEOUT_SECONDS, context=ssl.create_default_context()
-            )
-            if self._parts.scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-        )
         target = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
         try:
-            connection.request("POST", target, json.dumps(body).encode(), headers)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
+            with closing(self._connection()) as connection:
+                connection.request("POST", target, json.dumps(body).encode(), headers)
+                status = connection.getresponse().status
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise DeliveryFailed(f"the webhook cannot be reached ({type(error).__name__})") from None
-        finally:
-            connection.close()
         if not 200 <= status < 300:
             failure = MessageRefused if status in _MALFORMED else DeliveryFailed
             raise failure(f"the webhook answered HTTP {status}; look at AELP_NOTIFY_WEBHOOK")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
 
 
 def _webhook(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
         (parts.path + parts.query).encode("ascii")
-    except ValueError:  # a port that is no number, letters a link must write otherwise
+    except ValueError:  # a port that is no number, a host no name can be, letters a link must write otherwise
         parts, host = urlsplit(""), ""
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
         raise SettingsError("AELP_NOTIFY_WEBHOOK: must be an https:// link")

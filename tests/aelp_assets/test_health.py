@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -34,7 +35,7 @@ from aelp_assets.health import read_health
 from aelp_assets.health_report import as_json, print_health
 from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import open_sources
-from resources.control.ingestion import IngestionControl
+from resources.control.ingestion import IngestionControl, Waiting
 from resources.control.store import control_url, open_control_store
 from resources.notifier import DeliveryFailed, Message, Notifier
 from resources.settings import PROJECT_ROOT, load_settings, read_environment
@@ -309,6 +310,44 @@ def test_a_source_that_refuses_its_credentials_needs_new_ones(environment, monke
     assert read_health(environment, SETTINGS, TEN, DEFS).is_well, "they were renewed"
 
 
+def waits(environment, error_class, days):
+    control = IngestionControl(open_control_store(control_url(environment.home, {})))
+    (store,) = SETTINGS.sources["orders"].accounts
+    slices = [("orders", "orders", "none", store, NINE.date() - timedelta(days=n + 1)) for n in range(days)]
+    why = Waiting(1, error_class, "orders: shop has no column placed_at.", NINE + timedelta(days=1))
+    control.settle([], [(key, why) for key in slices], NINE)
+    return lambda: control.settle(slices, [], NINE)
+
+
+def test_a_source_that_cannot_be_read_needs_somebody_whoever_holds_the_warehouse(environment, monkeypatch):
+    mend = waits(environment, "PERMANENT", days=90)
+    refused_rows(environment, NINE - timedelta(days=2))
+    with holding(environment):
+        health = read_health(environment, SETTINGS, TEN, DEFS)
+    assert health.store.busy
+    (need,) = health.needs
+    (store,) = SETTINGS.sources["orders"].accounts
+    said = f"orders of orders/{store} cannot be read (PERMANENT; 90 slices, the newest of 2026-06-29)"
+    assert need.startswith(f"{said}: orders: shop has no column placed_at. ")
+    assert "`aelp connect orders`" in need
+    assert "All is well" not in screen(health)
+    assert json.loads(as_json(health, None))["unread"][0]["slices"] == 90
+    monkeypatch.setenv("AELP_HOME", str(environment.home))
+    monkeypatch.setenv("AELP_CLOCK", TEN.now().isoformat())
+    told = CliRunner().invoke(cli.app, ["status"])
+    assert (told.exit_code, said in told.stdout) == (1, True), told.output
+    mend()
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well
+
+
+def test_an_outage_needs_somebody_once_no_day_is_young_enough_to_decide_on(environment):
+    waits(environment, "TRANSIENT", days=SETTINGS.max_data_age_days)
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well
+    waits(environment, "TRANSIENT", days=SETTINGS.max_data_age_days + 1)
+    (need,) = read_health(environment, SETTINGS, TEN, DEFS).needs
+    assert "(TRANSIENT; 4 slices" in need
+
+
 def refused_rows(environment, moment):
     warehouse = open_warehouse(environment)
     warehouse.ensure_tables([QUARANTINE])
@@ -326,13 +365,19 @@ def test_refused_rows_of_the_last_day_are_counted(environment):
     assert read_health(environment, SETTINGS, FixedClock(NINE + timedelta(days=2)), DEFS).is_well
 
 
-def test_a_held_warehouse_hides_only_what_it_knows(environment):
-    refused_rows(environment, NINE)
+@contextmanager
+def holding(environment):
+    """Another process holds the warehouse."""
     command = [sys.executable, "-c", HOLD, str(environment.duckdb_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
+        yield holder
+
+
+def test_a_held_warehouse_hides_only_what_it_knows(environment):
+    refused_rows(environment, NINE)
+    with holding(environment) as holder:
         health = read_health(environment, SETTINGS, TEN, DEFS)
-        holder.stdin.close()
     assert f"held by PID {holder.pid}" in health.store.busy
     assert health.is_well, "a run that works is no fault"
     assert f"busy: held by PID {holder.pid}" in " ".join(screen(health).split())

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from aelp_assets import cli
 from aelp_assets.status import connection_report, source_status
+from aelp_assets.unread import unread_accounts
 from resources.clock import FixedClock
 from resources.connectors.registry import Sources
 from resources.connectors.saved_credentials import SavedCredentials
@@ -116,6 +117,27 @@ def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated)
         told = status(bench, variables(server))
     assert told["waiting"] > 0
     assert told["error_class"] == "TRANSIENT"
+
+
+def test_a_source_that_stays_down_is_for_a_person_once_its_newest_day_is_too_old(bench, simulated):
+    def unread():
+        return unread_accounts(bench.sources({}), bench.moment, bench.warehouse)
+
+    with TikTokServer(ServedAccount(simulated, lambda: bench.moment), TOKEN) as server:
+        bench.pull(variables(server))
+    down = FaultScript([Fault(FaultKind.HTML_ERROR, "/report/", times=10_000)])
+    with TikTokServer(ServedAccount(simulated, lambda: bench.moment), TOKEN, down) as server:
+        for hours in (5, 24, 48, 72):
+            assert unread() == []
+            bench.moment = MORNING + timedelta(hours=hours)
+            bench.pull(variables(server))
+    (found,) = unread()
+    assert (found.source, found.account_id, found.error_class) == ("tiktok", ACCOUNT, "TRANSIENT")
+    assert found.newest == date(2026, 7, 2)
+    with TikTokServer(ServedAccount(simulated, lambda: bench.moment), TOKEN) as server:
+        bench.moment += timedelta(hours=2)
+        bench.pull(variables(server))
+    assert unread() == []
 
 
 def test_connect_lists_the_accounts_and_starts_a_stopped_source_again(bench, simulated):

@@ -137,6 +137,14 @@ def test_a_range_has_no_gap_wider_than_the_bridge(days):
         assert all(b - a <= timedelta(days=7) for a, b in pairwise(inside))
 
 
+@given(_days, _days)
+def test_a_day_apart_is_in_no_range_and_costs_no_other_its_own(days, others):
+    apart = set(others) - set(days)
+    ranges = ledger.contiguous(days, apart=apart)
+    assert not any(first <= day <= last for day in apart for first, last in ranges)
+    assert all(any(first <= day <= last for first, last in ranges) for day in days)
+
+
 def test_the_batches_behind_the_marts_are_those_they_were_built_from_and_no_later_ones(warehouse):
     meta, other = "meta_ads_insights", "orders"
     land(warehouse, june(1, 2, 3))

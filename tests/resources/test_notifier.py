@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -280,6 +281,19 @@ def test_a_webhook_that_cannot_be_reached_says_so_without_its_link():
     assert failed.value.__cause__ is None
 
 
+@pytest.mark.parametrize("link", ["https://hooks..example/secret", "https://ho st/secret"])
+def test_a_host_that_cannot_be_looked_up_is_a_failure_and_the_mail_goes_out_all_the_same(engine, mail, link):
+    webhook = WebhookChannel("https://hooks.example/")
+    webhook._parts = urlsplit(link)
+    one = notifier(engine, webhook, email(mail))
+    one.announce([STOP])
+    assert one.deliver() == 1
+    assert len(mail.mails) == 1
+    (waiting,) = one.untold()
+    assert waiting["message"].startswith("the webhook cannot be reached (")
+    assert "secret" not in waiting["message"]
+
+
 def test_a_mail_says_what_happened_and_has_the_event_s_own_id(mail):
     email(mail).send(DRIFT)
     (taken,) = mail.mails
@@ -374,6 +388,8 @@ def test_all_channels_open_from_the_environment():
         ({"AELP_NOTIFY_WEBHOOK": "http://hooks.example/secret"}, "AELP_NOTIFY_WEBHOOK"),
         ({"AELP_NOTIFY_WEBHOOK": "secret"}, "AELP_NOTIFY_WEBHOOK"),
         ({"AELP_NOTIFY_WEBHOOK": "https://hooks.example:secret/"}, "AELP_NOTIFY_WEBHOOK"),
+        ({"AELP_NOTIFY_WEBHOOK": "https://hooks..example/secret"}, "AELP_NOTIFY_WEBHOOK"),
+        ({"AELP_NOTIFY_WEBHOOK": f"https://{'h' * 64}.example/secret"}, "AELP_NOTIFY_WEBHOOK"),
         (SMTP, "AELP_NOTIFY_SMTP_TO"),
         (SMTP | {"AELP_NOTIFY_SMTP_TO": "maya secret@example.com"}, "AELP_NOTIFY_SMTP_TO"),
         (SMTP | {"AELP_NOTIFY_SMTP_TO": "m@b", "AELP_NOTIFY_SMTP_PORT": "secret"}, "AELP_NOTIFY_SMTP_PORT"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import uuid
@@ -136,6 +137,67 @@ def test_a_range_whose_run_failed_is_asked_for_again_a_bounded_number_of_times_a
     assert tick(warehouse, instance, cursor).skip_reason.skip_message == "marts follow the ledger"
 
 
+def failing(warehouse, instance, cursor, bad):
+    """A tick whose runs have ended: those with a bad day failed, the others built theirs."""
+    result = tick(warehouse, instance, cursor)
+    for request in result.run_requests or []:
+        first, last = (date.fromisoformat(request.tags[tag]) for tag in (START, END))
+        if any(first <= day <= last for day in bad):
+            ended(instance, request)
+        else:
+            build(warehouse, request)
+            ended(instance, request, dg.DagsterRunStatus.SUCCESS)
+    return result
+
+
+def test_a_bad_day_is_asked_for_three_times_however_often_today_changes_and_today_each_time(
+    warehouse, instance
+):
+    land(warehouse, june(25))
+    cursor, asked, sizes = None, [], []
+    for hour in range(10):
+        land(warehouse, june(30), minute=60 * hour + 1)
+        result = failing(warehouse, instance, cursor, june(25))
+        asked.append(spans(result))
+        cursor = result.cursor
+        sizes.append(len(json.loads(cursor)["asked"]))
+    both, today = ("2026-06-25", "2026-06-30"), ("2026-06-30", "2026-06-30")
+    assert asked == [[both]] * MAX_ATTEMPTS + [[today]] * (10 - MAX_ATTEMPTS)
+    assert max(sizes) == 2, "one of each day"
+    quiet = tick(warehouse, instance, cursor)
+    assert "the last build of 2026-06-25..2026-06-25 failed" in quiet.skip_reason.skip_message
+
+
+def test_days_restated_beside_a_bad_one_renew_no_attempts_of_it_and_its_own_restatement_does(
+    warehouse, instance
+):
+    land(warehouse, june(24, 25, 26))
+    cursor = None
+    for _ in range(MAX_ATTEMPTS):
+        cursor = failing(warehouse, instance, cursor, june(25)).cursor
+    land(warehouse, june(24, 26), minute=5)
+    beside = failing(warehouse, instance, cursor, june(25))
+    assert spans(beside) == [("2026-06-24", "2026-06-24"), ("2026-06-26", "2026-06-26")], "and not through it"
+    land(warehouse, june(25), minute=6)
+    cursor, asked = beside.cursor, []
+    for _ in range(MAX_ATTEMPTS + 2):
+        again = failing(warehouse, instance, cursor, june(25))
+        asked += spans(again)
+        cursor = again.cursor
+    assert asked == [("2026-06-25", "2026-06-25")] * MAX_ATTEMPTS
+
+
+def test_a_day_that_came_to_a_bad_one_s_last_attempt_has_its_own_left(warehouse, instance):
+    land(warehouse, june(25))
+    cursor = None
+    for _ in range(MAX_ATTEMPTS - 1):
+        cursor = failing(warehouse, instance, cursor, june(25)).cursor
+    land(warehouse, june(28), minute=5)
+    together = failing(warehouse, instance, cursor, june(25))
+    assert spans(together) == [("2026-06-25", "2026-06-28")]
+    assert spans(tick(warehouse, instance, together.cursor)) == [("2026-06-28", "2026-06-28")]
+
+
 def test_a_canceled_build_is_left_to_the_person_who_canceled_it(warehouse, instance):
     land(warehouse, june(1, 2))
     first = tick(warehouse, instance)
@@ -191,7 +253,7 @@ def test_a_duplicate_tick_repeats_its_run_keys(warehouse, instance):
 
 
 @pytest.mark.parametrize(
-    "cursor", ["not json", "[1, 2]", "null", '"text"', '{"2026-06-01..2026-06-02": 7}', ""]
+    "cursor", ["not json", "[1, 2]", "null", '"text"', '{"asked": [7]}', '{"asked": [{"first": "x"}]}', ""]
 )
 def test_an_unreadable_cursor_is_a_first_tick(warehouse, instance, cursor):
     land(warehouse, june(1, 2))
