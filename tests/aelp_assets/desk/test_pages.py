@@ -20,7 +20,10 @@ from tests.aelp_assets.stored_figures import row_of, stored_figures
 from tests.resources.control.proposing import LAUNCH, TEN, lever, proposed, put_launches
 
 
-def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(governance, tmp_environment):
+def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(
+    governance, tmp_environment, monkeypatch
+):
+    monkeypatch.setenv("AELP_UI_URL", "https://dagster.example/prod")
     (proposal_id,) = proposed(governance, lever("l1", expected_loss_rate=0.01))
     stored_figures(tmp_environment)
     desk = desk_of(governance, warehouses=lambda: warehouses_to_look_into(tmp_environment))
@@ -47,7 +50,7 @@ def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(governance
         "nothing is sent",
     ):
         assert told in seen, told
-    assert 'href="http://127.0.0.1:3000/assets/gaelp_training/bandit_decisions' in page
+    assert 'href="https://dagster.example/prod/assets/gaelp_training/bandit_decisions' in page
     assert 'class="cac doubtful"' in page, "the bad end lies above the cap"
     assert "nobody can approve it here: meta · l7: stop." in seen
 
