@@ -172,6 +172,18 @@ def test_of_two_reports_the_one_that_stands_still_is_told(control, warehouse, ti
     assert sentence.startswith("others of impact/shop")
 
 
+@pytest.mark.emulator
+def test_how_old_a_report_is_is_read_on_bigquery_alike(control, bigquery_warehouse, tick):
+    bigquery_warehouse.ensure_tables([INGEST_SLICES])
+    land(bigquery_warehouse, YESTERDAY)
+    land(bigquery_warehouse, YESTERDAY - 9 * DAY, stream="others")
+    land(bigquery_warehouse, YESTERDAY, "failed", stream="never")
+    for stream in ("impact_actions", "others", "never"):
+        wait(control, keys(stream=stream), "TRANSIENT", "HTTP 503")
+    ((_, sentence),) = tick(looked_into=bigquery_warehouse)[0]
+    assert sentence.startswith("others of impact/shop")
+
+
 def test_what_was_never_read_counts_from_the_day_it_was_first_asked_for(control, warehouse, tick):
     land(warehouse, YESTERDAY, "failed")
     wait(control, keys(days=90), "TRANSIENT", "HTTP 503")
