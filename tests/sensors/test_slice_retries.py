@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 
 from aelp_assets.jobs import pull_sources
-from resources.clock import FixedClock, SystemClock
-from resources.connectors.registry import Sources
+from resources.clock import FixedClock
 from resources.control.ingestion import IngestionControl, Waiting
 from resources.control.store import open_control_store
 from resources.settings import PROJECT_ROOT, LiveSource, load_settings
 from resources.settings.sources import LiveVendorFiles
 from sensors.attempts import MAX_ATTEMPTS
 from sensors.slice_retries import APART, retries_of
+from tests.sensors.queued_sources import queued_sources
 
 NOON = datetime(2026, 6, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -44,16 +44,7 @@ def instance():
 def tick(tmp_path, control, instance):
     def ticked(moment=NOON, cursor=None):
         clock = FixedClock(moment)
-        sources = Sources(
-            SETTINGS,
-            clock,
-            SystemClock(),
-            lambda _seconds: None,
-            lambda: control._engine,
-            tmp_path / "work",
-            tmp_path,
-            {},
-        )
+        sources = queued_sources(SETTINGS, clock, control, tmp_path)
         resources = {"sources": sources, "clock": clock}
         with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
             return SENSOR(context)

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from resources.clock import FixedClock, SystemClock
-from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl, Waiting
 from resources.control.store import control_url, open_control_store
 from resources.notifier import Notifier
@@ -19,6 +18,7 @@ from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.interface import Append, WarehouseLocked
 from resources.warehouse.tables import INGEST_SLICES
 from sensors.unread_sources import unread_sources
+from tests.sensors.queued_sources import queued_sources
 
 NOON = datetime(2026, 6, 30, 16, tzinfo=UTC)
 YESTERDAY = date(2026, 6, 29)
@@ -56,16 +56,7 @@ def tick(tmp_path, monkeypatch, control, warehouse, instance):
         clock = FixedClock(moment)
         resources = {
             "environment": read_environment({"AELP_HOME": str(tmp_path)}),
-            "sources": Sources(
-                SETTINGS,
-                clock,
-                SystemClock(),
-                lambda _seconds: None,
-                lambda: control._engine,
-                tmp_path / "work",
-                tmp_path,
-                {},
-            ),
+            "sources": queued_sources(SETTINGS, clock, control, tmp_path),
             "warehouse": looked_into,
             "clock": clock,
         }
