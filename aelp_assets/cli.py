@@ -234,11 +234,12 @@ def approve(
 ) -> None:
     """Sign a proposal; beyond your daily limit a second approver signs too."""
     governance, now = _governance()
-    status = governance.approve(proposal, by, reason, now)
+    known = governance.open_proposal(proposal, now)
+    status = governance.approve(known["proposal_id"], by, reason, now)
     if status == "awaiting_second":
         typer.echo(f"Signed by {by}; it is beyond {by}'s daily limit, so a second approver must sign too.")
         return
-    made = [row for row in governance.changes() if row["proposal_id"].startswith(proposal)]
+    made = [row for row in governance.changes() if row["proposal_id"] == known["proposal_id"]]
     if not made:
         typer.echo("Approved and recorded. No call makes a split test: a person sets it up as designed.")
         return
@@ -482,9 +483,13 @@ def rollback(
     cascade: Annotated[bool, typer.Option(help="Undo the lever's later changes first.")] = False,
 ) -> None:
     """Undo a change by its exact inverse."""
+    from aelp_assets.decision_report import undoing_text
+
     governance, now = _governance()
-    for undone in governance.roll_back(change, by, reason, now, cascade=cascade):
-        typer.echo(f"Rolled back: change {undone}.")
+    undoing = governance.roll_back(change, by, reason, now, cascade=cascade)
+    for row in governance.changes():
+        if row["change_id"] in undoing:
+            typer.echo(undoing_text(row))
 
 
 @app.command()
@@ -494,9 +499,12 @@ def kill(
     reason: _Reason,
 ) -> None:
     """Stop everything that could move money at once, or let it go on."""
+    if switch == "on":
+        _stop_everything(by, reason)
+        return
     governance, now = _governance()
-    governance.kill(is_on=switch == "on", person=by, reason=reason, now=now)
-    typer.echo(governance.killed() or "Everything goes on.")
+    governance.kill(is_on=False, person=by, reason=reason, now=now)
+    typer.echo("Everything goes on.")
 
 
 @app.command()
@@ -608,6 +616,18 @@ def _governance() -> tuple[Governance, datetime]:
     settings = _settings(environment)
     now = clock_from_environment().now().astimezone(settings.timezone)
     return open_governance(environment, settings), now
+
+
+def _stop_everything(person: str, reason: str) -> None:
+    """Without reading the settings: a slip in them must not keep anybody from stopping."""
+    from resources.clock import clock_from_environment
+    from resources.control.governance import stop_everything
+    from resources.control.store import control_url, open_control_store
+    from resources.home import recall_context
+
+    recall_context(read_environment())
+    engine = open_control_store(control_url(read_environment().home, os.environ))
+    typer.echo(stop_everything(engine, person, reason, clock_from_environment().now()))
 
 
 def settings_of(environment: Environment) -> Settings:

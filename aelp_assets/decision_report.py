@@ -11,13 +11,20 @@ from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
 from resources.control.arm_payloads import ARM_TYPES, SPLIT_TEST
-from resources.control.records import AELP, OPEN, Mode, Record, lately_withdrawn
+from resources.control.records import (
+    AELP,
+    IN_VAIN,
+    OPEN,
+    UNFINISHED,
+    Mode,
+    Record,
+    lately_withdrawn,
+)
 from resources.control.writer import Outcome
 
 
@@ -99,17 +106,27 @@ def print_outcomes(
     for outcome in outcomes:
         row = known[outcome.change_id]
         step = f"{value_text(row['before'])} → {value_text(row['after'])}"
-        said = "" if outcome.message is None else f" · {escape(outcome.message)}"
+        said = "" if outcome.message is None else f" · {outcome.message}"
         lever = f"{row['platform']} · {row['lever_id']}"
-        console.print(
-            f"[bold]{outcome.change_id}[/]  {lever}: {step} · {outcome.status}{said}", soft_wrap=True
+        told = f"  {lever}: {step} · {outcome.status}{said}"
+        console.print(Text.assemble((outcome.change_id, "bold"), told), soft_wrap=True)
+
+
+def undoing_text(rollback: Record) -> str:
+    """What became of undoing a change, for a person: it is undone only where no call waits or failed."""
+    if rollback["status"] in UNFINISHED:
+        return f"To be undone by {rollback['change_id']}: its call waits to be sent."
+    if rollback["status"] in IN_VAIN:
+        return (
+            f"Not undone: {rollback['change_id']} ended as {rollback['status']}; it can be asked for again."
         )
+    return f"Undone by {rollback['change_id']}."
 
 
 def _became(row: Record) -> str:
     if row["status"] == "held":
-        return escape(str(row["message"]))
-    return str(row["status"]) + (f": {escape(row['message'])}" if row["message"] else "")
+        return str(row["message"])
+    return str(row["status"]) + (f": {row['message']}" if row["message"] else "")
 
 
 def _step(row: Record) -> str:

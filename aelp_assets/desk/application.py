@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from aelp_assets.alerts import asset_link
 from aelp_assets.bandits import guardrail_limits
+from aelp_assets.decision_report import undoing_text
 from aelp_assets.desk import arm_cards, cards
 from aelp_assets.desk.creative_pages import CreativePages
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
@@ -326,14 +327,16 @@ class _Pages:
 
     def roll_back(self, about: str, form: Form) -> str:
         """Undo a change."""
-        undone = self._governance.roll_back(
+        undoing = self._governance.roll_back(
             about,
             self._desk.approver,
             form.get("reason", ""),
             self._desk.now(),
             cascade=form.get("cascade") == "on",
         )
-        return f"Rolled back: {', '.join(undone)}."
+        return " ".join(
+            undoing_text(row) for row in self._governance.changes() if row["change_id"] in undoing
+        )
 
     def kill(self, about: str, form: Form) -> str:
         """Stop everything, or let it go on."""
@@ -422,6 +425,7 @@ def _templates(zone: tzinfo) -> jinja2.Environment:
         "percent": _percent,
         "moment": moment,
         "words": lambda name: name.replace("_", " "),
+        "undoing": undoing_text,
         "rate": lambda share: "–" if share is None else f"{100 * share:.2f}\u00a0%",
         "short": lambda number: "–" if number is None else f"{number:.3g}",
         "times": lambda ratio: "–" if ratio is None else f"× {ratio:.3g}",

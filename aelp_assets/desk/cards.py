@@ -19,7 +19,7 @@ from aelp_assets.desk.figures import Figures, forecast_at
 from models.guardrails import STATE_SCHEMA, GuardrailLimits
 from resources.control.arm_payloads import ARM_TYPES
 from resources.control.governance import Governance
-from resources.control.records import AELP, OPEN, Record, Refused, key_of
+from resources.control.records import AELP, FAILED, IN_VAIN, OPEN, Record, Refused, has_begun, key_of
 
 CHANGES_SHOWN = 50
 _EDITS = ("raise", "cut", "stop")
@@ -133,7 +133,7 @@ class View:
 
 def tracks(view: View, figures: Mapping[date, Figures]) -> list[TrackCards]:
     """What waits for a decision by morning, newest first, and track; stops, then what moves most."""
-    known, approvals = view.governance.proposals(view.now), view.governance.approvals()
+    known = view.governance.proposals(view.now)
     proposals = [row for row in known if row["type"] not in ARM_TYPES]  # those are `arm_cards`'
     open_tracks = sorted(
         {(row["as_of_date"], row["track"]) for row in proposals if row["status"] in OPEN},
@@ -142,7 +142,7 @@ def tracks(view: View, figures: Mapping[date, Figures]) -> list[TrackCards]:
     found = []
     for morning, track in open_tracks:
         rows = [row for row in proposals if (row["as_of_date"], row["track"]) == (morning, track)]
-        cards = [_card(view, row, rows, approvals, figures[morning]) for row in rows if row["status"] in OPEN]
+        cards = [_card(view, row, rows, figures[morning]) for row in rows if row["status"] in OPEN]
         cards.sort(key=lambda card: (card.proposal["type"] != "stop", -abs(card.after - card.before)))
         found.append(_track(view, cards, rows, figures[morning]))
     return found
@@ -152,11 +152,13 @@ def _track(view: View, cards: Sequence[Card], rows: Sequence[Record], figures: F
     """A track's cards with its sums, as of its newest proposal."""
     newest = max((card.proposal for card in cards), key=lambda row: row["created_at"])
     name = newest["track"]
-    states = _states(view.governance, newest).filter(
-        pl.col("track") == name, pl.col("has_lever"), pl.col("status") != "paused"
+    known_states = _states(view.governance, newest)
+    states = (pl.DataFrame(schema=STATE_SCHEMA) if known_states is None else known_states).filter(
+        pl.col("track") == name, pl.col("has_lever"), pl.col("status").ne_missing("paused")
     )
     in_force = {key_of(row): row["current_budget"] or Decimal(0) for row in states.iter_rows(named=True)}
-    approved = {key_of(row): _after(row) for row in rows if row["status"] == "approved"}
+    stops_last = sorted(rows, key=lambda row: row["type"] == "stop")  # a stop ends what was approved before
+    approved = {key_of(row): _after(row) for row in stops_last if row["status"] == "approved"}
     waiting = {key_of(card.proposal): card.after for card in cards}
     limit = view.limits.tracks.get(name)
     known = {key_of(row) for row in rows}
@@ -169,7 +171,7 @@ def _track(view: View, cards: Sequence[Card], rows: Sequence[Record], figures: F
         name=name,
         morning=newest["as_of_date"],
         cards=cards,
-        in_force=sum(in_force.values(), Decimal(0)) if in_force else None,
+        in_force=None if known_states is None else sum(in_force.values(), Decimal(0)),
         with_approved=sum((in_force | approved).values(), Decimal(0)),
         with_all=sum((in_force | approved | waiting).values(), Decimal(0)),
         cap=limit.daily_cap if limit else None,
@@ -179,9 +181,7 @@ def _track(view: View, cards: Sequence[Card], rows: Sequence[Record], figures: F
     )
 
 
-def _card(
-    view: View, proposal: Record, rows: Sequence[Record], approvals: Sequence[Record], figures: Figures
-) -> Card:
+def _card(view: View, proposal: Record, rows: Sequence[Record], figures: Figures) -> Card:
     """One proposal beside what the warehouse and the other `rows` of its track say of it."""
     key, before, after = key_of(proposal), Decimal(proposal["current_budget"]), _after(proposal)
     belief, decision = figures.beliefs.get(key), figures.decisions.get(key)
@@ -189,11 +189,7 @@ def _card(
     limit = view.limits.tracks.get(proposal["track"])
     added = max(Decimal(0), after - before)
     left = view.governance.left_to_add(view.approver, proposal["as_of_date"])
-    signed = [
-        row
-        for row in approvals
-        if row["proposal_id"] == proposal["proposal_id"] and row["verdict"] == "approve"
-    ]
+    signed = view.governance.standing_approvals(proposal, view.now)
     replaced = [
         row for row in rows if row["decision_id"] == proposal["decision_id"] and row["proposed_by"] == AELP
     ]
@@ -231,12 +227,12 @@ def objections(governance: Governance, proposal: Record, now: datetime) -> list[
         return [str(refused)]
 
 
-def _states(governance: Governance, proposal: Record) -> pl.DataFrame:
-    """The levers as they were; none where they were changed since, which `objections` says."""
+def _states(governance: Governance, proposal: Record) -> pl.DataFrame | None:
+    """The levers as they were; None where they were changed since, which `objections` says."""
     try:
         return governance.lever_states(proposal["states_hash"])
     except Refused:
-        return pl.DataFrame(schema=STATE_SCHEMA)
+        return None
 
 
 def _after(proposal: Record) -> Decimal:
@@ -285,7 +281,8 @@ def expected_loss(governance: Governance, proposal: Record, budget: Decimal) -> 
     It comes with the lever states, so it is known while the warehouse is not; an unknown rate loses all.
     """
     states = _states(governance, proposal)
-    here = [row for row in states.iter_rows(named=True) if key_of(row) == key_of(proposal)]
+    known = [] if states is None else states.iter_rows(named=True)
+    here = [row for row in known if key_of(row) == key_of(proposal)]
     rate = here[0]["expected_loss_rate"] if here else None
     return 7 * float(budget) * (1.0 if rate is None else rate)
 
@@ -310,14 +307,15 @@ def interval(belief: Record | None, cac_cap: Decimal | None) -> Interval | None:
 def changes(view: View) -> list[dict[str, Any]]:
     """The change feed, newest first; which stand, which were undone, and what came after them."""
     rows = view.governance.changes()
-    undone = {row["undoes"]: row for row in rows if row["undoes"]}
+    undoing = {row["undoes"]: row for row in rows if row["undoes"]}
+    undone = {change for change, rollback in undoing.items() if rollback["status"] not in IN_VAIN}
     names = {row["proposal_id"]: row["entity_name"] for row in view.governance.proposals(view.now)}
     found = []
     for position, row in enumerate(rows[:CHANGES_SHOWN]):
         later = [
             other["change_id"]
             for other in rows[:position]
-            if key_of(other) == key_of(row) and other["kind"] == "apply" and other["change_id"] not in undone
+            if key_of(other) == key_of(row) and _took_place(other) and other["change_id"] not in undone
         ]
         found.append(
             {
@@ -326,11 +324,15 @@ def changes(view: View) -> list[dict[str, Any]]:
                 "before": value_text(row["before"]),
                 "after": value_text(row["after"]),
                 "call": json.dumps(json.loads(row["request"]), indent=2, ensure_ascii=False),
-                "stands": row["kind"] == "apply"
-                and row["change_id"] not in undone
-                and row["status"] != "held",
-                "undone_by": undone.get(row["change_id"]),
+                "stands": _took_place(row) and row["change_id"] not in undone,
+                "undoing": undoing.get(row["change_id"]),
                 "later": later,
             }
         )
     return found
+
+
+def _took_place(change: Record) -> bool:
+    """Whether an edit was made, or is still to be: only such a one can be undone."""
+    is_void = change["status"] == "held" or (change["status"] in FAILED and not has_begun(change))
+    return change["kind"] == "apply" and not is_void

@@ -193,10 +193,11 @@ class Authority:
         Raises:
             MissingKey: the person's key is not there.
         """
-        return self.keys.sign(release["person"], _released(release))
+        return self.keys.sign(release["person"], self._released(release))
 
     def is_released(self, connection: sa.Connection) -> bool:
-        """Whether nothing was ever stopped, or who let it go on signed that after it was stopped last.
+        """Whether nothing was ever stopped, or somebody who may decide signed that it goes on, after it was
+        stopped last.
 
         Raises:
             MissingKey: the signature cannot be checked.
@@ -208,8 +209,13 @@ class Authority:
             not row["is_on"]
             and row["at"] >= stopped_at
             and row["signature"] is not None
-            and self.keys.is_signed(row["person"], _released(row), row["signature"])
+            and self._may_decide(row["person"])
+            and self.keys.is_signed(row["person"], self._released(row), row["signature"])
         )
+
+    def _released(self, release: Record) -> dict[str, Any]:
+        names = ("person", "reason", "at")
+        return {name: release[name] for name in names} | {"verdict": "let it go on", "mode": self.mode}
 
     def is_within_limit(
         self, connection: sa.Connection, person: Approver, proposal: Record, signed: Record
@@ -238,10 +244,6 @@ def signed_for(
         *where,
     )
     return sum(map(Decimal, connection.execute(amounts).scalars()), Decimal(0))
-
-
-def _released(release: Record) -> dict[str, Any]:
-    return {name: release[name] for name in ("person", "reason", "at")} | {"verdict": "let it go on"}
 
 
 def _added(proposal: Record) -> Decimal:

@@ -116,10 +116,10 @@ def roll_back(
     change = _one_change(connection, change_id)
     if change["status"] == "held":
         raise Refused(f"{change['change_id']} was never sent ({change['message']}): nothing is to be undone.")
-    if change["status"] in ("conflict", "refused", "blocked") and not records.has_begun(change):
+    if change["status"] in records.IN_VAIN and not records.has_begun(change):
         raise Refused(f"{change['change_id']} never took place ({change['status']}: {change['message']}).")
     undone = records.changes(connection, CHANGES.c.undoes == change["change_id"])
-    if undone and undone[0]["status"] not in ("conflict", "refused", "blocked"):
+    if undone and undone[0]["status"] not in records.IN_VAIN:
         return [undone[0]["change_id"]]
     same_lever = [CHANGES.c[name] == change[name] for name in LEVER]
     later = records.changes(connection, *same_lever, CHANGES.c.sequence > change["sequence"])

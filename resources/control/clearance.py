@@ -35,7 +35,7 @@ def require_clear(
     whoever approved that may have left since.
 
     Raises:
-        Stopped: the kill switch is on, or nobody signed that it is off; the change waits.
+        Stopped: the kill switch is on, or nobody who may decide signed that it is off; the change waits.
         Withdrawn: it, or what it undoes, was taken back before it was sent.
         Refused: the call is not the one that was approved, the approval does not stand (any more), the
             lever is held for measurement, or a money invariant does not hold on what is in force now.
@@ -45,7 +45,9 @@ def require_clear(
     if killed is not None:
         raise Stopped(f"{killed}. `aelp kill off` lets it go on.")
     if not authority.is_released(connection):
-        raise Stopped("The kill switch is off without a signature that stands: `aelp kill off` signs it.")
+        raise Stopped(
+            f"No signature that stands in {judge.mode} lets everything go on: `aelp kill off` signs it."
+        )
     found = records.proposals(connection, PROPOSALS.c.proposal_id == change["proposal_id"])
     if not found or change["mode"] != judge.mode:
         raise Refused(f"{change['change_id']} comes from no proposal of {judge.mode}.")

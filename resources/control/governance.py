@@ -177,6 +177,11 @@ class Governance:
             self._require_alive(connection)
             proposal = self._decidable(connection, proposal_id, now)
             person = self._authority.person(approver, reason)
+            if now.timestamp() < proposal["created_at"]:
+                raise Refused(
+                    f"The clock here is behind: {proposal['proposal_id']} was put forward later than now, "
+                    "and a signature from before that would not count. Set the clock."
+                )
             signed = {row["approver"] for row in self._authority.unexpired(connection, proposal, now)}
             if approver in signed:
                 raise Refused(f"{approver} has signed {proposal['proposal_id']}; a second person must.")
@@ -282,12 +287,12 @@ class Governance:
             Refused: no reason, or somebody else lets it go on.
             MissingKey: the key of who lets it go on is not there.
         """
-        row = {"is_on": is_on, "person": person, "reason": reason.strip(), "at": now.timestamp()}
-        if not is_on:
-            self._authority.person(person, reason)
-            row["signature"] = self._authority.sign_release(row)
-        elif not reason.strip():
-            raise Refused("The kill switch needs a reason: those who find everything stopped read it.")
+        if is_on:
+            stop_everything(self._engine, person, reason, now)
+            return
+        row = {"is_on": False, "person": person, "reason": reason.strip(), "at": now.timestamp()}
+        self._authority.person(person, reason)
+        row["signature"] = self._authority.sign_release(row)
         with records.alone(self._engine) as connection:
             connection.execute(sa.insert(KILL_SWITCH).values(**row))
 
@@ -332,6 +337,11 @@ class Governance:
         """
         with self._engine.begin() as connection:
             return records.states_under(connection, states_hash)
+
+    def standing_approvals(self, proposal: Record, now: datetime) -> list[Record]:
+        """Signatures that count towards a proposal as it stands, oldest first."""
+        with self._engine.begin() as connection:
+            return self._authority.unexpired(connection, proposal, now)
 
     def arm_evidence(self, proposal: Record) -> Record | None:
         """What a proposal about an arm was judged by (`EVIDENCE_SCHEMA`); None: it was changed since."""
@@ -387,3 +397,19 @@ class Governance:
         """The change feed, newest first, each with its call in the outbox."""
         with self._engine.begin() as connection:
             return list(reversed(records.changes(connection)))
+
+
+def stop_everything(engine: sa.Engine, person: str, reason: str, now: datetime) -> str:
+    """Pull the kill switch of a control store; returns what people read of it from then on.
+
+    It needs no settings: they may be what is wrong.
+
+    Raises:
+        Refused: no reason.
+    """
+    if not reason.strip():
+        raise Refused("The kill switch needs a reason: those who find everything stopped read it.")
+    row = {"is_on": True, "person": person, "reason": reason.strip(), "at": now.timestamp()}
+    with records.alone(engine) as connection:
+        connection.execute(sa.insert(KILL_SWITCH).values(**row))
+        return str(records.killed(connection))

@@ -32,7 +32,9 @@ LEVER = ("platform", "account_id", "lever_id")
 OPEN = ("pending", "awaiting_second")
 AELP = "aelp"  # who proposed what no person did
 UNFINISHED = ("prepared", "sending")
-FAILED = ("conflict", "refused", "blocked", "withdrawn", "held")
+IN_VAIN = ("conflict", "refused", "blocked")
+"""Changes whose call the platform or a rule ended; a rollback that did may be asked for again."""
+FAILED = (*IN_VAIN, "withdrawn", "held")
 """Changes that never took place: the platform, a rule, a person or the draw said otherwise."""
 JUDGED = (*LEVER, "type", "advisory", "current_budget", "proposed_budget")
 BUDGET = pl.Decimal(38, 9)

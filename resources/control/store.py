@@ -393,7 +393,8 @@ def _read(url: str) -> sa.URL:
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined] # sqlite3 must not open transactions itself
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
+    # FULL: with less, a power cut can take back that a call was sent, or that everything was stopped.
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
 

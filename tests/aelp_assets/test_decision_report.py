@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
 
+import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
 from aelp_assets import cli
 from aelp_assets.arm_explanation import arm_lines, explain_arm
 from aelp_assets.decision_records import name_decision
-from aelp_assets.decision_report import print_changes, print_proposals
+from aelp_assets.decision_report import print_changes, print_outcomes, print_proposals
 from aelp_assets.governance import mirror, snapshots_of
 from resources.control.counter_proposals import counter_propose
 from resources.control.external_edits import withdraw_overtaken
 from resources.control.holds import HoldRule
-from resources.control.store import ARM_EVIDENCE, open_control_store
+from resources.control.store import ARM_EVIDENCE, control_url, open_control_store
+from resources.control.writer import Writer
+from resources.settings import SettingsError
 from resources.warehouse.tables import CANARY_BUDGETS_SNAPSHOT, PROPOSALS
 from tests.aelp_assets.stored_figures import running_experiments
 from tests.resources.control.arm_mornings import LOSING, arm, put_arms, put_one
-from tests.resources.control.paper_platform import running
+from tests.resources.control.paper_platform import PaperPlatform, running
 from tests.resources.control.test_governance import TEN, governing, lever, proposed
 
 
@@ -90,7 +94,7 @@ def test_an_arm_s_switch_is_listed_approved_and_explained_in_words(tmp_path, mon
         in told
     )
     monkeypatch.setattr(cli, "_governance", lambda: (governance, TEN))
-    cli.approve(pause[:8], by="sam", reason="it loses")
+    cli.approve(pause[:8].upper(), by="sam", reason="it loses")
     assert '"status":"PAUSED"' in capsys.readouterr().out
     cli.approve(split, by="sam", reason="settle it")
     assert "a person sets it up" in capsys.readouterr().out
@@ -106,6 +110,39 @@ def test_an_arm_s_switch_is_listed_approved_and_explained_in_words(tmp_path, mon
     with engine.begin() as connection:
         connection.execute(sa.update(ARM_EVIDENCE).values(document=b"other evidence"))
     assert "changed since" in arm_lines(explain_arm(governance, named, pause), UTC)[-1]
+    engine.dispose()
+
+
+def test_what_became_of_each_call_is_told_as_it_is(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine, mode="sandbox")
+    (about,) = proposed(governance, lever("l1"))
+    governance.approve(about, "sam", "it pays", TEN)
+    outcomes = Writer(engine, governance, PaperPlatform(id_l1=running("700")), lambda: TEN).apply()
+    (change,) = governance.changes()
+    console = Console(markup=False, emoji=False, highlight=False, width=250, record=True)
+    print_outcomes(console, [replace(outcomes[0], message="[by hand]")], governance.changes(), "sandbox")
+    print_changes(console, [change | {"message": "[by hand]"}], TEN)
+    told = console.export_text()
+    engine.dispose()
+    assert f"{change['change_id']}  meta · l1: 500.00 → 525.00 · conflict · [by hand]" in told
+    assert "conflict: [by hand]" in told
+
+
+def test_anybody_can_stop_everything_whatever_is_wrong_with_the_settings(
+    tmp_environment, monkeypatch, capsys
+):
+    broken = tmp_environment.home.parent / "aelp.yaml"
+    broken.write_text("governanc: {}\n")
+    monkeypatch.setenv("AELP_HOME", str(tmp_environment.home))
+    monkeypatch.setenv("AELP_SETTINGS", str(broken))
+    monkeypatch.delenv("AELP_CLOCK", raising=False)
+    cli.kill("on", by="eve", reason="spend explodes")
+    assert "eve stopped everything" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="governanc"):
+        cli.kill("off", by="jo", reason="over")
+    engine = open_control_store(control_url(tmp_environment.home, {}))
+    assert "spend explodes" in str(governing(engine).killed())
     engine.dispose()
 
 

@@ -10,14 +10,29 @@ from decimal import Decimal
 import pytest
 
 from resources.clock import FixedClock
+from resources.control.authority import Approver
+from resources.control.counter_proposals import counter_propose
 from resources.control.holds import HoldRule
-from resources.control.signing import ApproverKeys
+from resources.control.records import OPEN
+from resources.control.signing import ApproverKeys, key_variable
 from resources.control.store import open_control_store
+from resources.control.writer import Writer
 from resources.warehouse import warehouses_to_look_into
 from tests.aelp_assets.desk.browsing import Browser, desk_of, said, words
 from tests.aelp_assets.stored_figures import running_experiments
 from tests.resources.control.arm_mornings import LOSING, PROVEN, arm, decided_on, put_arms, put_one
-from tests.resources.control.proposing import LIMITS, NINE, TEN, governing, lever, proposed, status_of
+from tests.resources.control.paper_platform import PaperPlatform, running
+from tests.resources.control.proposing import (
+    APPROVERS,
+    KEYS,
+    LIMITS,
+    NINE,
+    TEN,
+    governing,
+    lever,
+    proposed,
+    status_of,
+)
 
 
 def test_approve_then_roll_back(governance, browser):
@@ -31,7 +46,7 @@ def test_approve_then_roll_back(governance, browser):
     assert 'role="status"' not in browser.get(), "told once"
     undone = browser.post(f"/changes/{change['change_id']}/rollback", reason="it did not")
     newest = governance.changes()[0]
-    assert said(undone) == f"Rolled back: {newest['change_id']}."
+    assert said(undone) == f"Undone by {newest['change_id']}."
     assert f"Undone by {newest['change_id']}." in words(undone)
     assert status_of(governance, proposal_id) == "rolled_back"
 
@@ -79,7 +94,34 @@ def test_an_arm_is_shown_apart_with_what_waiting_costs_and_is_approved_and_undon
     )
     put_arms(governance, arm("a", p_cac_above_cap=0.5), arm("b"), at=TEN)
     back = browser.post(f"/changes/{change['change_id']}/rollback", reason="restated")
-    assert said(back).startswith("Rolled back:")
+    assert said(back).startswith("Undone by ")
+
+
+def test_a_change_is_called_undone_only_once_its_platform_says_so(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    governance = governing(engine, mode="sandbox")
+    (about,) = proposed(governance, lever("l1"))
+    governance.approve(about, "sam", "it pays", TEN)
+    platform = PaperPlatform(id_l1=running("500"))
+    writer = Writer(engine, governance, platform, lambda: TEN)
+    assert [each.status for each in writer.apply()] == ["applied"]
+    (change,) = governance.changes()
+    browser, undo = Browser(desk_of(governance)), f"/changes/{change['change_id']}/rollback"
+    page = browser.post(undo, reason="it did not")
+    undoing = governance.changes()[0]["change_id"]
+    assert said(page) == f"To be undone by {undoing}: its call waits to be sent."
+    assert "Undone by" not in words(page)
+    assert undo not in page
+    platform.values["id-l1"] = running("700")  # somebody was faster
+    assert [each.status for each in writer.apply()] == ["conflict"]
+    page = browser.get()
+    assert f"Not undone: {undoing} ended as conflict" in words(page)
+    assert undo in page
+    platform.values["id-l1"] = running("525")
+    browser.post(undo, reason="now")
+    assert [each.status for each in writer.apply()] == ["applied"]
+    assert f"Undone by {undoing}." in words(browser.get())
+    engine.dispose()
 
 
 def test_an_experiment_that_the_switch_of_an_arm_would_disturb_is_named(governance, tmp_environment):
@@ -129,6 +171,37 @@ def test_a_second_approver_completes_what_is_beyond_the_first_one_s_limit(govern
     assert said(other.post(f"/proposals/{second}/approve", reason="agreed")).startswith("Approved")
 
 
+def test_a_signature_under_the_same_edit_put_forward_again_is_not_counted_and_may_be_given_anew(tmp_path):
+    engine = open_control_store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    three = (*APPROVERS, Approver("max", Decimal(1)))
+    keys = ApproverKeys({**KEYS, key_variable("max"): "a long secret of max"})
+    governance = governing(engine, approvers=three, keys=keys)
+    first, second = proposed(governance, lever("l1"), lever("l2"))
+    later = [TEN + timedelta(minutes=minutes) for minutes in (1, 2, 3)]
+    governance.approve(first, "jo", "25 of my 30", TEN)
+    assert governance.approve(second, "jo", "50 in all", TEN) == "awaiting_second"
+    for person, budget, now in (("sam", 510, later[0]), ("jo", 525, later[1])):
+        (waits,) = [row for row in governance.proposals(now) if row["status"] in OPEN]
+        counter_propose(
+            governance,
+            waits["proposal_id"],
+            Decimal(budget),
+            person=person,
+            reason="rather",
+            settings_hash="s",
+            now=now,
+        )
+    desks = {name: desk_of(governance, approver=name, clock=FixedClock(later[2])) for name in ("jo", "max")}
+    (again,) = [row["proposal_id"] for row in governance.proposals(later[2]) if row["status"] in OPEN]
+    assert again == second
+    page = Browser(desks["jo"]).get()
+    assert "Signed by" not in words(page)
+    assert f"/proposals/{again}/approve" in page
+    seen = words(Browser(desks["max"]).get())
+    assert "beyond your daily limit: a second approver must sign too." in seen
+    engine.dispose()
+
+
 def test_a_later_change_is_undone_first_when_it_is_ticked(governance):
     later = NINE + timedelta(days=4)
     (first,) = proposed(governance, lever("l1"))
@@ -141,7 +214,7 @@ def test_a_later_change_is_undone_first_when_it_is_ticked(governance):
     assert f"undo {newer['change_id']} first" in words(browser.get())
     path = f"/changes/{older['change_id']}/rollback"
     assert "undo these first" in said(browser.post(path, reason="undo"))
-    assert said(browser.post(path, reason="undo", cascade="on")).count(",") == 1
+    assert said(browser.post(path, reason="undo", cascade="on")).count("Undone by") == 2
     assert len(governance.changes()) == 4
 
 

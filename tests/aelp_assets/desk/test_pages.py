@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import duckdb
 import polars as pl
+import pytest
 
 from resources.control.external_edits import withdraw_overtaken
 from resources.control.payloads import LeverValue
@@ -17,7 +18,7 @@ from resources.warehouse.interface import Append
 from resources.warehouse.tables import EXPERIMENTS
 from tests.aelp_assets.desk.browsing import HOSTILE, Browser, desk_of, said, words
 from tests.aelp_assets.stored_figures import row_of, stored_figures
-from tests.resources.control.proposing import LAUNCH, TEN, lever, proposed, put_launches
+from tests.resources.control.proposing import LAUNCH, TEN, lever, proposed, put_launches, states_of
 
 
 def test_a_proposal_is_shown_with_its_evidence_its_limit_and_its_call(
@@ -111,6 +112,15 @@ def test_a_launch_is_shown_with_its_call_and_takes_no_other_number(governance, b
     assert "act_a1/adsets" in page
     assert f"/proposals/{one}/counter" not in page
     assert f"/proposals/{one}/approve" in page
+
+
+@pytest.mark.parametrize(("others", "told"), [([], "0.00"), ([None, "active"], "1,000.00")])
+def test_what_is_in_force_is_the_budget_of_all_that_may_deliver(governance, browser, others, told):
+    may_deliver = [lever(f"l{number}", status=status) for number, status in enumerate(others, 2)]
+    put_launches(governance, LAUNCH, states=states_of(lever("l1", status="paused"), *may_deliver))
+    seen = words(browser.get())
+    assert f"In force {told} a day" in seen
+    assert "cannot be told" not in seen
 
 
 def test_an_empty_desk_says_so(browser):

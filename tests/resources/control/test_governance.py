@@ -454,6 +454,15 @@ def test_undoing_a_cut_obeys_the_caps(engine):
 # --- the kill switch ----------------------------------------------------------------------------------
 
 
+def test_who_signs_by_a_clock_that_is_behind_is_told_instead_of_signing_in_vain(engine):
+    governance = governing(engine)
+    (about,) = proposed(governance, lever("l1"), at=TEN)
+    with pytest.raises(Refused, match="clock here is behind"):
+        governance.approve(about, "sam", "it pays", TEN - timedelta(seconds=30))
+    assert governance.approve(about, "sam", "it pays", TEN) == "approved"
+    assert governance.is_approved(about, TEN)
+
+
 def test_the_kill_switch_stops_approvals_and_rollbacks_in_every_mode_and_anyone_may_pull_it(engine):
     governance = governing(engine)
     first, second = proposed(governance, lever("l1"), lever("l2"))

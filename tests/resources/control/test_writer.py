@@ -18,7 +18,7 @@ from resources.connectors.errors import ErrorClass, MissingCredentials
 from resources.control.authority import Approver
 from resources.control.governance import Governance
 from resources.control.records import Refused
-from resources.control.signing import ApproverKeys, MissingKey, canonical, content_hash
+from resources.control.signing import ApproverKeys, MissingKey, canonical, content_hash, key_variable
 from resources.control.store import (
     APPROVALS,
     CHANGES,
@@ -32,6 +32,7 @@ from resources.control.writer import Outcome, Writer
 from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
 from tests.resources.control.proposing import (
     APPROVERS,
+    KEYS,
     LIMITS,
     NINE,
     TEN,
@@ -382,6 +383,26 @@ def test_nothing_is_sent_on_a_release_nobody_signed(engine, forged):
     assert "`aelp kill off` signs it" in str(outcome.message)
     governance.kill(is_on=False, person="jo", reason="it was I", now=later)
     assert [each.status for each in writing(engine, platform, at=later)] == ["applied"]
+
+
+@pytest.mark.parametrize("releasing", ["the sandbox's robot", "in another mode", "no approver any more"])
+def test_nothing_is_sent_on_a_release_by_whom_this_mode_does_not_ask(engine, releasing):
+    governance, platform = approved(engine, mode="live"), PaperPlatform(**TWO)
+    governance.kill(is_on=True, person="eve", reason="stop", now=SOON)
+    if releasing == "the sandbox's robot":
+        governing(engine, mode="sandbox").kill(is_on=False, person="robot", reason="go", now=SOON)
+    elif releasing == "in another mode":
+        governing(engine, mode="sandbox").kill(is_on=False, person="jo", reason="go", now=SOON)
+    else:
+        left = (*APPROVERS, Approver("max"))
+        keys = ApproverKeys({**KEYS, key_variable("max"): "a long secret of max"})
+        gone = governing(engine, mode="live", approvers=left, keys=keys)
+        gone.kill(is_on=False, person="max", reason="go", now=SOON)
+    (outcome,) = writing(engine, platform, mode="live")
+    assert (outcome.status, platform.reads) == ("prepared", 0)
+    assert "No signature that stands in live lets everything go on" in str(outcome.message)
+    governance.kill(is_on=False, person="jo", reason="looked into", now=SOON)
+    assert [each.status for each in writing(engine, platform, mode="live")] == ["applied"]
 
 
 def test_a_raise_that_did_not_arrive_is_not_sent_before_a_cut_signed_since(engine):
