@@ -24,6 +24,11 @@ BLOCK_BYTES = 16 << 20
 PARQUET_ROWS = 65_536
 # Single-precision floats above this no longer hold every whole number.
 _EXACT_SINGLES = 2**24
+_TYPES_READ = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null,
+    pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal32,
+    pa.types.is_decimal64, pa.types.is_decimal128, pa.types.is_date, pa.types.is_time, pa.types.is_timestamp,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,12 +192,13 @@ def parquet_batches(
             of every other export.
 
     Raises:
-        UnreadableFile: broken pages, a nested column where a value is expected, ids too long for a float, or
-            more text in one batch than the limits grant.
+        UnreadableFile: broken pages, a column of another type than text, numbers or moments, ids too long for
+            a float, or more text in one batch than the limits grant.
     """
     names = [header.columns[position] for position in positions]
     line = 1
     try:
+        _check_types(pq.read_schema(path), names)
         # Repeated texts stay stored once until it is known what they come to.
         file = pq.ParquetFile(path, read_dictionary=names)
         for record_batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=names):
@@ -205,8 +211,24 @@ def parquet_batches(
             )
             yield Batch(cells, pl.int_range(line, line + frame.height, eager=True).alias("line"))
             line += frame.height
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        # The type of a column may be one to read and its values not: moments in a zone that there is not.
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UnreadableFile(f"a Parquet file that cannot be read as text: {reason}. Export as CSV") from None
+
+
+def _check_types(schema: pa.Schema, names: Sequence[str]) -> None:
+    """Refuse by name what the conversion to text would stumble over, or end in a panic of its own."""
+    for name in names:
+        stored = schema.field(name).type
+        value = stored.value_type if pa.types.is_dictionary(stored) else stored
+        if not any(is_read(value) for is_read in _TYPES_READ):
+            raise UnreadableFile(
+                f"column {name!r} is stored as {stored!s:.80}, which is not read: write it as text, or as a "
+                "number of at most 38 digits, a day or a moment where it is one"
+            )
 
 
 def _decoded(batch: pa.RecordBatch, limits: Limits) -> pa.RecordBatch:
@@ -242,8 +264,6 @@ def _id_text(column: pl.Series) -> pl.Series:
 
 def _as_text(column: pl.Series) -> pl.Series:
     dtype = column.dtype
-    if dtype.is_nested() or dtype == pl.Binary:
-        raise UnreadableFile(f"column {column.name!r} holds {dtype}, not single values")
     if isinstance(dtype, pl.Datetime):
         return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if dtype.time_zone else ""))
     return column.cast(pl.String)

@@ -25,8 +25,10 @@ from resources.files.fetching import Fetcher
 from resources.files.mapping import Mapping, shipped_mappings, user_mappings
 from resources.files.names import leads_outside, told
 from resources.files.opening import (
+    CHANGED,
     Inspection,
     Limits,
+    OutOfReach,
     UnreadableFile,
     head_text,
     inspect,
@@ -130,23 +132,31 @@ class FileDrop:
         """Digest and encoding of a file: one pass over its bytes, none if they were seen before.
 
         Raises:
-            UnreadableFile: a broken archive or a decompression bomb.
+            UnreadableFile: a broken archive, a decompression bomb, or a file that changed since it was
+                recognised.
         """
         filesystem, _ = self._open()
         encoding = file.mapping.encoding
-        return seen.inspection(
+        found = seen.inspection(
             filesystem,
             file.location,
             encoding,
             lambda: inspect(filesystem, file.location, self.limits, encoding),
         )
+        # Columns are found by the header as it was recognised: the digest must be of the same bytes.
+        if _stat(filesystem, file.location) != (file.size, file.modified):
+            raise UnreadableFile(CHANGED)
+        return found
 
-    def digest(self, location: str) -> str:
-        """sha256 of a file's bytes."""
+    def digest(self, location: str) -> str | None:
+        """sha256 of a file's bytes; None where they cannot be had any more."""
         filesystem, _ = self._open()
         digest = hashlib.sha256()
-        for block in read_blocks(filesystem, location):
-            digest.update(block)
+        try:
+            for block in read_blocks(filesystem, location):
+                digest.update(block)
+        except OutOfReach:
+            return None
         return digest.hexdigest()
 
     def fetch(self, file: RecognisedFile, inspection: Inspection, stamp: Stamp) -> FetchedFile:
@@ -213,7 +223,7 @@ class FileDrop:
             reason = found.reason
         except UnreadableFile as error:
             reason = str(error)
-            is_table = "binary" not in reason
+            is_table = not isinstance(error, OutOfReach) and "binary" not in reason
         return Unrecognised(entry.path, entry.location, reason, is_table)
 
     def _recognise_workbook(
@@ -244,7 +254,16 @@ def _list(
     pending = [root] if filesystem.isdir(root) else []
     while pending:
         folder = pending.pop()
-        for info in filesystem.ls(folder, detail=True):
+        try:
+            found = filesystem.ls(folder, detail=True)
+        except PermissionError as error:
+            if folder == root:
+                raise
+            reason = f"a folder that cannot be listed ({error.strerror or error}): none of its files are read"
+            path = told(posixpath.relpath(folder, root))
+            refused.append(Unrecognised(path, folder, reason, is_table=False))
+            continue
+        for info in found:
             location = str(info["name"])
             path = told(posixpath.relpath(location, root))
             name = posixpath.basename(location.rstrip("/"))

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import polars as pl
 from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from resources.files.batches import Batch, parquet_batches, text_batches
 from resources.files.fetched import FetchedFile, RecognisedFile, Tolerance
 from resources.files.mapping import Column, Joined
 from resources.files.opening import (
+    CHANGED,
     Inspection,
     Limits,
     UnreadableFile,
@@ -84,8 +86,16 @@ class Fetcher:
         if file.sheet is None:
             spool(self.filesystem, file.location, inspection, target, self.limits)
             return
-        self._write_cells(file, target)
-        positions = rounded_columns(self.filesystem, file.location, file.sheet, file.header.line, self.limits)
+        # The copy is what the digest is of: the workbook in the folder may be another by now.
+        workbook = target.with_name("workbook")
+        try:
+            spool(self.filesystem, file.location, inspection, workbook, self.limits)
+            self._write_cells(file.sheet, workbook, target)
+            positions = rounded_columns(
+                LocalFileSystem(), str(workbook), file.sheet, file.header.line, self.limits
+            )
+        finally:
+            workbook.unlink(missing_ok=True)
         ids = [file.header.columns[p] for p in positions & set(_identifier_positions(file))]
         if ids:
             raise UnreadableFile(
@@ -93,10 +103,12 @@ class Fetcher:
                 "of a number: the ids are rounded. Export as CSV, or with ids as text"
             )
 
-    def _write_cells(self, file: RecognisedFile, target: Path) -> None:
+    def _write_cells(self, name: str, workbook: Path, target: Path) -> None:
         # By itself: its sheets are gone again before the workbook is read a second time.
-        sheets = {sheet.name: sheet for sheet in read_workbook(self.filesystem, file.location, self.limits)}
-        sheets[file.sheet or ""].cells.write_csv(target, include_header=False)
+        sheets = {sheet.name: sheet for sheet in read_workbook(LocalFileSystem(), str(workbook), self.limits)}
+        if name not in sheets:
+            raise UnreadableFile(CHANGED)
+        sheets[name].cells.write_csv(target, include_header=False)
 
     def _batches(
         self, file: RecognisedFile, inspection: Inspection, spooled: Path, block_bytes: int

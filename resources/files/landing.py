@@ -17,7 +17,7 @@ import polars as pl
 
 from resources.files.drop import DropListing, FileDrop, Unrecognised
 from resources.files.fetched import FetchedFile, RecognisedFile
-from resources.files.opening import Inspection, UnreadableFile
+from resources.files.opening import Inspection, OutOfReach, UnreadableFile
 from resources.files.publishing import FileOutcome, Publisher
 from resources.files.torn import named_days
 from resources.files.track_rules import track_rule_rows
@@ -178,7 +178,8 @@ def plan_landing(drop: FileDrop, warehouse: Warehouse) -> LandingPlan:
         try:
             inspection = drop.inspect(file, seen)
         except UnreadableFile as error:
-            unreadable.append(Unrecognised(file.path, file.location, str(error), is_table=True))
+            is_table = not isinstance(error, OutOfReach)
+            unreadable.append(Unrecognised(file.path, file.location, str(error), is_table))
             continue
         identity = f"{inspection.sha256}:{file.mapping.content_hash}"
         inspected.append((file, inspection, hashlib.sha256(identity.encode()).hexdigest()))
@@ -317,7 +318,7 @@ def _unrecognised_rows(
             "stream": None,
             "account_id": None,
             "file": file.path,
-            "file_hash": drop.digest(file.location),
+            "file_hash": digest,
             "line": None,
             "severity": "refused",
             "reason": f"Not loaded: {file.reason}",
@@ -326,6 +327,7 @@ def _unrecognised_rows(
         }
         for file in tables
         if (file.path, f"Not loaded: {file.reason}") not in said
+        and (digest := drop.digest(file.location)) is not None
     ]
 
 

@@ -23,6 +23,10 @@ Kind = Literal["text", "parquet", "workbook"]
 
 _BLOCK = 1 << 20
 _HEAD = 1 << 18
+# Where a gzip member ends, what is left of its piece is copied.
+_PIECE = 1 << 16
+# More members than this hold so many bytes each on average; a row of any export is longer.
+_MEMBERS, _MEMBER_BYTES = 10_000, 10
 # Encodings exports really come in besides UTF-8 and UTF-16. cp1250 is left out: on western text it fits
 # as well as cp1252 and turns ñ into ň; a mapping may name it.
 _LEGACY_ENCODINGS = ["cp1252", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
@@ -36,10 +40,19 @@ _BYTE_ORDER_MARKS = (
 _UTF8 = ("utf-8", "utf-8-sig")
 # Floats above this no longer hold every whole number.
 EXACT_INTEGERS = 2**53
+# Whatever pyarrow raises of bytes that are no Parquet, or of names in it that are no text.
+_BROKEN_PARQUET = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+CHANGED = "the file changed while it was read; it will be taken up at the next landing"
+GONE = "was moved or deleted while the folder was read"
 
 
 class UnreadableFile(ValueError):
     """The file cannot be read as a table; the message says why and what to do."""
+
+
+class OutOfReach(UnreadableFile):
+    """Its bytes cannot be had at all, so nobody knows whether it is a table."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +94,20 @@ class Inspection:
 
 
 def read_blocks(filesystem: AbstractFileSystem, path: str) -> Iterator[bytes]:
-    """A file's bytes, a block at a time."""
-    with filesystem.open(path, "rb") as stream:
+    """A file's bytes, a block at a time.
+
+    Raises:
+        OutOfReach: it is gone, or not ours to read.
+    """
+    try:
+        stored = filesystem.open(path, "rb")
+    except PermissionError as error:
+        raise OutOfReach(
+            f"cannot be read ({error.strerror or error}): let the account that AELP runs as read it"
+        ) from None
+    except FileNotFoundError:
+        raise OutOfReach(GONE) from None
+    with stored as stream:
         while block := stream.read(_BLOCK):
             yield block
 
@@ -129,30 +154,53 @@ def expand(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     """The bytes inside a gzip stream (several members allowed), never more than the limits grant.
 
     Raises:
-        UnreadableFile: a broken or cut-off stream, or one that expands too far.
+        UnreadableFile: a broken or cut-off stream, one that expands too far, or members with nothing in them.
     """
+    # Encodings are guessed from a block: a member of a few bytes is none.
+    held: list[bytes] = []
+    size = 0
+    for piece in _expanded(blocks, limits):
+        held.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def _expanded(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     stored = expanded = 0
+    members = 1
     decoder = zlib.decompressobj(wbits=31)
     for block in blocks:
         stored += len(block)
-        pending = block
-        while pending:
+        for start in range(0, len(block), _PIECE):
+            pending = block[start : start + _PIECE]
             if decoder.eof:
-                decoder = zlib.decompressobj(wbits=31)
-            try:
-                piece = decoder.decompress(pending, _BLOCK)
-            except zlib.error as error:
-                raise UnreadableFile(f"broken gzip data: {error}") from None
-            # Some writers pad the end with zero bytes.
-            pending = decoder.unused_data.lstrip(b"\0") if decoder.eof else decoder.unconsumed_tail
-            expanded += len(piece)
-            if limits.is_bomb(expanded, stored):
-                raise UnreadableFile(
-                    f"expands to more than {expanded:,} bytes from {stored:,}: "
-                    "refused as a decompression bomb"
-                )
-            if piece:
-                yield piece
+                pending = pending.lstrip(b"\0")  # some writers pad the end with zero bytes
+            while pending:
+                if decoder.eof:
+                    decoder = zlib.decompressobj(wbits=31)
+                    members += 1
+                try:
+                    piece = decoder.decompress(pending, _BLOCK)
+                except zlib.error as error:
+                    raise UnreadableFile(f"broken gzip data: {error}") from None
+                pending = decoder.unused_data.lstrip(b"\0") if decoder.eof else decoder.unconsumed_tail
+                expanded += len(piece)
+                if limits.is_bomb(expanded, stored):
+                    raise UnreadableFile(
+                        f"expands to more than {expanded:,} bytes from {stored:,}: "
+                        "refused as a decompression bomb"
+                    )
+                if members > max(_MEMBERS, expanded // _MEMBER_BYTES):
+                    raise UnreadableFile(
+                        f"holds {members:,} gzip members with {expanded:,} bytes in all, next to nothing in "
+                        "each: unpack it, and pack it anew as one"
+                    )
+                if piece:
+                    yield piece
     if not decoder.eof:
         raise UnreadableFile("the gzip data ends early: the file is cut off or still being written")
 
@@ -282,21 +330,28 @@ def spool(
                 for block in blocks:
                     out.write(decoder.decode(block).encode())
                 out.write(decoder.decode(b"", final=True).encode())
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise UnreadableFile(
-                    f"byte {error.object[error.start]:#04x} does not fit the encoding {inspection.encoding}; "
+                    f"{_misfit(error)} does not fit the encoding {inspection.encoding}; "
                     "export as UTF-8, or name the encoding in a mapping file"
                 ) from None
     if digest.hexdigest() != inspection.sha256:
-        raise UnreadableFile("the file changed while it was read; it will be taken up at the next landing")
+        raise UnreadableFile(CHANGED)
     if kind == "parquet":
         _check_parquet(target, limits)
+
+
+def _misfit(error: UnicodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.object[error.start]:#04x}"
+    # Such as a text without the mark that says how its bytes are ordered.
+    return f"the text ({error})"
 
 
 def _check_parquet(path: Path, limits: Limits) -> None:
     try:
         metadata = pq.ParquetFile(path).metadata
-    except pa.ArrowInvalid as error:
+    except _BROKEN_PARQUET as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     stored = path.stat().st_size
@@ -319,5 +374,5 @@ def parquet_columns(filesystem: AbstractFileSystem, path: str) -> tuple[str, ...
     try:
         with filesystem.open(path, "rb") as stream:
             return tuple(pq.ParquetFile(stream).schema_arrow.names)
-    except (pa.ArrowInvalid, OSError) as error:
+    except _BROKEN_PARQUET as error:
         raise UnreadableFile(f"broken Parquet file: {error}") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from resources.files.opening import Inspection
+from resources.files.opening import GONE, Inspection, OutOfReach
 
 
 class SeenFiles:
@@ -62,5 +62,8 @@ class SeenFiles:
 
 
 def _identity(location: str) -> str:
-    stat = Path(location).stat()
+    try:
+        stat = Path(location).stat()
+    except FileNotFoundError:
+        raise OutOfReach(GONE) from None
     return f"{location}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"

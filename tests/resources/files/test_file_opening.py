@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -13,11 +14,16 @@ from datetime import date
 
 import fsspec
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from resources.files import workbook_process
-from resources.files.opening import Limits, UnreadableFile, expand
+from resources.files import fetching, workbook_process
+from resources.files.landing import fetch_landing, plan_landing, publish_landing
+from resources.files.opening import Limits, OutOfReach, UnreadableFile, expand
 from resources.files.workbooks import read_workbook
+from resources.landing.pages import Stamp
 
 NAME = "Größe für naïve señores"
 
@@ -90,6 +96,35 @@ fields: {campaign_name: Kampan, impressions: Zobrazeni, clicks: Kliky, cost: Cen
     assert (payload["impressions"], payload["cost"]) == ("1000", "1234.56")
 
 
+def test_a_text_without_the_mark_that_its_encoding_asks_for_stops_no_other_file(bench, exports):
+    bench.put(
+        "_mappings/marked.yaml",
+        """
+name: marked
+title: Export with a byte order mark
+encoding: utf-16
+stream: file_ad_performance
+source: {constant: marked}
+account_id: {constant: a}
+currency: {constant: EUR}
+date: {column: Datum, formats: ["%Y-%m-%d"]}
+keys: {campaign_id: Kampagne}
+fields: {impressions: Impressionen}
+""",
+    )
+    bench.put("odd.csv", "Datum,Kampagne,Impressionen\n2026-06-30,a,1\n")
+    bench.put("good.csv", [exports.generic_row()])
+    report = bench.land()
+    assert [(file.path, file.outcome) for file in report.files] == [
+        ("good.csv", "loaded"),
+        ("odd.csv", "refused"),
+    ]
+    assert report.files[1].fault == (
+        "The text (UTF-16 stream does not start with BOM) does not fit the encoding utf-16; export as UTF-8, "
+        "or name the encoding in a mapping file."
+    )
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("zipped", [False, True])
 def test_any_delimiter_zipped_or_not_lands_the_same_rows(bench, exports, delimiter, zipped):
@@ -126,6 +161,33 @@ def test_a_decompression_bomb_stops_at_the_limit():
     with pytest.raises(UnreadableFile, match="decompression bomb"):
         pieces.extend(len(piece) for piece in expand(iter([bomb]), Limits()))
     assert sum(pieces) < 1 << 26
+
+
+def test_a_gzip_of_members_with_nothing_in_them_is_refused_and_stops_no_other_file(bench, exports):
+    bench.put("odd.csv.gz", gzip.compress(b"") * 20_000)
+    bench.put("good.csv", [exports.generic_row()])
+    report = bench.land()
+    assert report.unrecognised[0].reason == (
+        "holds 10,001 gzip members with 0 bytes in all, next to nothing in each: unpack it, and pack it anew "
+        "as one"
+    )
+    assert report.rows_written == {"file_ad_performance": 1}
+
+
+def test_nor_do_members_with_nothing_in_them_pass_below_a_good_head():
+    stream = gzip.compress(b"2026-06-30,newsletter\n" * 5_000) + gzip.compress(b"") * 20_000
+    with pytest.raises(UnreadableFile, match="holds 11,001 gzip members with 110,000 bytes in all"):
+        list(expand(iter([stream]), Limits()))
+
+
+def test_a_gzip_with_a_member_for_each_row_is_read():
+    rows = [b"2026-06-30,%d\n" % n for n in range(10_500)]
+    assert b"".join(expand(iter([b"".join(map(gzip.compress, rows))]), Limits())) == b"".join(rows)
+
+
+def test_the_zeros_below_a_gzip_may_go_on_for_blocks():
+    blocks = [gzip.compress(b"a") + bytes(1 << 17), bytes(1 << 17), gzip.compress(b"b")]
+    assert b"".join(expand(iter(blocks), Limits())) == b"ab"
 
 
 def test_a_bomb_in_the_folder_costs_the_other_files_nothing(bench, exports):
@@ -179,6 +241,53 @@ def test_ids_too_long_for_the_floats_that_hold_them_refuse_the_file(bench, expor
     fault = bench.land().files[0].fault
     assert "Ad_id is stored as floating-point numbers" in fault
     assert "the ids are rounded" in fault
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (pa.array([5], pa.decimal256(50, 2)), "decimal256(50, 2)"),
+        (pa.array([5], pa.duration("us")), "duration[us]"),
+        (pa.array([[5]]), "list<element: int64>"),
+        (pa.array([{"a": 5}]), "struct<a: int64>"),
+        (pa.array([b"5"]), "binary"),
+    ],
+    ids=["decimal256", "duration", "list", "struct", "binary"],
+)
+@pytest.mark.parametrize("column", ["cost", "account_id"])
+def test_a_parquet_column_of_a_type_that_is_not_read_is_named_and_stops_no_other_file(
+    bench, exports, column, stored, told
+):
+    row = exports.generic_row()
+    out = io.BytesIO()
+    pq.write_table(pa.table({name: [value] for name, value in row.items()} | {column: stored}), out)
+    bench.put("odd.parquet", out.getvalue())
+    bench.put("good.csv", [row])
+    report = bench.land()
+    assert f"Column '{column}' is stored as {told}, which is not read" in report.files[1].fault
+    assert report.rows_written == {"file_ad_performance": 1}
+
+
+def test_what_else_of_a_parquet_file_cannot_be_made_text_stops_no_other_file(bench, exports):
+    row = exports.generic_row()
+    out = io.BytesIO()
+    day = pa.array([0], pa.timestamp("us", "Mars/Base"))
+    pq.write_table(pa.table({name: [value] for name, value in row.items()} | {"date": day}), out)
+    bench.put("odd.parquet", out.getvalue())
+    bench.put("good.csv", [row])
+    report = bench.land()
+    assert "unable to parse time zone: 'Mars/Base'" in report.files[1].fault
+    assert report.rows_written == {"file_ad_performance": 1}
+
+
+def test_a_parquet_column_whose_name_is_no_text_stops_no_other_file(bench, exports):
+    out = io.BytesIO()
+    pq.write_table(pa.table({"costcost": [1]}), out, store_schema=False)
+    bench.put("odd.parquet", out.getvalue().replace(b"costcost", b"cost\xff\xfest"))
+    bench.put("good.csv", [exports.generic_row()])
+    report = bench.land()
+    assert "broken Parquet file" in report.unrecognised[0].reason
+    assert report.rows_written == {"file_ad_performance": 1}
 
 
 def test_a_workbook_lands_as_the_same_rows_as_csv(bench, exports):
@@ -266,11 +375,94 @@ def test_a_file_that_changes_between_the_two_reads_is_left_for_the_next_landing(
     file = drop.scan().recognised[0]
     inspection = drop.inspect(file, drop.seen())
     path.write_text(exports.csv_text([exports.generic_row(cost="9.99")]))
-    from resources.landing.pages import Stamp
-
     fetched = drop.fetch(file, inspection, Stamp("batch", bench.now, "generic_long", "hash"))
     assert "changed while it was read" in fetched.fault
     assert fetched.pages == []
+
+
+def sheet_of(exports, swapped: bool = False, name: str = "Data") -> bytes:
+    row = exports.generic_row()
+    order = list(row)
+    if swapped:
+        place, other = order.index("impressions"), order.index("clicks")
+        order[place], order[other] = order[other], order[place]
+    return exports.workbook({name: [order, [row[column] for column in order]]})
+
+
+@pytest.mark.parametrize("change", [{"swapped": True}, {"name": "June"}], ids=["columns swapped", "renamed"])
+def test_a_workbook_written_again_between_plan_and_fetch_is_left_for_the_next_landing(bench, exports, change):
+    path = bench.put("june.xlsx", sheet_of(exports))
+    bench.put("good.csv", [exports.generic_row(campaign="other")])
+    drop = bench.drop()
+    plan = plan_landing(drop, bench.warehouse)
+    path.write_bytes(sheet_of(exports, **change))
+    good, june = sorted(fetch_landing(drop, plan), key=lambda fetched: fetched.file.path)
+    assert "The file changed while it was read" in june.fault
+    assert june.pages == []
+    assert good.fault is None
+    assert sorted(bench.work.rglob("*")) == sorted({good.folder, june.folder, *good.pages})
+
+
+@pytest.mark.parametrize("name", ["june.csv", "june.xlsx"])
+def test_a_file_written_again_before_its_digest_is_known_is_not_cut_by_its_old_header(bench, exports, name):
+    path = bench.put(name, [exports.generic_row()] if name == "june.csv" else sheet_of(exports))
+    drop = bench.drop()
+    file = drop.scan().recognised[0]
+    if name == "june.csv":
+        row = exports.generic_row()
+        path.write_text(exports.csv_text([row], header=list(row)[::-1]))
+    else:
+        path.write_bytes(sheet_of(exports, swapped=True))
+    with pytest.raises(UnreadableFile, match="changed while it was read"):
+        drop.inspect(file, drop.seen())
+
+
+def test_a_file_that_goes_away_while_the_folder_is_read_stops_no_other_file(bench, exports):
+    paths = [bench.put("a.csv", [exports.generic_row()]), bench.put("odd.csv", "no,table,known\n1,2,3\n")]
+    drop = bench.drop()
+    listing, plan = drop.scan(), plan_landing(drop, bench.warehouse)
+    for path in paths:
+        path.unlink()
+    with pytest.raises(OutOfReach, match="was moved or deleted"):
+        drop.inspect(listing.recognised[0], drop.seen())
+    fetched = fetch_landing(drop, plan)
+    assert fetched[0].fault == "Was moved or deleted while the folder was read."
+    report = publish_landing(drop, plan, fetched, bench.warehouse)
+    assert [file.path for file in report.unrecognised] == ["odd.csv"]
+    assert [row["file"] for row in bench.quarantine()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("locked", ["locked.csv", "locked"], ids=["file", "folder"])
+def test_what_may_not_be_read_is_told_and_stops_no_other_file(bench, exports, monkeypatch, locked):
+    bench.put(locked if locked == "locked.csv" else "locked/june.csv", [exports.generic_row()])
+    bench.put("good.csv", [exports.generic_row("2026-06-29")])
+    method = "_open" if locked == "locked.csv" else "ls"
+    real = getattr(LocalFileSystem, method)
+
+    def forbidding(self, path, *rest, **named):
+        # Whoever may read everything, as in a container, is not stopped by a file's mode.
+        if path.endswith(locked):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(self, path, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFileSystem, method, forbidding)
+        report = bench.land()
+    assert [file.path for file in report.unrecognised] == [locked]
+    assert "(Permission denied)" in report.unrecognised[0].reason
+    assert report.rows_written == {"file_ad_performance": 1}
+    assert bench.land().rows_written == {"file_ad_performance": 1}
+
+
+def test_a_full_disk_is_no_fault_of_the_file(bench, exports, monkeypatch):
+    bench.put("good.csv", [exports.generic_row()])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetching, "spool", full)
+    with pytest.raises(OSError, match="No space left"):
+        bench.land()
 
 
 def test_payloads_are_canonical_json(bench, exports):
