@@ -519,7 +519,8 @@ def desk(by: _By, port: Annotated[int, typer.Option(help="Port on loopback.")] =
     settings = _settings(environment)
     desk = open_desk(environment, settings, governance, by, port)
     typer.echo(
-        f"Review desk of {by} on http://127.0.0.1:{port} at {now:%d %b %Y %H:%M} ({governance.mode})\n"
+        f"Review desk of {by} at {now:%d %b %Y %H:%M} ({governance.mode}): {desk.address}\n"
+        "Whoever opens this address decides in that name; it is good until the desk ends.\n"
         f"AELP_HOME {environment.home} · settings {environment.settings_path}"
     )
     if desk.keyless is not None:

@@ -7,6 +7,7 @@ a form (`protection`), who may decide what (`resources.control`).
 from __future__ import annotations
 
 import os
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,13 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from aelp_assets.alerts import asset_link
@@ -30,7 +37,7 @@ from aelp_assets.decision_report import undoing_text
 from aelp_assets.desk import arm_cards, cards
 from aelp_assets.desk.creative_pages import CreativePages
 from aelp_assets.desk.figures import Figures, forecast_at, read_figures
-from aelp_assets.desk.protection import Guarded, NoForm, Sessions, read_form
+from aelp_assets.desk.protection import ENTRANCE, Guarded, NoForm, Sessions, read_form
 from aelp_assets.experiments_going_on import disturbed_by
 from aelp_assets.explanation import explain, explanation_lines
 from models.guardrails import GuardrailLimits
@@ -60,6 +67,7 @@ class Desk:
         pictures: images of creatives.
         keyless: why the approver cannot sign; None: they can.
         port: the desk answers under; part of what it accepts requests from.
+        key: that opens a session, for who started the desk.
         explain: what a change, proposal or decision rests on, a line each; raises Refused where it is none.
         zone: times are shown in.
     """
@@ -75,7 +83,13 @@ class Desk:
     pictures: AssetStore
     keyless: str | None
     port: int
+    key: str
     explain: Callable[[str, datetime], Sequence[str]]
+
+    @property
+    def address(self) -> str:
+        """Where who started the desk opens it."""
+        return f"http://127.0.0.1:{self.port}{ENTRANCE}?key={self.key}"
 
     def now(self) -> datetime:
         """The present moment in the business's zone."""
@@ -119,6 +133,7 @@ def open_desk(
         pictures=AssetStore(environment.home / FOLDER),
         keyless=keyless,
         port=port,
+        key=secrets.token_urlsafe(24),
         explain=lambda about, now: explanation_lines(
             explain(environment, governance, warehouses_to_look_into(environment), about, now),
             settings.timezone,
@@ -131,6 +146,7 @@ def create_application(desk: Desk) -> Starlette:
     pages = _Pages(desk)
     return Starlette(
         routes=[
+            Route(ENTRANCE, pages.enter),
             Route("/", pages.overview),
             Route("/desk.css", _style),
             Route("/proposals/{proposal_id}/counter", pages.counter),
@@ -142,7 +158,7 @@ def create_application(desk: Desk) -> Starlette:
             Route("/changes/{about}/rollback", pages.posted(pages.roll_back), methods=["POST"]),
             Route("/kill/{about}", pages.posted(pages.kill), methods=["POST"]),
         ],
-        middleware=[Middleware(Guarded, port=desk.port)],
+        middleware=[Middleware(Guarded, port=desk.port, sessions=pages.sessions)],
     )
 
 
@@ -159,11 +175,18 @@ class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._governance = desk.governance
-        self._sessions = Sessions(desk.port)
+        self.sessions = Sessions(desk.port, desk.key)
         self._notices: OrderedDict[str, Notice] = OrderedDict()
         self._templates = _templates(desk.zone)
 
     # --- pages --------------------------------------------------------------------------------------
+
+    def enter(self, request: Request) -> Response:
+        """In by the key, which then leaves the browser's address."""
+        inside = RedirectResponse("/", 303)
+        if self.sessions.enter(request.query_params.get("key", ""), inside):
+            return inside
+        return PlainTextResponse("This is not the address that this desk printed.\n", 403)
 
     def overview(self, request: Request) -> Response:
         """Everything that waits, then everything that was changed."""
@@ -190,22 +213,22 @@ class _Pages:
         try:
             lines = self._desk.explain(about, self._desk.now())
         except Refused as refused:
-            session = self._sessions.of(request)
+            session = self.sessions.of(request)
             self._tell(session, Notice(str(refused), is_refusal=True))
-            return self._redirect(session, "/")
+            return RedirectResponse("/", 303)
         return self.page(request, "explanation.html", about=about, lines=lines)
 
     def counter(self, request: Request) -> Response:
         """Another number for a proposal: what the guardrails and the forecast say of it."""
         about, now = request.path_params["proposal_id"], self._desk.now()
-        session = self._sessions.of(request)
+        session = self.sessions.of(request)
         try:
             proposal = self._governance.open_proposal(about, now)
             if proposal["type"] in ARM_TYPES:
                 raise Refused("An arm has no budget of its own to name another number for.")
         except Refused as refused:
             self._tell(session, Notice(str(refused), is_refusal=True))
-            return self._redirect(session, "/")
+            return RedirectResponse("/", 303)
         figures = self._figures({proposal["as_of_date"]})[proposal["as_of_date"]]
         decision = figures.decisions.get(key_of(proposal))
         forecasts = figures.forecasts.get(key_of(proposal), ())
@@ -266,18 +289,18 @@ class _Pages:
         return route
 
     def _decided(self, request: Request, form: Form, decide: Callable[[str, Form], str]) -> Response:
-        about, session = request.path_params["about"], self._sessions.of(request)
+        about, session = request.path_params["about"], self.sessions.of(request)
         typed = {name: value for name, value in form.items() if name != "token"}
-        if not self._sessions.is_own(request, form):
+        if not self.sessions.is_own(request, form):
             words = "Nothing was decided: the page is older than this desk. Look again, then decide."
             self._tell(session, Notice(words, True, about, typed))
-            return self._redirect(session, "/")
+            return RedirectResponse("/", 303)
         try:
             notice = Notice(decide(about, form))
         except (Refused, MissingKey) as refused:
             notice = Notice(str(refused), True, about, typed)
         self._tell(session, notice)
-        return self._redirect(session, _back(request, notice))
+        return RedirectResponse(_back(request, notice), 303)
 
     def approve(self, about: str, form: Form) -> str:
         """Sign a proposal."""
@@ -357,14 +380,9 @@ class _Pages:
         while len(self._notices) > _MOST_SESSIONS:
             self._notices.popitem(last=False)
 
-    def _redirect(self, session: str, where: str) -> Response:
-        response = RedirectResponse(where, 303)
-        self._sessions.keep(response, session)
-        return response
-
     def page(self, request: Request, template: str, **shown: Any) -> Response:
         """A template with what every page of the desk shows."""
-        desk, session = self._desk, self._sessions.of(request)
+        desk, session = self._desk, self.sessions.of(request)
         text = self._templates.get_template(template).render(
             approver=desk.approver,
             keyless=desk.keyless,
@@ -372,14 +390,12 @@ class _Pages:
             killed=self._governance.killed(),
             now=desk.now(),
             notice=self._notices.pop(session, None),
-            token=self._sessions.token(session),
+            token=self.sessions.token(session),
             lineage=f"{asset_link(['gaelp_training', 'bandit_decisions'])}?view=lineage",
             hold=self._governance.hold,
             **shown,
         )
-        response = HTMLResponse(text)
-        self._sessions.keep(response, session)
-        return response
+        return HTMLResponse(text)
 
 
 def _back(request: Request, notice: Notice) -> str:

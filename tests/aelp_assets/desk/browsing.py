@@ -23,11 +23,13 @@ HOSTILE = '<script>alert("l1")</script>'
 
 
 class Browser:
-    """A browser with its cookies, on the desk and in this process."""
+    """A browser with its cookies, on the desk and in this process; by default it came in by the key."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, has_entered: bool = True) -> None:
         self._transport = httpx.ASGITransport(app=create_application(desk))
         self.cookies = httpx.Cookies()
+        if has_entered:
+            assert self.send("GET", desk.address).status_code == 303
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def sent() -> httpx.Response:
@@ -92,6 +94,7 @@ def desk_of(governance: Governance, **changes: Any) -> Desk:
         "pictures": AssetStore(Path("no pictures")),
         "keyless": None,
         "port": PORT,
+        "key": "a key of the desk's own",
         "explain": explained,
     }
     return Desk(**told | changes)

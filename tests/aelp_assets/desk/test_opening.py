@@ -62,7 +62,7 @@ def test_a_real_browser_shows_what_waits_on_a_desk_that_only_loopback_reaches(tm
         "AELP_APPROVER_KEY_MAYA": "a long secret of maya",
     }
     command = [str(Path(sys.executable).parent / "aelp"), "desk", "--by", "maya", "--port", str(port)]
-    served = subprocess.Popen(command, cwd=PROJECT_ROOT, env=variables)
+    served = subprocess.Popen(command, cwd=PROJECT_ROOT, env=variables, stdout=subprocess.PIPE, text=True)
     try:
         _wait_for(served, port)
         bound = {
@@ -77,7 +77,9 @@ def test_a_real_browser_shows_what_waits_on_a_desk_that_only_loopback_reaches(tm
             "--disable-gpu",
             f"--user-data-dir={tmp_path / 'profile'}",
         ]
-        address = f"http://127.0.0.1:{port}/"
+        assert served.stdout is not None
+        address = served.stdout.readline().split()[-1]
+        assert address.startswith(f"http://127.0.0.1:{port}/enter?key=")
         rendered = subprocess.run(
             [*look, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True
         ).stdout
@@ -103,7 +105,7 @@ def _colours(picture: Path) -> int:
         return len(image.convert("RGB").getcolors(maxcolors=2**24) or [])
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_for(process: subprocess.Popen[str], port: int) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:

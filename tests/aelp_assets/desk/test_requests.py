@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from aelp_assets.desk.protection import ENTRANCE
 from tests.aelp_assets.desk.browsing import ORIGIN, PORT, Browser, desk_of, said
 from tests.resources.control.proposing import KEYS, lever, proposed, status_of
 
@@ -57,13 +58,33 @@ def test_without_the_session_s_own_token_nothing_is_decided_and_nothing_typed_is
         page = browser.get(answer.headers["location"])
         assert "older than this desk" in said(page)
         assert 'value="my words"' in page
-    token = browser.token()
-    browser.cookies.clear()
-    browser.send("POST", path, data={"token": token, "reason": "no cookie"}, headers={"Origin": ORIGIN})
-    planted = httpx.Cookies({f"aelp_desk_{PORT}": "planted"})
-    browser.cookies = planted
-    browser.send("POST", path, data={"token": "planted", "reason": "mine"}, headers={"Origin": ORIGIN})
     assert status_of(governance, proposal_id) == "pending"
+
+
+def test_another_account_of_this_machine_sees_nothing_and_decides_nothing(governance, browser):
+    (proposal_id,) = proposed(governance, lever("l1"))
+    path, fields = f"/proposals/{proposal_id}/approve", {"token": browser.token(), "reason": "mine"}
+    stranger = Browser(desk_of(governance), has_entered=False)
+    for cookies in (httpx.Cookies(), httpx.Cookies({f"aelp_desk_{PORT}": "planted"})):
+        stranger.cookies = cookies
+        for where in ("/", "/creatives", "/desk.css", path, f"{ENTRANCE}?key=guessed", ENTRANCE):
+            answer = stranger.send("GET", where)
+            assert answer.status_code == 403
+            assert "Ad set l1" not in answer.text
+        answer = stranger.send("POST", path, data=fields, headers={"Origin": ORIGIN})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+    assert status_of(governance, proposal_id) == "pending"
+
+
+def test_the_key_leaves_the_address_and_what_it_opened_lasts_until_the_desk_ends(governance):
+    desk = desk_of(governance)
+    browser = Browser(desk, has_entered=False)
+    answer = browser.send("GET", desk.address)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "You decide as" in browser.get()
+    again = Browser(desk_of(governance), has_entered=False)
+    again.cookies = browser.cookies
+    assert again.send("GET", "/").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -95,7 +116,7 @@ def test_every_answer_forbids_scripts_frames_and_keeping(governance, browser):
         assert "script-src 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["cache-control"] == "no-store"
-    cookie = answers[0].headers["set-cookie"]
+    cookie = browser.send("GET", desk_of(governance).address).headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     for secret in KEYS.values():
