@@ -1,6 +1,6 @@
 """Planning asset: the creatives each track should run next.
 
-Here: reading creative-days, what budgets are taken and what earlier launches carry, calling `models.slates`.
+Here: reading creative-days, what levers in force and earlier launches take, calling `models.slates`.
 Not here: ranking, and launching (everything stays paused).
 """
 
@@ -42,6 +42,7 @@ _SHOWN = [
     *("score_multiplier", "p_best", "p_meets_cap", "signups_p50", "cac_p50"),
 ]
 _CREATIVE = ["track", "platform", "account_id", "creative_id"]
+_KNOWN = (pl.col("current_budget") >= 0).fill_null(value=False)
 _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
 
 
@@ -53,6 +54,7 @@ _LAUNCHED_SHOWN = ["track", "creative_id", "launch_id", "budget", "lever_id"]
             key=["intermediate", "int_creative_daily"], partition_mapping=days_before(LEVER_DAYS)
         ),
         "decision_accounts": dg.AssetIn(key=["ops", "decision_accounts"], partition_mapping=same_morning),
+        "lever_states": dg.AssetIn(key=["ops", "lever_states"], partition_mapping=same_morning),
         "bandit_decisions": dg.AssetIn(
             key=["gaelp_training", "bandit_decisions"], partition_mapping=same_morning
         ),
@@ -87,6 +89,7 @@ def slates(
     context: dg.AssetExecutionContext,
     int_creative_daily: pl.DataFrame,
     decision_accounts: pl.DataFrame,
+    lever_states: pl.DataFrame,
     bandit_decisions: pl.DataFrame,
     ad_scores: pl.DataFrame,
     creative_objects: pl.DataFrame,
@@ -102,9 +105,10 @@ def slates(
     caps = {name: track.daily_cap for name, track in settings.tracks.items()}
     morning = morning_of(context)
     launched = earlier_launches(environment, settings, morning, clock.now())
-    held = held_budgets(launched, bandit_decisions)
+    running = running_levers(lever_states)
+    held = held_budgets(launched, running)
     budgets = slating.launch_budgets(
-        _added(committed_budgets(bandit_decisions), held),
+        committed_budgets(running, bandit_decisions, held),
         caps,
         guardrails.total_daily_cap,
         launch_share=rules.launch_share,
@@ -159,6 +163,8 @@ def slates(
         earlier_launches=markdown_table(launched.select(_LAUNCHED_SHOWN)),
         creatives_left_out=left_out.height,
         budget_held={track: float(amount) for track, amount in held.items()},
+        launch_money={track: float(amount) for track, amount in budgets.items()},
+        unknown_budgets=markdown_table(running.filter(~_KNOWN).select(*LEVER, "track")),
     )
 
 
@@ -205,18 +211,42 @@ def _carried(launch: Standing) -> list[dict[str, object]]:
     return [about | {"creative_id": creative} for creative in sorted(launch.creatives)]
 
 
-def held_budgets(launched: pl.DataFrame, decisions: pl.DataFrame) -> dict[str, Decimal]:
-    """Dollars a day by track that earlier launches hold beside the levers that are decided on."""
-    unseen = launched.unique("launch_id").join(decisions, on=LEVER, how="anti")
+def running_levers(states: pl.DataFrame) -> pl.DataFrame:
+    """Levers of `STATE_SCHEMA` that hold room under the caps: all but the paused, whoever decides on them.
+
+    As the guardrails and `launch_limits` count them, those of accounts that are not eligible and of no
+    configured track included: no launch is planned that has to be refused when it is signed.
+    """
+    return states.filter(pl.col("has_lever"), pl.col("status").ne_missing("paused"))
+
+
+def held_budgets(launched: pl.DataFrame, running: pl.DataFrame) -> dict[str, Decimal]:
+    """Dollars a day by track that earlier launches hold beside the levers that run.
+
+    An ad set that is made and still paused is a lever whose budget counts nowhere else.
+    """
+    unseen = launched.unique("launch_id").join(running, on=LEVER, how="anti")
     return dict(unseen.group_by("track").agg(pl.col("budget").sum()).sort("track").iter_rows())
 
 
-def _added(one: dict[str, Decimal], other: dict[str, Decimal]) -> dict[str, Decimal]:
-    return {key: one.get(key, Decimal(0)) + other.get(key, Decimal(0)) for key in one | other}
+def committed_budgets(
+    running: pl.DataFrame, decisions: pl.DataFrame, held: dict[str, Decimal]
+) -> dict[str, Decimal] | None:
+    """Daily budget spoken for by track: of each lever the larger of what is in force and what is proposed.
 
+    A proposed stop frees nothing before it is signed and made.
 
-def committed_budgets(decisions: pl.DataFrame) -> dict[str, Decimal]:
-    """Daily budget spoken for by track: the larger of what is in force and what is proposed."""
+    Args:
+        running: of `running_levers`.
+        decisions: the morning's; a lever without one counts as it is.
+        held: of `held_budgets`, on top.
+
+    Returns:
+        None where a budget in force is unknown.
+    """
+    if not running.select(_KNOWN.all()).item():
+        return None
     larger = pl.max_horizontal("current_budget", "proposed_budget")
-    taken = decisions.group_by("track").agg(larger.sum().alias("taken"))
-    return {track: Decimal(str(amount)) for track, amount in taken.iter_rows()}
+    asked = running.join(decisions.select(*LEVER, "proposed_budget"), on=LEVER, how="left")
+    taken: dict[str, Decimal] = dict(asked.group_by("track").agg(larger.sum()).sort("track").iter_rows())
+    return {track: taken.get(track, Decimal(0)) + held.get(track, Decimal(0)) for track in taken | held}

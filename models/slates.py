@@ -99,7 +99,7 @@ class SlateRules:
 
 
 def launch_budgets(
-    committed: Mapping[str, Decimal],
+    committed: Mapping[str, Decimal] | None,
     track_caps: Mapping[str, Decimal],
     total_cap: Decimal,
     *,
@@ -113,11 +113,14 @@ def launch_budgets(
 
     Args:
         committed: daily budgets in force or proposed (the larger) by track, tracks without a cap included.
+            None: a budget in force is unknown, so no launch can be shown to fit.
         track_caps: daily spend caps by track.
         total_cap: daily spend cap of the business.
         launch_share: at most this share of a track's cap is launched.
         overdelivery: how far a platform may overspend a daily budget, as a fraction.
     """
+    if committed is None:
+        return dict.fromkeys(track_caps, Decimal(0))
     reserve = 1 + Decimal(str(overdelivery))
     rooms = {
         track: max(

@@ -20,9 +20,9 @@ _ARM_DAYS = "intermediate.int_arm_daily"
 _TEST_LANE = "intermediate.int_test_lane_daily"
 
 _KEY = "platform account_id lever_id track"
-_CLICKS = {_REWARD: "date conversions_click completion completion_sd", _ACCOUNTS: "maturity_days"}
-_VIEWS = {_REWARD: "date conversions_view completion completion_sd", _ACCOUNTS: "maturity_days"}
-_SPEND = {_REWARD: "date cost completion completion_sd", _ACCOUNTS: "maturity_days"}
+_CLICKS = {_REWARD: "date conversions_click completion completion_sd is_matured", _ACCOUNTS: "maturity_days"}
+_VIEWS = {_REWARD: "date conversions_view completion completion_sd is_matured", _ACCOUNTS: "maturity_days"}
+_SPEND = {_REWARD: "date cost completion completion_sd is_matured", _ACCOUNTS: "maturity_days"}
 _CURVE = {_CLUSTERS: "cluster", _CURVES: "cluster may_rise elasticity_mean elasticity_sd"}
 _ENVELOPE = {_ALLOCATIONS: "envelope", _CHANNELS: "channel"}
 _REQUEST = (_CLICKS, _VIEWS, _SPEND, _CURVE, _ENVELOPE, {_LEVERS: "current_budget"})
@@ -90,6 +90,7 @@ LEVER_STATES = declared(
     carried(_LEVERS, "lever_level lever_source is_shared status learning_state budget_type currency"),
     carried(_LEVERS, "current_budget minimum_budget budget_increment"),
     computed("midnight_budget budget_7_days_ago", {_LEVERS: "date current_budget"}),
+    computed("budget_7_days_ago", {_LEVERS: "status"}),
     computed("last_edited_at", {_LEVERS: "last_edited_at current_budget status lever_source date"}),
     computed("decision_eligible", {_ACCOUNTS: "eligible"}),
     computed("thompson_budget", *_REQUEST),

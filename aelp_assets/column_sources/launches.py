@@ -7,6 +7,7 @@ from aelp_assets.column_sources.notation import Maker, carried, computed, declar
 
 _DAYS = "intermediate.int_creative_daily"
 _SCORES = "gaelp_training.ad_scores"
+_STATES = "ops.lever_states"
 _DECISIONS = "gaelp_training.bandit_decisions"
 _CREATIVES = "gaelp_training.creative_objects"
 _ACCOUNTS = "ops.decision_accounts"
@@ -20,7 +21,7 @@ _BELIEF = {
     _ACCOUNTS: "maturity_days",
     _SCORES: "ctr_multiplier cvr_multiplier delivered_impressions",
 }
-_BUDGET = {_DECISIONS: "current_budget proposed_budget", _DAYS: "cost"}
+_BUDGET = {_STATES: "current_budget", _DECISIONS: "proposed_budget", _DAYS: "cost"}
 SLATES = declared(
     _SLATES,
     made("as_of_date", Maker.MORNING),
@@ -38,7 +39,8 @@ SLATES = declared(
         {
             _DAYS: f"date track {_CREATIVE}",
             _SCORES: f"as_of_date track {_CREATIVE} placement",
-            _DECISIONS: "platform account_id lever_id track",
+            _STATES: "platform account_id lever_id track has_lever status",
+            _DECISIONS: "platform account_id lever_id",
             _CREATIVES: _CREATIVE,
             _ACCOUNTS: "platform account_id eligible",
         }

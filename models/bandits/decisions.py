@@ -131,7 +131,7 @@ def decide(
     movable = judged.filter(
         (pl.col("status") == "active") & (pl.col("budget_type") == "daily") & (pl.col("current_budget") > 0)
     )
-    committed = levers.filter(pl.col("status") != "paused").join(movable, on=_KEY, how="anti")
+    committed = levers.filter(pl.col("status").ne_missing("paused")).join(movable, on=_KEY, how="anti")
     taken = dict(committed.group_by("track").agg(pl.col("current_budget").sum()).iter_rows())
     requests = thompson_budgets(
         posteriors,
@@ -208,6 +208,7 @@ def levers_today(lever_history: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
 
     A lever missing from its account's newest snapshot is gone. Where an account has no snapshot seven or
     more days old, all its levers count as new, so its drift allowance is nil until there is a week of them.
+    A lever that was paused then had nothing to spend: 0, or idle levers would dilute the drift.
     The snapshot is the day's first reading, so midnight's budget is the budget in it. Where the platform does
     not say when it was last edited, the last change between snapshots counts, at the end of its day; so does
     the last time it was paused or started, everywhere.
@@ -224,7 +225,11 @@ def levers_today(lever_history: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     switched = pl.col("status") != pl.col("status").shift().over(_KEY, order_by="date")
     week_old = known.filter(pl.col("date") <= as_of_date - timedelta(days=7))
     before = week_old.filter(pl.col("date") == pl.col("date").max().over(_ACCOUNT)).select(
-        *_KEY, pl.col("current_budget").alias("budget_7_days_ago")
+        *_KEY,
+        pl.when(pl.col("status").ne_missing("paused"))
+        .then("current_budget")
+        .otherwise(0)
+        .alias("budget_7_days_ago"),
     )
     changed = pl.col("current_budget") != pl.col("current_budget").shift().over(_KEY, order_by="date")
     of_platforms = known.filter(pl.col("lever_source") == "platform")

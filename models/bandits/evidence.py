@@ -4,7 +4,9 @@ Here: windows, matured and young cohorts, weights by age, sums. Not here: belief
 of a half-life (`half_life`).
 
 A matured cohort's spend is exposure in full. A younger one counts where its completion (the share of its
-conversions that have arrived) is known: its conversions as they are, its spend times completion. Both weigh
+conversions that have arrived) is known: its conversions as they are, its spend times completion. Matured is
+what was read once it was old enough: a day that nobody has read since it was young, its source having been
+away, is as young as it was then, or its missing conversions would look like a lever to be stopped. Both weigh
 2^(-age / half-life), age counted from the newest day of its account that is evidence: the score that chooses
 a half-life predicts the day after that. Counted from the morning, an account of matured cohorts only (its
 newest day is two weeks old) would forget nearly all it knows, and a bad lever would never be stopped.
@@ -41,11 +43,15 @@ def evidence_windows(accounts: pl.DataFrame, as_of_date: date, window_days: int)
 def matured_days(daily: pl.DataFrame, windows: pl.DataFrame, unit: str) -> pl.DataFrame:
     """Days inside their account's window, with `SUMS` as decimals: row order cannot change a digit of a sum.
 
+    Args:
+        daily: with is_matured, days last read while they were young are left out.
+
     Raises:
         ValueError: negative cost or conversions.
     """
     days = (
-        daily.filter(pl.col("date").is_between(windows["window_start"].min(), windows["window_end"].max()))
+        daily.filter(_read_matured(daily))
+        .filter(pl.col("date").is_between(windows["window_start"].min(), windows["window_end"].max()))
         .join(windows, on=["platform", "account_id"], how="inner")
         .filter(pl.col("date").is_between("window_start", "window_end"))
         .select("date", "platform", "account_id", "track", unit, *_measures())
@@ -55,7 +61,8 @@ def matured_days(daily: pl.DataFrame, windows: pl.DataFrame, unit: str) -> pl.Da
 
 
 def young_days(daily: pl.DataFrame, windows: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
-    """Days between an account's window and the morning whose completion is known; as `matured_days`.
+    """Days whose completion is known between an account's window and the morning, and those inside it that
+    were last read while they were young; as `matured_days`.
 
     Args:
         daily: as `reward_daily`; completion and completion_sd null, or absent, where no delay curve is known.
@@ -72,7 +79,10 @@ def young_days(daily: pl.DataFrame, windows: pl.DataFrame, as_of_date: date) -> 
         daily.with_columns(missing)
         .filter(pl.col("date") < as_of_date, pl.col("completion").is_not_null())
         .join(windows, on=["platform", "account_id"], how="inner")
-        .filter(pl.col("date") > pl.col("window_end"))
+        .filter(
+            (pl.col("date") > pl.col("window_end"))
+            | (pl.col("date") >= pl.col("window_start")) & ~_read_matured(daily)
+        )
         .select(
             *("date", "platform", "account_id", "track", "lever_id", "completion"),
             pl.col("completion_sd").fill_null(0.0),
@@ -137,6 +147,10 @@ def weighted_days(
     return days.with_columns(
         (pl.col(name).cast(pl.Float64) * weight).round(9).cast(MONEY) for name in WEIGHTED
     )
+
+
+def _read_matured(daily: pl.DataFrame) -> pl.Expr:
+    return pl.col("is_matured") if "is_matured" in daily.columns else pl.lit(value=True)
 
 
 def _measures() -> tuple[pl.Expr, ...]:

@@ -92,7 +92,10 @@ def channel_envelope(book: Book) -> None:
 
 
 def weekly_drift(book: Book) -> None:
-    """Σ max(0, b - b7) / Σ b7 per track. Beyond the limit a second approver is needed; not proposed."""
+    """Σ max(0, b - b7) / Σ b7 per track. Beyond the limit a second approver is needed; not proposed.
+
+    b7 is what could be spent seven days ago: 0 of a lever that was paused then (`bandits.levers_today`).
+    """
     for members in book.tracks.values():
         base = sum(position.lever.week_ago for position in members if position.lever.has_lever)
         drifted = sum(

@@ -38,7 +38,7 @@ STATE_SCHEMA = pl.Schema(
         "currency": pl.String(),
         "current_budget": _MONEY,
         "midnight_budget": _MONEY,  # at the start of the account's day; null: unknown, so no increase
-        "budget_7_days_ago": _MONEY,  # null: a new lever, counted from 0
+        "budget_7_days_ago": _MONEY,  # null: a new lever, counted from 0; 0: paused then
         "minimum_budget": _MONEY,
         "budget_increment": _MONEY,
         "last_edited_at": pl.Datetime("us", "UTC"),  # null: no edit on record

@@ -12,13 +12,22 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from aelp_assets.planning import slates
+from aelp_assets.planning import committed_budgets, running_levers, slates
 from resources.clock import FixedClock
 from resources.control.governance import Approver, Governance
 from resources.control.store import OUTBOX, control_url, open_control_store
 from resources.settings import PROJECT_ROOT, Environment, Settings, load_settings, read_environment
 from resources.warehouse.tables import AD_SCORES
-from tests.resources.control.proposing import LAUNCH, MORNING, NINE, TEN, governing, put_launches
+from tests.resources.control.proposing import (
+    LAUNCH,
+    MORNING,
+    NINE,
+    TEN,
+    governing,
+    lever,
+    put_launches,
+    states_of,
+)
 
 NO_SCORES = pl.DataFrame(schema=AD_SCORES.polars_schema)
 NO_CREATIVES = pl.DataFrame(
@@ -77,10 +86,16 @@ def decided(*levers: tuple[str, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=DECIDED, orient="row")
 
 
+def in_force(*levers: tuple[str, int], **changes) -> pl.DataFrame:
+    """The morning's states of levers at these budgets."""
+    return states_of(*(lever(name, current_budget=Decimal(budget), **changes) for name, budget in levers))
+
+
 def slate_of(
     environment: Environment,
     decisions: pl.DataFrame,
     *,
+    states: pl.DataFrame | None = None,
     mode: str = "sandbox",
     day: date = TODAY,
     at: datetime = AT_NINE,
@@ -92,6 +107,9 @@ def slate_of(
         context=dg.build_asset_context(partition_key=day.isoformat()),
         int_creative_daily=creative_days(),
         decision_accounts=pl.DataFrame([eligible | {"as_of_date": day}]),
+        lever_states=in_force(*decisions.select("lever_id", "current_budget").iter_rows())
+        if states is None
+        else states,
         bandit_decisions=decisions,
         ad_scores=scores,
         creative_objects=known,
@@ -156,6 +174,58 @@ def test_once_its_ad_set_is_a_lever_its_budget_is_the_lever_s_and_its_copy_is_no
     assert creatives(seen) == {"c2", "c3"}
     assert room_of(seen) == Decimal(600)
     assert seen.metadata["budget_held"] == {}
+
+
+def test_an_ad_set_that_is_made_and_still_paused_is_held_by_its_launch(environment, engine):
+    approved(engine, daily_budget=Decimal(400))
+    with engine.begin() as connection:  # as its writer notes it
+        made = {"adset": {"id": "12", "begun_at": TEN.isoformat()}}
+        connection.execute(sa.update(OUTBOX).values(made=json.dumps(made)))
+    states = in_force(("l1", 23_000)).vstack(in_force(("adset_12", 400), status="paused"))
+    found = slate_of(environment, decided(("l1", 23_000), ("adset_12", 400)), states=states)
+    assert room_of(found) == Decimal(600)
+    assert found.metadata["budget_held"] == {"security": 400.0}
+
+
+def test_paused_levers_leave_their_budgets_to_launches(environment):
+    idle = [(f"idle_{number}", 50) for number in range(100)]
+    states = in_force(("l1", 23_000)).vstack(in_force(*idle, status="paused"))
+    assert room_of(slate_of(environment, decided(("l1", 23_000), *idle), states=states)) == Decimal(1_000)
+
+
+@pytest.mark.parametrize(
+    ("other", "money"),
+    [
+        (lever("l2", current_budget=Decimal(300), status=None), 700),
+        (lever("l2", current_budget=Decimal(300), account_id="a2", decision_eligible=False), 700),
+        # 400 of the 48,000 under the total cap are left, for which the other track has a room of 4,800
+        (lever("l2", current_budget=Decimal(24_600), track="unassigned"), 68.96),
+        (lever("l2", current_budget=Decimal(24_600), track="unassigned", status="paused"), 1_000),
+    ],
+    ids=["of no known status", "of an account that is not eligible", "of no track", "of no track and paused"],
+)
+def test_levers_that_nobody_decides_on_take_room_as_they_do_in_the_guardrails(environment, other, money):
+    states = in_force(("l1", 23_000)).vstack(states_of(other))
+    found = slate_of(environment, ALL_BUT_1000, states=states)
+    assert found.metadata["launch_money"]["security"] == money
+
+
+def test_of_each_lever_the_larger_of_in_force_and_proposed_is_spoken_for():
+    states = in_force(("raised", 500), ("stopped", 300), ("held", 200), ("undecided", 100))
+    proposed = {"raised": 525, "stopped": 0, "held": 200}
+    decisions = decided(*proposed.items())
+    held = {"balance": Decimal(7)}
+    committed = committed_budgets(running_levers(states), decisions, held)
+    assert committed == {"security": Decimal(1_125), "balance": Decimal(7)}
+
+
+def test_nothing_is_launched_while_a_budget_in_force_is_unknown(environment):
+    states = in_force(("l1", 20_000)).vstack(states_of(lever("l2", track="balance", current_budget=None)))
+    found = slate_of(environment, decided(("l1", 20_000)), states=states)
+    assert room_of(found) == 0
+    assert "l2" in found.metadata["unknown_budgets"].value
+    paused = in_force(("l1", 20_000)).vstack(states_of(lever("l2", current_budget=None, status="paused")))
+    assert room_of(slate_of(environment, decided(("l1", 20_000)), states=paused)) == Decimal(4_000)
 
 
 @pytest.mark.parametrize("end", ["rolled back", "run out", "shadow", "approved this morning", "not yet then"])

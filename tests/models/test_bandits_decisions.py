@@ -208,6 +208,44 @@ def test_a_lever_switched_on_or_off_since_yesterday_counts_as_edited_whatever_th
     assert sum("cooldown" in rule for rule in rules.values()) == 1
 
 
+def test_a_lever_that_was_paused_a_week_before_had_no_budget_then():
+    history, _, _ = account(4, seed=5, snapshots=12)
+    then = pl.col("date") <= AS_OF - timedelta(days=7)
+    paused = (pl.col("lever_id") == "l0000") & then | (pl.col("lever_id") == "l0001") & ~then
+    unknown = (pl.col("lever_id") == "l0002") & then
+    status = pl.when(paused).then(pl.lit("paused")).when(~unknown).then("status")
+    levers = levers_today(history.with_columns(status.alias("status")), AS_OF)
+    found = {row["lever_id"]: row for row in levers.iter_rows(named=True)}
+    assert found["l0000"]["budget_7_days_ago"] == 0
+    assert found["l0000"]["current_budget"] > 0
+    for name in ("l0001", "l0002", "l0003"):  # paused since, of no known status then, running
+        assert found[name]["budget_7_days_ago"] == found[name]["current_budget"]
+
+
+def test_idle_levers_do_not_dilute_the_drift_of_those_that_run():
+    history, days, accounts = account(20, seed=2)
+    fresh = ["l0001", "l0003"]  # of ten levers of security, at about 30 a day
+    budget = pl.when(pl.col("lever_id").is_in(fresh)).then(Decimal(150)).otherwise("current_budget")
+    week = pl.col("date") > AS_OF - timedelta(days=7)
+    history = history.filter(~pl.col("lever_id").is_in(fresh) | week).with_columns(
+        budget.cast(MONEY).alias("current_budget")
+    )
+    model = history.filter(pl.col("lever_id") == "l0005")
+    idle = [
+        model.with_columns(
+            lever_id=pl.lit(f"idle_{number}"),
+            current_budget=pl.lit(Decimal(50)).cast(MONEY),
+            status=pl.lit("paused"),
+        )
+        for number in range(100)
+    ]
+    for given in (history, pl.concat([history, *idle])):
+        decisions = morning(given, days, accounts).decisions
+        kinds = dict(decisions.group_by("track").agg(pl.col("type")).iter_rows())
+        assert "raise" not in kinds["security"]
+        assert "raise" in kinds["balance"]
+
+
 def test_without_a_week_of_snapshots_nothing_rises():
     result = morning(*account(20, seed=2, snapshots=5))
     assert "raise" not in set(result.decisions["type"])

@@ -205,6 +205,29 @@ def test_counting_young_cohorts_in_full_would_make_a_steady_lever_look_dear():
     assert naive > 1.2 * alone
 
 
+def test_old_days_that_were_last_read_young_are_no_reason_to_stop_a_lever():
+    """A source was away for weeks: its days are old by the calendar and hold what was known at age one."""
+    read = {"is_matured": pl.lit(value=True)}
+    before = arriving(range(30, 43), 1.0, clicks=0.48).with_columns(**read)
+    steady = arriving(range(15, 30), 1.0, clicks=0.48).with_columns(**read)
+    unread = arriving(range(15, 30), 0.3, clicks=0.48 * 0.3).with_columns(is_matured=pl.lit(value=False))
+    levers = lever_frame(l1="security")
+    whole, away, naive, unknown = (
+        posteriors(days, levers).row(0, named=True)
+        for days in (
+            pl.concat([before, steady]),
+            pl.concat([before, unread]),
+            pl.concat([before, unread.with_columns(**read)]),
+            pl.concat([before, unread.with_columns(completion=pl.lit(None, pl.Float64))]),
+        )
+    )
+    assert whole["p_cac_above_cap"] < 0.4
+    assert naive["p_cac_above_cap"] > 0.8
+    assert away["cac_p50"] == pytest.approx(whole["cac_p50"], rel=0.03)
+    assert (away["spend"], away["young_spend"]) == (1300, 1500), "the stop rule's spend was read matured"
+    assert (unknown["spend"], unknown["exposure"]) == (1300, 1300)
+
+
 def test_a_day_whose_completion_nobody_knows_is_no_evidence_until_it_matures():
     days = arriving(range(1, 15), None).cast({"completion": pl.Float64})
     assert posteriors(days, lever_frame(l1="security"))["exposure"].item() == 0

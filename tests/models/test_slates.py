@@ -289,6 +289,8 @@ def test_launch_money_respects_share_room_total_and_over_delivery():
     assert launch(security="24500")["security"] == Decimal("0.00")
     tight = launch(total="15000", security="2000", unassigned="7000")  # 12,000 - 9,000 left for both
     assert tight == {"security": Decimal("1500.00"), "balance": Decimal("1500.00")}
+    unknown = launch_budgets(None, caps, Decimal(60_000), launch_share=0.2, overdelivery=0.25)
+    assert unknown == {"security": Decimal(0), "balance": Decimal(0)}
 
 
 @pytest.mark.parametrize("bad", [{"size": 0}, {"explore_share": 1.2}, {"screening_impressions": 0}])

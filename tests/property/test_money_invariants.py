@@ -87,7 +87,7 @@ def lever_rows(draw, index, mood):
         "currency": mostly("USD", "EUR", None),
         "current_budget": current,
         "midnight_budget": near("1", "1", "0.97", "0.92", "1.2"),
-        "budget_7_days_ago": near("1", "1", "0.97", "0.8", "1.2"),
+        "budget_7_days_ago": near("1", "1", "0.97", "0.8", "1.2", "0"),
         "minimum_budget": money("0", "1", "5", "450", "499.999"),
         "budget_increment": money("0.01", "0.01", "0.01", "1", "0.007", "5", "50"),
         "last_edited_at": None if hours is None else NOW - timedelta(hours=hours),

@@ -12,7 +12,7 @@ from resources.warehouse.tables.columns import AS_OF, LEVER, Row, columns, quant
 _MONEY_IN_FORCE: tuple[Row, ...] = (
     ("current_budget", "NUMERIC", "Budget in force; NULL where unknown."),
     ("midnight_budget", "NUMERIC", "At the start of the account's day; NULL where unknown: no increase."),
-    ("budget_7_days_ago", "NUMERIC", "NULL: a new lever, counted from 0."),
+    ("budget_7_days_ago", "NUMERIC", "NULL: a new lever, counted from 0; 0: paused then."),
     ("minimum_budget", "NUMERIC", "Lowest the platform accepts."),
     ("budget_increment", "NUMERIC", "Smallest step the platform accepts."),
 )
