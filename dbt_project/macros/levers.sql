@@ -22,7 +22,17 @@
             and {{ rows }}.campaign_id = campaign_levers.entity_id
 {%- endmacro %}
 
-{# The lowest of them. #}
-{% macro joined_lever_id() -%}
-    coalesce(ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id)
+{#
+    The lowest of them. With a day, the lowest that was there that day or later, so that an ad set whose budget its
+    campaign took over gets nothing from then on; where none was, the lowest all the same.
+#}
+{% macro joined_lever_id(day=none) -%}
+    coalesce(
+        {%- if day is not none %}
+        {%- for level in ['ad_levers', 'adgroup_levers', 'campaign_levers'] %}
+        case when {{ level }}.is_current or {{ level }}.last_seen >= {{ day }} then {{ level }}.lever_id end,
+        {%- endfor %}
+        {%- endif %}
+        ad_levers.lever_id, adgroup_levers.lever_id, campaign_levers.lever_id
+    )
 {%- endmacro %}

@@ -67,13 +67,16 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Data tests look at the days the vars name (and the rolling days after), so that a daily run costs the same in year three. #}
+{#
+    Data tests look at the days the vars name (and the rolling days after), so that a daily run costs the same in year
+    three. Not at the lookback before them: a day that fails and was given up would fail the builds beside it.
+#}
 {% macro tested_days(column='date', rolling=6) -%}
     {%- set requested = requested_window() -%}
     {%- if requested is none or flags.FULL_REFRESH -%}
         true
     {%- else -%}
-        {{ between_days(column, requested['first'], shifted(requested['last'], rolling)) }}
+        {{ between_days(column, var('min_date') | string, shifted(requested['last'], rolling)) }}
     {%- endif -%}
 {%- endmacro %}
 

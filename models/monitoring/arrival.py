@@ -37,12 +37,13 @@ def arrival_shares(
 
     Args:
         days: date, platform, account_id, clicks, signups; rows before `as_of_date`.
-        delay: `conversion_delay`: platform, account_id, age, share_arrived (null where unknown).
+        delay: `conversion_delay`: platform, account_id, age, share_arrived (null where unknown,
+            0 before the first conversions came).
         accounts: platform, account_id, maturity_days: from this age on a day is complete.
     """
     by_age = _by_age(days, accounts, as_of_date)
     followed = (
-        delay.filter(pl.col("share_arrived").is_not_null())
+        delay.filter(pl.col("share_arrived") > 0)  # 0: nothing was known yet, which no rate is divided by
         .join(accounts, on=_ACCOUNT)
         .with_columns(oldest=pl.min_horizontal(pl.col("age").max().over(_ACCOUNT), "maturity_days"))
     )

@@ -216,6 +216,16 @@ def test_shares_are_read_from_how_rates_rise_with_age_until_restatements_tell_th
     ]
 
 
+def test_an_age_at_which_nothing_was_known_yet_is_read_from_rates():
+    days = aged_days(lambda age: min(1.0, 0.4 + 0.05 * age))
+    by_age = arrival.arrival_shares(days, NO_DELAY, ACCOUNTS, as_of_date=MORNING)
+    followed = [("meta", "1", 1, 0.0), ("meta", "1", 2, 0.6), ("meta", "1", 14, 1.0)]
+    delay = pl.DataFrame(followed, schema=NO_DELAY.schema, orient="row")
+    found = arrival.arrival_shares(days, delay, ACCOUNTS, as_of_date=MORNING)
+    assert found.row(0) == by_age.row(0)
+    assert found["basis"].to_list()[:2] == ["ages", "restatements"]
+
+
 def test_days_followed_briefly_tell_the_growth_and_rates_the_rest():
     days = aged_days(lambda age: min(1.0, 0.4 + 0.05 * age))
     by_age = arrival.arrival_shares(days, NO_DELAY, ACCOUNTS, as_of_date=MORNING)

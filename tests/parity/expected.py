@@ -252,11 +252,11 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  google_ads  g2          security    sa           search             200          20      4             3
     """),
     "intermediate.int_levers": Expected("""
-        platform  account_id  lever_id  arm_level  entity_id  is_current
-        meta      m1          L1        adgroup    s1         true
-        meta      m1          L2        campaign   c2         true
-        shop      f1          f-a       ad         f-a        true
-        shop      f1          f-b       ad         f-b        false
+        platform  account_id  lever_id  arm_level  entity_id  last_seen   is_current
+        meta      m1          L1        adgroup    s1         2026-06-10  true
+        meta      m1          L2        campaign   c2         2026-06-10  true
+        shop      f1          f-a       ad         f-a        2026-06-09  true
+        shop      f1          f-b       ad         f-b        2026-06-01  false
     """),
     "intermediate.int_arm_levers": Expected("""
         platform    account_id  ad_id  creative_id  lever_id  track
@@ -557,6 +557,26 @@ EXPECTED: dict[str, Expected] = {
         2026-06-09  shop        f1          2
         2026-06-10  google_ads  g2          3
         2026-06-10  meta        m1          1
+    """),
+    # m2 and f2 told by placement alone; of g2's 10th the ads were pulled again at age 3, the campaigns last at age 2.
+    "intermediate.int_report_ages": Expected("""
+        date        platform    account_id  conversion_age  youngest_age
+        2026-06-01  shop        f1          10              10
+        2026-06-04  meta        m1          7               7
+        2026-06-05  meta        m1          6               6
+        2026-06-06  meta        m2          5               5
+        2026-06-07  meta        m1          4               4
+        2026-06-08  google_ads  g1          3               3
+        2026-06-08  linkedin    l1          3               3
+        2026-06-08  meta        m1          3               3
+        2026-06-08  meta        m2          3               3
+        2026-06-08  shop        f1          3               3
+        2026-06-08  shop        f2          3               3
+        2026-06-08  tiktok      t1          3               3
+        2026-06-09  meta        m1          2               2
+        2026-06-09  shop        f1          2               2
+        2026-06-10  google_ads  g2          2               2
+        2026-06-10  meta        m1          1               1
     """),
     # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
     # Pulled on the 11th, g2 on the days after, too: the window of the events export alone is over, for two days.

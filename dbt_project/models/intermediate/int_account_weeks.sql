@@ -10,7 +10,10 @@ ages as (
         ages.platform,
         ages.account_id,
         ages.date,
-        case when ages.age > coalesce(accounts.maturity_days, definition.maturity_days) then 1 else 0 end as matured
+        case
+            when ages.conversion_age > coalesce(accounts.maturity_days, definition.maturity_days) then 1
+            else 0
+        end as matured
     from {{ ref('int_report_ages') }} as ages
     cross join {{ ref('stg_ops__reward_definitions') }} as definition
     left join {{ ref('stg_ops__accounts') }} as accounts

@@ -1,5 +1,6 @@
 -- int_lever_daily: one row per platform, account, track, lever and account-local day: what a lever's ads did.
--- The lowest lever an ad ever had wins, so a lever's history stays whole after it is archived.
+-- The lowest lever that was there on the day or later wins, else the lowest an ad ever had: an archived lever keeps
+-- its history, and the days after it go to the lever above, where there is one (its campaign took over the budget).
 -- Ads no lever reaches are left out: nothing can be moved there.
 with levers as (
     select * from {{ ref('int_levers') }}
@@ -11,7 +12,7 @@ reached as (
         ads.platform,
         ads.account_id,
         ads.campaign_id,
-        {{ joined_lever_id() }} as lever_id,
+        {{ joined_lever_id('ads.date') }} as lever_id,
         ads.impressions,
         ads.clicks,
         ads.cost,

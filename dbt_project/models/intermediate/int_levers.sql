@@ -1,5 +1,6 @@
 -- int_levers: one row per platform, account and lever, as of the last day it was seen.
--- is_current: seen in its account's latest snapshot (declared levers: on the account's latest day).
+-- is_current: seen in its account's latest snapshot (declared levers: on the account's latest day). An archived lever
+-- keeps the days up to `last_seen`; after it, a higher lever that reaches its ads takes them (`macros/levers.sql`).
 with ranked as (
     select
         *,
@@ -21,6 +22,7 @@ select
     entity_name,
     -- Ad sets and ad groups are one level to an ad.
     case when lever_level = 'adset' then 'adgroup' else lever_level end as arm_level,
+    date as last_seen,
     date = newest as is_current
 from ranked
 where recency = 1

@@ -1,7 +1,7 @@
 -- unified_ctr: one row per platform, account, ad and account-local day: click rates that can be compared.
 -- Meta says clicks (all), link clicks and unique link clicks; other platforms only link clicks.
 -- The 7-day columns cover this day and the six before it. unique_*_7d adds daily uniques: a person who clicks
--- on two days counts twice.
+-- on two days counts twice. Its rate leaves out the impressions of days whose uniques nobody told.
 {{ daily_config(cluster=['platform', 'account_id'], rolling_days=6) }}
 
 with meta as (
@@ -53,7 +53,9 @@ rolled as (
         sum(impressions) over last_seven_days as impressions_7d,
         sum(clicks) over last_seven_days as clicks_7d,
         sum(inline_link_clicks) over last_seven_days as inline_link_clicks_7d,
-        sum(unique_inline_link_clicks) over last_seven_days as unique_inline_link_clicks_7d
+        sum(unique_inline_link_clicks) over last_seven_days as unique_inline_link_clicks_7d,
+        sum(case when unique_inline_link_clicks is not null then impressions end) over last_seven_days
+            as impressions_with_uniques_7d
     from ads
     window last_seven_days as (
         partition by platform, account_id, ad_id
@@ -79,7 +81,7 @@ final as (
         cast(unique_inline_link_clicks_7d as int64) as unique_inline_link_clicks_7d,
         {{ safe_ratio('clicks_7d', 'impressions_7d') }} as ctr_7d,
         {{ safe_ratio('inline_link_clicks_7d', 'impressions_7d') }} as link_ctr_7d,
-        {{ safe_ratio('unique_inline_link_clicks_7d', 'impressions_7d') }} as link_ctr_unique_7d
+        {{ safe_ratio('unique_inline_link_clicks_7d', 'impressions_with_uniques_7d') }} as link_ctr_unique_7d
     from rolled
     where {{ in_window('date') }}
 )

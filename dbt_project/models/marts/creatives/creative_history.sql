@@ -23,7 +23,7 @@ market as (
     select * from {{ ref('int_placement_market_daily') }}
 ),
 
--- As reward_daily has it: a day is matured once it was pulled when its account's conversions had come in.
+-- A day is matured once it was pulled when its account's conversions had come in, by placement, too: another call.
 matured_days as (
     select
         ages.platform,
@@ -35,7 +35,7 @@ matured_days as (
             ages.platform = accounts.platform
             and ages.account_id = accounts.account_id
     cross join {{ ref('stg_ops__reward_definitions') }} as definition
-    where ages.age > coalesce(accounts.maturity_days, definition.maturity_days)
+    where ages.youngest_age > coalesce(accounts.maturity_days, definition.maturity_days)
 ),
 
 days as (

@@ -168,7 +168,7 @@ told as (
 reached as (
     select
         told.*,
-        {{ joined_lever_id() }} as lever_id
+        {{ joined_lever_id('told.date') }} as lever_id
     from told
     {{ joined_levers('told') }}
 ),

@@ -63,11 +63,11 @@ aged as (
         levers.cost,
         coalesce(levers.conversions_click, 0) as conversions_click,
         coalesce(levers.conversions_view, 0) as conversions_view,
-        ages.age,
-        coalesce(ages.age > accounts.maturity_days, false) as is_matured,
+        ages.conversion_age as age,
+        coalesce(ages.conversion_age > accounts.maturity_days, false) as is_matured,
         curve.days_behind,
         case
-            when ages.age > accounts.maturity_days then 1
+            when ages.conversion_age > accounts.maturity_days then 1
             else curve.completion
         end as completion,
         accounts.version,
@@ -87,7 +87,7 @@ aged as (
         on
             levers.platform = curve.platform
             and levers.account_id = curve.account_id
-            and ages.age = curve.age
+            and ages.conversion_age = curve.age
 ),
 
 final as (

@@ -2,7 +2,9 @@
 -- Read from restatements, so ages are only as fine as the pulls: what comes between two pulls shows at the later one.
 -- A day counts at an age only while it was followed: from its first pull to its last, unchanged pulls included.
 -- share_arrived chains the growth from each age to the next over the days seen at both, so days that are still young
--- and days first pulled late (a backfill) bias nothing. It is a share of what the oldest age followed knows.
+-- and days first pulled late (a backfill) bias nothing. It is a share of what is known at the oldest age to which
+-- conversions were followed: of older ages only days without any tell, so it is NULL there, and all over an account
+-- that knows none. Before an age at which the first conversions come, nothing has arrived: 0.
 -- conversions_known and conversions_known_before are what that growth rests on; the forecast learns from them.
 {{ config(materialized='view') }}
 
@@ -81,7 +83,11 @@ growth as (
         case
             when known_now > 0 and known_before > 0 then ln({{ safe_ratio('known_now', 'known_before') }})
             else 0
-        end as log_growth
+        end as log_growth,
+        case when known_now > 0 and known_before = 0 then 1 else 0 end as grew_from_nothing,
+        max(case when known_now > 0 or known_before > 0 then age end) over (partition by platform, account_id)
+            as oldest_known_age,
+        count(*) over (partition by platform, account_id) as ages_seen
     from by_age
 ),
 
@@ -95,16 +101,18 @@ final as (
         known_now as conversions_known,
         known_before as conversions_known_before,
         case
-            when count(*) over (partition by platform, account_id) > 1
-                then round(exp(-coalesce(
-                    sum(log_growth) over (
-                        partition by platform, account_id
-                        order by age
-                        rows between 1 following and unbounded following
-                    ), 0
-                )), 12)
+            when ages_seen > 1 and age <= oldest_known_age then
+                case
+                    when sum(grew_from_nothing) over later_ages > 0 then cast(0 as {{ type_of('FLOAT64') }})
+                    else round(exp(-coalesce(sum(log_growth) over later_ages, 0)), 12)
+                end
         end as share_arrived
     from growth
+    window later_ages as (
+        partition by platform, account_id
+        order by age
+        rows between 1 following and unbounded following
+    )
 )
 
 select * from final

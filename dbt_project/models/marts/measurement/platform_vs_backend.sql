@@ -6,7 +6,7 @@ with claimed as (
     select
         campaigns.date,
         tracks.track,
-        ages.age,
+        ages.conversion_age as age,
         campaigns.conversions_click,
         campaigns.conversions_view
     from {{ ref('ads_campaign_daily') }} as campaigns
@@ -46,7 +46,7 @@ sides as (
     from {{ ref('orders') }}
 ),
 
--- The account pulled longest ago says how mature a track's day is.
+-- The account whose conversions were pulled longest ago says how mature a track's day is.
 summed as (
     select
         date,

@@ -91,12 +91,18 @@ last_history_weeks as (
     group by track
 ),
 
--- A channel that only the history knows has stopped if it spent nothing in the last week it tells.
+-- A channel that only the history knows has stopped if it spent nothing in the last week it tells; where a file
+-- leaves that spend empty, nobody knows.
 history_ends as (
     select
         history.track,
         history.channel,
-        max(case when history.week = ends.last_week then history.spend end) as last_spend
+        max(
+            case
+                when history.week = ends.last_week and (history.spend != 0 or not history.is_read) then 1
+                else 0
+            end
+        ) = 0 as has_ended
     from history
     inner join last_history_weeks as ends on history.track = ends.track
     group by history.track, history.channel
@@ -160,7 +166,7 @@ grid as (
             when reported_weeks.week is not null then 'reports'
             else 'none'
         end as told_by,
-        channels.is_reported = 0 and coalesce(history_ends.last_spend, 0) = 0 as has_stopped,
+        channels.is_reported = 0 and history_ends.has_ended as has_stopped,
         coalesce(history_weeks.is_whole, reported_weeks.is_whole, false) as is_whole,
         case when history_weeks.week is not null then history_weeks.new_customers else outcomes.new_customers end
             as new_customers,
