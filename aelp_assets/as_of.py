@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -207,6 +207,9 @@ class Past:
                 f"{table} holds what was written last, and Dagster's event log does not say when that was: "
                 f"nothing tells what it held {self._moment()}."
             )
+        if PYTHON_TABLES[str(table)].partition is None:
+            # Each morning's run writes such a table whole, whichever partition its event names.
+            found = [replace(writing, partition=None) for writing in found]
         return standing_at(found, self.moment)
 
     def _kept(self, table: TableName, partition: str, writing: Writing) -> pl.DataFrame | None:

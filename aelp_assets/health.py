@@ -147,9 +147,9 @@ def read_health(environment: Environment, settings: Settings, clock: Clock, defs
 
 def _control(environment: Environment, settings: Settings, clock: Clock) -> tuple[Decisions, Told]:
     url = control_url(environment.home, os.environ)
-    faults = tuple(open_channels(os.environ, logging.getLogger(__name__))[1])
+    channels, faults = open_channels(os.environ, logging.getLogger(__name__))
     if not has_control_store(url):
-        return Decisions(settings.governance.mode), Told(faults=faults)
+        return Decisions(settings.governance.mode), Told(faults=tuple(faults))
     governance, now = open_governance(environment, settings), clock.now()
     waiting = [row for row in governance.proposals(now) if row["status"] in OPEN]
     created = [datetime.fromtimestamp(row["created_at"], UTC) for row in waiting]
@@ -163,12 +163,12 @@ def _control(environment: Environment, settings: Settings, clock: Clock) -> tupl
     )
     engine = open_control_store(url)
     try:
-        unsent = Notifier(engine, [], clock.now).untold()
+        unsent = Notifier(engine, channels, clock.now).untold()
     finally:
         engine.dispose()
     said = [row["message"] for row in unsent if row["message"]]
     return decisions, Told(
-        dict(Counter(row["channel"] for row in unsent)), said[-1] if said else None, faults
+        dict(Counter(row["channel"] for row in unsent)), said[-1] if said else None, tuple(faults)
     )
 
 

@@ -10,6 +10,7 @@ from aelp_assets.partitions import WAREHOUSE_POOL
 from resources.code_version import module_hash
 from resources.settings import Environment
 from resources.warehouse import publish_analyst_copy
+from resources.warehouse.retrying import tried_again_while_locked
 
 
 @dg.asset(
@@ -38,5 +39,6 @@ def analyst_copy(
     """A read-only DuckDB file for Looker-like tools; on BigQuery analysts read the datasets themselves."""
     if environment.warehouse != "duckdb":
         return dg.MaterializeResult(metadata={"published": "BigQuery serves analysts directly"})
-    path = publish_analyst_copy(environment)
+    with tried_again_while_locked():
+        path = publish_analyst_copy(environment)
     return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})

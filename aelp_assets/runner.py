@@ -20,6 +20,7 @@ from aelp_assets.bandits import kill_switch_frame
 from aelp_assets.ingest.connectors import pull_key
 from aelp_assets.instance import install_instance, instance_variables
 from aelp_assets.metadata import asset_key
+from aelp_assets.partitions import report_days
 from aelp_assets.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from resources import ledger
 from resources.clock import Clock, clock_from_environment
@@ -168,11 +169,14 @@ def stale_days(warehouse: Warehouse, today: date) -> list[date]:
     """Report days whose marts must be rebuilt, oldest first.
 
     Period rows ride along with any day; where only they changed, yesterday's marts are rebuilt with them.
+    Days before `history_start` are left out: they landed before it was moved, or were pulled before pulls
+    kept to it, and a build that names one fails, with every day it names beside.
     """
+    first = report_days.start.date()
     stale = ledger.stale_report_days(warehouse, source_hash("dbt_project"))
-    days = [day for day in stale if day != ledger.UNDATED]
-    if not days and stale:
-        days = [today - timedelta(days=1)]
+    days = [day for day in stale if day >= first]
+    if not days and ledger.UNDATED in stale:
+        days = [max(today - timedelta(days=1), first)]
     return days
 
 

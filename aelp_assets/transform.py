@@ -312,6 +312,9 @@ def _build(
     """
     invocation = dbt.cli(arguments, context=context, raise_on_error=False)
     events = list(invocation.stream())
+    error = invocation.get_error()
+    if error and not (invocation.target_path / "manifest.json").exists():
+        raise error  # dbt ended before its first node (a lock, credentials), and wrote nothing to report
     facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
     if (invocation.target_path / "run_results.json").exists():  # else dbt ended before it ran anything
         costs = model_costs(invocation.get_artifact("run_results.json")["results"], environment)
@@ -321,7 +324,7 @@ def _build(
         context.set_data_version(key, dg.DataVersion(content))
         for name, number in usage.as_metadata().items():  # reading it is part of what it costs
             facts[key][name] = facts[key].get(name, 0) + number
-    if invocation.is_successful():  # compiled SQL is kept only where someone must look at it
+    if not error:  # compiled SQL is kept only where someone must look at it
         shutil.rmtree(invocation.target_path, ignore_errors=True)
     last = context.partition_key_range.end if context.has_partition_key_range else None
     for key, found in facts.items():
@@ -329,7 +332,7 @@ def _build(
         dated = last is not None and context.assets_def.specs_by_key[key].partitions_def is not None
         context.add_asset_metadata(found, asset_key=key, partition_key=last if dated else None)
     yield from events
-    if error := invocation.get_error():
+    if error:
         raise error
 
 

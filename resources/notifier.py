@@ -6,7 +6,8 @@ here: which events there are (`models.monitoring.safety`).
 An event is noted as `sending`, and committed, before it goes out; who dies then leaves it so, and it goes out
 again after a quarter of an hour, with the same id (`Idempotency-Key`, `Message-ID`), so that a receiver can
 tell. What fails waits for the next round; nothing here raises for it. What a channel refuses for its own sake
-goes to the end of the queue and holds up nothing; refused for three days, it is given up.
+goes to the end of the queue and holds up nothing; refused for three days, it is given up. So is
+what waited for a week while nobody asked its channel: one taken out of the environment that came back.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _TIMEOUT_SECONDS = 10.0
 _ABANDONED = timedelta(minutes=15)
 _REFUSED_FOR_GOOD = timedelta(days=3)
 _NEWS_FOR = timedelta(days=1)
+_UNASKED_FOR_GOOD = timedelta(days=7)
 _MALFORMED = (400, 413, 422)  # what it says of this body, not of the link or the caller
 _IMPLICIT_TLS_PORT = 465
 
@@ -268,6 +270,9 @@ class Notifier:
         The first failure of a channel ends its round: a server that is down is not asked thirty times. A
         message it refuses for the first time does not: the next may be taken.
 
+        What is older than a week is given up where the channel was not asked for as long: it came back, and
+        its last news are no news any more. An outage is none of that: there the channel is asked.
+
         Args:
             not_tried_for: what failed less than this ago is left alone: a channel that took nothing, and a
                 message that was refused, each by itself. Who comes round every minute asks a server that is
@@ -277,6 +282,7 @@ class Notifier:
         for channel in self._channels:
             if self._failed_within(channel.name, not_tried_for):
                 continue
+            self._give_up_old(channel.name)
             for message, refused_at in self._waiting(channel.name, not_tried_for):
                 if not self._claim(channel.name, message.event_id):
                     continue
@@ -308,9 +314,12 @@ class Notifier:
     def untold(self) -> list[dict[str, Any]]:
         """Of `told`: what waits; for a day what a channel refused, to everybody or to some; what was given up
         while its channel has taken nothing since, as one does that refuses whatever it is sent.
+
+        Only of the present channels: what waits for one that was taken away nobody can tell or mend.
         """
         recent = (self._now() - _NEWS_FOR).timestamp()
-        told = self.told()
+        present = {channel.name for channel in self._channels}
+        told = [row for row in self.told() if row["channel"] in present]
         took_last: dict[str, float] = {}
         for row in told:
             took_last[row["channel"]] = max(took_last.get(row["channel"], 0.0), row["sent_at"] or 0.0)
@@ -338,6 +347,25 @@ class Notifier:
                 (Message(row.event_id, row.severity, row.sentence, row.remedy), row.refused_at)
                 for row in connection.execute(statement)
             ]
+
+    def _give_up_old(self, channel: str) -> None:
+        now, table = self._now(), NOTIFICATIONS.c
+        long_ago = (now - _UNASKED_FOR_GOOD).timestamp()
+        newest = sa.select(sa.func.max(table.begun_at)).where(table.channel == channel)
+        old = sa.and_(
+            table.channel == channel,
+            table.status.not_in(["sent", "given_up"]),
+            table.created_at < long_ago,
+        )
+        with self._engine.begin() as connection:
+            asked_at: float | None = connection.execute(newest).scalar_one()
+            if asked_at is None or asked_at < long_ago:
+                said = "not sent: it waited for over a week, and nobody asked its channel meanwhile"
+                connection.execute(
+                    sa.update(NOTIFICATIONS)
+                    .where(old)
+                    .values(status="given_up", begun_at=now.timestamp(), message=said)
+                )
 
     def _failed_within(self, channel: str, span: timedelta) -> bool:
         table = NOTIFICATIONS.c

@@ -48,12 +48,13 @@ from resources.control.governance import Governance
 from resources.control.records import OPEN, Record, Refused, key_of, lately_withdrawn
 from resources.control.signing import ApproverKeys, MissingKey
 from resources.creative_assets import FOLDER, AssetStore
-from resources.settings import Environment, Settings
+from resources.settings import Environment, Settings, SettingsError, load_settings
 from resources.warehouse import warehouses_to_look_into
 from resources.warehouse.interface import Warehouse
 
 _FOLDER = Path(__file__).parent
 _MOST_SESSIONS = 100
+_STOP = "/kill/on"  # whatever is wrong with the settings
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Desk:
         elasticity: of signups on budget, where a decision says none of its own.
         pictures: images of creatives.
         keyless: why the approver cannot sign; None: they can.
+        outdated: why the limits and approvers here are not those in force any more; None: they are.
         port: the desk answers under; part of what it accepts requests from.
         key: that opens a session, for who started the desk.
         explain: what a change, proposal or decision rests on, a line each; raises Refused where it is none.
@@ -82,6 +84,7 @@ class Desk:
     warehouses: Callable[[], Sequence[Warehouse]]
     pictures: AssetStore
     keyless: str | None
+    outdated: Callable[[], str | None]
     port: int
     key: str
     explain: Callable[[str, datetime], Sequence[str]]
@@ -132,6 +135,7 @@ def open_desk(
         warehouses=lambda: warehouses_to_look_into(environment),
         pictures=AssetStore(environment.home / FOLDER),
         keyless=keyless,
+        outdated=lambda: _outdated(environment.settings_path, settings),
         port=port,
         key=secrets.token_urlsafe(24),
         explain=lambda about, now: explanation_lines(
@@ -139,6 +143,16 @@ def open_desk(
             settings.timezone,
         ),
     )
+
+
+def _outdated(path: Path, opened_with: Settings) -> str | None:
+    try:
+        if load_settings(path).content_hash == opened_with.content_hash:
+            return None
+        reason = f"{path.name} was changed since this desk was opened"
+    except (SettingsError, OSError, UnicodeDecodeError):
+        reason = f"{path.name} cannot be read any more"
+    return f"{reason}, and decisions are made by the limits in force: end the desk and open it again."
 
 
 def create_application(desk: Desk) -> Starlette:
@@ -295,7 +309,10 @@ class _Pages:
             words = "Nothing was decided: the page is older than this desk. Look again, then decide."
             self._tell(session, Notice(words, True, about, typed))
             return RedirectResponse("/", 303)
+        outdated = None if request.url.path == _STOP else self._desk.outdated()
         try:
+            if outdated is not None:
+                raise Refused(outdated)
             notice = Notice(decide(about, form))
         except (Refused, MissingKey) as refused:
             notice = Notice(str(refused), True, about, typed)
@@ -386,6 +403,7 @@ class _Pages:
         text = self._templates.get_template(template).render(
             approver=desk.approver,
             keyless=desk.keyless,
+            outdated=desk.outdated(),
             mode=self._governance.mode,
             killed=self._governance.killed(),
             now=desk.now(),

@@ -41,6 +41,7 @@ def due_pulls(
     *,
     backfill_days: int,
     span: Span | None = None,
+    first_day: date = date.min,
 ) -> list[Pull]:
     """The pulls that are due now, newest days first.
 
@@ -56,6 +57,8 @@ def due_pulls(
         today: the account-local day; it is not over, so reports of days end yesterday.
         backfill_days: how far back days are wanted that were never read; a report may want fewer.
         span: instead of all that, exactly these days (as far as they are over).
+        first_day: `history_start`; no earlier day is asked for, whoever wants it: it is no partition, and no
+            mart of it can be built.
     """
     pulls = []
     for report in reports:
@@ -77,16 +80,29 @@ def due_pulls(
         due = [
             day
             for day in days
-            if span is not None or _is_due(source, account, report, day, ledger, waiting, today, now)
+            if day >= first_day
+            and (span is not None or _is_due(source, account, report, day, ledger, waiting, today, now))
         ]
         pulls += _contiguous(account, report, due)
     return sorted(pulls, key=lambda pull: pull.last, reverse=True)
 
 
-def overtaken(reports: Iterable[Report], waiting: Mapping[QueueKey, Waiting], today: date) -> list[QueueKey]:
-    """What waits in vain: yesterday's snapshot cannot be taken any more, nor a report no longer asked for."""
+def overtaken(
+    reports: Iterable[Report],
+    waiting: Mapping[QueueKey, Waiting],
+    today: date,
+    first_day: date = date.min,
+) -> list[QueueKey]:
+    """What waits in vain: yesterday's snapshot cannot be taken any more, nor a report no longer asked for.
+
+    Nor is a day asked for before `first_day` (as of `due_pulls`).
+    """
     kinds = {(report.stream.name, report.breakdown_set): report.is_snapshot for report in reports}
-    return [key for key in waiting if kinds.get(key[1:3], True) and (key[4] < today or key[1:3] not in kinds)]
+    return [
+        key
+        for key in waiting
+        if key[4] < first_day or (kinds.get(key[1:3], True) and (key[4] < today or key[1:3] not in kinds))
+    ]
 
 
 def _is_due(

@@ -79,6 +79,9 @@ class AccountPublisher:
         ledger = read_ledger(self._warehouse, fetched.source)
         totals = DailyTotals(ledger)
         waiting = self._control.waiting(fetched.source, fetched.account.account_id)
+        # Marts have seen a day up to its newest entry of any source: this one must come after all of them.
+        newest = self._warehouse.query("select max(completed_at) as newest from ops.ingest_slices").item()
+        ledger.latest_moment = newest or ledger.latest_moment
         finished = ledger.next_moment(now)
         done: list[QueueKey] = []
         put_off: list[tuple[QueueKey, Waiting]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -45,6 +45,7 @@ class Puller:
         open_source: raises MissingCredentials where there are none.
         credential_hash: of the credentials as they are now.
         folder: where pages go, a folder per pull.
+        history_start: no earlier day is asked for.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Puller:
     folder: Path
     calls_per_hour: float
     backfill_days: int
+    history_start: date = date.min
 
     def pace(self, account_id: str) -> Pace:
         return Pace(
@@ -158,7 +160,7 @@ class Puller:
     ) -> list[Pull]:
         today = moment.astimezone(ZoneInfo(account.timezone)).date()
         waiting = self.control.waiting(self.source, account.account_id)
-        if over := overtaken(source.reports, waiting, today):
+        if over := overtaken(source.reports, waiting, today, self.history_start):
             self.control.settle(over, [], self.clock.now())
         return due_pulls(
             self.source,
@@ -170,6 +172,7 @@ class Puller:
             moment,
             backfill_days=self.backfill_days,
             span=span,
+            first_day=self.history_start,
         )
 
     def _account(self, source: Source, account_id: str) -> Account:

@@ -114,6 +114,7 @@ class Sources:
             folder=self.work_folder,
             calls_per_hour=configured.calls_per_hour,
             backfill_days=configured.backfill_days,
+            history_start=self.settings.history_start,
         )
 
     def with_credentials(self) -> list[SourceName]:

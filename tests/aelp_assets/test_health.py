@@ -268,12 +268,15 @@ class Down:
         raise DeliveryFailed("the webhook answered HTTP 503")
 
 
-def test_what_could_not_be_told_is_said_with_the_reason(environment):
+def test_what_could_not_be_told_is_said_with_the_reason(environment, monkeypatch):
+    monkeypatch.setenv("AELP_NOTIFY_WEBHOOK", "https://hooks.example/secret")
     notifier = Notifier(open_control_store(control_url(environment.home, {})), [Down()], TEN.now)
     notifier.announce([Message("e1", "critical", "A stop.", "Decide.")])
     notifier.deliver()
     health = read_health(environment, SETTINGS, TEN, DEFS)
     assert health.needs == ["Not everybody was told: 1 by webhook (the webhook answered HTTP 503)."]
+    monkeypatch.delenv("AELP_NOTIFY_WEBHOOK")
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well, "the channel is gone, and nobody misses it"
 
 
 def test_a_misspelt_channel_is_named_and_the_other_opens(environment, monkeypatch):

@@ -30,6 +30,7 @@ from resources.warehouse.tables import (
     BANDIT_DECISIONS,
     BANDIT_POSTERIORS,
     INGEST_SLICES,
+    NOTIFICATIONS,
     POLICY_RUNS,
     QUARANTINE,
     REWARD_DEFINITIONS,
@@ -141,6 +142,37 @@ def test_rows_that_are_kept_nowhere_are_refused_with_what_wrote_over_them_and_wh
     assert "2026-06-30, known since 2026-06-30 09:00:00 EDT, was written over 2026-06-30 11:00:00 EDT" in said
     run("as-of", "policy_runs", ELEVEN.isoformat())
     assert "1 rows" in capsys.readouterr().out
+
+
+def test_a_table_without_partitions_that_each_morning_writes_whole_is_refused_once_written_over(
+    tmp_path, capsys
+):
+    def tell(morning: date, moment: datetime) -> None:
+        @dg.asset(key=["ops", "notifications"], partitions_def=decision_days)
+        def notifications() -> pl.DataFrame:
+            return row_of(NOTIFICATIONS, morning, sentence=f"of {morning}")
+
+        done = dg.materialize(
+            [notifications],
+            instance=instance,
+            partition_key=morning.isoformat(),
+            tags={MOMENT_TAG: moment.isoformat()},
+            resources={"io_manager": WarehouseIOManager(open_warehouse(environment), MOMENTARY_COLUMNS)},
+        )
+        assert done.success
+
+    with entered(tmp_path / "home") as environment, open_instance(environment) as instance:
+        tell(MORNING, NINE)
+        run("as-of", "ops.notifications", TEN.isoformat())
+        assert "1 rows" in capsys.readouterr().out
+        tell(NEXT, TOMORROW)
+        run("as-of", "ops.notifications", (NINE - timedelta(hours=1)).isoformat())
+        assert "ops.notifications was first written 2026-06-30 09:00:00 EDT" in capsys.readouterr().out
+        with pytest.raises(RuntimeError, match="2"):
+            run("as-of", "ops.notifications", TEN.isoformat())
+        assert "was written over 2026-07-01 09:00:00 EDT" in capsys.readouterr().err
+        run("as-of", "ops.notifications", TOMORROW.isoformat())
+        assert "1 rows" in capsys.readouterr().out
 
 
 def test_rows_of_a_run_since_deleted_are_not_told_as_those_of_the_run_before(tmp_path, capsys):

@@ -10,8 +10,9 @@ import dagster as dg
 import pytest
 
 from aelp_assets.partitions import report_days
-from aelp_assets.transform import Translator, project, transform
+from aelp_assets.transform import InstalledDbt, Translator, project, transform
 from resources.code_version import source_hash
+from resources.warehouse.tables import INGEST_SLICES, TRANSFORMED_DAYS
 
 MANIFEST = json.loads(project.manifest_path.read_text(encoding="utf-8"))
 MODELS = {node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"}
@@ -78,3 +79,29 @@ def test_the_checks_of_dbt_say_what_they_ask():
     for spec in transform.check_specs:
         assert spec.description, spec.name
         assert len(spec.name) <= 50, spec.name
+
+
+def test_dbt_that_ends_before_its_first_node_is_told_in_its_own_words(
+    duckdb_warehouse, tmp_environment, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    duckdb_warehouse.ensure_tables([INGEST_SLICES, TRANSFORMED_DAYS])
+    info = {"name": "MainEncounteredError", "level": "error", "msg": "lock held by PID 7"}
+    said = {"info": info, "data": {}}
+    ends_at_once = tmp_path / "dbt"  # as where the file is locked: it writes no manifest
+    ends_at_once.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\nexit 2\n")
+    ends_at_once.chmod(0o755)
+    run = dg.materialize(
+        [transform],
+        partition_key="2026-06-01",
+        resources={
+            "dbt": InstalledDbt(project_dir=project, dbt_executable=str(ends_at_once)),
+            "warehouse": duckdb_warehouse,
+            "environment": tmp_environment,
+        },
+        instance=dg.DagsterInstance.ephemeral(),
+        raise_on_error=False,
+    )
+    (failure,) = [event for event in run.all_events if event.is_step_failure]
+    assert "lock held by PID 7" in str(failure.step_failure_data.error)
+    assert "FileNotFoundError" not in str(failure.step_failure_data.error)

@@ -20,7 +20,15 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
-from resources.run_processes import MACHINE_TAG, PROCESS_TAG, WatchedRunLauncher, is_lost, this_process
+from resources import run_processes
+from resources.run_processes import (
+    BOOT_TAG,
+    MACHINE_TAG,
+    PROCESS_TAG,
+    WatchedRunLauncher,
+    is_lost,
+    this_process,
+)
 from resources.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.faults
@@ -88,7 +96,9 @@ def test_the_launcher_says_on_which_machine_it_started_a_run(monkeypatch):
         run = begun(instance, None, "where it was tried first")
         launcher.register_instance(instance)
         launcher.launch_run(LaunchRunContext(run, workspace=None))
-        assert instance.get_run_by_id(run.run_id).tags[MACHINE_TAG] == HERE
+        tags = instance.get_run_by_id(run.run_id).tags
+        assert tags[MACHINE_TAG] == HERE
+        assert (BOOT_TAG in tags) == sys.platform.startswith("linux")
 
 
 def test_a_process_id_that_was_given_to_another_program_is_not_the_worker(monkeypatch):
@@ -98,3 +108,53 @@ def test_a_process_id_that_was_given_to_another_program_is_not_the_worker(monkey
         started = psutil.Process().create_time()
         monkeypatch.setattr(psutil.Process, "create_time", lambda _: started + 86_400)
         assert is_lost(instance, run)
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """A run of a worker that is alive, with the tags its launcher gives it."""
+    monkeypatch.setattr(DefaultRunLauncher, "launch_run", lambda *_: None)
+    launcher = WatchedRunLauncher()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = begun(instance, os.getpid())
+        launcher.register_instance(instance)
+        launcher.launch_run(LaunchRunContext(run, workspace=None))
+        yield instance, instance.get_run_by_id(run.run_id)
+
+
+def set_clock(monkeypatch, seconds: float) -> None:
+    """What psutil says after the system's clock was set by that much."""
+    began, booted = psutil.Process().create_time(), psutil.boot_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: began + seconds)
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted + seconds)
+
+
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="by the clock elsewhere")
+
+
+@on_linux
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_clock_that_is_set_makes_no_live_run_lost(launched, monkeypatch, seconds):
+    instance, run = launched
+    shell = begun(instance, None, None, **{PROCESS_TAG: this_process()})
+    set_clock(monkeypatch, seconds)
+    assert not is_lost(instance, run)
+    assert not is_lost(instance, shell)
+
+
+@on_linux
+def test_after_a_reboot_a_process_id_in_use_again_is_another_s(launched, monkeypatch):
+    instance, run = launched
+    shell = begun(instance, None, None, **{PROCESS_TAG: this_process()})
+    monkeypatch.setattr(run_processes, "_boot", lambda: "another boot")
+    assert is_lost(instance, run)
+    assert is_lost(instance, shell)
+
+
+def test_where_no_boot_is_told_the_clock_says_whether_a_process_is_the_same(monkeypatch):
+    monkeypatch.setattr(run_processes, "_boot", lambda: None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        shell = begun(instance, None, None, **{PROCESS_TAG: this_process()})
+        assert not is_lost(instance, shell)
+        set_clock(monkeypatch, 3600)
+        assert is_lost(instance, shell)

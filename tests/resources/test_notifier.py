@@ -207,6 +207,47 @@ def test_a_message_given_up_was_refused_again_after_three_days_not_out_of_reach_
     assert len(webhook.taken) == 5
 
 
+def test_what_waits_for_a_channel_that_was_taken_away_needs_nobody(engine, webhook):
+    webhook.statuses = [503]
+    one = notifier(engine, WebhookChannel(webhook.url))
+    one.announce([STOP])
+    one.deliver()
+    assert len(one.untold()) == 1
+    assert notifier(engine).untold() == []
+    assert [row["status"] for row in notifier(engine).told()] == ["waiting"], "and is not forgotten"
+
+
+def test_a_channel_that_comes_back_sends_nothing_older_than_a_week(engine, webhook):
+    webhook.statuses = [503]
+    one = notifier(engine, WebhookChannel(webhook.url))
+    one.announce([STOP, DRIFT])
+    one.deliver()
+    webhook.statuses, webhook.taken = [204], []
+    back = notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=8))
+    assert back.deliver() == 0
+    assert {row["status"] for row in back.untold()} == {"given_up"}, "said while it is news"
+    back.announce([replace(STOP, event_id="e3")])
+    assert back.deliver() == 1
+    assert [key for key, _ in webhook.taken] == ["e3"]
+    assert notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=10)).untold() == []
+
+
+def test_a_channel_back_within_the_week_sends_what_waited(engine, webhook):
+    one = notifier(engine, WebhookChannel(webhook.url))
+    one.announce([STOP, DRIFT])
+    assert notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=6)).deliver() == 2
+
+
+def test_a_channel_that_is_down_for_weeks_and_asked_meanwhile_sends_everything(engine, webhook):
+    webhook.statuses = [503]
+    for days in range(0, 21, 3):
+        one = notifier(engine, WebhookChannel(webhook.url), at=NOON + timedelta(days=days))
+        one.announce([STOP, DRIFT])
+        one.deliver()
+    webhook.statuses = [204]
+    assert one.deliver() == 2
+
+
 def test_a_refused_message_tried_again_delays_no_other(engine, webhook):
     def minutes_later(minutes):
         return Notifier(engine, [WebhookChannel(webhook.url)], lambda: NOON + timedelta(minutes=minutes))

@@ -101,6 +101,14 @@ def test_the_first_tick_asks_for_each_contiguous_range(warehouse, instance):
     assert spans(tick(warehouse, instance)) == [("2026-06-01", "2026-06-03"), ("2026-06-20", "2026-06-21")]
 
 
+def test_days_before_history_starts_are_asked_for_by_nobody_and_hold_up_no_other(warehouse, instance):
+    start = SETTINGS.history_start
+    land(warehouse, [start - timedelta(days=1), start - timedelta(days=80)])
+    assert tick(warehouse, instance).skip_reason.skip_message == "marts follow the ledger"
+    land(warehouse, [start, start + timedelta(days=1)])
+    assert spans(tick(warehouse, instance)) == [(str(start), str(start + timedelta(days=1)))]
+
+
 def test_small_gaps_are_run_through_rather_than_split(warehouse, instance):
     land(warehouse, june(1, 5, 12, 20))
     assert spans(tick(warehouse, instance)) == [("2026-06-01", "2026-06-12"), ("2026-06-20", "2026-06-20")]

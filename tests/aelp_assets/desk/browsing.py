@@ -93,6 +93,7 @@ def desk_of(governance: Governance, **changes: Any) -> Desk:
         "warehouses": list,
         "pictures": AssetStore(Path("no pictures")),
         "keyless": None,
+        "outdated": lambda: None,
         "port": PORT,
         "key": "a key of the desk's own",
         "explain": explained,

@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from aelp_assets.desk.application import open_desk
+from resources.clock import FixedClock
 from resources.control.records import Refused
 from resources.control.store import open_control_store
-from resources.settings import PROJECT_ROOT, load_settings
-from tests.aelp_assets.desk.browsing import PORT, Browser, words
-from tests.resources.control.proposing import TEN, governing, lever, proposed
+from resources.settings import PROJECT_ROOT, load_settings, read_environment
+from tests.aelp_assets.desk.browsing import PORT, Browser, said, words
+from tests.resources.control.proposing import TEN, governing, lever, proposed, status_of
 
 
 def test_only_an_approver_of_the_settings_opens_a_desk_and_a_keyless_one_only_looks(
@@ -33,6 +35,34 @@ def test_only_an_approver_of_the_settings_opens_a_desk_and_a_keyless_one_only_lo
         open_desk(tmp_environment, settings, governance, "robot", PORT)
     desk = open_desk(tmp_environment, settings, governance, "jo", PORT)
     assert "You can look, not decide. jo cannot sign: set AELP_APPROVER_KEY_JO" in words(Browser(desk).get())
+
+
+@pytest.mark.parametrize("edit", ["tighter", "broken", "gone"])
+def test_a_desk_decides_by_no_settings_but_those_in_force(governance, tmp_path, monkeypatch, edit):
+    monkeypatch.setenv("AELP_APPROVER_KEY_JO", "a long secret of jo")
+    path = tmp_path / "aelp.yaml"
+    told = (PROJECT_ROOT / "aelp.yaml").read_text()
+    path.write_text(told)
+    environment = read_environment({"AELP_HOME": str(tmp_path), "AELP_SETTINGS": str(path)})
+    (proposal_id,) = proposed(governance, lever("l1"))
+    desk = replace(open_desk(environment, load_settings(path), governance, "jo", PORT), clock=FixedClock(TEN))
+    browser = Browser(desk)
+    assert "not decide" not in words(browser.get())
+    path.write_text(told + "# a comment changes no limit\n")
+    assert "not decide" not in words(browser.get())
+    if edit == "gone":
+        path.unlink()
+    else:
+        path.write_text(
+            told.replace("valid_hours: 24", "valid_hours: 12")
+            if edit == "tighter"
+            else told + "governanc: 1\n"
+        )
+    assert "You can look and stop everything, not decide. aelp.yaml" in words(browser.get())
+    assert "open it again" in said(browser.post(f"/proposals/{proposal_id}/approve", reason="it pays"))
+    assert status_of(governance, proposal_id) == "pending"
+    assert said(browser.post("/kill/on", reason="strange")) == "Everything is stopped."
+    assert "open it again" in said(browser.post("/kill/off", reason="fine"))
 
 
 def test_an_installed_desk_has_its_pages():

@@ -122,6 +122,14 @@ def test_an_account_is_one_however_the_settings_spell_it(hours):
     assert hours.warehouse.query("select account_id from ops.accounts")["account_id"].to_list() == [META]
 
 
+def test_a_young_business_pulls_no_day_before_its_history_starts(hours):
+    start = hours.time.now().date() - timedelta(days=3)
+    hours.settings = hours.settings.model_copy(update={"history_start": start})
+    hours.pull("tiktok", TIKTOK)
+    landed = hours.warehouse.query("select min(report_date) as first from ops.ingest_slices")
+    assert landed["first"].to_list() == [start]
+
+
 def test_a_zone_the_platform_corrects_is_taken_up_at_the_next_call(hours):
     hours.pull("tiktok", TIKTOK)
     with hours.engine.begin() as connection:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from resources import ledger as marts
 from resources.clock import FixedClock
 from resources.connectors.errors import ErrorClass, PlatformError
 from resources.connectors.fetching import FetchedAccount
@@ -23,7 +24,13 @@ from resources.control.store import open_control_store
 from resources.landing.ledger import Attempt, Ledger, read_ledger
 from resources.landing.streams import STREAMS
 from resources.warehouse.interface import ReplaceTable, Warehouse
-from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS, TIKTOK_ADS_REPORT
+from resources.warehouse.tables import (
+    ACCOUNTS,
+    INGEST_SLICES,
+    SOURCE_PULLS,
+    TIKTOK_ADS_REPORT,
+    TRANSFORMED_DAYS,
+)
 from tests.resources.connectors.paper import (
     ACCOUNT,
     REPORT,
@@ -210,6 +217,19 @@ def test_a_day_is_final_only_once_a_reading_leaves_it_as_it_was(either_bench):
     assert restated not in read()
 
 
+@pytest.mark.parametrize("hours", [0, -3])
+def test_what_a_source_changes_is_newer_than_what_marts_saw_of_another_whatever_the_clock_says(bench, hours):
+    bench.warehouse.ensure_tables([TRANSFORMED_DAYS])
+    bench.run(PaperPlatform(week()))
+    state = marts.ledger_state(bench.warehouse, day(40), TODAY)
+    marts.mark_transformed(bench.warehouse, state, day(40), TODAY, "code")
+    assert marts.stale_report_days(bench.warehouse, "code") == []
+    bench.wait(hours=hours)
+    report = bench.run(PaperPlatform(week(), name="linkedin"))
+    assert report.changed
+    assert marts.stale_report_days(bench.warehouse, "code") == sorted(report.changed)
+
+
 def test_what_waits_for_a_report_no_longer_asked_for_leaves_the_queue(bench):
     gone = ("ga4", "ga4_events", "none", "1", day(1))
     assert overtaken([REPORT], {gone: Waiting(1, "PERMANENT", "no folder", None)}, TODAY) == [gone]
@@ -242,6 +262,21 @@ def test_a_person_may_ask_for_any_span(bench):
     report = bench.run(platform, Span(day(205), day(198)))
     assert len(report.changed) == 8
     assert bench.in_force() == platform.truth
+
+
+def test_no_day_before_history_starts_is_asked_for_and_none_waits(bench):
+    start = day(3)
+    why = Waiting(1, "TRANSIENT", "502", None)
+    failed = {("tiktok", REPORT.stream.name, "none", "1", on): why for on in (day(200), day(2))}
+
+    def asked(**days) -> set[date]:
+        due = due_pulls("tiktok", ACCOUNT, [REPORT], Ledger(), failed, TODAY, START, backfill_days=90, **days)
+        return {on for pull in due for on in pull.days}
+
+    assert asked(first_day=start) == {day(1), day(2), start}
+    assert asked(first_day=start, span=Span(day(20), day(2))) == {day(2), start}, "nor by a person"
+    assert asked(first_day=start, span=Span(day(20), day(4))) == set()
+    assert overtaken([REPORT], failed, TODAY, start) == [next(iter(failed))]
 
 
 # --- what the platform restates -----------------------------------------------------------------------
