@@ -28,7 +28,8 @@ def publish_days(
 ) -> None:
     """Pull every report of one account for these days, through the registry, and publish it whole."""
     source = LiveSource(accounts=[account], calls_per_hour=1_000_000)
-    settings = load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(update={"sources": {name: source}})
+    told = {"sources": {name: source}, "history_start": span.first}
+    settings = load_settings(PROJECT_ROOT / "aelp.yaml").model_copy(update=told)
     engine = open_control_store(f"sqlite:///{folder}/control.sqlite")
     sources = Sources(
         settings, clock, SystemClock(), lambda _: None, lambda: engine, folder / "pulls", folder, variables

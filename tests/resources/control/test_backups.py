@@ -253,7 +253,7 @@ def test_a_forged_approval_comes_back_and_moves_nothing(small, target):
 
     forged(file, raise_amounts)
     restore_backup(target, file, SOON)
-    governing(target).kill(is_on=False, person="jo", reason="over", now=SOON)
+    governing(target, mode="sandbox").kill(is_on=False, person="jo", reason="over", now=SOON)
     platform = PaperPlatform(id_l1=running("525"), id_l2=running("500"))
     (outcome,) = sent(target, platform)
     assert outcome.status == "blocked"
