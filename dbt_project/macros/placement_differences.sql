@@ -26,14 +26,10 @@ select
     coalesce(ads.date, placements.date) as date,
     coalesce(ads.platform, placements.platform) as platform,
     coalesce(ads.account_id, placements.account_id) as account_id,
-    ads.cost as ad_cost,
-    placements.cost as placement_cost,
-    ads.impressions as ad_impressions,
-    placements.impressions as placement_impressions,
-    ads.clicks as ad_clicks,
-    placements.clicks as placement_clicks,
-    ads.conversions_click as ad_conversions,
-    placements.conversions_click as placement_conversions
+    {%- for metric in metrics %}
+    ads.{{ metric }} as ad_{{ metric }},
+    placements.{{ metric }} as placement_{{ metric }}{{ ',' if not loop.last }}
+    {%- endfor %}
 from ads
 full outer join placements
     on
