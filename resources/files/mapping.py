@@ -27,6 +27,7 @@ from pydantic import (
 
 from resources.files.mapping_faults import fault_lines
 from resources.files.names import leads_outside, told
+from resources.files.opening import OutOfReach, read_blocks
 from resources.files.values import reads_days, reads_weeks
 from resources.landing.streams import NUMERIC_KINDS, STREAMS, Stream
 from resources.settings.values import is_timezone
@@ -420,7 +421,7 @@ def user_mappings(filesystem: AbstractFileSystem, root: str, names: Sequence[str
     """Mappings of every `*.yaml` / `*.yml` in those folders of a drop folder that exist, by path.
 
     Raises:
-        MappingError: one cannot be used, lies outside the drop folder, or two carry the same name.
+        MappingError: one cannot be read or used, lies outside the drop folder, or two carry the same name.
     """
     found: dict[str, Mapping] = {}
     for folder in (f"{root}/{name}" for name in names):
@@ -435,7 +436,9 @@ def user_mappings(filesystem: AbstractFileSystem, root: str, names: Sequence[str
             if not filesystem.isfile(path) or filesystem.size(path) > _LARGEST_MAPPING:
                 raise MappingError(f"{where}: no mapping file, or larger than {_LARGEST_MAPPING:,} bytes.")
             try:
-                text = filesystem.cat_file(path).decode("utf-8-sig")
+                text = b"".join(read_blocks(filesystem, path)).decode("utf-8-sig")
+            except OutOfReach as error:
+                raise MappingError(f"{where}: {error}") from None
             except UnicodeDecodeError:
                 raise MappingError(f"{where}: not UTF-8 text. Save it as UTF-8.") from None
             mapping = parse_mapping(text, where)

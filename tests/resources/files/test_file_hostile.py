@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -279,6 +281,21 @@ def test_mappings_are_never_read_from_outside_the_folder(bench, tmp_path, linked
 def test_a_mapping_file_larger_than_any_is_not_read(bench):
     bench.put("_mappings/x.yaml", b"a" * (2 << 20))
     with pytest.raises(MappingError, match="larger than"):
+        bench.land()
+
+
+def test_a_mapping_file_that_may_not_be_read_is_named(bench, monkeypatch):
+    bench.put("_mappings/x.yaml", b"name: x\n")
+    real = LocalFileSystem._open
+
+    def forbidding(self, path, *rest, **named):
+        # Whoever may read everything, as in a container, is not stopped by a file's mode.
+        if path.endswith("x.yaml"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(self, path, *rest, **named)
+
+    monkeypatch.setattr(LocalFileSystem, "_open", forbidding)
+    with pytest.raises(MappingError, match=r"_mappings/x\.yaml: cannot be read \(Permission denied\): let"):
         bench.land()
 
 
