@@ -118,16 +118,16 @@ def roll_back(
         raise Refused(f"{change['change_id']} was never sent ({change['message']}): nothing is to be undone.")
     if change["status"] in records.IN_VAIN and not records.has_begun(change):
         raise Refused(f"{change['change_id']} never took place ({change['status']}: {change['message']}).")
-    undone = records.changes(connection, CHANGES.c.undoes == change["change_id"])
-    if undone and undone[0]["status"] not in records.IN_VAIN:
-        return [undone[0]["change_id"]]
     same_lever = [CHANGES.c[name] == change[name] for name in LEVER]
     later = records.changes(connection, *same_lever, CHANGES.c.sequence > change["sequence"])
-    settled = {row["undoes"] for row in later}
+    rollbacks = {row["undoes"]: row for row in later if row["kind"] == "rollback"}
+    undone = {named for named, rollback in rollbacks.items() if rollback["status"] not in records.IN_VAIN}
+    if change["change_id"] in undone:
+        return [rollbacks[change["change_id"]]["change_id"]]
     standing = [
         row
         for row in later
-        if row["kind"] == "apply" and row["change_id"] not in settled and row["status"] not in records.FAILED
+        if row["kind"] == "apply" and row["change_id"] not in undone and row["status"] not in records.FAILED
     ]
     if standing and not cascade:
         names = ", ".join(row["change_id"] for row in standing)
@@ -142,9 +142,9 @@ def roll_back(
         (proposal,) = records.proposals(connection, PROPOSALS.c.proposal_id == row["proposal_id"])
         require_way_back(connection, row, proposal, limits, arm_limits, now)
         records.set_status(connection, proposal["proposal_id"], "rolled_back", now)
-        if undone and row is change:
-            _prepare_again(connection, undone[0], person, reason, now, sign)
-            undoing.append(undone[0]["change_id"])
+        if row["change_id"] in rollbacks:
+            _prepare_again(connection, rollbacks[row["change_id"]], person, reason, now, sign)
+            undoing.append(rollbacks[row["change_id"]]["change_id"])
             continue
         if row["status"] == "prepared":
             settle(connection, row["change_id"], "withdrawn", f"{person}: {reason.strip()}", now)

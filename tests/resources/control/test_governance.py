@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from models.guardrails import GuardrailLimits, plan_decisions
 from resources.control.authority import Approver
+from resources.control.change_feed import settle
 from resources.control.counter_proposals import counter_propose
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget, LeverValue, Unwritable, change_payload
@@ -420,6 +421,29 @@ def test_a_later_change_stands_in_the_way_unless_all_are_unwound(engine):
     budgets = [json.loads(row["after"])["budget"] for row in reversed(governance.changes())]
     assert budgets == ["525.00", "551.25", "525.00", "500.00"]
     assert len(undone) == 2
+
+
+def test_a_later_change_whose_rollback_failed_still_stands_in_the_way_and_is_undone_again(engine):
+    governance = governing(engine, mode="sandbox")
+    later = NINE + timedelta(days=4)
+    (first,) = proposed(governance, lever("l1"))
+    governance.approve(first, "sam", "one", TEN)
+    raised = dict.fromkeys(("current_budget", "midnight_budget"), Decimal(525))
+    (second,) = proposed(governance, lever("l1", **raised), at=later)
+    governance.approve(second, "sam", "two", later)
+    newer, older = governance.changes()
+    (failed,) = governance.roll_back(newer["change_id"], "sam", "undo", later)
+    with engine.begin() as connection:
+        settle(connection, newer["change_id"], "applied", "sent", later)
+        settle(connection, older["change_id"], "applied", "sent", later)
+        settle(connection, failed, "conflict", "somebody moved it", later)
+    with pytest.raises(Refused, match=newer["change_id"]):
+        governance.roll_back(older["change_id"], "sam", "undo", later)
+    again, own = governance.roll_back(older["change_id"], "sam", "undo both", later, cascade=True)
+    assert again == failed
+    states = {row["change_id"]: (row["status"], row["undoes"]) for row in governance.changes()}
+    assert states[failed] == ("prepared", newer["change_id"])
+    assert states[own] == ("prepared", older["change_id"])
 
 
 def test_undoing_a_stop_waits_until_the_evidence_is_gone(engine):
