@@ -7,7 +7,7 @@ sending the calls (`writer`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -27,6 +27,9 @@ from resources.control.store import CHANGES, OUTBOX, PROPOSALS, storable
 # What a way back must still obey when it raises spend; steps, learning and the 72 hours it is exempt from.
 _BINDING_ON_ROLLBACKS = ("kill", "cap", "real_lever", "safety_stop", "known_track", "seasonal_freeze")
 _OVERTAKING = ("stop", "cut", "pause")
+STATES_LAST = timedelta(days=16)
+"""No lever's state is older than that: `aelp_assets.bandits.SNAPSHOT_DAYS`, and a day for time zones."""
+_AFTER_A_CALL = 600.0  # seconds within which a platform dates our own edit
 
 
 def enter(
@@ -299,33 +302,30 @@ def require_room(connection: sa.Connection, change: Record, limits: GuardrailLim
 def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, today: date) -> pl.DataFrame:
     """The newest lever states, with this lever running at `budget` and the others at their worst.
 
-    Of another lever the largest counts: what its state says, what was last applied since that morning began,
-    what is still to be sent. Our own last edit of this lever counts for its 72 hours, whether or not the
-    platform has told of it.
+    Of another lever the largest counts: what its state says, what we last applied unless its state tells of
+    that already, what is still to be sent. Our own last edit of this lever counts for its 72 hours, whether
+    or not the platform has told of it.
     """
     morning, states = records.newest_states(connection)
     states = records.on_its_day(states, morning, today)
-    # The earliest a day begins anywhere. What was applied before the states were read only repeats them.
-    since = datetime.combine(morning, time(), UTC) - timedelta(hours=14)
-    recent = CHANGES.c.finished_at.is_(None) | (CHANGES.c.finished_at >= since.timestamp())
-    applied: dict[LeverKey, Decimal] = {}
+    # The earliest a day begins anywhere.
+    began = datetime.combine(morning, time(), UTC) - timedelta(hours=14)
+    oldest = (began - STATES_LAST).timestamp()
+    recent = CHANGES.c.finished_at.is_(None) | (CHANGES.c.finished_at >= oldest)
+    applied: dict[LeverKey, list[Record]] = {}
     unfinished: dict[LeverKey, list[Decimal]] = {}
     for row in records.changes(connection, recent):
-        key, spends = records.key_of(row), records.spends(row["after"])
         if row["status"] == "applied":
-            applied[key] = spends
+            applied.setdefault(records.key_of(row), []).append(row)
         elif row["status"] in records.UNFINISHED:
-            unfinished.setdefault(key, []).append(spends)
-    worst = {
-        key: max([applied.get(key, Decimal(0)), *unfinished.get(key, [])]) for key in applied | unfinished
-    }
+            unfinished.setdefault(records.key_of(row), []).append(records.spends(row["after"]))
     own = records.key_of(lever)
     rows = []
     for state in states.iter_rows(named=True):
         key = records.key_of(state)
-        counted = budget if key == own else worst.get(key, Decimal(0))
-        runs = state["status"] != "paused" and key != own
-        known = state["current_budget"] if runs else Decimal(0)
+        ours = _applied_since(state, applied.get(key, []), began)
+        counted = budget if key == own else max([ours, *unfinished.get(key, [])])
+        known = Decimal(0) if key == own else _known_spend(state)
         if key == own:
             edits = [state["last_edited_at"], records.last_edit(connection, lever)]
             state = state | {"last_edited_at": max((at for at in edits if at is not None), default=None)}
@@ -333,3 +333,26 @@ def states_in_force(connection: sa.Connection, lever: Record, budget: Decimal, t
             state = state | {"current_budget": counted, "status": "active"}
         rows.append(state)
     return pl.DataFrame(rows, schema=states.schema, orient="row")
+
+
+def _known_spend(state: Record) -> Decimal | None:
+    return Decimal(0) if state["status"] == "paused" else state["current_budget"]
+
+
+def _applied_since(state: Record, made: Sequence[Record], began: datetime) -> Decimal:
+    """What our last call made a lever spend, where its state does not tell of that yet; else 0.
+
+    A state may be older than its morning: of an account that cannot be read, of yesterday before nine. So our
+    call counts, too, where the state says what one of our calls started from. Not where it tells of an edit
+    after the last of them: then it was read since. Whoever sets the old value again on a platform that tells
+    of no edits counts at ours: that holds raises up, and lets none pass.
+    """
+    if not made:
+        return Decimal(0)
+    newest = max(made, key=lambda change: change["finished_at"])
+    edited = state["last_edited_at"]
+    if edited is not None and edited.timestamp() > newest["finished_at"] + _AFTER_A_CALL:
+        return Decimal(0)
+    is_of_today = newest["finished_at"] >= began.timestamp()
+    is_older = _known_spend(state) in [records.spends(change["before"]) for change in made]
+    return records.spends(newest["after"]) if is_of_today or is_older else Decimal(0)
