@@ -29,7 +29,8 @@ _BINDING_ON_ROLLBACKS = ("kill", "cap", "real_lever", "safety_stop", "known_trac
 _OVERTAKING = ("stop", "cut", "pause")
 STATES_LAST = timedelta(days=16)
 """No lever's state is older than that: `aelp_assets.bandits.SNAPSHOT_DAYS`, and a day for time zones."""
-_AFTER_A_CALL = 600.0  # seconds within which a platform dates our own edit
+_DATED_LATE = timedelta(days=2).total_seconds()
+"""An edit seen between two snapshots is dated by the end of its day, which may be a day and a half later."""
 
 
 def enter(
@@ -344,14 +345,14 @@ def _applied_since(state: Record, made: Sequence[Record], began: datetime) -> De
 
     A state may be older than its morning: of an account that cannot be read, of yesterday before nine. So our
     call counts, too, where the state says what one of our calls started from. Not where it tells of an edit
-    after the last of them: then it was read since. Whoever sets the old value again on a platform that tells
-    of no edits counts at ours: that holds raises up, and lets none pass.
+    long after the last of them: then it was read since. Whoever sets the old value again on a platform that
+    tells of no edits counts at ours: that holds raises up, and lets none pass.
     """
     if not made:
         return Decimal(0)
     newest = max(made, key=lambda change: change["finished_at"])
     edited = state["last_edited_at"]
-    if edited is not None and edited.timestamp() > newest["finished_at"] + _AFTER_A_CALL:
+    if edited is not None and edited.timestamp() > newest["finished_at"] + _DATED_LATE:
         return Decimal(0)
     is_of_today = newest["finished_at"] >= began.timestamp()
     is_older = _known_spend(state) in [records.spends(change["before"]) for change in made]
