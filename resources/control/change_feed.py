@@ -237,12 +237,18 @@ def _prepare_again(
     now: datetime,
     sign: Callable[[Record], str],
 ) -> None:
-    here = CHANGES.c.change_id == rollback["change_id"]
+    """Enter a rollback that failed anew, behind all that was entered since: calls go out in their order."""
     who = {"person": person, "reason": reason.strip()}
-    again = {"status": "prepared", "message": None, "finished_at": None}
-    again["signature"] = sign({**rollback, **who})
-    noted = records.and_noted(CHANGES, "prepared", now, **who)
-    connection.execute(sa.update(CHANGES).where(here).values(**again, **who, history=noted))
+    again = {
+        "status": "prepared",
+        "message": None,
+        "finished_at": None,
+        "signature": sign({**rollback, **who}),
+        "history": (rollback["history"] or "") + records.noted("prepared", now, **who),
+    }
+    kept = {column.name: rollback[column.name] for column in CHANGES.c if column.name != "sequence"}
+    connection.execute(sa.delete(CHANGES).where(CHANGES.c.change_id == rollback["change_id"]))
+    connection.execute(sa.insert(CHANGES).values({**kept, **who, **again}))
     call = sa.update(OUTBOX).where(OUTBOX.c.change_id == rollback["change_id"])
     connection.execute(call.values(status="queued", sent_at=None))
 

@@ -121,4 +121,11 @@ class Judge:
         found = verify_decisions(together, states, limits, now)
         if set(judged["type"]) == {"stop"}:  # it outranks every sum, and adds to none
             others |= {violation.where for violation in found} - {"/".join(key) for key in edited}
-        return [violation for violation in found if violation.where not in others]
+        broken_before: list[Violation] = []
+        if "raise" not in set(judged["type"]):  # a sum that is broken without them is not theirs to keep
+            broken_before = verify_decisions(records.judged(approved), states, limits, now)
+        return [
+            violation
+            for violation in found
+            if violation.where not in others and violation not in broken_before
+        ]

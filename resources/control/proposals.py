@@ -6,7 +6,7 @@ be (`judging`), calls (`payloads`), deciding (`governance`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from models.guardrails import Violation
 from resources.control import arm_proposals, arm_rules, holds, launch_limits, launch_reserves, records
 from resources.control.authority import Authority
+from resources.control.change_feed import change_id_of
 from resources.control.history import history_before
 from resources.control.judging import Judge
 from resources.control.launch_limits import LAUNCH
@@ -23,7 +25,7 @@ from resources.control.launch_payloads import Launch, launch_payload
 from resources.control.payloads import LeverTarget, Unwritable, edit_payload, money
 from resources.control.records import AELP, JUDGED, LEVER, OPEN, LeverKey, Record, Refused
 from resources.control.signing import canonical, content_hash
-from resources.control.store import PROPOSALS
+from resources.control.store import CHANGES, PROPOSALS
 
 _EDITS = ("raise", "cut", "stop")
 _DECIDED = ("approved", "rolled_back")
@@ -68,15 +70,21 @@ class Proposer:
         if proposed_by != AELP:
             for reason in edits["reason"]:
                 self.authority.person(proposed_by, reason)
-        fresh = []
+        fresh: list[dict[str, Any]] = []
         for row in edits.iter_rows(named=True):
             in_the_way = self._in_the_way(connection, row, as_of_date, proposed_by, now)
             if in_the_way is None:
                 fresh.append(row)
             else:
                 outcome.left_out.append(f"{row['lever_id']}: {in_the_way}")
-        judged = _as_judged(edits, fresh)
-        records.require(self.judge.violations_of_edits(connection, judged, states, as_of_date, now))
+
+        def judge(rows: Sequence[Record]) -> list[Violation]:
+            judged = _as_judged(edits, rows)
+            return self.judge.violations_of_edits(connection, judged, states, as_of_date, now)
+
+        if proposed_by == AELP:
+            fresh = _without_what_sums_refuse(fresh, judge, outcome)
+        records.require(judge(fresh))
         is_run = proposed_by == AELP
         states_hash = records.keep_states(connection, states, as_of_date, are_newest=is_run)
         if is_run:
@@ -215,11 +223,21 @@ class Proposer:
         outcome: Proposed,
         until: datetime | None = None,
     ) -> None:
-        """Store one proposal in the place of the lever's open one; it runs out at `until` at the latest."""
+        """Store one proposal in the place of the lever's open one; it runs out at `until` at the latest.
+
+        A stop for today's spend is another question than the morning's, where that was rejected; so is a stop
+        once one like it came to nothing.
+        """
         lever, payload_hash = records.key_of(row), content_hash(payload)
-        proposal_id = records.short_hash(f"{about['as_of_date']}|{'|'.join(lever)}|{payload_hash}")
+        asked = [str(about["as_of_date"]), *lever, payload_hash]
+        if in_vain := _stops_in_vain(connection, row, about["as_of_date"]):
+            asked.append(str(len(in_vain)))
+        proposal_id = records.short_hash("|".join(asked))
+        known = records.proposals(connection, PROPOSALS.c.proposal_id == proposal_id)
+        if known and until is not None and _was_rejected_before_today_s_spend(connection, known[0]):
+            proposal_id = records.short_hash("|".join([*asked, "today"]))
+            known = records.proposals(connection, PROPOSALS.c.proposal_id == proposal_id)
         here = PROPOSALS.c.proposal_id == proposal_id
-        known = records.proposals(connection, here)
         if known and known[0]["status"] not in (_STOP_AGAIN if row["type"] in _STOPS else _AGAIN):
             outcome.known.append(proposal_id)
             return
@@ -282,7 +300,8 @@ def _answered(connection: sa.Connection, row: Record, as_of_date: date, proposed
     about = [*_same_lever(row), PROPOSALS.c.as_of_date == as_of_date]
     # A stop is news to who approved a raise: only a decided stop answers it.
     alike = [PROPOSALS.c.type == row["type"]] if row["type"] in _STOPS else []
-    if records.proposals(connection, *about, *alike, PROPOSALS.c.status.in_(_DECIDED)):
+    decided = records.proposals(connection, *about, *alike, PROPOSALS.c.status.in_(_DECIDED))
+    if len(decided) > len(_stops_in_vain(connection, row, as_of_date)):
         return "already decided this morning"
     answered = PROPOSALS.c.proposed_by != AELP, PROPOSALS.c.decision_id == row["decision_id"]
     standing = records.proposals(connection, *about, *answered, PROPOSALS.c.status.in_(OPEN))
@@ -290,6 +309,46 @@ def _answered(connection: sa.Connection, row: Record, as_of_date: date, proposed
         (by_hand,) = standing
         return f"{by_hand['proposed_by']} proposes {by_hand['proposed_budget']} in its place"
     return None
+
+
+def _was_rejected_before_today_s_spend(connection: sa.Connection, stop: Record) -> bool:
+    states = records.states_under(connection, stop["states_hash"])
+    return stop["status"] == "rejected" and not records.overspends(states, stop)
+
+
+def _stops_in_vain(connection: sa.Connection, row: Record, as_of_date: date) -> list[Record]:
+    """Approved stops (or pauses) like this one of that morning whose call did not take place."""
+    if row["type"] not in _STOPS:
+        return []
+    alike = PROPOSALS.c.as_of_date == as_of_date, PROPOSALS.c.type == row["type"]
+    approved = records.proposals(connection, *_same_lever(row), *alike, PROPOSALS.c.status == "approved")
+    calls = [change_id_of(proposal, "apply") for proposal in approved]
+    failed = CHANGES.c.change_id.in_(calls), CHANGES.c.status.in_(records.IN_VAIN)
+    return records.changes(connection, *failed)
+
+
+def _without_what_sums_refuse(
+    fresh: list[dict[str, Any]], judge: Callable[[Sequence[Record]], list[Violation]], outcome: Proposed
+) -> list[dict[str, Any]]:
+    """The edits less the raises, and then the cuts, that break a sum with what is approved already.
+
+    They are left out with the reason, so that they hold up no stop. A rule of a lever's own is never broken
+    by what is approved beside it: such edits stay, to be refused as a whole.
+    """
+    for kind in ("raise", "cut"):
+        found = judge(fresh)
+        if not found or {violation.where for violation in found} & {_where(row) for row in fresh}:
+            return fresh
+        outcome.left_out.extend(
+            f"{row['lever_id']}: {found[0].message}" for row in fresh if row["type"] == kind
+        )
+        fresh = [row for row in fresh if row["type"] != kind]
+    return fresh
+
+
+def _where(row: Record) -> str:
+    """How a violation names a lever."""
+    return "/".join(records.key_of(row))
 
 
 def _as_judged(edits: pl.DataFrame, fresh: Sequence[Record]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -52,7 +52,8 @@ class Asked:
 
     Attributes:
         proposal_ids: those of these proposals, whole ids or first characters; none: all.
-        at_most: no more than so many, the oldest first; None: any number.
+        at_most: no more than so many are tried, the oldest first; None: any number. What waits for a platform
+            that is out of order, or for an earlier change of its lever, keeps no other from its turn.
 
     Raises:
         Refused: a blank proposal id.
@@ -113,7 +114,8 @@ class Writer:
             return []
         outcomes = []
         with self._engine.connect() as connection:
-            for change in self._chosen(connection, asked or Asked())[0]:
+            asked = asked or Asked()
+            for change in self._chosen(connection, asked)[0][: asked.at_most]:
                 said = None
                 try:
                     if change["status"] != "sending":  # that one is with the platform already
@@ -129,15 +131,17 @@ class Writer:
             mine = CHANGES.c.mode == self._governance.mode, CHANGES.c.status.in_(UNFINISHED)
             unfinished = records.changes(connection, *mine)
         wanted = [row for row in unfinished if asked.includes(row)]
-        chosen = wanted[: asked.at_most]
-        return chosen, [row for row in unfinished if row not in chosen]
+        return wanted, [row for row in unfinished if row not in wanted]
 
     def _round(self, connection: sa.Connection, asked: Asked) -> list[Outcome]:
         unfinished, left = self._chosen(connection, asked)
         outcomes: list[Outcome] = []
         waiting: dict[LeverKey, str] = {}
         left_alone: dict[str, str] = {}
+        tried = 0
         for change in unfinished:
+            if tried == asked.at_most:
+                break
             earlier = [row for row in left if row["sequence"] < change["sequence"]]
             waiting.update(
                 (records.key_of(row), f"{row['change_id']} before it was not asked for") for row in earlier
@@ -147,6 +151,7 @@ class Writer:
                 why = waiting.get(lever) or left_alone[platform]
                 outcomes.append(Outcome(change["change_id"], change["status"], f"waits: {why}"))
                 continue
+            tried += 1
             try:
                 self._advance(connection, change)
                 outcome = self._settle(connection, change, "applied", None)
@@ -175,14 +180,14 @@ class Writer:
             self._clear(connection, change)  # no contact without an approval
         platform, target = self._platform(change), self._target(connection, change)
         before, after = (read_value(json.loads(change[moment])) for moment in ("before", "after"))
-        found = self._read(platform, target, may_be_sent=was_sending)
+        found = _as_stopped(self._read(platform, target, may_be_sent=was_sending), before, after)
         if was_sending and found == after:
             return
         if found != before:
             raise Ended("conflict", _differs(change, found, before))
         self._begin(connection, change)
         self._send(platform, change)
-        found = self._read(platform, target, may_be_sent=True)
+        found = _as_stopped(self._read(platform, target, may_be_sent=True), before, after)
         if found == before:
             raise Ended(None, f"{change['platform']} took the call but does not show the new value yet")
         if found != after:
@@ -293,6 +298,19 @@ class Writer:
             if error.error_class in FINAL:
                 raise Ended("refused", str(error)) from None
             raise waits(error) from None
+
+
+def _as_stopped(
+    found: LeverValue | ArmValue, before: LeverValue | ArmValue, after: LeverValue | ArmValue
+) -> LeverValue | ArmValue:
+    """What was read, with the budget a stop was approved at: its call moves none, and outranks any."""
+    if (
+        isinstance(found, LeverValue)
+        and isinstance(before, LeverValue)
+        and after == replace(before, status="paused")
+    ):
+        return replace(found, budget=before.budget)
+    return found
 
 
 def _differs(change: Record, found: LeverValue | ArmValue, expected: LeverValue | ArmValue) -> str:

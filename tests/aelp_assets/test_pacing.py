@@ -27,6 +27,7 @@ from models import spend_readings
 from models.guardrails import STATE_SCHEMA
 from models.pacing import overspends, pacing_plan
 from resources.clock import FixedClock
+from resources.connectors.errors import ErrorClass
 from resources.control.external_edits import known_in_force
 from resources.control.governance import Governance
 from resources.control.payloads import LeverTarget
@@ -35,7 +36,7 @@ from resources.control.store import PROPOSALS, open_control_store
 from resources.control.writer import Writer
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.warehouse import tables
-from tests.resources.control.paper_platform import PaperPlatform, paused, running
+from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
 from tests.resources.control.proposing import (
     MORNING,
     NINE,
@@ -455,6 +456,33 @@ def test_a_stop_nobody_answered_is_put_before_people_again_and_a_rejected_one_is
     assert put_forward(governance, alarms(), lever("l1")).new == [stop]
     governance.reject(stop, "sam", "a launch", NOON)
     assert put_forward(governance, alarms(), lever("l1")).new == []
+
+
+def test_a_stop_for_today_s_spend_is_asked_for_after_the_morning_s_was_rejected(engine):
+    governance = governing(engine)
+    losing = lever("l1", p_cac_above_cap=0.95, thompson_budget=None)
+    (morning_s,) = proposed(governance, losing)
+    governance.reject(morning_s, "sam", "tracking was broken", TEN)
+    (urgent,) = put_forward(governance, alarms(), losing).new
+    assert put_forward(governance, alarms(), losing).known == [urgent]
+    governance.reject(urgent, "sam", "a launch", NOON)
+    assert put_forward(governance, alarms(), losing).new == []
+
+
+def test_a_stop_is_sent_whatever_the_budget_is_by_now_and_asked_for_again_where_it_came_to_nothing(engine):
+    governance = governing(engine, mode="sandbox")
+    (stop,) = put_forward(governance, alarms(), lever("l1")).new
+    governance.approve(stop, "sam", "it runs away", NOON)
+    platform = PaperPlatform(id_l1=running("400"), id_l2=running("500"))
+    platform.faulty_sends = [failure(ErrorClass.PERMANENT)]
+    (refused,) = Writer(engine, governance, platform, lambda: NOON).apply()
+    assert refused.status == "refused"
+    (again,) = put_forward(governance, alarms(), lever("l1")).new
+    assert put_forward(governance, alarms(), lever("l1")).known == [again]
+    governance.approve(again, "sam", "it runs away", NOON)
+    (sent,) = Writer(engine, governance, platform, lambda: NOON).apply()
+    assert (sent.status, platform.values["id-l1"]) == ("applied", paused("400"))
+    assert put_forward(governance, alarms(), lever("l1")).left_out == ["l1: already decided this morning"]
 
 
 def test_a_stop_starts_from_what_our_own_raise_left_where_the_snapshot_is_older(engine):

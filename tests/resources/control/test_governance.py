@@ -389,6 +389,23 @@ def test_a_store_of_before_people_named_numbers_is_taken_on(url):
         engine.dispose()
 
 
+def test_an_approved_raise_above_a_cap_lowered_since_holds_up_no_cut_and_no_stop(engine):
+    levers = lever("l1"), lever("l2", thompson_budget=100.0), lever("l3", thompson_budget=500.0)
+    raised, cut = proposed(governing(engine), *levers)
+    governing(engine).approve(raised, "sam", "it pays", TEN)
+    # 1,500 a day fit below it with their overdelivery, 1,525 do not.
+    tight = governing(engine, limits=GuardrailLimits(tracks=LIMITS.tracks, total_daily_cap=Decimal(1900)))
+    assert tight.approve(cut, "sam", "less", TEN) == "approved"
+    losing = {"p_cac_above_cap": 0.95, "thompson_budget": None}
+    states = states_of(lever("l1"), lever("l2", thompson_budget=100.0), lever("l3", **losing), lever("l4"))
+    outcome = tight.propose(
+        decisions_of(states), states, targets_of(states), as_of_date=NINE.date(), settings_hash="s", now=TEN
+    )
+    (stop,) = outcome.new
+    assert tight.approve(stop, "jo", "it loses", TEN) == "approved"
+    assert [said for said in outcome.left_out if said.startswith("l4: ") and "exceeds the cap" in said]
+
+
 # --- the way back -------------------------------------------------------------------------------------
 
 

@@ -32,12 +32,14 @@ from tests.resources.control.proposing import (
     LIMITS,
     NINE,
     TEN,
+    decisions_of,
     governing,
     lever,
     proposed,
     put_launches,
     states_of,
     status_of,
+    targets_of,
 )
 
 BUDGETS = ("current_budget", "midnight_budget", "budget_7_days_ago")
@@ -234,14 +236,28 @@ def test_an_approved_launch_does_not_stand_in_the_way_of_an_edit_that_fits(engin
     assert governance.approve(edit, "sam", "fine", TEN) == "approved"
 
 
+def finds_no_room(governance, *levers, at=NINE) -> bool:
+    """Whether every raise is left out because of what launches may spend."""
+    states = states_of(*levers)
+    outcome = governance.propose(
+        decisions_of(states),
+        states,
+        targets_of(states),
+        as_of_date=at.date(),
+        settings_hash="s",
+        now=at,
+    )
+    said = ["a day of approved launches" in reason for reason in outcome.left_out]
+    return not outcome.new and len(said) > 0 and all(said)
+
+
 def test_a_launch_rolled_back_gives_its_room_free(engine):
     governance = governing(engine, approvers=[Approver("sam")])
     (launch,) = put_launches(
         governance, other("a", daily_budget=Decimal(4_000)), states=states_of(*LARGE)
     ).new
     governance.approve(launch, "sam", "fine", TEN)
-    with pytest.raises(Refused, match="a day of approved launches"):
-        proposed(governance, *LARGE)
+    assert finds_no_room(governance, *LARGE)
     governance.roll_back(governance.changes()[0]["change_id"], "sam", "no", TEN)
     assert len(proposed(governance, *LARGE)) == 4
 
@@ -262,27 +278,23 @@ def test_in_shadow_a_launch_holds_its_room_on_its_own_morning(engine):
 
 def test_where_launches_are_made_one_holds_its_room_until_its_lever_runs(engine):
     governance = launched_at_4000(engine, "sandbox")
-    with pytest.raises(Refused, match="a day of approved launches"):
-        proposed(governance, *LARGE, at=TOMORROW)
+    assert finds_no_room(governance, *LARGE, at=TOMORROW)
     with engine.begin() as connection:  # as its writer notes it
         made = {"adset": {"id": "12", "begun_at": TEN.isoformat()}}
         connection.execute(sa.update(OUTBOX).values(made=json.dumps(made)))
     ours = lever("adset_12", current_budget=Decimal(100), status="paused")
-    with pytest.raises(Refused, match="a day of approved launches"):
-        proposed(governance, *LARGE, ours, at=TOMORROW)
+    assert finds_no_room(governance, *LARGE, ours, at=TOMORROW)
     assert proposed(governance, *LARGE, {**ours, "status": "active"}, at=TOMORROW)
 
 
 def test_what_was_never_begun_gives_its_room_free_once_its_signatures_run_out(engine):
     governance = launched_at_4000(engine, "sandbox")
     until = TEN + timedelta(hours=24)
-    with pytest.raises(Refused, match="a day of approved launches"):
-        proposed(governance, *LARGE, at=until - timedelta(seconds=1))
+    assert finds_no_room(governance, *LARGE, at=until - timedelta(seconds=1))
     with engine.begin() as connection:  # its first call is about to go out: from then on the platform knows
         begun = {"adset": {"id": None, "begun_at": TEN.isoformat()}}
         connection.execute(sa.update(OUTBOX).values(made=json.dumps(begun)))
-    with pytest.raises(Refused, match="a day of approved launches"):
-        proposed(governance, *LARGE, at=until)
+    assert finds_no_room(governance, *LARGE, at=until)
     with engine.begin() as connection:
         connection.execute(sa.update(OUTBOX).values(made=None))
     assert len(proposed(governance, *LARGE, at=until)) == 4

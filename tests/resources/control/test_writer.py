@@ -28,7 +28,7 @@ from resources.control.store import (
     only_writer,
     open_control_store,
 )
-from resources.control.writer import Outcome, Writer
+from resources.control.writer import Asked, Outcome, Writer
 from tests.resources.control.paper_platform import PaperPlatform, failure, paused, running
 from tests.resources.control.proposing import (
     APPROVERS,
@@ -84,6 +84,38 @@ def test_an_approved_change_is_sent_once_and_its_rollback_restores_exactly(engin
     assert statuses(engine) == [("apply", "applied", "sent"), ("rollback", "applied", "sent")]
     assert governance.roll_back(outcome.change_id, "jo", "again", SOON) == [undone]
     assert writing(engine, platform) == []
+
+
+def test_what_waits_for_a_platform_that_is_out_of_order_keeps_no_other_from_its_turn(engine):
+    governance = approved(
+        engine, lever("l1"), lever("l2"), lever("l3", platform="tiktok", lever_level="adgroup")
+    )
+    tiktok = PaperPlatform(id_l3=running("500"))
+    tiktok.faulty_sends = [failure(ErrorClass.PERMANENT)]
+
+    def opened(platform: str) -> PaperPlatform:
+        if platform == "meta":
+            raise MissingCredentials("AELP_META_ACCESS_TOKEN is not set")
+        return tiktok
+
+    outcomes = Writer(engine, governance, opened, lambda: SOON).apply(Asked(at_most=2))
+    assert [each.status for each in outcomes] == ["prepared", "prepared", "refused"]
+
+
+def test_a_rollback_that_failed_is_sent_after_those_of_later_changes(engine):
+    governance, platform = approved(engine), PaperPlatform(**TWO)
+    (first,) = writing(engine, platform)
+    governance.roll_back(first.change_id, "jo", "it did not", SOON)
+    platform.faulty_sends = [failure(ErrorClass.PERMANENT)]
+    assert [each.status for each in writing(engine, platform)] == ["refused"]
+    later = TEN + timedelta(days=4)
+    raised = dict.fromkeys(("current_budget", "midnight_budget"), Decimal(525))
+    approved(engine, lever("l1", **raised), at=later)
+    soon = later + timedelta(minutes=5)
+    assert [each.status for each in writing(engine, platform, at=soon)] == ["applied"]
+    assert len(governance.roll_back(first.change_id, "jo", "all of it", soon, cascade=True)) == 2
+    assert [each.status for each in writing(engine, platform, at=soon)] == ["applied", "applied"]
+    assert platform.values["id-l1"] == running("500")
 
 
 def test_what_was_sent_is_not_called_undone_in_a_mode_that_sends_nothing(engine):
