@@ -13,6 +13,7 @@ from aelp_assets.metadata import asset_key, markdown_table
 from aelp_assets.partitions import WAREHOUSE_POOL, decision_days
 from resources.settings import Settings
 from resources.warehouse.interface import Warehouse
+from resources.warehouse.retrying import tried_again_while_locked
 from resources.warehouse.schema import TableName
 
 _NAMED = 5  # accounts spelt out in a check's one line; all of them are in its metadata
@@ -68,35 +69,36 @@ def every_account_is_audited(
     `ops.decision_accounts` leaves it out with that reason.
     """
     morning = date.fromisoformat(context.partition_key)
-    accounts = warehouse.query(
-        """
-        with reported as (
-            select platform, account_id, max(date) as last_report_date
-            from intermediate.int_account_days
-            where date >= $first and date < $morning
-            group by platform, account_id
-        ),
+    with tried_again_while_locked():
+        accounts = warehouse.query(
+            """
+            with reported as (
+                select platform, account_id, max(date) as last_report_date
+                from intermediate.int_account_days
+                where date >= $first and date < $morning
+                group by platform, account_id
+            ),
 
-        audited as (
-            select distinct source, account_id
-            from ops.account_audits
-            where as_of_date = $morning
+            audited as (
+                select distinct source, account_id
+                from ops.account_audits
+                where as_of_date = $morning
+            )
+
+            select
+                accounts.source as platform,
+                accounts.account_id,
+                reported.last_report_date,
+                audited.account_id is not null as audited
+            from ops.accounts as accounts
+            left join reported
+                on reported.platform = accounts.source and reported.account_id = accounts.account_id
+            left join audited
+                on audited.source = accounts.source and audited.account_id = accounts.account_id
+            order by accounts.source, accounts.account_id
+            """,
+            {"first": morning - timedelta(days=AUDIT_DAYS), "morning": morning},
         )
-
-        select
-            accounts.source as platform,
-            accounts.account_id,
-            reported.last_report_date,
-            audited.account_id is not null as audited
-        from ops.accounts as accounts
-        left join reported
-            on reported.platform = accounts.source and reported.account_id = accounts.account_id
-        left join audited
-            on audited.source = accounts.source and audited.account_id = accounts.account_id
-        order by accounts.source, accounts.account_id
-        """,
-        {"first": morning - timedelta(days=AUDIT_DAYS), "morning": morning},
-    )
     awake, audited = pl.col("last_report_date").is_not_null(), pl.col("audited")
     missing = accounts.filter(awake & ~audited).drop("audited")
     dormant = accounts.filter(~awake & ~audited).select("platform", "account_id")
@@ -125,15 +127,16 @@ def someone_may_be_decided_on(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.AssetCheckResult:
     """Blocks the morning when every account is stale, dormant or implausible."""
-    accounts = warehouse.query(
-        """
-        select platform, account_id, eligible, reason
-        from ops.decision_accounts
-        where as_of_date = $morning
-        order by platform, account_id
-        """,
-        {"morning": date.fromisoformat(context.partition_key)},
-    )
+    with tried_again_while_locked():
+        accounts = warehouse.query(
+            """
+            select platform, account_id, eligible, reason
+            from ops.decision_accounts
+            where as_of_date = $morning
+            order by platform, account_id
+            """,
+            {"morning": date.fromisoformat(context.partition_key)},
+        )
     eligible = int(accounts["eligible"].sum())
     return dg.AssetCheckResult(
         passed=eligible > 0,

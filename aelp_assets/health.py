@@ -22,7 +22,7 @@ from aelp_assets.definitions import decides_today
 from aelp_assets.governance import open_governance
 from aelp_assets.lateness import LateTable, late_tables
 from aelp_assets.machinery import Daemon, FailedCheck, JobRun, Waking
-from aelp_assets.unread import Unread, unread_accounts
+from aelp_assets.unread import Unconnected, Unread, unread_accounts
 from aelp_assets.words import counted
 from resources.clock import Clock, SystemClock
 from resources.connectors.registry import Sources, open_sources
@@ -84,7 +84,7 @@ class Health:
     """Everything on the screen; `needs` in the order a person should see to it.
 
     `stopped`: what live sources say that refuse their credentials. `unread`: accounts that cannot be read
-    otherwise. `failed`: runs that nothing made up for.
+    otherwise, and sources that lost theirs. `failed`: runs that nothing made up for.
     """
 
     at: datetime
@@ -92,7 +92,7 @@ class Health:
     decisions: Decisions
     told: Told
     stopped: dict[SourceName, str]
-    unread: list[Unread]
+    unread: list[Unread | Unconnected]
     store: Store
     daemon: Daemon | None
     wakings: list[Waking]
@@ -179,7 +179,7 @@ def _stopped(sources: Sources) -> dict[SourceName, str]:
     return {name: stop.reason for name, stop in stops.items() if stop is not None}
 
 
-def _unread(environment: Environment, sources: Sources, now: datetime) -> list[Unread]:
+def _unread(environment: Environment, sources: Sources, now: datetime) -> list[Unread | Unconnected]:
     try:
         return unread_accounts(sources, now, patient_warehouse(environment))
     except WarehouseError:  # how old a report is it alone knows; what waits for a person is known without

@@ -14,6 +14,7 @@ from itertools import takewhile
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import RunRecord
@@ -25,8 +26,8 @@ from aelp_assets.runs import UNFINISHED, part_of
 from resources.settings import Environment
 
 _TICKS = 4  # the newest may be under way
-_AD_HOC_FOR = timedelta(days=7)
-_AD_HOC_RUNS = 100
+_FAILED_WITHIN = timedelta(days=7)
+_FAILED_RUNS = 100  # of each job
 
 
 @dataclass(frozen=True)
@@ -166,28 +167,32 @@ def job_runs(
 
 
 def unmended_runs(instance: dg.DagsterInstance, defs: dg.Definitions, now: datetime) -> list[str]:
-    """What failed, of each job its newest run, of runs asked for by their assets those of the last week.
+    """What failed: of jobs of assets the runs of the last week, of each other job its newest run.
 
-    Left out is what other runs have made up for: all that it was to make was made since, and checked.
+    Left out is what other runs have made up for: all that it was to make was made since, and checked. The
+    newest run alone would hide an older day, another source and a newer morning that still fail.
     """
-    records = [
-        record
-        for name in sorted(job.name for job in defs.jobs or ())
-        for record in instance.get_run_records(dg.RunsFilter(job_name=name), limit=1)
-        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE
-    ]
-    asked_for = dg.RunsFilter(
-        job_name=AD_HOC, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _AD_HOC_FOR
-    )
-    records += instance.get_run_records(asked_for, limit=_AD_HOC_RUNS)
-    return list(
-        dict.fromkeys(what(record.dagster_run) for record in records if _is_unmended(instance, record))
-    )
+    week = now - _FAILED_WITHIN
+    makes = {job.name: isinstance(job, UnresolvedAssetJobDefinition) for job in defs.jobs or ()}
+    found: dict[str, bool] = {}
+    for job in [*sorted(makes), AD_HOC]:
+        newest = [] if job == AD_HOC else instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)
+        failed = [one for one in newest if one.dagster_run.status is dg.DagsterRunStatus.FAILURE]
+        if makes.get(job, True):
+            lately = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=week)
+            failed += instance.get_run_records(lately, limit=_FAILED_RUNS)
+        for record in {one.storage_id: one for one in failed}.values():
+            run = what(record.dagster_run)
+            is_newest = not newest or record.storage_id == newest[0].storage_id
+            found[run] = found.get(run) or _is_unmended(instance, record, is_newest=is_newest)
+    return [run for run, is_unmended in found.items() if is_unmended]
 
 
-def _is_unmended(instance: dg.DagsterInstance, record: RunRecord) -> bool:
+def _is_unmended(instance: dg.DagsterInstance, record: RunRecord, *, is_newest: bool) -> bool:
     run = record.dagster_run
     missing = read_failure(instance, run, str).missing
+    if not missing and not is_newest:
+        return False  # it could not say what it was to make: the next run of its job stands for it
     return not made_since(instance, missing, part_of(run), record.end_time or 0.0)
 
 

@@ -315,7 +315,8 @@ def _build(
     error = invocation.get_error()
     if error and not (invocation.target_path / "manifest.json").exists():
         raise error  # dbt ended before its first node (a lock, credentials), and wrote nothing to report
-    facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
+    with tried_again_while_locked():
+        facts = _facts(context, warehouse, environment, invocation.get_artifact("manifest.json"))
     if (invocation.target_path / "run_results.json").exists():  # else dbt ended before it ran anything
         costs = model_costs(invocation.get_artifact("run_results.json")["results"], environment)
         facts = {key: found | costs.get(key, {}) for key, found in facts.items()}

@@ -1,4 +1,4 @@
-"""Accounts that cannot be read although their credentials are taken, where a person must hear of it.
+"""Accounts that cannot be read though nobody refuses their credentials, where a person must hear of it.
 
 Here: which of the slices that wait are news. Not here: sources that refuse their credentials (they are
 stopped, and told of by the pull), telling (`sensors.unread_sources`, `health`).
@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import ClassVar
 
 from aelp_assets.words import counted
-from resources.connectors.errors import ErrorClass
+from resources.connectors.errors import ErrorClass, MissingCredentials
 from resources.connectors.registry import Sources
 from resources.control.ingestion import IngestionControl, QueueKey, Waiting
 from resources.landing.accounts import spelt
+from resources.settings import SettingsError, SourceName
 from resources.warehouse.interface import Warehouse
 from resources.warehouse.tables import INGEST_SLICES
 
@@ -70,8 +72,38 @@ class Unread:
         )
 
 
-def unread_accounts(sources: Sources, now: datetime, warehouse: Warehouse | None) -> list[Unread]:
-    """What waits for a person, and what has waited until its report is too old to decide on.
+@dataclass(frozen=True)
+class Unconnected:
+    """A source that was read before and has no credentials now.
+
+    Attributes:
+        message: what it lacks, with the variables to set.
+    """
+
+    source: SourceName
+    message: str
+    is_lasting: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} without credentials"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.source} was read before and is not any more: {self.message}"
+
+    @property
+    def remedy(self) -> str:
+        return (
+            f"Set them again, or take {self.source} out of `sources` in the settings. Meanwhile decisions "
+            "rest on its last complete days."
+        )
+
+
+def unread_accounts(
+    sources: Sources, now: datetime, warehouse: Warehouse | None
+) -> list[Unread | Unconnected]:
+    """What waits for a person, what has waited until its report is too old, and what lost its credentials.
 
     Too old is a newest complete day further back than `max_data_age_days`, as for an account that decisions
     leave out. A shorter outage is told to nobody.
@@ -90,7 +122,7 @@ def unread_accounts(sources: Sources, now: datetime, warehouse: Warehouse | None
     found: dict[tuple[str, str, str], list[QueueKey]] = {}
     for key in sorted(waiting.keys() - passing | old, key=lambda key: (key[4], key)):
         found.setdefault((key[0], key[3], waiting[key].error_class), []).append(key)
-    return [
+    waits = [
         Unread(
             *about,
             streams=tuple(sorted({key[1] for key in keys})),
@@ -100,6 +132,21 @@ def unread_accounts(sources: Sources, now: datetime, warehouse: Warehouse | None
         )
         for about, keys in sorted(found.items())
     ]
+    return [*_unconnected(sources), *waits]
+
+
+def _unconnected(sources: Sources) -> list[Unconnected]:
+    """Sources of which an account was once opened; the ledger holds days of what is only dropped as files."""
+    control = IngestionControl(sources.control_store())
+    found = []
+    for name in sources.settings.source_names:
+        accounts = sources.settings.sources[name].accounts
+        if any(control.zone(name, spelt(name, account)) is not None for account in accounts):
+            try:
+                sources.open(name)
+            except (MissingCredentials, SettingsError) as missing:
+                found.append(Unconnected(name, str(missing)))
+    return found
 
 
 def _waiting(sources: Sources) -> dict[QueueKey, Waiting]:

@@ -70,13 +70,21 @@ def dropped_files(
 
 
 def folder_state(folder: str) -> str | None:
-    """Hash of every file's path, size and modification time; None for an empty or absent folder."""
+    """Hash of every file's path, size, modification time and permissions; None for an empty or absent folder.
+
+    Permissions, because a file nobody could read is mended by them alone.
+    """
     filesystem, root = fsspec.core.url_to_fs(folder)
     if not filesystem.exists(root):
         return None
     found = filesystem.find(root, detail=True)
     facts = sorted(
-        (path, info.get("size"), str(info.get("mtime") or info.get("updated") or info.get("ETag")))
+        (
+            path,
+            info.get("size"),
+            str(info.get("mtime") or info.get("updated") or info.get("ETag")),
+            *(info.get(who) for who in ("mode", "uid", "gid")),  # None where the filesystem has none
+        )
         for path, info in found.items()
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None

@@ -5,6 +5,7 @@ Here: noticing, and how often. Not here: the decision at 09:00 (`schedules`), wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
@@ -13,6 +14,7 @@ from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstiga
 
 from aelp_assets.bandits import decision_moment
 from aelp_assets.jobs import decide, transform_days
+from aelp_assets.run_failures import read_failure
 from aelp_assets.runner import FINGERPRINT_TAG, fingerprint, rested_on, stale_ranges
 from aelp_assets.runs import PARTITION_TAG
 from resources.clock import Clock
@@ -29,7 +31,7 @@ DECISION_SCHEDULE = "daily_decision"
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for today's decision where marts were behind at nine, and again where it failed and "
-    "data, settings or code changed since.",
+    "data, settings or code changed since; once more as they are where no check had stopped it.",
 )
 def undecided_morning(
     context: dg.SensorEvaluationContext,
@@ -41,8 +43,9 @@ def undecided_morning(
     """One run per state of what the morning rests on, at most `MAX_ATTEMPTS` a morning after the first.
 
     A gate that refused stale data at 09:00 refuses them at 09:02 too; asked for again is only what may end
-    otherwise. Each run carries what it rested on. A person's own run, for which the schedule may have stood
-    back at nine, can end because they interrupted it: the morning is then decided once without them.
+    otherwise. What no check stopped may have met a held file or a full disk: it is tried once more on the
+    same. Each run carries what it rested on. A person's own run, for which the schedule may have stood back
+    at nine, can end because they interrupted it: the morning is then decided once without them.
     """
     today = clock.now().astimezone(settings.timezone).date()
     if is_under_way(context.instance, decide.name):
@@ -64,7 +67,8 @@ def undecided_morning(
         inputs = fingerprint(warehouse, settings, today, environment, clock)
     except WarehouseLocked as busy:
         return dg.SkipReason(f"warehouse busy: {busy}")
-    if any(_is_unattended(run) and rested_on(run, inputs) for run in runs):
+    tried = [run for run in runs if _is_unattended(run) and rested_on(run, inputs)]
+    if tried and not _may_pass(context.instance, tried):
         return dg.SkipReason(f"{fate}; nothing it rests on has changed since")
     asked = {run.tags.get(RUN_KEY_TAG) for run in runs}
     attempts = [0] if last is None else range(1, MAX_ATTEMPTS + 1)
@@ -84,6 +88,17 @@ def _is_open(run: dg.DagsterRun) -> bool:
     """Whether the morning is undecided after this run: it failed, or who started it themselves ended it."""
     was_ended = run.status == dg.DagsterRunStatus.CANCELED and not _is_unattended(run)
     return run.status == dg.DagsterRunStatus.FAILURE or was_ended
+
+
+def _may_pass(instance: dg.DagsterInstance, tried: Sequence[dg.DagsterRun]) -> bool:
+    """Whether what failed on the same evidence was asked for once only, and failed without a check.
+
+    A run that Dagster or a person executed again has the key of the one before it.
+    """
+    return len({run.tags[RUN_KEY_TAG] for run in tried}) == 1 and all(
+        run.status == dg.DagsterRunStatus.FAILURE and not read_failure(instance, run, str).checks
+        for run in tried
+    )
 
 
 def _left_to_schedule(

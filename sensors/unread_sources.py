@@ -10,7 +10,7 @@ import json
 import dagster as dg
 
 from aelp_assets.alerts import event_id, tell
-from aelp_assets.unread import Unread, unread_accounts
+from aelp_assets.unread import Unconnected, Unread, unread_accounts
 from resources.clock import Clock
 from resources.connectors.registry import Sources
 from resources.notifier import Message
@@ -33,7 +33,9 @@ def unread_sources(
     warehouse: dg.ResourceParam[Warehouse],
     clock: dg.ResourceParam[Clock],
 ) -> dg.SensorResult:
-    """An account and a kind of error are news when it begins, and forgotten when it ends."""
+    """An account and a kind of error are news when it begins, and forgotten when it ends; so are lost
+    credentials.
+    """
 
     def skip(reason: str) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
@@ -66,7 +68,7 @@ def read_cursor(text: str | None) -> dict[str, str]:
         return {}
 
 
-def _unread(one: Unread, today: str) -> Message:
+def _unread(one: Unread | Unconnected, today: str) -> Message:
     """Of what comes and goes within a day people hear once."""
     severity = "critical" if one.is_lasting else "warning"
     return Message(event_id("source_unread", one.name, today), severity, one.sentence, one.remedy)

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,7 @@ from typer.testing import CliRunner
 from aelp_assets import cli
 from aelp_assets.health import read_health
 from aelp_assets.health_report import as_json, print_health
+from aelp_assets.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from resources.clock import FixedClock, SystemClock
 from resources.connectors.registry import open_sources
 from resources.control.ingestion import IngestionControl, Waiting
@@ -196,6 +198,107 @@ def test_a_check_asked_by_itself_that_crashes_needs_a_person_until_it_is_asked_a
     assert read_health(environment, SETTINGS, SystemClock(), DEFS).is_well
 
 
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-06-01")
+
+
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def marts() -> None:
+    if "marts" in FAULTS:
+        raise ValueError("no marts")
+
+
+@dg.asset(partitions_def=DAYS)
+def slates() -> None:
+    if "slates" in FAULTS:
+        raise ValueError("no slates")
+
+
+@dg.asset(key=["ops", "source_pulls", "meta"])
+def meta() -> None:
+    if "meta" in FAULTS:
+        raise ValueError("no meta")
+
+
+@dg.asset(key=["ops", "source_pulls", "tiktok"])
+def tiktok() -> None: ...
+
+
+@dg.op
+def sends() -> None:
+    if "sends" in FAULTS:
+        raise ValueError("nothing sent")
+
+
+@dg.job
+def send_approved() -> None:
+    sends()
+
+
+MANY = dg.Definitions(
+    [marts, slates, meta, tiktok],
+    jobs=[
+        dg.define_asset_job("transform_days", dg.AssetSelection.assets(marts)),
+        dg.define_asset_job("decide", dg.AssetSelection.assets(slates)),
+        dg.define_asset_job("pull_sources", dg.AssetSelection.assets(meta, tiktok)),
+        send_approved,
+    ],
+)
+
+
+def ran_of_many(instance, job, *faults, day=None, last=None, assets=None):
+    FAULTS[:] = faults
+    spans = {RANGE_START_TAG: day, RANGE_END_TAG: last}
+    MANY.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        tags=spans if last else {PARTITION_TAG: day} if day else {},
+        asset_selection=assets,
+        raise_on_error=False,
+    )
+
+
+def needed(environment):
+    return read_health(environment, SETTINGS, SystemClock(), MANY).needs
+
+
+def test_a_day_given_up_needs_a_person_though_a_later_day_is_built(environment, instance):
+    for _ in range(3):
+        ran_of_many(instance, "transform_days", "marts", day="2026-06-27", last="2026-06-28")
+    ran_of_many(instance, "transform_days", day="2026-06-29", last="2026-06-30")
+    assert needed(environment) == ["transform_days of 2026-06-27 to 2026-06-28 failed; `aelp ui` shows why."]
+    ran_of_many(instance, "transform_days", day="2026-06-27", last="2026-06-30")
+    assert needed(environment) == []
+
+
+def test_a_source_that_crashes_needs_a_person_though_another_is_pulled(environment, instance):
+    ran_of_many(instance, "pull_sources", "meta")
+    ran_of_many(instance, "pull_sources", assets=[tiktok.key])
+    assert needed(environment) == ["pull_sources failed; `aelp ui` shows why."]
+    ran_of_many(instance, "pull_sources", assets=[meta.key])
+    assert needed(environment) == []
+
+
+def test_a_failed_decision_needs_a_person_though_an_older_morning_is_decided_again(environment, instance):
+    ran_of_many(instance, "decide", "slates", day="2026-06-30")
+    ran_of_many(instance, "decide", day="2026-06-20")
+    assert needed(environment) == ["decide of 2026-06-30 failed; `aelp ui` shows why."]
+    ran_of_many(instance, "decide", day="2026-07-01")
+    assert needed(environment) == []
+
+
+def test_what_makes_no_table_is_well_once_its_newest_run_is(environment, instance):
+    ran_of_many(instance, "send_approved", "sends")
+    assert needed(environment) == ["send_approved failed; `aelp ui` shows why."]
+    ran_of_many(instance, "send_approved")
+    assert needed(environment) == []
+
+
+def test_a_failure_that_could_not_say_what_it_was_to_make_ends_with_the_next_run(environment, instance):
+    instance.add_run(dg.DagsterRun("decide", str(uuid.uuid4()), status=dg.DagsterRunStatus.FAILURE))
+    assert needed(environment) == ["decide failed; `aelp ui` shows why."]
+    ran_of_many(instance, "decide", day="2026-06-30")
+    assert needed(environment) == []
+
+
 def test_a_blocking_check_that_fails_says_what_it_found(environment, instance):
     ran(instance, "disordered")
     health = read_health(environment, SETTINGS, SystemClock(), DEFS)
@@ -311,6 +414,21 @@ def test_a_source_that_refuses_its_credentials_needs_new_ones(environment, monke
     assert json.loads(as_json(health, None))["stopped"] == {"orders": "password expired."}
     monkeypatch.setenv("AELP_ORDERS_URL", "postgresql://shop/new_orders")
     assert read_health(environment, SETTINGS, TEN, DEFS).is_well, "they were renewed"
+
+
+def test_a_source_that_lost_its_credentials_needs_them_back(environment, monkeypatch):
+    control = IngestionControl(open_control_store(control_url(environment.home, {})))
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well, "no source was ever read"
+    (store,) = SETTINGS.sources["orders"].accounts
+    control.note_zone("orders", store, "UTC")
+    health = read_health(environment, SETTINGS, TEN, DEFS)
+    (need,) = health.needs
+    assert need.startswith("orders was read before and is not any more: ")
+    assert "AELP_ORDERS_URL" in need
+    assert "All is well" not in screen(health)
+    assert json.loads(as_json(health, None))["unread"][0]["source"] == "orders"
+    monkeypatch.setenv("AELP_ORDERS_URL", "postgresql://shop/orders")
+    assert read_health(environment, SETTINGS, TEN, DEFS).is_well
 
 
 def waits(environment, error_class, days):

@@ -121,7 +121,8 @@ def test_a_source_that_is_down_shows_its_queue_and_error_class(bench, simulated)
 
 def test_a_source_that_stays_down_is_for_a_person_once_its_newest_day_is_too_old(bench, simulated):
     def unread():
-        return unread_accounts(bench.sources({}), bench.moment, bench.warehouse)
+        given = {"AELP_TIKTOK_ACCESS_TOKEN": TOKEN}
+        return unread_accounts(bench.sources(given), bench.moment, bench.warehouse)
 
     with TikTokServer(ServedAccount(simulated, lambda: bench.moment), TOKEN) as server:
         bench.pull(variables(server))
@@ -138,6 +139,28 @@ def test_a_source_that_stays_down_is_for_a_person_once_its_newest_day_is_too_old
         bench.moment += timedelta(hours=2)
         bench.pull(variables(server))
     assert unread() == []
+
+
+def test_a_source_that_lost_its_credentials_is_for_a_person_and_one_never_read_is_not(bench, simulated):
+    def unread(given, warehouse=bench.warehouse):
+        return unread_accounts(bench.sources(given), bench.moment, warehouse)
+
+    assert unread({}) == []
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+        assert unread(variables(server)) == []
+    (lost,) = unread({})
+    assert unread({}, warehouse=None) == [lost], "whoever holds the warehouse"
+    assert lost.is_lasting
+    assert lost.sentence.startswith("tiktok was read before and is not any more")
+    assert "set AELP_TIKTOK_ACCESS_TOKEN" in lost.sentence
+
+
+def test_a_source_whose_days_are_dropped_as_files_needs_no_credentials(bench, simulated, tmp_path):
+    with TikTokServer(ServedAccount(simulated, lambda: MORNING), TOKEN) as server:
+        bench.pull(variables(server))
+    bench.engine = open_control_store(f"sqlite:///{tmp_path}/another.sqlite")  # of a home that never pulled
+    assert unread_accounts(bench.sources({}), bench.moment, bench.warehouse) == []
 
 
 def test_connect_lists_the_accounts_and_starts_a_stopped_source_again(bench, simulated):

@@ -12,6 +12,8 @@ import pytest
 from aelp_assets.partitions import report_days
 from aelp_assets.transform import InstalledDbt, Translator, project, transform
 from resources.code_version import source_hash
+from resources.warehouse import retrying
+from resources.warehouse.interface import WarehouseLocked
 from resources.warehouse.tables import INGEST_SLICES, TRANSFORMED_DAYS
 
 MANIFEST = json.loads(project.manifest_path.read_text(encoding="utf-8"))
@@ -105,3 +107,38 @@ def test_dbt_that_ends_before_its_first_node_is_told_in_its_own_words(
     (failure,) = [event for event in run.all_events if event.is_step_failure]
     assert "lock held by PID 7" in str(failure.step_failure_data.error)
     assert "FileNotFoundError" not in str(failure.step_failure_data.error)
+
+
+def test_rows_are_counted_once_the_file_is_no_longer_held(
+    duckdb_warehouse, tmp_environment, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    monkeypatch.setattr(retrying, "LOCK_WAIT_SECONDS", 0.05)
+    duckdb_warehouse.ensure_tables([INGEST_SLICES, TRANSFORMED_DAYS])
+    builds = tmp_path / "dbt"
+    builds.write_text(
+        f'#!/bin/sh\nmkdir -p "$DBT_TARGET_PATH"\ncp "{project.manifest_path}" "$DBT_TARGET_PATH"\n'
+    )
+    builds.chmod(0o755)
+    count, tries = type(duckdb_warehouse).row_counts, []
+
+    def held_at_first(warehouse, names):
+        tries.append(names)
+        if len(tries) == 1:
+            raise WarehouseLocked("in use by a notebook (waited 10 s)")
+        return count(warehouse, names)
+
+    monkeypatch.setattr(type(duckdb_warehouse), "row_counts", held_at_first)
+    run = dg.materialize(
+        [transform],
+        partition_key="2026-06-01",
+        resources={
+            "dbt": InstalledDbt(project_dir=project, dbt_executable=str(builds)),
+            "warehouse": duckdb_warehouse,
+            "environment": tmp_environment,
+        },
+        instance=dg.DagsterInstance.ephemeral(),
+        raise_on_error=False,
+    )
+    assert run.success
+    assert len(tries) == 2

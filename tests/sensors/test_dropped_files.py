@@ -97,6 +97,15 @@ def test_a_file_touched_but_not_rewritten_asks_again(environment, drop):
     assert len(asked(tick(environment, first.cursor))) == 1
 
 
+def test_a_file_that_may_now_be_read_asks_again(environment, drop):
+    (drop / "june.csv").chmod(0)
+    first = tick(environment)
+    (drop / "june.csv").chmod(0o644)
+    second = tick(environment, first.cursor)
+    assert len(asked(second)) == 1
+    assert asked(tick(environment, second.cursor)) == []
+
+
 def test_a_tick_repeated_with_the_old_cursor_repeats_its_run_key(environment, drop):
     # Dagster launches one run per key: a tick that crashed after asking does not land twice.
     assert asked(tick(environment)) == asked(tick(environment))

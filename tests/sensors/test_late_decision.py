@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -91,11 +92,12 @@ class World:
         status: dg.DagsterRunStatus,
         request: dg.RunRequest | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> dg.DagsterRun:
         """A run somebody started (tags: those of `aelp run`), or one asked for, as the daemon launches it."""
         asked = {} if request is None else {**request.tags, RUN_KEY_TAG: request.run_key}
         tags = {"dagster/partition": TODAY, **asked, **(tags or {})}
-        self.instance.add_run(dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags))
+        run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags)
+        return self.instance.add_run(run)
 
     def ends(self, status: dg.DagsterRunStatus) -> None:
         """The run that is under way."""
@@ -152,9 +154,20 @@ class World:
         )
         self.instance.create_tick(tick)
 
-    def fails(self, request: dg.RunRequest | dg.SkipReason | None = None) -> None:
+    def crashes(self, request: dg.RunRequest | dg.SkipReason | None = None) -> dg.DagsterRun:
+        """A decision that a held file or a full disk ended, and no check."""
         assert not isinstance(request, dg.SkipReason), request.skip_message
-        self.run(decide.name, dg.DagsterRunStatus.FAILURE, request)
+        return self.run(decide.name, dg.DagsterRunStatus.FAILURE, request)
+
+    def fails(self, request: dg.RunRequest | dg.SkipReason | None = None) -> None:
+        """A decision that a gate refused."""
+        refused = AssetCheckEvaluation(
+            dg.AssetKey(["ops", "decision_accounts"]), "someone_may_be_decided_on", False, {}, blocking=True
+        )
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, decide.name, event_specific_data=refused
+        )
+        self.instance.report_dagster_event(event, self.crashes(request).run_id)
 
 
 @pytest.fixture
@@ -235,7 +248,7 @@ def test_what_today_has_spent_so_far_keeps_no_decision_waiting(world):
     assert world.nine().partition_key == TODAY
 
 
-def test_a_failure_is_asked_for_again_once_for_each_change_of_what_it_rests_on(world):
+def test_a_refusal_is_asked_for_again_once_for_each_change_of_what_it_rests_on(world):
     world.fails(world.nine())
     assert "nothing it rests on" in world.tick().skip_message
     world.lands()
@@ -245,6 +258,34 @@ def test_a_failure_is_asked_for_again_once_for_each_change_of_what_it_rests_on(w
     assert (request.run_key, request.partition_key) == (f"decide-{TODAY}#1", TODAY)
     world.fails(request)
     assert "nothing it rests on" in world.tick().skip_message, "the same state is not asked for twice"
+
+
+def test_what_no_check_stopped_is_tried_once_more_on_the_same_evidence(world):
+    world.crashes(world.nine())
+    request = world.tick()
+    assert request.run_key == f"decide-{TODAY}#1"
+    world.crashes(request)
+    assert "nothing it rests on" in world.tick().skip_message, "what fails twice waits for a person"
+    world.lands()
+    world.builds_marts()
+    again = world.tick()
+    assert again.run_key == f"decide-{TODAY}#2", "other evidence may end otherwise, and has its own mishaps"
+    world.crashes(again)
+    assert world.tick().run_key == f"decide-{TODAY}#3"
+
+
+def test_what_a_gate_refused_when_a_person_executed_it_again_is_not_tried_once_more(world):
+    request = world.nine()
+    world.crashes(request)
+    world.fails(request)  # executed again, a run has the tags of the one before it
+    assert "nothing it rests on" in world.tick().skip_message
+
+
+def test_what_crashed_again_when_dagster_executed_it_again_is_tried_once_more_by_its_own_key(world):
+    request = world.nine()
+    world.crashes(request)
+    world.crashes(request)
+    assert world.tick().run_key == f"decide-{TODAY}#1"
 
 
 def test_a_repair_that_lands_before_the_first_look_after_the_failure_is_decided_on(world):

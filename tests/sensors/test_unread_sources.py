@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -52,11 +53,11 @@ def tick(tmp_path, monkeypatch, control, warehouse, instance):
     """Look at a moment; what people had been told by then, and the tick's result."""
     monkeypatch.delenv("AELP_CONTROL_URL", raising=False)
 
-    def ticked(moment=NOON, cursor=None, looked_into=warehouse):
+    def ticked(moment=NOON, cursor=None, looked_into=warehouse, variables=None):
         clock = FixedClock(moment)
         resources = {
             "environment": read_environment({"AELP_HOME": str(tmp_path)}),
-            "sources": queued_sources(SETTINGS, clock, control, tmp_path),
+            "sources": replace(queued_sources(SETTINGS, clock, control, tmp_path), variables=variables or {}),
             "warehouse": looked_into,
             "clock": clock,
         }
@@ -194,6 +195,21 @@ def test_a_role_that_is_missing_elsewhere_is_told_and_what_stopped_the_source_is
     assert tick()[0] == []
     wait(control, keys(), "AUTH", "GA4 export: no BigQuery Data Viewer")
     assert len(tick()[0]) == 1
+
+
+def test_credentials_that_are_lost_are_told_once_until_they_are_back(control, tick):
+    given = {"AELP_IMPACT_ACCOUNT_SID": "IRsid", "AELP_IMPACT_AUTH_TOKEN": "token"}
+    assert tick()[0] == [], "never read"
+    control.note_zone("impact", "shop", "UTC")  # a pull has opened it
+    assert tick(variables=given)[0] == []
+    told, result = tick()
+    ((severity, sentence),) = told
+    assert severity == "critical"
+    assert "set AELP_IMPACT_ACCOUNT_SID and AELP_IMPACT_AUTH_TOKEN" in sentence
+    assert tick(NOON + DAY, result.cursor)[0] == told
+    back = tick(NOON + DAY, result.cursor, variables=given)[1]
+    assert back.skip_reason.skip_message == "nothing waits for a person"
+    assert len(tick(NOON + 2 * DAY, back.cursor)[0]) == 2, "lost again"
 
 
 def test_what_a_pull_asks_for_again_is_not_forgotten_meanwhile(control, tick, instance):
