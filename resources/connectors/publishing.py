@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -33,6 +33,7 @@ from resources.warehouse.tables import ACCOUNTS, INGEST_SLICES, SOURCE_PULLS
 
 EMPTY_UNCONFIRMED = "EMPTY_UNCONFIRMED"
 _CONFIRM_AFTER = timedelta(minutes=15)
+_CLOCKS_DIFFER_BY = timedelta(days=1)  # of machines that publish, at most
 # Nobody is at fault, the slice is only not there yet.
 _DEFERRED = (ErrorClass.THROTTLE, ErrorClass.DEFER)
 _EMPTY = content_hashes(pl.DataFrame({name: [0] for name in ("row_count", *LANES)}))[0]
@@ -79,9 +80,13 @@ class AccountPublisher:
         ledger = read_ledger(self._warehouse, fetched.source)
         totals = DailyTotals(ledger)
         waiting = self._control.waiting(fetched.source, fetched.account.account_id)
-        # Marts have seen a day up to its newest entry of any source: this one must come after all of them.
-        newest = self._warehouse.query("select max(completed_at) as newest from ops.ingest_slices").item()
-        ledger.latest_moment = newest or ledger.latest_moment
+        # Marts have seen a day up to its newest entry of any source: this one must come after all of them. Not
+        # after what another source dated by a clock far ahead, or every source's days would be as old as that.
+        newest = self._warehouse.query(
+            "select max(completed_at) as newest from ops.ingest_slices where completed_at < $soon",
+            {"soon": now.astimezone(UTC) + _CLOCKS_DIFFER_BY},
+        ).item()
+        ledger.latest_moment = max(newest or ledger.latest_moment, ledger.latest_moment)
         finished = ledger.next_moment(now)
         done: list[QueueKey] = []
         put_off: list[tuple[QueueKey, Waiting]] = []

@@ -264,6 +264,17 @@ def test_a_person_may_ask_for_any_span(bench):
     assert bench.in_force() == platform.truth
 
 
+def test_what_was_pulled_by_a_clock_a_month_ahead_dates_no_other_source(bench):
+    bench.wait(hours=30 * 24)
+    bench.run(PaperPlatform(week()))
+    bench.wait(hours=-30 * 24)
+    bench.run(PaperPlatform(week(), name="linkedin"))
+    newest = bench.warehouse.query(
+        "select max(completed_at) as newest from ops.ingest_slices where source = 'linkedin'"
+    ).item()
+    assert newest <= bench.time.now()
+
+
 def test_no_day_before_history_starts_is_asked_for_and_none_waits(bench):
     start = day(3)
     why = Waiting(1, "TRANSIENT", "502", None)
