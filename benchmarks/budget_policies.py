@@ -212,7 +212,7 @@ def _lever_days(morning: Morning, world: int) -> pl.DataFrame:
             "completion": np.repeat(completion, LEVERS),
             "completion_sd": np.repeat(deviation, LEVERS),
         }
-    ).with_columns(pl.lit("meta").alias("platform"), pl.lit("a1").alias("account_id"))
+    ).with_columns(platform=pl.lit("meta"), account_id=pl.lit("a1"), is_matured=pl.lit(value=True))
 
 
 # --- people's habits -------------------------------------------------------------------------------------

@@ -203,6 +203,7 @@ def _account(levers: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
             cost=pl.Series(spend).cast(_MONEY),
             conversions_click=pl.Series(rng.poisson(spend / cac)).cast(_MONEY),
             conversions_view=pl.Series(rng.poisson(spend / cac / 2)).cast(_MONEY),
+            is_matured=pl.lit(value=True),
         )
         for age in range(15, 43)
     ]

@@ -182,7 +182,7 @@ def _evidence(known: pl.DataFrame, arm_days: pl.DataFrame, windows: pl.DataFrame
     sums = matured_days(days, windows, "arm").group_by(*keys, "arm").agg(pl.col(SUMS).sum())
     shown = (
         days.join(windows, on=keys)
-        .filter(pl.col("date").is_between("window_start", "window_end"))
+        .filter(pl.col("is_matured"), pl.col("date").is_between("window_start", "window_end"))
         .group_by(*keys, "arm")
         .agg(pl.col("clicks", "impressions").cast(pl.Int64).sum())
     )

@@ -158,7 +158,7 @@ POLICY_RUNS = declared(
     _OF_EVERY_MORNING,
 )
 _ARM_DAY = {
-    _ARM_DAYS: "date cost clicks impressions conversions_click conversions_view",
+    _ARM_DAYS: "date cost clicks impressions conversions_click conversions_view is_matured",
     _ACCOUNTS: "maturity_days",
 }
 _CONTEXT = {_CONTEXTS: "basis share p_worse p_cac_above_cap p_best cac_p10 cac_p50 cac_p90"}
@@ -172,9 +172,11 @@ ARM_DECISIONS = declared(
     computed("arm_id arm_name", {_CONTEXTS: "lever_id breakdown value"}),
     computed("advisory", {_ARMS: "lever_source"}),
     computed("type reason design", _ARM_DAY, _CONTEXT, _SCREENED, {_ARMS: "status"}),
-    computed("spend", {_ARM_DAYS: "date cost", _ACCOUNTS: "maturity_days", _CONTEXTS: "cost"}),
-    computed("clicks", {_ARM_DAYS: "date clicks", _ACCOUNTS: "maturity_days", _CONTEXTS: "clicks"}),
-    computed("impressions", {_ARM_DAYS: "date impressions", _CONTEXTS: "impressions"}),
+    computed("spend", {_ARM_DAYS: "date cost is_matured", _ACCOUNTS: "maturity_days", _CONTEXTS: "cost"}),
+    computed(
+        "clicks", {_ARM_DAYS: "date clicks is_matured", _ACCOUNTS: "maturity_days", _CONTEXTS: "clicks"}
+    ),
+    computed("impressions", {_ARM_DAYS: "date impressions is_matured", _CONTEXTS: "impressions"}),
     computed("impressions", {_ACCOUNTS: "maturity_days"}),
     computed("reward_mean cac_* p_cac_above_cap p_best", _ARM_DAY),
     computed("reward_mean", {_CONTEXTS: "signups"}),

@@ -17,7 +17,7 @@ _REVIEWS = "gaelp_training.policy_reviews"
 
 _CREATIVE = "platform account_id creative_id"
 _BELIEF = {
-    _DAYS: "date cost clicks impressions conversions_click conversions_view",
+    _DAYS: "date cost clicks impressions conversions_click conversions_view is_matured",
     _ACCOUNTS: "maturity_days",
     _SCORES: "ctr_multiplier cvr_multiplier delivered_impressions",
 }

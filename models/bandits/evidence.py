@@ -44,13 +44,13 @@ def matured_days(daily: pl.DataFrame, windows: pl.DataFrame, unit: str) -> pl.Da
     """Days inside their account's window, with `SUMS` as decimals: row order cannot change a digit of a sum.
 
     Args:
-        daily: with is_matured, days last read while they were young are left out.
+        daily: days last read while they were young (not is_matured) are left out.
 
     Raises:
         ValueError: negative cost or conversions.
     """
     days = (
-        daily.filter(_read_matured(daily))
+        daily.filter(pl.col("is_matured"))
         .filter(pl.col("date").is_between(windows["window_start"].min(), windows["window_end"].max()))
         .join(windows, on=["platform", "account_id"], how="inner")
         .filter(pl.col("date").is_between("window_start", "window_end"))
@@ -81,7 +81,7 @@ def young_days(daily: pl.DataFrame, windows: pl.DataFrame, as_of_date: date) -> 
         .join(windows, on=["platform", "account_id"], how="inner")
         .filter(
             (pl.col("date") > pl.col("window_end"))
-            | (pl.col("date") >= pl.col("window_start")) & ~_read_matured(daily)
+            | (pl.col("date") >= pl.col("window_start")) & ~pl.col("is_matured")
         )
         .select(
             *("date", "platform", "account_id", "track", "lever_id", "completion"),
@@ -147,10 +147,6 @@ def weighted_days(
     return days.with_columns(
         (pl.col(name).cast(pl.Float64) * weight).round(9).cast(MONEY) for name in WEIGHTED
     )
-
-
-def _read_matured(daily: pl.DataFrame) -> pl.Expr:
-    return pl.col("is_matured") if "is_matured" in daily.columns else pl.lit(value=True)
 
 
 def _measures() -> tuple[pl.Expr, ...]:

@@ -80,8 +80,8 @@ class AccountPublisher:
         ledger = read_ledger(self._warehouse, fetched.source)
         totals = DailyTotals(ledger)
         waiting = self._control.waiting(fetched.source, fetched.account.account_id)
-        # Marts have seen a day up to its newest entry of any source: this one must come after all of them. Not
-        # after what another source dated by a clock far ahead, or every source's days would be as old as that.
+        # Marts have seen a day up to its newest entry of any source: this one must come after all of them.
+        # Not after what another source dated by a clock far ahead: every source would be as old as that.
         newest = self._warehouse.query(
             "select max(completed_at) as newest from ops.ingest_slices where completed_at < $soon",
             {"soon": now.astimezone(UTC) + _CLOCKS_DIFFER_BY},

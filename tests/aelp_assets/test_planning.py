@@ -72,6 +72,7 @@ def creative_days() -> pl.DataFrame:
             "creative_id": f"c{number}",
             "impressions": 30_000,
             "clicks": 300,
+            "is_matured": True,
             **counted,
         }
         for age in range(1, 43)

@@ -95,7 +95,8 @@ SNAPSHOT = {
 
 
 def delivered(signups: float) -> dict[str, Any]:
-    return dict(zip(DELIVERED, (Decimal(500), Decimal(str(signups)), Decimal(1)), strict=True))
+    counted = (Decimal(500), Decimal(str(signups)), Decimal(1))
+    return dict(zip(DELIVERED, counted, strict=True)) | {"is_matured": True}
 
 
 def snapshot(name: str, day: date) -> dict[str, Any]:

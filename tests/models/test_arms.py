@@ -32,7 +32,7 @@ NO_TESTS = pl.DataFrame(
 def arm(
     name, *, status="active", spend=100, sales=1.0, clicks=100, shown=10_000, lever="L", kind="ad", **other
 ):
-    """An arm with so much of everything on each of 28 days."""
+    """An arm with so much of everything on each of 28 days, all but the `unread` ages read matured."""
     return (
         {"arm_id": name, "status": status, "lever_id": lever, "arm_kind": kind}
         | other
@@ -62,6 +62,7 @@ def decided(*arms, tests=NO_TESTS, rules=RULES, seed=1):
                 "conversions_click": one["daily"][1],
             }
             | {"conversions_view": 0, "clicks": one["daily"][2], "impressions": one["daily"][3]}
+            | {"is_matured": age not in one.get("unread", ())}
             for one in arms
             for age in range(1, 40)
         ],
@@ -92,6 +93,12 @@ def test_an_arm_far_above_the_cap_is_paused_and_the_good_ones_hold():
     assert rows.columns == ARM_DECISIONS.column_names
     assert rows["p_best"].sum() == pytest.approx(1)
     assert arm_faults(rows) == []
+
+
+def test_days_last_read_young_neither_pause_an_arm_nor_count_as_its_clicks():
+    found, _ = decided(arm("away", sales=0.1, unread=range(36)), arm("good"))
+    assert found["away"]["type"] == "hold"
+    assert (found["away"]["spend"], found["away"]["clicks"]) == (0, 0)
 
 
 def test_too_little_spend_never_pauses_and_the_last_running_arm_is_the_lever_s_to_stop():

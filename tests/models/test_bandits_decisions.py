@@ -70,6 +70,7 @@ def account(count, *, seed, snapshots=10, mean_budget=30.0, first_cac=150.0, dea
                 cost=pl.Series(budgets * 10).cast(MONEY),
                 conversions_click=pl.Series(rng.poisson(budgets * 10 / cac)).cast(MONEY),
                 conversions_view=pl.Series(rng.poisson(budgets * 5 / cac)).cast(MONEY),
+                is_matured=pl.lit(value=True),
             )
             for age in range(15, 43)
         ]

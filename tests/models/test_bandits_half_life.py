@@ -29,6 +29,7 @@ def days_of(seed: int, drift: float, *, levers: int = 12, track: str = "security
                 "cost": 1000.0,
                 "conversions_click": found[lever].astype(float),
                 "conversions_view": 0.0,
+                "is_matured": True,
             }
         )
         for lever in range(levers)

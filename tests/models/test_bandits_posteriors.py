@@ -40,6 +40,7 @@ def days_of(lever, track, ages, cost, clicks=0.0, views=0.0) -> pl.DataFrame:
             "cost": Decimal(str(cost)),
             "conversions_click": Decimal(str(clicks)),
             "conversions_view": Decimal(str(views)),
+            "is_matured": True,
         },
         schema_overrides={
             name: pl.Decimal(38, 9) for name in ("cost", "conversions_click", "conversions_view")
@@ -207,9 +208,8 @@ def test_counting_young_cohorts_in_full_would_make_a_steady_lever_look_dear():
 
 def test_old_days_that_were_last_read_young_are_no_reason_to_stop_a_lever():
     """A source was away for weeks: its days are old by the calendar and hold what was known at age one."""
-    read = {"is_matured": pl.lit(value=True)}
-    before = arriving(range(30, 43), 1.0, clicks=0.48).with_columns(**read)
-    steady = arriving(range(15, 30), 1.0, clicks=0.48).with_columns(**read)
+    before = arriving(range(30, 43), 1.0, clicks=0.48)
+    steady = arriving(range(15, 30), 1.0, clicks=0.48)
     unread = arriving(range(15, 30), 0.3, clicks=0.48 * 0.3).with_columns(is_matured=pl.lit(value=False))
     levers = lever_frame(l1="security")
     whole, away, naive, unknown = (
@@ -217,7 +217,7 @@ def test_old_days_that_were_last_read_young_are_no_reason_to_stop_a_lever():
         for days in (
             pl.concat([before, steady]),
             pl.concat([before, unread]),
-            pl.concat([before, unread.with_columns(**read)]),
+            pl.concat([before, unread.with_columns(is_matured=pl.lit(value=True))]),
             pl.concat([before, unread.with_columns(completion=pl.lit(None, pl.Float64))]),
         )
     )

@@ -41,6 +41,7 @@ def creative_days(rates, daily_spend, *, seed, track="security", ages=range(1, 4
                     "cost": pl.Series(spend).cast(MONEY),
                     "conversions_click": pl.Series(rng.poisson(rates * spend)).cast(MONEY),
                     "conversions_view": pl.Series(np.zeros(count)).cast(MONEY),
+                    "is_matured": [True] * count,
                 }
             )
             for age in ages

@@ -281,43 +281,43 @@ EXPECTED: dict[str, Expected] = {
     """),
     # Three readings of one spend: banners a and b add up to their ad group.
     "intermediate.int_arm_daily": Expected("""
-        date        platform    account_id  arm_kind  arm_id  clicks  cost          conversions_click
-        2026-06-01  shop        f1          ad        f-a     2       4.01          1
-        2026-06-01  shop        f1          ad        f-b     2       6             1
-        2026-06-05  meta        m1          ad        a1      30      13.345678901  2
-        2026-06-06  meta        m2          ad        b1      2       2.5           0
-        2026-06-07  meta        m1          ad        a7      8       5.5           1
-        2026-06-08  google_ads  g1          ad        ga      25      3             0.75
-        2026-06-08  linkedin    l1          ad        la      2       9.5           1
-        2026-06-08  meta        m1          ad        a1      40      20            4
-        2026-06-08  meta        m1          ad        a3      0       0             0
-        2026-06-08  meta        m2          ad        b1      7       7             1
-        2026-06-08  shop        f1          ad        f-a     2       1             1
-        2026-06-08  shop        f2          ad        grp     2       3             0
-        2026-06-08  tiktok      t1          ad        ta      0       7.000000001   1
-        2026-06-09  meta        m1          ad        a1      60      30            7
-        2026-06-09  shop        f1          ad        f-a     2       2.02          1
-        2026-06-10  google_ads  g2          ad        px      6       3             1
-        2026-06-10  google_ads  g2          ad        sa      20      4             3
-        2026-06-10  meta        m1          ad        a1      80      40            6
-        2026-06-01  shop        f1          adgroup   fg      4       10.01         2
-        2026-06-05  meta        m1          adgroup   s1      30      13.345678901  2
-        2026-06-06  meta        m2          adgroup   s9      2       2.5           0
-        2026-06-07  meta        m1          adgroup   s7      8       5.5           1
-        2026-06-08  google_ads  g1          adgroup   gg      25      3             0.75
-        2026-06-08  linkedin    l1          adgroup   lc      2       9.5           1
-        2026-06-08  meta        m1          adgroup   s1      40      20            4
-        2026-06-08  meta        m1          adgroup   s2      0       0             0
-        2026-06-08  meta        m2          adgroup   s9      7       7             1
-        2026-06-08  shop        f1          adgroup   fg      2       1             1
-        2026-06-08  shop        f2          adgroup   grp     2       3             0
-        2026-06-08  tiktok      t1          adgroup   tg      0       7.000000001   1
-        2026-06-09  meta        m1          adgroup   s1      60      30            7
-        2026-06-09  shop        f1          adgroup   fg      2       2.02          1
-        2026-06-10  google_ads  g2          adgroup   px      6       3             1
-        2026-06-10  google_ads  g2          adgroup   sg      20      4             3
-        2026-06-10  meta        m1          adgroup   s1      80      40            6
-        2026-06-10  google_ads  g2          keyword   sg~kw   20      4             -
+        date        platform    account_id  arm_kind  arm_id  clicks  cost          conversions_click  is_matured
+        2026-06-01  shop        f1          ad        f-a     2       4.01          1                  true
+        2026-06-01  shop        f1          ad        f-b     2       6             1                  true
+        2026-06-05  meta        m1          ad        a1      30      13.345678901  2                  true
+        2026-06-06  meta        m2          ad        b1      2       2.5           0                  true
+        2026-06-07  meta        m1          ad        a7      8       5.5           1                  true
+        2026-06-08  google_ads  g1          ad        ga      25      3             0.75               true
+        2026-06-08  linkedin    l1          ad        la      2       9.5           1                  true
+        2026-06-08  meta        m1          ad        a1      40      20            4                  true
+        2026-06-08  meta        m1          ad        a3      0       0             0                  true
+        2026-06-08  meta        m2          ad        b1      7       7             1                  true
+        2026-06-08  shop        f1          ad        f-a     2       1             1                  true
+        2026-06-08  shop        f2          ad        grp     2       3             0                  true
+        2026-06-08  tiktok      t1          ad        ta      0       7.000000001   1                  true
+        2026-06-09  meta        m1          ad        a1      60      30            7                  true
+        2026-06-09  shop        f1          ad        f-a     2       2.02          1                  true
+        2026-06-10  google_ads  g2          ad        px      6       3             1                  true
+        2026-06-10  google_ads  g2          ad        sa      20      4             3                  true
+        2026-06-10  meta        m1          ad        a1      80      40            6                  false
+        2026-06-01  shop        f1          adgroup   fg      4       10.01         2                  true
+        2026-06-05  meta        m1          adgroup   s1      30      13.345678901  2                  true
+        2026-06-06  meta        m2          adgroup   s9      2       2.5           0                  true
+        2026-06-07  meta        m1          adgroup   s7      8       5.5           1                  true
+        2026-06-08  google_ads  g1          adgroup   gg      25      3             0.75               true
+        2026-06-08  linkedin    l1          adgroup   lc      2       9.5           1                  true
+        2026-06-08  meta        m1          adgroup   s1      40      20            4                  true
+        2026-06-08  meta        m1          adgroup   s2      0       0             0                  true
+        2026-06-08  meta        m2          adgroup   s9      7       7             1                  true
+        2026-06-08  shop        f1          adgroup   fg      2       1             1                  true
+        2026-06-08  shop        f2          adgroup   grp     2       3             0                  true
+        2026-06-08  tiktok      t1          adgroup   tg      0       7.000000001   1                  true
+        2026-06-09  meta        m1          adgroup   s1      60      30            7                  true
+        2026-06-09  shop        f1          adgroup   fg      2       2.02          1                  true
+        2026-06-10  google_ads  g2          adgroup   px      6       3             1                  true
+        2026-06-10  google_ads  g2          adgroup   sg      20      4             3                  true
+        2026-06-10  meta        m1          adgroup   s1      80      40            6                  false
+        2026-06-10  google_ads  g2          keyword   sg~kw   20      4             -                  true
     """),
     "intermediate.int_lever_daily": Expected("""
         date        platform  account_id  track       lever_id  clicks  cost          conversions_click  revenue
@@ -357,25 +357,25 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  meta      m1          security    L1        40            6                  1    false       -           -              -                            -       v1
     """),
     "intermediate.int_creative_daily": Expected("""
-        date        platform    account_id  track       creative_id  impressions  cost
-        2026-06-01  shop        f1          security    f-a          10           4.01
-        2026-06-01  shop        f1          security    f-b          20           6
-        2026-06-05  meta        m1          security    cr1          1200         13.345678901
-        2026-06-06  meta        m2          security    cr1          250          2.5
-        2026-06-07  meta        m1          security    a7           400          5.5
-        2026-06-08  google_ads  g1          balance     ga           1000         3
-        2026-06-08  linkedin    l1          security    la           50           9.5
-        2026-06-08  meta        m1          security    cr1          2000         20
-        2026-06-08  meta        m1          unassigned  a3           0            0
-        2026-06-08  meta        m2          security    cr1          700          7
-        2026-06-08  shop        f1          security    f-a          30           1
-        2026-06-08  shop        f2          unassigned  grp          11           3
-        2026-06-08  tiktok      t1          balance     ta           700          7.000000001
-        2026-06-09  meta        m1          security    cr1          3000         30
-        2026-06-09  shop        f1          security    f-a          40           2.02
-        2026-06-10  meta        m1          security    cr1          4000         40
-        2026-06-10  google_ads  g2          security    px           80           3
-        2026-06-10  google_ads  g2          security    sa           200          4
+        date        platform    account_id  track       creative_id  impressions  cost          is_matured
+        2026-06-01  shop        f1          security    f-a          10           4.01          true
+        2026-06-01  shop        f1          security    f-b          20           6             true
+        2026-06-05  meta        m1          security    cr1          1200         13.345678901  true
+        2026-06-06  meta        m2          security    cr1          250          2.5           true
+        2026-06-07  meta        m1          security    a7           400          5.5           true
+        2026-06-08  google_ads  g1          balance     ga           1000         3             true
+        2026-06-08  linkedin    l1          security    la           50           9.5           true
+        2026-06-08  meta        m1          security    cr1          2000         20            true
+        2026-06-08  meta        m1          unassigned  a3           0            0             true
+        2026-06-08  meta        m2          security    cr1          700          7             true
+        2026-06-08  shop        f1          security    f-a          30           1             true
+        2026-06-08  shop        f2          unassigned  grp          11           3             true
+        2026-06-08  tiktok      t1          balance     ta           700          7.000000001   true
+        2026-06-09  meta        m1          security    cr1          3000         30            true
+        2026-06-09  shop        f1          security    f-a          40           2.02          true
+        2026-06-10  meta        m1          security    cr1          4000         40            false
+        2026-06-10  google_ads  g2          security    px           80           3             true
+        2026-06-10  google_ads  g2          security    sa           200          4             true
     """),
     # Leading digits of ad costs: 4.01 and 6 on the 1st, 0 has none.
     "intermediate.int_account_days": Expected("""
@@ -559,24 +559,25 @@ EXPECTED: dict[str, Expected] = {
         2026-06-10  meta        m1          1
     """),
     # m2 and f2 told by placement alone; of g2's 10th the ads were pulled again at age 3, the campaigns last at age 2.
+    # By the landed definition a day is matured past age 1.
     "intermediate.int_report_ages": Expected("""
-        date        platform    account_id  conversion_age  youngest_age
-        2026-06-01  shop        f1          10              10
-        2026-06-04  meta        m1          7               7
-        2026-06-05  meta        m1          6               6
-        2026-06-06  meta        m2          5               5
-        2026-06-07  meta        m1          4               4
-        2026-06-08  google_ads  g1          3               3
-        2026-06-08  linkedin    l1          3               3
-        2026-06-08  meta        m1          3               3
-        2026-06-08  meta        m2          3               3
-        2026-06-08  shop        f1          3               3
-        2026-06-08  shop        f2          3               3
-        2026-06-08  tiktok      t1          3               3
-        2026-06-09  meta        m1          2               2
-        2026-06-09  shop        f1          2               2
-        2026-06-10  google_ads  g2          2               2
-        2026-06-10  meta        m1          1               1
+        date        platform    account_id  conversion_age  youngest_age  is_matured
+        2026-06-01  shop        f1          10              10            true
+        2026-06-04  meta        m1          7               7             true
+        2026-06-05  meta        m1          6               6             true
+        2026-06-06  meta        m2          5               5             true
+        2026-06-07  meta        m1          4               4             true
+        2026-06-08  google_ads  g1          3               3             true
+        2026-06-08  linkedin    l1          3               3             true
+        2026-06-08  meta        m1          3               3             true
+        2026-06-08  meta        m2          3               3             true
+        2026-06-08  shop        f1          3               3             true
+        2026-06-08  shop        f2          3               3             true
+        2026-06-08  tiktok      t1          3               3             true
+        2026-06-09  meta        m1          2               2             true
+        2026-06-09  shop        f1          2               2             true
+        2026-06-10  google_ads  g2          2               2             true
+        2026-06-10  meta        m1          1               1             false
     """),
     # Only days pulled the day after say when conversions came; m1's was seen at one age, so no share is known.
     # Pulled on the 11th, g2 on the days after, too: the window of the events export alone is over, for two days.

@@ -43,15 +43,22 @@ with delivered as (
 )
 
 select
-    date,
-    platform,
-    account_id,
-    arm_kind,
-    arm_id,
-    {{ sum_count('impressions') }} as impressions,
-    {{ sum_count('clicks') }} as clicks,
-    sum(cost) as cost,
-    sum(conversions_click) as conversions_click,
-    sum(conversions_view) as conversions_view
+    delivered.date,
+    delivered.platform,
+    delivered.account_id,
+    delivered.arm_kind,
+    delivered.arm_id,
+    {{ sum_count('delivered.impressions') }} as impressions,
+    {{ sum_count('delivered.clicks') }} as clicks,
+    sum(delivered.cost) as cost,
+    sum(delivered.conversions_click) as conversions_click,
+    sum(delivered.conversions_view) as conversions_view,
+    coalesce(ages.is_matured, false) as is_matured
 from delivered
-group by date, platform, account_id, arm_kind, arm_id
+left join {{ ref('int_report_ages') }} as ages
+    on
+        delivered.platform = ages.platform
+        and delivered.account_id = ages.account_id
+        and delivered.date = ages.date
+group by
+    delivered.date, delivered.platform, delivered.account_id, delivered.arm_kind, delivered.arm_id, ages.is_matured

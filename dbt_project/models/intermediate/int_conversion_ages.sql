@@ -1,5 +1,7 @@
 -- int_conversion_ages: one row per platform, account and report day: how old the day was when its conversions were
--- last pulled. Where two streams tell of an account's day, the one pulled at the younger age counts.
+-- last pulled. Where two streams tell of an account's day, the one pulled at the younger age counts, of those that
+-- hold rows: what another stream took over is emptied once and never pulled again. A file is not, either, where the
+-- calls found no ads (Performance Max, which the campaigns' call tells).
 with told as (
     select
         date,
@@ -15,7 +17,11 @@ select
     told.date,
     told.platform,
     told.account_id,
-    min(pulled.last_pulled_age) as age
+    coalesce(
+        min(case when pulled.has_rows then pulled.last_pulled_age end),
+        min(case when told.stream != 'file_ad_performance' then pulled.last_pulled_age end),
+        min(pulled.last_pulled_age)
+    ) as age
 from told
 inner join {{ ref('stg_ops__pulled_days') }} as pulled
     on

@@ -4,7 +4,8 @@
 -- share_arrived chains the growth from each age to the next over the days seen at both, so days that are still young
 -- and days first pulled late (a backfill) bias nothing. It is a share of what is known at the oldest age to which
 -- conversions were followed: of older ages only days without any tell, so it is NULL there, and all over an account
--- that knows none. Before an age at which the first conversions come, nothing has arrived: 0.
+-- that knows none. Before an age at which the first conversions come, nothing has arrived: 0; where younger days know
+-- some, what comes from nothing at a later age says no more of the others: there the chain stands still.
 -- conversions_known and conversions_known_before are what that growth rests on; the forecast learns from them.
 {{ config(materialized='view') }}
 
@@ -70,6 +71,7 @@ by_age as (
         age,
         count(*) as cohort_days,
         sum(conversions - coalesce(conversions_before, 0)) as conversions_arrived,
+        sum(conversions) as known,
         sum(case when conversions_before is not null then conversions end) as known_now,
         sum(conversions_before) as known_before
     from followed
@@ -87,6 +89,8 @@ growth as (
         case when known_now > 0 and known_before = 0 then 1 else 0 end as grew_from_nothing,
         max(case when known_now > 0 or known_before > 0 then age end) over (partition by platform, account_id)
             as oldest_known_age,
+        min(case when known > 0 or known_before > 0 then age end) over (partition by platform, account_id)
+            as first_known_age,
         count(*) over (partition by platform, account_id) as ages_seen
     from by_age
 ),
@@ -103,7 +107,8 @@ final as (
         case
             when ages_seen > 1 and age <= oldest_known_age then
                 case
-                    when sum(grew_from_nothing) over later_ages > 0 then cast(0 as {{ type_of('FLOAT64') }})
+                    when sum(case when age = first_known_age then grew_from_nothing end) over later_ages > 0
+                        then cast(0 as {{ type_of('FLOAT64') }})
                     else round(exp(-coalesce(sum(log_growth) over later_ages, 0)), 12)
                 end
         end as share_arrived
