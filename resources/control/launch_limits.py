@@ -72,7 +72,8 @@ def _violations(
     if track is None:
         yield Violation("known_track", where, f"{proposal['track']} is no track of the settings")
         return
-    after = json.loads(proposal["payload"])["after"]
+    payload = json.loads(proposal["payload"])
+    after = payload["after"]
     if after["status"] != "paused" or Decimal(after["budget"]) != budget or budget <= 0:
         yield Violation("launch", where, "a launch starts paused, at the budget that is proposed")
     others = [row for row in approved if row["type"] == LAUNCH and key_of(row) != key_of(proposal)]
@@ -83,6 +84,10 @@ def _violations(
             where,
             f"{launched:,.2f} would be launched, above a fifth of {track.daily_cap:,.2f}",
         )
+    of_track = _running(states.filter(pl.col("track") == proposal["track"]))
+    currencies = {payload["target"].get("currency") or "", *of_track["currency"].fill_null("")}
+    if len(currencies) > 1:
+        yield Violation("one_currency", where, f"a launch into a track of currencies {sorted(currencies)}")
     for cap, name in ((track.daily_cap, proposal["track"]), (limits.total_daily_cap, None)):
         levers = states if name is None else states.filter(pl.col("track") == name)
         edits = [row for row in approved if row["type"] != LAUNCH and name in (None, row["track"])]
@@ -121,13 +126,15 @@ def _at_worst(levers: pl.DataFrame, edits: Sequence[Record]) -> Decimal | None:
     """Daily budgets that may be spent: of each lever the larger of what is in force and what is approved."""
     larger = {key_of(row): Decimal(row["proposed_budget"]) for row in edits if row["type"] != "stop"}
     total = _ZERO
-    for row in levers.filter(pl.col("has_lever"), pl.col("status").ne_missing("paused")).iter_rows(
-        named=True
-    ):
+    for row in _running(levers).iter_rows(named=True):
         if row["current_budget"] is None:
             return None
         total += max(row["current_budget"], larger.get(key_of(row), _ZERO))
     return total
+
+
+def _running(levers: pl.DataFrame) -> pl.DataFrame:
+    return levers.filter(pl.col("has_lever"), pl.col("status").ne_missing("paused"))
 
 
 def _sum(rows: Iterator[Record]) -> Decimal:

@@ -105,5 +105,7 @@ def launch_of(track: str, budget: Decimal) -> dict[str, object]:
     return {
         **{"platform": "meta", "account_id": "a1", "lever_id": f"launch_{track}", "type": "launch"},
         **{"track": track, "proposed_budget": str(budget)},
-        "payload": json.dumps({"after": {"status": "paused", "budget": str(budget)}}),
+        "payload": json.dumps(
+            {"target": {"currency": "USD"}, "after": {"status": "paused", "budget": str(budget)}}
+        ),
     }

@@ -174,6 +174,10 @@ def test_launches_of_a_morning_stay_within_a_fifth_of_the_cap_and_below_it(engin
     unknown = states_of(lever("l1", current_budget=None))
     assert "unknown" in put_launches(governance, other("e"), states=unknown).left_out[0]
     assert "no track" in put_launches(governance, other("f", track="none")).left_out[0]
+    mixed = states_of(lever("l1"), lever("l2", currency="GBP"))
+    assert "currencies ['GBP', 'USD']" in put_launches(governance, other("g"), states=mixed).left_out[0]
+    paused = states_of(lever("l1"), lever("l2", currency="GBP", status="paused"))
+    assert put_launches(governance, other("h"), states=paused).new
 
 
 def test_what_is_stored_is_judged_again_when_it_is_signed(engine):
