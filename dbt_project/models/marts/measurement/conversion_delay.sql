@@ -39,7 +39,10 @@ recent as (
             and known.platform = pulled.platform
             and known.account_id = pulled.account_id
             and known.date = pulled.date
-    where known.date > {{ add_days('known.newest', '-180') }}
+    where
+        known.date > {{ add_days('known.newest', '-180') }}
+        -- What the calls took over was emptied, not taken back: it was followed until then.
+        and (known.stream != 'file_ad_performance' or known.next_age is not null or pulled.has_rows)
 ),
 
 ages as (
